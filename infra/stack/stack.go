@@ -1,0 +1,248 @@
+// Package stack is the whole of one environment, as a table of contents:
+// configuration in, components, outputs out. The same function runs under
+// `pulumi up`, under the sandbox's engine and under the tests' mock.
+package stack
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/builder"
+	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/gameimage"
+	"github.com/intraverse/dcv-sessions/components/network"
+	"github.com/intraverse/dcv-sessions/components/observability"
+	"github.com/intraverse/dcv-sessions/components/queue"
+	"github.com/intraverse/dcv-sessions/components/registry"
+	"github.com/intraverse/dcv-sessions/components/roles"
+	"github.com/intraverse/dcv-sessions/components/secrets"
+	"github.com/intraverse/dcv-sessions/components/session"
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/infra/config"
+	"github.com/intraverse/dcv-sessions/outputs"
+)
+
+// Deploy declares the stack.
+func Deploy(ctx *pulumi.Context) error {
+	cfg, err := config.Load(ctx)
+	if err != nil {
+		return err
+	}
+	stack, tags := ctx.Stack(), tags(ctx.Stack(), cfg)
+	keep := pulumi.Protect(cfg.Protect) // what holds data or users
+
+	net, err := network.NewNetwork(ctx, "network", &network.NetworkArgs{
+		VPCID:       cfg.Network.VPCID,
+		SubnetIDs:   cfg.Network.SubnetIDs,
+		CIDRBlock:   cfg.Network.CIDRBlock,
+		Zones:       cfg.Network.Zones,
+		Ports:       cfg.Ports(),
+		PlayerCIDRs: cfg.Network.PlayerCIDRs,
+		OpenToWorld: cfg.Network.OpenToWorld,
+		Tags:        tags,
+	})
+	if err != nil {
+		return err
+	}
+
+	repository, err := registry.NewRegistry(ctx, "registry", &registry.RegistryArgs{
+		Keep:         cfg.Registry.Keep,
+		PullAccounts: cfg.Registry.PullAccounts,
+		ForceDelete:  !cfg.Protect,
+		Tags:         tags,
+	}, keep)
+	if err != nil {
+		return err
+	}
+
+	builds, err := builder.NewGameBuilds(ctx, "game-builds", &builder.GameBuildsArgs{ForceDestroy: !cfg.Protect, Tags: tags}, keep)
+	if err != nil {
+		return err
+	}
+
+	logs, err := observability.NewLogs(ctx, "logs", &observability.LogsArgs{
+		LogGroupName:  contract.LogGroup(stack),
+		RetentionDays: cfg.Logs.RetentionDays,
+		Tags:          tags,
+	}, keep)
+	if err != nil {
+		return err
+	}
+
+	users, err := secrets.NewSecrets(ctx, "secrets", &secrets.SecretsArgs{
+		Stack:        stack,
+		Users:        secretUsers(cfg),
+		TeamEmails:   cfg.Notifications.TeamEmails,
+		RecoveryDays: cfg.Secrets.RecoveryDays,
+		Tags:         tags,
+	})
+	if err != nil {
+		return err
+	}
+
+	access, err := roles.NewRoles(ctx, "roles", &roles.RolesArgs{
+		Stack:               stack,
+		RepositoryARN:       repository.ARN,
+		GameBuildsBucketARN: builds.BucketARN,
+		LogGroupARN:         logs.LogGroupARN,
+		KeyARN:              users.KeyARN,
+		Tags:                tags,
+	})
+	if err != nil {
+		return err
+	}
+
+	machine, err := builder.NewBuilder(ctx, "builder", &builder.BuilderArgs{
+		InstanceType:        cfg.Builder.InstanceType,
+		VolumeGiB:           cfg.Builder.VolumeGiB,
+		VPCID:               net.VPCID,
+		SubnetID:            net.SubnetIDs.Index(pulumi.Int(0)),
+		InstanceProfileName: access.BuilderInstanceProfileName,
+		Tags:                tags,
+	})
+	if err != nil {
+		return err
+	}
+
+	image, err := gameimage.NewGameImage(ctx, "image", &gameimage.GameImageArgs{
+		Use:            cfg.Image.Use,
+		BuildOn:        cfg.Image.BuildOn,
+		RepositoryURL:  repository.URL,
+		RepositoryName: repository.Name,
+		RegistryID:     repository.RegistryID,
+		BaseImage:      cfg.Image.Base,
+		Version:        cfg.Image.Version,
+		Tags:           tags,
+	})
+	if err != nil {
+		return err
+	}
+
+	hosts, err := compute.NewCompute(ctx, "hosts", &compute.ComputeArgs{
+		InstanceTypes:           cfg.Compute.InstanceTypes,
+		MinVCPUs:                cfg.Compute.MinVCPUs,
+		MaxVCPUs:                cfg.Compute.MaxVCPUs,
+		Spot:                    cfg.Compute.Spot,
+		SpotMaxVCPUs:            cfg.Compute.SpotMaxVCPUs,
+		RootGiB:                 cfg.Compute.RootGiB,
+		StopSeconds:             cfg.Session.StopSeconds,
+		UpdateTimeoutMinutes:    cfg.Compute.UpdateTimeoutMinutes,
+		CreateServiceLinkedRole: cfg.Compute.CreateServiceLinkedRole,
+		SubnetIDs:               net.SubnetIDs,
+		SecurityGroupID:         net.SecurityGroupID,
+		InstanceProfileARN:      access.HostInstanceProfileARN,
+		Tags:                    tags,
+	}, pulumi.DependsOn(access.HostReady)) // a role's policy that goes first leaves an environment stuck DELETING
+	if err != nil {
+		return err
+	}
+
+	line, err := queue.NewQueue(ctx, "queue", &queue.QueueArgs{
+		EnvironmentARNs: inputs(hosts.EnvironmentARNs),
+		MaxWaitSeconds:  cfg.Queue.MaxWaitMinutes * 60,
+		Tags:            tags,
+	})
+	if err != nil {
+		return err
+	}
+
+	passwords, err := passwordStore(ctx)
+	if err != nil {
+		return err
+	}
+	sessions, err := session.NewSessions(ctx, "sessions", &session.SessionsArgs{
+		Stack:             stack,
+		Users:             sessionUsers(cfg, users),
+		Image:             image.URI,
+		Ports:             cfg.Ports(),
+		Region:            pulumi.String(cfg.Region),
+		VCPUs:             cfg.Session.VCPUs,
+		MemoryMiB:         cfg.Session.MemoryMiB,
+		GPUs:              cfg.GPUs(),
+		SharedMemoryMiB:   cfg.Session.SharedMemoryMiB,
+		Privileged:        cfg.Session.Privileged,
+		StopSeconds:       cfg.Session.StopSeconds,
+		MaxSeconds:        cfg.Session.MaxMinutes * 60,
+		Attempts:          cfg.Session.Attempts,
+		ExecutionRoleARN:  access.ExecutionRoleARN,
+		SessionRoleARN:    access.SessionRoleARN,
+		LogGroupName:      logs.LogGroupName,
+		EnsureCredentials: passwords.Ensure,
+		Tags:              tags,
+	})
+	if err != nil {
+		return err
+	}
+
+	launcher, err := roles.NewLauncherPolicy(ctx, "launcher", &roles.LauncherPolicyArgs{
+		Stack:       stack,
+		QueueARN:    line.ARN,
+		LogGroupARN: logs.LogGroupARN,
+		Tags:        tags,
+	})
+	if err != nil {
+		return err
+	}
+
+	return outputs.Export(ctx, outputs.Values{
+		QueueARN:          line.ARN,
+		QueueName:         line.Name,
+		JobDefinitions:    sessions.JobDefinitions,
+		ImageURI:          image.URI,
+		RepositoryURL:     repository.URL,
+		Ports:             cfg.Ports(),
+		SecurityGroupID:   net.SecurityGroupID,
+		CredentialsARNs:   users.Credentials,
+		TeamTopicARN:      users.TeamTopicARN,
+		TopicARNs:         users.Topics,
+		LogGroup:          logs.LogGroupName,
+		BuilderInstanceID: machine.InstanceID,
+		GameBuildsBucket:  builds.Bucket,
+		LauncherPolicyARN: launcher.ARN,
+	})
+}
+
+// tags are on every resource: cost by stack, and who may do what to whose.
+func tags(stack string, cfg *config.Config) map[string]string {
+	all := map[string]string{contract.TagProject: contract.Product, contract.TagStack: stack}
+	for key, value := range cfg.Tags {
+		all[key] = value
+	}
+	return all
+}
+
+func secretUsers(cfg *config.Config) []secrets.User {
+	var users []secrets.User
+	for _, u := range cfg.Users {
+		users = append(users, secrets.User{Name: u.Name, Notify: u.Notify})
+	}
+	return users
+}
+
+func sessionUsers(cfg *config.Config, made *secrets.Secrets) []session.User {
+	var users []session.User
+	for _, u := range cfg.Users {
+		user := session.User{Name: u.Name, CredentialsARN: made.Credentials[u.Name]}
+		if arn, ok := made.Notifications[u.Name]; ok {
+			user.NotificationARN = arn
+		}
+		users = append(users, user)
+	}
+	return users
+}
+
+func inputs(outputs []pulumi.StringOutput) []pulumi.StringInput {
+	list := make([]pulumi.StringInput, len(outputs))
+	for i, o := range outputs {
+		list[i] = o
+	}
+	return list
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,134 @@
+// Command deploy runs the very program of infra/ against the sandbox, by the
+// Automation API: the real engine, no language host. The sandbox command calls
+// it with the environment of the local AWS.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	consumer "github.com/intraverse/dcv-sessions/examples/consumer/program"
+	"github.com/intraverse/dcv-sessions/infra/stack"
+)
+
+// programs are what this command can run; dir is the project's folder and main
+// its working directory, as Pulumi.yaml says.
+var programs = map[string]struct {
+	dir, main string
+	run       pulumi.RunFunc
+}{
+	"infra":    {".", "infra", stack.Deploy},
+	"consumer": {"examples/consumer", ".", consumer.Program},
+}
+
+// options are the command line.
+type options struct {
+	root, program, stack, configFile, report string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.root, "root", "..", "the repository's root")
+	flag.StringVar(&o.program, "program", "infra", "infra or consumer")
+	flag.StringVar(&o.stack, "stack", "sandbox", "the stack's name")
+	flag.StringVar(&o.configFile, "config-file", "", "the stack's configuration")
+	flag.StringVar(&o.report, "report", "", "write what was done, resource by resource, as JSON to this file")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: deploy [flags] up | preview | refresh | destroy")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, flag.Arg(0)); err != nil {
+		fmt.Fprintln(os.Stderr, "deploy:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, command string) error {
+	s, err := open(ctx, o)
+	if err != nil {
+		return err
+	}
+	r := newRecorder()
+	switch command {
+	case "up":
+		var result auto.UpResult
+		result, err = s.Up(ctx, optup.ProgressStreams(os.Stdout), optup.ErrorProgressStreams(os.Stderr),
+			optup.ConfigFile(o.configFile), optup.SuppressOutputs(), optup.EventStreams(r.events))
+		if err == nil {
+			r.report.Outputs = plainOutputs(result.Outputs)
+			printOutputs(os.Stdout, result.Outputs)
+		}
+	case "preview":
+		_, err = s.Preview(ctx, optpreview.ProgressStreams(os.Stdout), optpreview.ErrorProgressStreams(os.Stderr),
+			optpreview.ConfigFile(o.configFile), optpreview.EventStreams(r.events))
+	case "refresh":
+		_, err = s.Refresh(ctx, optrefresh.ProgressStreams(os.Stdout), optrefresh.ErrorProgressStreams(os.Stderr),
+			optrefresh.ConfigFile(o.configFile), optrefresh.EventStreams(r.events))
+	case "destroy":
+		_, err = s.Destroy(ctx, optdestroy.ProgressStreams(os.Stdout), optdestroy.ErrorProgressStreams(os.Stderr),
+			optdestroy.ConfigFile(o.configFile), optdestroy.EventStreams(r.events), optdestroy.Remove())
+	default:
+		flag.Usage()
+		return fmt.Errorf("unknown command %q", command)
+	}
+	if err != nil && len(r.done().Diagnostics) > 0 {
+		err = errors.New("failed: see above") // the engine has printed it all
+	}
+	return errors.Join(err, r.write(o.report))
+}
+
+// open selects the stack or makes it. A lock that is found is a killed run's:
+// the sandbox command lets one run at a time in.
+func open(ctx context.Context, o options) (auto.Stack, error) {
+	program, ok := programs[o.program]
+	if !ok {
+		return auto.Stack{}, fmt.Errorf("unknown program %q: infra or consumer", o.program)
+	}
+	root, err := filepath.Abs(o.root)
+	if err != nil {
+		return auto.Stack{}, err
+	}
+	dir := filepath.Join(root, program.dir)
+	// As under `pulumi up`: Pulumi.yaml's `main` is the working directory of the
+	// program and of its providers, so that relative paths agree.
+	if err := os.Chdir(filepath.Join(dir, program.main)); err != nil {
+		return auto.Stack{}, err
+	}
+	ws, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(dir), auto.Program(program.run), auto.PulumiHome(os.Getenv("PULUMI_HOME")))
+	if err != nil {
+		return auto.Stack{}, err
+	}
+	s, err := auto.SelectStack(ctx, o.stack, ws)
+	if auto.IsSelectStack404Error(err) {
+		s, err = auto.NewStack(ctx, o.stack, ws)
+	}
+	if err != nil {
+		return s, err
+	}
+	locks, err := filepath.Glob(filepath.Join(stateDir(), ".pulumi", "locks", "*", "*", o.stack, "*.json"))
+	if err == nil && len(locks) > 0 {
+		fmt.Println("    an earlier run was killed: taking its lock away; this run completes it")
+		err = s.Cancel(ctx)
+	}
+	return s, err
+}
+
+// stateDir is the folder of the file backend.
+func stateDir() string { return strings.TrimPrefix(os.Getenv("PULUMI_BACKEND_URL"), "file://") }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// down destroys the stack where its cloud still runs, stops what was started
+// and removes what it left. After a crash it does the part that is left to do.
+func down(ctx context.Context, _ []string) error {
+	tree, p, unlock, err := enter()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	cloud, err := local.Open(tree)
+	if err != nil {
+		return err
+	}
+	if cloud == nil {
+		p.Say("nothing runs")
+		return nil
+	}
+	if cloud.Deployed() && cloud.Running(ctx) {
+		if err := runDeploy(ctx, tree, cloud, "destroy", cloud.ConfigFile()); err != nil {
+			p.Say("the stack could not be destroyed (%v); its cloud is memory only and goes as a whole", err)
+		}
+	}
+	return p.Step("stopping the local AWS "+cloud.ID, "processes, containers, images and state", func() error { return cloud.Remove(ctx) })
+}
+
+func status(ctx context.Context, _ []string) error {
+	tree, err := local.FindTree()
+	if err != nil {
+		return err
+	}
+	cloud, err := local.Open(tree)
+	if err != nil {
+		return err
+	}
+	if cloud == nil {
+		fmt.Println("nothing runs; make up starts it")
+		return nil
+	}
+	fmt.Printf("local AWS %s at %s, Docker at %s\n", cloud.ID, cloud.Endpoint(), cloud.DockerHost)
+	for _, process := range cloud.Processes {
+		state := "runs"
+		if !process.Alive() {
+			state = "has ended"
+		}
+		fmt.Printf("  %-9s pid %-8d %s, log %s\n", process.Name, process.PID, state, process.Log)
+	}
+	return nil
+}
+
+// env prints shell exports.
+func env(_ context.Context, _ []string) error {
+	tree, err := local.FindTree()
+	if err != nil {
+		return err
+	}
+	cloud, err := local.Open(tree)
+	if err != nil {
+		return err
+	}
+	if cloud == nil {
+		return fmt.Errorf("nothing runs; make up starts it")
+	}
+	for _, pair := range cloud.Variables() {
+		fmt.Fprintf(os.Stdout, "export %s\n", pair)
+	}
+	return nil
+}
+
+// base makes the base image for whoever builds by hand.
+func base(ctx context.Context, _ []string) error {
+	tree, p, unlock, err := enter()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	cloud, err := local.Ensure(ctx, tree, p)
+	if err != nil {
+		return err
+	}
+	image, err := ensureBase(ctx, tree, cloud, p)
+	if err != nil {
+		return err
+	}
+	fmt.Println(image)
+	return nil
+}

@@ -1,0 +1,214 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// Cloud is one start of the local AWS. It forgets everything when it stops, so
+// it has an id, and the stack's state is kept under that id.
+type Cloud struct {
+	ID         string    `json:"id"`
+	Ports      Ports     `json:"ports"`
+	DockerHost string    `json:"dockerHost"` // a DOCKER_HOST
+	Processes  []Process `json:"processes"`
+
+	tree Tree
+}
+
+// The account, Region and dummy key of the local AWS. moto knows this account
+// only; no real AWS accepts this key.
+const (
+	Account   = "123456789012"
+	Region    = "us-east-1"
+	AccessKey = "sandbox"
+	SecretKey = "sandbox"
+)
+
+// Endpoint is the one AWS endpoint: the gateway.
+func (c *Cloud) Endpoint() string { return fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Gateway) }
+
+// Registry is the registry's address as image names begin with it. Docker
+// needs no TLS for loopback addresses.
+func (c *Cloud) Registry() string { return fmt.Sprintf("127.0.0.1:%d", c.Ports.Registry) }
+
+// Dir is where this start keeps its data.
+func (c *Cloud) Dir() string { return c.tree.Start(c.ID) }
+
+// Open reads the work tree's cloud as it was last started; nil if there is none.
+func Open(t Tree) (*Cloud, error) {
+	b, err := os.ReadFile(t.path("cloud.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Cloud{tree: t}
+	if err := json.Unmarshal(b, c); err != nil {
+		return nil, fmt.Errorf("%s: %w", t.path("cloud.json"), err)
+	}
+	return c, nil
+}
+
+// Ensure returns the running cloud or starts a new one. A cloud of which a part
+// has ended has lost its memory: it is removed with its state, and said so.
+func Ensure(ctx context.Context, t Tree, p Progress) (*Cloud, error) {
+	c, err := Open(t)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		lost := c.lost(ctx)
+		if lost == "" {
+			return c, nil
+		}
+		p.Say("the local AWS of %s is gone (%s): its containers and the stack's state go with it, and this begins from nothing", c.ID, lost)
+		if err := c.Remove(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return start(ctx, t, p)
+}
+
+func start(ctx context.Context, t Tree, p Progress) (*Cloud, error) {
+	ports, err := loadPorts(t)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cloud{ID: time.Now().UTC().Format("20060102-150405"), Ports: ports, tree: t}
+	if err := os.MkdirAll(c.Dir(), 0o755); err != nil {
+		return nil, err
+	}
+	for _, s := range services {
+		err := p.Step("starting "+s.name, s.why, func() error { return s.start(ctx, c) })
+		if err != nil {
+			return nil, errors.Join(err, c.Remove(ctx))
+		}
+	}
+	p.Say("local AWS %s at %s, in memory: it forgets everything when it stops", c.ID, c.Endpoint())
+	return c, nil
+}
+
+// run starts a process of the cloud and remembers it at once, so that a crash
+// of this program leaves nothing unknown behind.
+func (c *Cloud) run(p Process, err error) (Process, error) {
+	if err != nil {
+		return p, err
+	}
+	c.Processes = append(c.Processes, p)
+	return p, writeJSON(c.tree.path("cloud.json"), c)
+}
+
+// lost names the part that no longer runs, "" if all do.
+func (c *Cloud) lost(ctx context.Context) string {
+	for _, p := range c.Processes {
+		if !p.Alive() {
+			return p.Name + " has ended"
+		}
+	}
+	health := struct {
+		StartID string `json:"startId"`
+	}{}
+	if err := getJSON(ctx, c.Endpoint()+"/_sandbox/health", &health); err != nil {
+		return err.Error()
+	}
+	if health.StartID != c.ID {
+		return fmt.Sprintf("its gateway's port answers for another start, %q", health.StartID)
+	}
+	if !dockerAnswers(ctx, c.DockerHost) {
+		return "Docker no longer answers at " + c.DockerHost
+	}
+	return ""
+}
+
+// Running tells whether every part of the cloud runs.
+func (c *Cloud) Running(ctx context.Context) bool { return c.lost(ctx) == "" }
+
+// Remove stops what this cloud started, last first, and removes its containers,
+// images, data and state.
+func (c *Cloud) Remove(ctx context.Context) error {
+	faults := []error{c.cleanDocker(ctx)}
+	for i := len(c.Processes) - 1; i >= 0; i-- {
+		faults = append(faults, c.Processes[i].Stop())
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err // cloud.json stays, so that the next run tries again
+	}
+	for _, path := range []string{c.Dir(), dockerDir(c.tree), c.tree.path("docker"), c.tree.path("cloud.json")} {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Env is the environment of everything that talks to this cloud: dummy
+// credentials and every endpoint set, and nothing that could lead to a real
+// account left from the caller's environment.
+func (c *Cloud) Env() []string {
+	var env []string
+	for _, pair := range os.Environ() {
+		if !leadsElsewhere(pair) {
+			env = append(env, pair)
+		}
+	}
+	return append(append(env, "PATH="+pathWith(c.tree.Bin())), c.Variables()...)
+}
+
+// Variables are what a tool needs to talk to this cloud.
+func (c *Cloud) Variables() []string {
+	return []string{
+		"AWS_ACCESS_KEY_ID=" + AccessKey, "AWS_SECRET_ACCESS_KEY=" + SecretKey,
+		"AWS_REGION=" + Region, "AWS_DEFAULT_REGION=" + Region,
+		"AWS_ENDPOINT_URL=" + c.Endpoint(),
+		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true",
+		"DOCKER_HOST=" + c.DockerHost,
+		"PULUMI_HOME=" + c.tree.PulumiHome(),
+		"PULUMI_BACKEND_URL=file://" + c.StateDir(),
+		"PULUMI_CONFIG_PASSPHRASE=sandbox", // of a stack that holds nothing of worth
+		"PULUMI_SKIP_UPDATE_CHECK=true",
+	}
+}
+
+// StateDir is the stack's state backend.
+func (c *Cloud) StateDir() string { return c.Dir() + "/state" }
+
+// leadsElsewhere tells whether a variable could make a tool reach another AWS,
+// another Pulumi backend or another Docker than the sandbox's.
+func leadsElsewhere(pair string) bool {
+	name, _, _ := strings.Cut(pair, "=")
+	for _, prefix := range []string{"AWS_", "PULUMI_", "DOCKER_", "PATH"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func pathWith(dir string) string { return dir + string(os.PathListSeparator) + os.Getenv("PATH") }
+
+func getJSON(ctx context.Context, url string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, res.Status)
+	}
+	return json.NewDecoder(res.Body).Decode(into)
+}

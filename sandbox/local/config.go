@@ -1,0 +1,113 @@
+package local
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// BaseImage is the name of the base image that the sandbox makes.
+const BaseImage = "dcv-sessions/base"
+
+// endpoints are the AWS services that the provider is built with; each is
+// pointed at the gateway by name, so that no call can go elsewhere.
+var endpoints = strings.Fields(`batch budgets cloudwatch ec2 ecr events iam kms lambda logs organizations
+ resourcegroups s3 secretsmanager sns sqs ssm sts`)
+
+// ConfigFile is this start's stack configuration.
+func (c *Cloud) ConfigFile() string { return filepath.Join(c.Dir(), "Pulumi.sandbox.yaml") }
+
+// Deployed tells whether the stack has a state under this start.
+func (c *Cloud) Deployed() bool {
+	_, err := os.Stat(filepath.Join(c.StateDir(), ".pulumi", "stacks"))
+	return err == nil
+}
+
+// WriteConfig writes a committed stack configuration with what only the running
+// cloud can tell: its endpoints, its VPC, the base image.
+func (c *Cloud) WriteConfig(ctx context.Context, committed, baseImage string) (string, error) {
+	b, err := os.ReadFile(committed)
+	if err != nil {
+		return "", err
+	}
+	var file struct {
+		EncryptionSalt string         `yaml:"encryptionsalt,omitempty"`
+		Config         map[string]any `yaml:"config"`
+	}
+	if err := yaml.Unmarshal(b, &file); err != nil {
+		return "", fmt.Errorf("%s: %w", committed, err)
+	}
+	vpc, subnets, err := c.defaultNetwork(ctx)
+	if err != nil {
+		return "", err
+	}
+	at := map[string]string{}
+	for _, service := range endpoints {
+		at[service] = c.Endpoint()
+	}
+	for key, value := range map[string]any{
+		"aws:region":                     Region,
+		"aws:accessKey":                  AccessKey,
+		"aws:secretKey":                  SecretKey,
+		"aws:skipCredentialsValidation":  true,
+		"aws:skipMetadataApiCheck":       true,
+		"aws:s3UsePathStyle":             true,
+		"aws:allowedAccountIds":          []string{Account},
+		"aws:endpoints":                  []any{at},
+		"dcv-sessions:network.vpcId":     vpc,
+		"dcv-sessions:network.subnetIds": subnets,
+		"dcv-sessions:image.base":        baseImage,
+	} {
+		file.Config[key] = value
+	}
+	out, err := yaml.Marshal(file)
+	if err != nil {
+		return "", err
+	}
+	return c.ConfigFile(), os.WriteFile(c.ConfigFile(), out, 0o644)
+}
+
+// defaultNetwork is moto's default VPC; its ids are new at every start.
+func (c *Cloud) defaultNetwork(ctx context.Context) (vpc string, subnets []string, err error) {
+	var answer struct {
+		Subnets []struct {
+			ID  string `xml:"subnetId"`
+			VPC string `xml:"vpcId"`
+			AZ  string `xml:"availabilityZone"`
+		} `xml:"subnetSet>item"`
+	}
+	form := url.Values{"Action": {"DescribeSubnets"}, "Version": {"2016-11-15"}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+AccessKey+"/20200101/"+Region+"/ec2/aws4_request, SignedHeaders=host, Signature=none")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", nil, err
+	}
+	defer res.Body.Close()
+	if err := xml.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return "", nil, fmt.Errorf("DescribeSubnets at %s: %w", c.Endpoint(), err)
+	}
+	for _, s := range answer.Subnets {
+		if vpc == "" {
+			vpc = s.VPC
+		}
+		if s.VPC == vpc && len(subnets) < 2 {
+			subnets = append(subnets, s.ID)
+		}
+	}
+	if len(subnets) < 2 {
+		return "", nil, fmt.Errorf("the local AWS has no default VPC with two subnets (%d found)", len(subnets))
+	}
+	return vpc, subnets, nil
+}

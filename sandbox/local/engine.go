@@ -1,0 +1,194 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// engineVersion is the Pulumi release of sandbox/engine/go.mod.
+const engineVersion = "v3.259.0"
+
+// oldestEngine is the first minor release of Pulumi 3 whose hooks behave as the
+// program needs (an After hook's error keeps the state: 3.238).
+const oldestEngine = 238
+
+// Pulumi puts the engine's CLI into the work tree's bin folder: the machine's
+// own where it is new enough, else one built from its Go module.
+func Pulumi(ctx context.Context, t Tree, p Progress) error {
+	link := filepath.Join(t.Bin(), "pulumi")
+	if found, err := exec.LookPath("pulumi"); err == nil && newEnough(ctx, found) {
+		return linkTo(found, link)
+	}
+	key, err := hashFiles(filepath.Join(t.Root, "sandbox", "engine"), "go.mod", "go.sum")
+	if err != nil {
+		return err
+	}
+	built := filepath.Join(t.Cache, "engine-"+key, "pulumi")
+	if err := buildOnce(built, func(out string) error {
+		return p.Step("building the Pulumi engine "+engineVersion, "no installed one was found; about 4 minutes, once a machine", func() error {
+			return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox", "engine"), []string{"GOFLAGS="}, "go", "build", "-trimpath", "-o", out,
+				"-ldflags", "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version="+engineVersion,
+				"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"))
+		})
+	}); err != nil {
+		return err
+	}
+	return linkTo(built, link)
+}
+
+var engineRelease = regexp.MustCompile(`^v?3\.(\d+)\.`)
+
+func newEnough(ctx context.Context, pulumi string) bool {
+	out, err := exec.CommandContext(ctx, pulumi, "version").Output()
+	if err != nil {
+		return false
+	}
+	m := engineRelease.FindStringSubmatch(strings.TrimSpace(string(out)))
+	if m == nil {
+		return false
+	}
+	minor, err := strconv.Atoi(m[1])
+	return err == nil && minor >= oldestEngine
+}
+
+// Plugin is a provider that the program needs.
+type Plugin struct {
+	Name, Version string
+	Stands        string // what the sandbox's own build of it is
+	build         func(context.Context, Tree, Progress) (path string, err error)
+}
+
+// Plugins are the program's providers. awsx has none of its own here: the
+// sandbox uses an existing VPC.
+var Plugins = []Plugin{
+	{"aws", "v6.83.2", "the real Terraform AWS provider 5.82 behind Pulumi's bridge, narrowed to the services in use", buildAWSProvider},
+	{"docker", "v4.10.0", "a small stand-in that knows docker.Image only, on the real Docker", buildDockerProvider},
+}
+
+// InstallPlugins installs the released providers where they can be reached,
+// else the sandbox's own builds. Which, is decided once a work tree.
+func InstallPlugins(ctx context.Context, t Tree, p Progress) error {
+	for _, plugin := range Plugins {
+		if err := plugin.install(ctx, t, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (plugin Plugin) install(ctx context.Context, t Tree, p Progress) error {
+	dir := filepath.Join(t.PulumiHome(), "plugins", fmt.Sprintf("resource-%s-%s", plugin.Name, plugin.Version))
+	binary := filepath.Join(dir, "pulumi-resource-"+plugin.Name)
+	// A released provider is a file there, the sandbox's own build a link.
+	switch found, err := os.Lstat(binary); {
+	case err == nil && found.Mode().IsRegular():
+		return nil
+	case err != nil && plugin.download(ctx, t, p):
+		return nil
+	}
+	path, err := plugin.build(ctx, t, p)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return linkTo(path, binary)
+}
+
+func (plugin Plugin) download(ctx context.Context, t Tree, p Progress) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	cmd := command(ctx, t.Root, []string{"PULUMI_HOME=" + t.PulumiHome(), "PULUMI_SKIP_UPDATE_CHECK=true"},
+		filepath.Join(t.Bin(), "pulumi"), "plugin", "install", "resource", plugin.Name, plugin.Version)
+	if err := p.Command(ctx, cmd); err != nil {
+		p.Say("the released provider %s %s can't be reached from here: taking %s", plugin.Name, plugin.Version, plugin.Stands)
+		return false
+	}
+	p.Say("installed the released provider %s %s", plugin.Name, plugin.Version)
+	return true
+}
+
+// buildAWSProvider is keyed by its own builder, which knows all of its inputs.
+func buildAWSProvider(ctx context.Context, t Tree, p Progress) (string, error) {
+	dir := filepath.Join(t.Root, "sandbox", "awsprovider")
+	key, err := command(ctx, dir, nil, "go", "run", "./build", "-key").Output()
+	if err != nil {
+		return "", fmt.Errorf("the AWS provider's key: %w", err)
+	}
+	built := filepath.Join(t.Cache, "awsprovider-"+strings.TrimSpace(string(key)), "pulumi-resource-aws")
+	return built, buildOnce(built, func(out string) error {
+		return p.Step("building the AWS provider", "the released one can't be reached; about 5 minutes, once a machine", func() error {
+			return p.Command(ctx, command(ctx, dir, nil, "go", "run", "./build", "-o", out))
+		})
+	})
+}
+
+func buildDockerProvider(ctx context.Context, t Tree, p Progress) (string, error) {
+	built := filepath.Join(t.Bin(), "pulumi-resource-docker")
+	return built, goBuild(ctx, t, p, built, "./dockerprovider")
+}
+
+// BuildDeploy builds the program that runs infra's stack by the Automation API.
+func BuildDeploy(ctx context.Context, t Tree, p Progress) error {
+	return goBuild(ctx, t, p, filepath.Join(t.Bin(), "deploy"), "./deploy")
+}
+
+// goBuild builds a package of the sandbox's module; Go itself knows whether
+// anything changed.
+func goBuild(ctx context.Context, t Tree, p Progress, out, pkg string) error {
+	if _, err := os.Stat(out); err == nil {
+		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-o", out, pkg))
+	}
+	return p.Step("building "+filepath.Base(out), "the first time compiles Pulumi's AWS packages: up to 4 minutes", func() error {
+		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-o", out, pkg))
+	})
+}
+
+// buildOnce builds a file of the cache unless it is there. It appears whole or
+// not at all, whoever else builds it at the same time.
+func buildOnce(path string, build func(out string) error) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	out := fmt.Sprintf("%s.%d", path, os.Getpid())
+	defer os.Remove(out)
+	if err := build(out); err != nil {
+		return err
+	}
+	return os.Rename(out, path)
+}
+
+func linkTo(target, link string) error {
+	if now, err := os.Readlink(link); err == nil && now == target {
+		return nil
+	}
+	if err := os.RemoveAll(link); err != nil {
+		return err
+	}
+	return os.Symlink(target, link)
+}
+
+func hashFiles(dir string, names ...string) (string, error) {
+	sum := sha256.New()
+	for _, name := range names {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return "", err
+		}
+		sum.Write(b)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
+}

@@ -1,0 +1,75 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// programs are what the sandbox needs of the machine, and the Debian package
+// that has each.
+var programs = []struct{ program, pkg, why string }{
+	{"dockerd", "docker.io", "builds and runs the images"},
+	{"docker-registry", "docker-registry", "holds the images"},
+	{"debootstrap", "debootstrap", "makes the base image where none can be pulled"},
+	{"git", "git", "names the source revision"},
+}
+
+// Install adds the Debian packages that are missing.
+func Install(ctx context.Context, p Progress) error {
+	var missing []string
+	for _, prog := range programs {
+		if _, err := exec.LookPath(prog.program); err != nil {
+			p.Say("%s is missing: package %s, which %s", prog.program, prog.pkg, prog.why)
+			missing = append(missing, prog.pkg)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return p.Step("installing "+strings.Join(missing, ", "), "from Debian's packages", func() error {
+		for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, missing...)} {
+			if err := p.Command(ctx, asRoot(ctx, append([]string{"apt-get"}, args...))); err != nil {
+				return fmt.Errorf("%w\ninstall %s by hand, then run this again", err, strings.Join(missing, ", "))
+			}
+		}
+		return nil
+	})
+}
+
+func asRoot(ctx context.Context, args []string) *exec.Cmd {
+	if os.Geteuid() != 0 {
+		args = append([]string{"sudo", "--non-interactive"}, args...)
+	}
+	return command(ctx, "", []string{"DEBIAN_FRONTEND=noninteractive"}, args[0], args[1:]...)
+}
+
+// motoVersion is the moto release that the gateway was written against.
+const motoVersion = "5.2.1"
+
+// motoServer is the moto_server to run: the machine's, or the cache's own.
+func motoServer(t Tree) string {
+	if _, err := exec.LookPath("moto_server"); err == nil {
+		return "moto_server"
+	}
+	return filepath.Join(t.Cache, "moto-"+motoVersion, "bin", "moto_server")
+}
+
+// InstallMoto puts the moto server into a Python environment of the cache where
+// the machine has none.
+func InstallMoto(ctx context.Context, t Tree, p Progress) error {
+	server := motoServer(t)
+	if _, err := exec.LookPath(server); err == nil {
+		return nil
+	}
+	venv := filepath.Dir(filepath.Dir(server))
+	return p.Step("installing the moto server "+motoVersion, "it stands in for AWS's control plane", func() error {
+		if err := p.Command(ctx, command(ctx, "", nil, "python3", "-m", "venv", venv)); err != nil {
+			return fmt.Errorf("%w\nneeds python3 with venv (Debian: python3-venv)", err)
+		}
+		return p.Command(ctx, command(ctx, "", nil, filepath.Join(venv, "bin", "pip"), "install", "--quiet", "moto[server,batch]=="+motoVersion))
+	})
+}

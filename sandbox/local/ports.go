@@ -1,0 +1,65 @@
+package local
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+)
+
+// Ports are the sandbox's loopback ports, chosen once a work tree and kept:
+// they stand in the stack's configuration, which must not change by itself.
+type Ports struct {
+	Gateway  int `json:"gateway"`  // the one AWS endpoint
+	Moto     int `json:"moto"`     // behind the gateway
+	Registry int `json:"registry"` // behind ECR's addresses
+}
+
+// loadPorts reads the work tree's ports or chooses free ones.
+func loadPorts(t Tree) (Ports, error) {
+	file := t.path("ports.json")
+	var ports Ports
+	if b, err := os.ReadFile(file); err == nil {
+		if err := json.Unmarshal(b, &ports); err != nil {
+			return ports, fmt.Errorf("%s: %w", file, err)
+		}
+		return ports, nil
+	}
+	taken := map[int]bool{}
+	for _, p := range []*int{&ports.Gateway, &ports.Moto, &ports.Registry} {
+		port, err := freePort(func() int { return 20000 + rand.IntN(10000) }, taken)
+		if err != nil {
+			return ports, err
+		}
+		*p, taken[port] = port, true
+	}
+	return ports, writeJSON(file, ports)
+}
+
+// writeJSON replaces a file as a whole, so that a crash leaves the old one.
+func writeJSON(file string, value any) error {
+	b, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".new", append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
+// freePort finds a port that nobody listens on, below the range from which the
+// kernel takes the ports of outgoing connections.
+func freePort(try func() int, taken map[int]bool) (int, error) {
+	for range 200 {
+		port := try()
+		if taken[port] {
+			continue
+		}
+		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, listener.Close()
+		}
+	}
+	return 0, fmt.Errorf("no free port on loopback")
+}

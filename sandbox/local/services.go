@@ -1,0 +1,176 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// services are the parts of the local AWS, in the order in which they start.
+var services = []struct {
+	name, why string
+	start     func(context.Context, *Cloud) error
+}{
+	{"Docker", "images are built and sessions run on it", startDocker},
+	{"the registry", "it holds the images behind ECR's addresses", startRegistry},
+	{"the moto server", "it stands in for AWS's control plane", startMoto},
+	{"the gateway", "it is the one AWS endpoint, and does what moto cannot", startGateway},
+}
+
+// startDocker uses the Docker that runs, or starts one of the sandbox's own,
+// with its data in the work tree and without a bridge: sessions use the host's
+// network, as on AWS.
+func startDocker(ctx context.Context, c *Cloud) error {
+	for _, host := range []string{os.Getenv("DOCKER_HOST"), "unix:///var/run/docker.sock"} {
+		if host != "" && dockerAnswers(ctx, host) {
+			c.DockerHost = host
+			return nil
+		}
+	}
+	dir := dockerDir(c.tree)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	c.DockerHost = "unix://" + dir + "/docker.sock"
+	p, err := c.run(startProcess("dockerd", c.tree.path("docker.log"), exec.Command("dockerd",
+		"--host", c.DockerHost, "--data-root", c.tree.path("docker"), "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
+		"--bridge", "none", "--iptables=false", "--ip6tables=false")))
+	if err != nil {
+		return err
+	}
+	return p.await(60*time.Second, func() bool { return dockerAnswers(ctx, c.DockerHost) })
+}
+
+// dockerDir holds the sockets of the sandbox's own Docker: a Unix socket's path
+// has 107 characters at most, which a work tree's path may exceed.
+func dockerDir(t Tree) string {
+	sum := sha256.Sum256([]byte(t.Root))
+	return filepath.Join(os.TempDir(), "dcv-sessions-"+hex.EncodeToString(sum[:4]))
+}
+
+func dockerAnswers(ctx context.Context, host string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return Docker(ctx, host, "version", "--format", "{{.Server.Version}}").Run() == nil
+}
+
+// Docker is the docker command against a host.
+func Docker(ctx context.Context, host string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, dockerClient(), args...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_BUILDKIT=1")
+	return cmd
+}
+
+// dockerClient prefers the distribution's client: it builds with BuildKit by
+// itself, where newer ones need a plugin that may be missing.
+func dockerClient() string {
+	if _, err := os.Stat("/usr/bin/docker"); err == nil {
+		return "/usr/bin/docker"
+	}
+	return "docker"
+}
+
+// Label marks the sandbox's containers; its value is the work tree's root.
+const Label = "dcv-sessions.sandbox"
+
+// cleanDocker removes this work tree's containers and the images of its registry.
+func (c *Cloud) cleanDocker(ctx context.Context) error {
+	if c.DockerHost == "" || !dockerAnswers(ctx, c.DockerHost) {
+		return nil
+	}
+	lists := []struct{ list, remove []string }{
+		{[]string{"ps", "-aq", "--filter", "label=" + Label + "=" + c.tree.Root}, []string{"rm", "-f", "-v"}},
+		{[]string{"images", "-q", "--filter", "reference=" + c.Registry() + "/*"}, []string{"rmi", "-f"}},
+		{[]string{"images", "-q", "--filter", "reference=" + c.Registry() + "/*/*"}, []string{"rmi", "-f"}},
+	}
+	for _, l := range lists {
+		out, err := Docker(ctx, c.DockerHost, l.list...).Output()
+		if err != nil {
+			return fmt.Errorf("docker %s: %w", strings.Join(l.list, " "), err)
+		}
+		if ids := strings.Fields(string(out)); len(ids) > 0 {
+			if out, err := Docker(ctx, c.DockerHost, append(l.remove, ids...)...).CombinedOutput(); err != nil {
+				return fmt.Errorf("docker %s: %w\n%s", strings.Join(l.remove, " "), err, out)
+			}
+		}
+	}
+	return nil
+}
+
+const registryConfig = `version: 0.1
+log: {level: warn}
+storage:
+  filesystem: {rootdirectory: %q}
+  delete: {enabled: true}
+http: {addr: %q}
+`
+
+func startRegistry(ctx context.Context, c *Cloud) error {
+	file := filepath.Join(c.Dir(), "registry.yaml")
+	text := fmt.Sprintf(registryConfig, filepath.Join(c.Dir(), "registry"), c.Registry())
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return err
+	}
+	p, err := c.run(startProcess("registry", filepath.Join(c.Dir(), "registry.log"), exec.Command("docker-registry", "serve", file)))
+	if err != nil {
+		return err
+	}
+	return p.await(20*time.Second, func() bool { return answers(ctx, "http://"+c.Registry()+"/v2/") })
+}
+
+func startMoto(ctx context.Context, c *Cloud) error {
+	address := fmt.Sprintf("127.0.0.1:%d", c.Ports.Moto)
+	cmd := exec.Command(motoServer(c.tree), "-H", "127.0.0.1", "-p", fmt.Sprint(c.Ports.Moto))
+	// Without this, AWS's managed policies do not exist and can't be attached.
+	cmd.Env = append(os.Environ(), "MOTO_IAM_LOAD_MANAGED_POLICIES=true")
+	p, err := c.run(startProcess("moto", filepath.Join(c.Dir(), "moto.log"), cmd))
+	if err != nil {
+		return err
+	}
+	return p.await(60*time.Second, func() bool { return answers(ctx, "http://"+address+"/moto-api/") })
+}
+
+func startGateway(ctx context.Context, c *Cloud) error {
+	p, err := c.run(startProcess("gateway", filepath.Join(c.Dir(), "gateway.log"), exec.Command(filepath.Join(c.tree.Bin(), "sandbox"), "gateway",
+		"-listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.Gateway), "-moto", fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Moto),
+		"-registry", c.Registry(), "-start", c.ID)))
+	if err != nil {
+		return err
+	}
+	return p.await(20*time.Second, func() bool { return answers(ctx, c.Endpoint()+"/_sandbox/health") })
+}
+
+// await waits until a process serves, and tells its last words where it ends
+// or takes too long.
+func (p Process) await(limit time.Duration, serves func() bool) error {
+	ended := false
+	if waitUntil(limit, func() bool { ended = !p.Alive(); return ended || serves() }) && !ended {
+		return nil
+	}
+	if ended {
+		return fmt.Errorf("%s ended at once: %s", p.Name, endOfFile(p.Log))
+	}
+	return fmt.Errorf("%s does not answer after %s: %s", p.Name, limit, endOfFile(p.Log))
+}
+
+func answers(ctx context.Context, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}

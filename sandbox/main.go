@@ -1,0 +1,53 @@
+// Command sandbox is the local AWS and the deployment to it: see `sandbox help`.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// commands are what this program does, in the order of its help.
+var commands = []struct {
+	name, does string
+	run        func(ctx context.Context, args []string) error
+}{
+	{"up", "set up what is missing, start the local AWS, and deploy the stack `sandbox` to it", up},
+	{"preview", "the same, but only show what a deployment would change", preview},
+	{"down", "destroy the stack and stop what was started", down},
+	{"status", "what runs, and where", status},
+	{"env", "print the environment in which tools talk to the local AWS: eval \"$(… env)\"", env},
+	{"base", "print the name of the base image, made where it is missing", base},
+	{"gateway", "run the gateway (started by up)", runGateway},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := dispatch(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
+		os.Exit(1)
+	}
+}
+
+func dispatch(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return usage()
+	}
+	for _, c := range commands {
+		if c.name == args[0] {
+			return c.run(ctx, args[1:])
+		}
+	}
+	return usage()
+}
+
+func usage() error {
+	fmt.Fprintln(os.Stderr, "usage: sandbox COMMAND")
+	for _, c := range commands {
+		fmt.Fprintf(os.Stderr, "  %-9s %s\n", c.name, c.does)
+	}
+	return fmt.Errorf("name one of these commands")
+}
