@@ -160,3 +160,13 @@ var ExitCodes = []ExitCode{
 // after.
 var ReservedUsers = strings.Fields(`root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc
  nobody dcv dcvsmagent pulse messagebus sshd ubuntu ec2-user admin session xorg systemd-network systemd-resolve`)
+
+// Reserved tells whether a name is an account of the session image.
+func Reserved(user string) bool {
+	for _, name := range ReservedUsers {
+		if name == user {
+			return true
+		}
+	}
+	return false
+}

@@ -25,7 +25,7 @@ func down(ctx context.Context, _ []string) error {
 		return nil
 	}
 	if cloud.Deployed() && cloud.Running(ctx) {
-		if err := runDeploy(ctx, tree, cloud, "destroy", cloud.ConfigFile()); err != nil {
+		if err := runDeploy(ctx, tree, cloud, "destroy", "-config-file", cloud.ConfigFile("infra")); err != nil {
 			p.Say("the stack could not be destroyed (%v); its cloud is memory only and goes as a whole", err)
 		}
 	}

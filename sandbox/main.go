@@ -16,6 +16,7 @@ var commands = []struct {
 }{
 	{"up", "set up what is missing, start the local AWS, and deploy the stack `sandbox` to it", up},
 	{"preview", "the same, but only show what a deployment would change", preview},
+	{"refresh", "compare the stack's state with what is there", refresh},
 	{"down", "destroy the stack and stop what was started", down},
 	{"status", "what runs, and where", status},
 	{"env", "print the environment in which tools talk to the local AWS: eval \"$(… env)\"", env},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,8 +16,8 @@ import (
 )
 
 // up deploys and says what to try next.
-func up(ctx context.Context, _ []string) error {
-	if err := deploy(ctx, "up"); err != nil {
+func up(ctx context.Context, args []string) error {
+	if err := deploy(ctx, "up", args); err != nil {
 		return err
 	}
 	fmt.Print(`
@@ -29,10 +30,19 @@ Next:
 	return nil
 }
 
-func preview(ctx context.Context, _ []string) error { return deploy(ctx, "preview") }
+func preview(ctx context.Context, args []string) error { return deploy(ctx, "preview", args) }
+
+func refresh(ctx context.Context, args []string) error { return deploy(ctx, "refresh", args) }
 
 // deploy prepares all that a deployment needs, then runs it.
-func deploy(ctx context.Context, command string) error {
+func deploy(ctx context.Context, command string, args []string) error {
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	config := flags.String("config", "", "the stack's configuration (default: Pulumi.sandbox.yaml at the root)")
+	report := flags.String("report", "", "write what was done, resource by resource, as JSON to this file")
+	program := flags.String("program", "infra", "infra, or consumer: the example of another team's program")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	started := time.Now()
 	tree, p, unlock, err := enter()
 	if err != nil {
@@ -43,11 +53,14 @@ func deploy(ctx context.Context, command string) error {
 	if err != nil {
 		return err
 	}
-	config, err := configure(ctx, tree, cloud, p)
+	if *config == "" {
+		*config = filepath.Join(tree.Root, "Pulumi.sandbox.yaml")
+	}
+	file, err := configure(ctx, tree, cloud, p, *program, *config)
 	if err != nil {
 		return err
 	}
-	if err := runDeploy(ctx, tree, cloud, command, config); err != nil {
+	if err := runDeploy(ctx, tree, cloud, command, "-config-file", file, "-report", *report, "-program", *program); err != nil {
 		return err
 	}
 	p.Say("%s in %s all told", command, time.Since(started).Round(100*time.Millisecond))
@@ -90,23 +103,24 @@ func prepare(ctx context.Context, tree local.Tree, p local.Progress) (*local.Clo
 
 // configure writes the stack's configuration for this cloud: the committed
 // Pulumi.sandbox.yaml and what only the running cloud can tell.
-func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) (string, error) {
+func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress, program, committed string) (string, error) {
 	image, err := ensureBase(ctx, tree, cloud, p)
 	if err != nil {
 		return "", err
 	}
-	return cloud.WriteConfig(ctx, filepath.Join(tree.Root, "Pulumi.sandbox.yaml"), image)
+	return cloud.WriteConfig(ctx, program, committed, image)
 }
 
 func ensureBase(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) (string, error) {
 	return baseimage.Ensure(ctx, "/usr/bin/docker", cloud.DockerHost, local.BaseImage, os.Stdout)
 }
 
-func runDeploy(ctx context.Context, tree local.Tree, cloud *local.Cloud, command, config string) error {
+func runDeploy(ctx context.Context, tree local.Tree, cloud *local.Cloud, command string, flags ...string) error {
 	if err := os.MkdirAll(cloud.StateDir(), 0o755); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "deploy"), "-root", tree.Root, "-config-file", config, command)
+	args := append(append([]string{"-root", tree.Root}, flags...), command)
+	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "deploy"), args...)
 	cmd.Env = cloud.Env()
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	// Interrupted, it ends the engine's run in order; then it is waited for.

@@ -132,8 +132,9 @@ func Deploy(ctx *pulumi.Context) error {
 		SubnetIDs:               net.SubnetIDs,
 		SecurityGroupID:         net.SecurityGroupID,
 		InstanceProfileARN:      access.HostInstanceProfileARN,
+		After:                   access.HostReady,
 		Tags:                    tags,
-	}, pulumi.DependsOn(access.HostReady)) // a role's policy that goes first leaves an environment stuck DELETING
+	})
 	if err != nil {
 		return err
 	}

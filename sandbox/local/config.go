@@ -21,8 +21,10 @@ const BaseImage = "dcv-sessions/base"
 var endpoints = strings.Fields(`batch budgets cloudwatch ec2 ecr events iam kms lambda logs organizations
  resourcegroups s3 secretsmanager sns sqs ssm sts`)
 
-// ConfigFile is this start's stack configuration.
-func (c *Cloud) ConfigFile() string { return filepath.Join(c.Dir(), "Pulumi.sandbox.yaml") }
+// ConfigFile is this start's configuration of a program's stack.
+func (c *Cloud) ConfigFile(program string) string {
+	return filepath.Join(c.Dir(), program+".Pulumi.sandbox.yaml")
+}
 
 // Deployed tells whether the stack has a state under this start.
 func (c *Cloud) Deployed() bool {
@@ -32,7 +34,7 @@ func (c *Cloud) Deployed() bool {
 
 // WriteConfig writes a committed stack configuration with what only the running
 // cloud can tell: its endpoints, its VPC, the base image.
-func (c *Cloud) WriteConfig(ctx context.Context, committed, baseImage string) (string, error) {
+func (c *Cloud) WriteConfig(ctx context.Context, program, committed, baseImage string) (string, error) {
 	b, err := os.ReadFile(committed)
 	if err != nil {
 		return "", err
@@ -43,6 +45,9 @@ func (c *Cloud) WriteConfig(ctx context.Context, committed, baseImage string) (s
 	}
 	if err := yaml.Unmarshal(b, &file); err != nil {
 		return "", fmt.Errorf("%s: %w", committed, err)
+	}
+	if file.Config == nil {
+		file.Config = map[string]any{}
 	}
 	vpc, subnets, err := c.defaultNetwork(ctx)
 	if err != nil {
@@ -71,7 +76,7 @@ func (c *Cloud) WriteConfig(ctx context.Context, committed, baseImage string) (s
 	if err != nil {
 		return "", err
 	}
-	return c.ConfigFile(), os.WriteFile(c.ConfigFile(), out, 0o644)
+	return c.ConfigFile(program), os.WriteFile(c.ConfigFile(program), out, 0o644)
 }
 
 // defaultNetwork is moto's default VPC; its ids are new at every start.

@@ -13,7 +13,7 @@ import (
 // its .sandbox folder, what is worth sharing (builds) in the user's cache.
 type Tree struct {
 	Root  string // the repository's root
-	State string // Root/.sandbox
+	State string // Root/.sandbox, or as DCV_SANDBOX names it
 	Cache string // e.g. ~/.cache/dcv-sessions
 }
 
@@ -35,13 +35,22 @@ func FindTree() (Tree, error) {
 	if err != nil {
 		return Tree{}, fmt.Errorf("no cache folder for builds (set HOME or XDG_CACHE_HOME): %w", err)
 	}
-	t := Tree{Root: dir, State: filepath.Join(dir, ".sandbox"), Cache: filepath.Join(cache, "dcv-sessions")}
+	t := Tree{Root: dir, State: filepath.Join(dir, stateFolder()), Cache: filepath.Join(cache, "dcv-sessions")}
 	for _, d := range []string{t.State, t.Bin(), t.Cache} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return Tree{}, err
 		}
 	}
 	return t, nil
+}
+
+// stateFolder is .sandbox, or what DCV_SANDBOX names: the tests keep a sandbox
+// of their own beside the one at work.
+func stateFolder() string {
+	if name := os.Getenv("DCV_SANDBOX"); name != "" {
+		return name
+	}
+	return ".sandbox"
 }
 
 // Bin holds the binaries built from this work tree.

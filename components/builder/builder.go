@@ -1,0 +1,120 @@
+package builder
+
+import (
+	_ "embed"
+	"regexp"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ssm"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+)
+
+// BuilderArgs: sizes are plain, where it stands is an input.
+type BuilderArgs struct {
+	// InstanceType is an x86_64 type without GPU: building needs none.
+	InstanceType string
+	// VolumeGiB is the root volume's size, 30 to 16384 GiB (EBS gp3); about three
+	// times the game. It is billed while the instance is stopped.
+	VolumeGiB int
+	// VPCID and SubnetID: a subnet that gives a public address, its way out to
+	// AWS's endpoints. It is not asked for on the instance itself: that property
+	// reads as false while the instance is stopped, and would replace it.
+	VPCID, SubnetID pulumi.StringInput
+	// InstanceProfileName is the builder role's.
+	InstanceProfileName pulumi.StringInput
+	// Tags are put on the instance, its volume and its security group.
+	Tags map[string]string
+}
+
+// Builder is the dedicated instance. Nothing reaches it from outside: its
+// security group has no inbound rule, and whoever builds comes through SSM.
+type Builder struct {
+	pulumi.ResourceState
+
+	InstanceID      pulumi.StringOutput
+	SecurityGroupID pulumi.StringOutput
+}
+
+// imageParameter is AWS's own pointer to the newest AL2023 image.
+const imageParameter = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+
+//go:embed userdata.yaml
+var userData string
+
+var instanceType = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9]+$`)
+
+func (a *BuilderArgs) validate() error {
+	var f faults.Faults
+	f.Check(instanceType.MatchString(a.InstanceType), "instanceType", a.InstanceType, "an EC2 instance type, such as c6i.xlarge")
+	f.Between("volumeGib", a.VolumeGiB, 30, 16384)
+	f.Check(a.VPCID != nil && a.SubnetID != nil, "subnetId", "nothing", "a VPC and a subnet")
+	f.Check(a.InstanceProfileName != nil, "instanceProfileName", "nothing", "the builder role's instance profile")
+	return f.Err("builder")
+}
+
+// NewBuilder declares the instance.
+func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pulumi.ResourceOption) (*Builder, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	b := &Builder{}
+	if err := ctx.RegisterComponentResource("dcv:builder:Builder", name, b, opts...); err != nil {
+		return nil, err
+	}
+	child := pulumi.Parent(b)
+	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
+		VpcId:       args.VPCID,
+		Description: pulumi.String("image builder: nothing inbound"),
+		Tags:        pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return nil, err
+	}
+	_, err = vpc.NewSecurityGroupEgressRule(ctx, name+"-egress", &vpc.SecurityGroupEgressRuleArgs{
+		SecurityGroupId: group.ID(),
+		Description:     pulumi.String("SSM, S3, ECR and the operating system's packages"),
+		IpProtocol:      pulumi.String("-1"),
+		CidrIpv4:        pulumi.String("0.0.0.0/0"),
+		Tags:            pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return nil, err
+	}
+	image, err := ssm.LookupParameter(ctx, &ssm.LookupParameterArgs{Name: imageParameter}, child)
+	if err != nil {
+		return nil, err
+	}
+	instance, err := ec2.NewInstance(ctx, name, &ec2.InstanceArgs{
+		Ami:                     pulumi.String(image.Value),
+		InstanceType:            pulumi.String(args.InstanceType),
+		SubnetId:                args.SubnetID,
+		VpcSecurityGroupIds:     pulumi.StringArray{group.ID()},
+		IamInstanceProfile:      args.InstanceProfileName,
+		UserData:                pulumi.String(userData),
+		UserDataReplaceOnChange: pulumi.Bool(true), // otherwise a change stops and starts it, and leaves it running
+		// The watchdog powers it off from inside: that must stop it, not delete it.
+		InstanceInitiatedShutdownBehavior: pulumi.String("stop"),
+		MetadataOptions: ec2.InstanceMetadataOptionsArgs{
+			HttpEndpoint: pulumi.String("enabled"), HttpTokens: pulumi.String("required"), HttpPutResponseHopLimit: pulumi.Int(1),
+		},
+		RootBlockDevice: ec2.InstanceRootBlockDeviceArgs{
+			VolumeType: pulumi.String("gp3"), VolumeSize: pulumi.Int(args.VolumeGiB), Encrypted: pulumi.Bool(true),
+			Tags: pulumi.ToStringMap(args.Tags),
+		},
+		Tags: withName(args.Tags, "dcv-sessions builder"),
+	}, child, pulumi.IgnoreChanges([]string{"ami"})) // a newer image would replace it, and its build cache, at any up
+	if err != nil {
+		return nil, err
+	}
+	b.InstanceID, b.SecurityGroupID = instance.ID().ToStringOutput(), group.ID().ToStringOutput()
+	return b, ctx.RegisterResourceOutputs(b, pulumi.Map{"instanceId": b.InstanceID, "securityGroupId": b.SecurityGroupID})
+}
+
+func withName(tags map[string]string, name string) pulumi.StringMap {
+	named := pulumi.ToStringMap(tags)
+	named["Name"] = pulumi.String(name)
+	return named
+}

@@ -1,0 +1,118 @@
+// Package builder is where images are built on AWS: the bucket of game builds
+// and the dedicated instance that turns one into an image.
+package builder
+
+import (
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/s3"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+)
+
+// GameBuildsArgs are plain values.
+type GameBuildsArgs struct {
+	// ForceDestroy lets a destroy take the builds along.
+	ForceDestroy bool
+	// Tags are put on the bucket.
+	Tags map[string]string
+}
+
+// GameBuilds is the versioned, encrypted bucket that new game builds are put
+// into; a build is named by its object's version, which never changes.
+type GameBuilds struct {
+	pulumi.ResourceState
+
+	Bucket    pulumi.StringOutput // its name
+	BucketARN pulumi.StringOutput
+}
+
+// Builds that were replaced are kept for going back; parts of uploads that
+// never ended are only cost.
+const (
+	keepReplacedDays = 90
+	keepPartsDays    = 7
+)
+
+// NewGameBuilds declares the bucket.
+func NewGameBuilds(ctx *pulumi.Context, name string, args *GameBuildsArgs, opts ...pulumi.ResourceOption) (*GameBuilds, error) {
+	g := &GameBuilds{}
+	if err := ctx.RegisterComponentResource("dcv:builder:GameBuilds", name, g, opts...); err != nil {
+		return nil, err
+	}
+	child := pulumi.Parent(g)
+	bucket, err := s3.NewBucketV2(ctx, name, &s3.BucketV2Args{
+		ForceDestroy: pulumi.Bool(args.ForceDestroy),
+		Tags:         pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return nil, err
+	}
+	settings := []func() error{
+		func() error {
+			_, err := s3.NewBucketPublicAccessBlock(ctx, name, &s3.BucketPublicAccessBlockArgs{
+				Bucket:          bucket.Bucket,
+				BlockPublicAcls: pulumi.Bool(true), BlockPublicPolicy: pulumi.Bool(true),
+				IgnorePublicAcls: pulumi.Bool(true), RestrictPublicBuckets: pulumi.Bool(true),
+			}, child)
+			return err
+		},
+		func() error {
+			_, err := s3.NewBucketOwnershipControls(ctx, name, &s3.BucketOwnershipControlsArgs{
+				Bucket: bucket.Bucket,
+				Rule:   s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")},
+			}, child)
+			return err
+		},
+		func() error {
+			_, err := s3.NewBucketServerSideEncryptionConfigurationV2(ctx, name, &s3.BucketServerSideEncryptionConfigurationV2Args{
+				Bucket: bucket.Bucket,
+				Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{s3.BucketServerSideEncryptionConfigurationV2RuleArgs{
+					ApplyServerSideEncryptionByDefault: s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{
+						SseAlgorithm: pulumi.String("AES256"),
+					},
+				}},
+			}, child)
+			return err
+		},
+		func() error {
+			_, err := s3.NewBucketPolicy(ctx, name, &s3.BucketPolicyArgs{
+				Bucket: bucket.Bucket,
+				Policy: bucket.Arn.ApplyT(func(arn string) string {
+					return iampolicy.JSON(iampolicy.TLSOnly(iampolicy.List{"s3:*"}, iampolicy.List{arn, arn + "/*"}))
+				}).(pulumi.StringOutput),
+			}, child)
+			return err
+		},
+	}
+	for _, set := range settings {
+		if err := set(); err != nil {
+			return nil, err
+		}
+	}
+	versioning, err := s3.NewBucketVersioningV2(ctx, name, &s3.BucketVersioningV2Args{
+		Bucket:                  bucket.Bucket,
+		VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
+	}, child)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s3.NewBucketLifecycleConfigurationV2(ctx, name, &s3.BucketLifecycleConfigurationV2Args{
+		Bucket: bucket.Bucket,
+		Rules: s3.BucketLifecycleConfigurationV2RuleArray{s3.BucketLifecycleConfigurationV2RuleArgs{
+			Id:     pulumi.String("replaced-builds"),
+			Status: pulumi.String("Enabled"),
+			Filter: s3.BucketLifecycleConfigurationV2RuleFilterArgs{Prefix: pulumi.String("")},
+			NoncurrentVersionExpiration: s3.BucketLifecycleConfigurationV2RuleNoncurrentVersionExpirationArgs{
+				NoncurrentDays: pulumi.Int(keepReplacedDays),
+			},
+			AbortIncompleteMultipartUpload: s3.BucketLifecycleConfigurationV2RuleAbortIncompleteMultipartUploadArgs{
+				DaysAfterInitiation: pulumi.Int(keepPartsDays),
+			},
+		}},
+	}, child, pulumi.DependsOn([]pulumi.Resource{versioning})) // rules on versions want versions
+	if err != nil {
+		return nil, err
+	}
+	g.Bucket, g.BucketARN = bucket.Bucket, bucket.Arn
+	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"bucket": g.Bucket, "bucketArn": g.BucketARN})
+}

@@ -1,0 +1,214 @@
+// Package compute is the GPU hosts that sessions run on: AWS Batch's compute
+// environments and the launch templates of their instances.
+package compute
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+)
+
+// ComputeArgs: what shapes the graph is plain, what comes from elsewhere an input.
+type ComputeArgs struct {
+	// InstanceTypes are names of the table InstanceTypes.
+	InstanceTypes []string
+	// MinVCPUs are held ready (and paid) at all times; 0 starts from nothing.
+	// MaxVCPUs bound the hosts of the on-demand environment, in vCPUs; AWS Batch
+	// may pass it by one instance.
+	MinVCPUs, MaxVCPUs int
+	// Spot adds a second environment of Spot hosts, tried when the first is full,
+	// of up to SpotMaxVCPUs. A reclaimed host ends its sessions.
+	Spot         bool
+	SpotMaxVCPUs int
+	// RootGiB is a host's encrypted root volume, 30 to 16384 GiB: two to three
+	// times the image.
+	RootGiB int
+	// StopSeconds between SIGTERM and SIGKILL on a host, 2 to 110 (a Spot
+	// reclaim leaves two minutes in all).
+	StopSeconds int
+	// UpdateTimeoutMinutes is how long an update of the environment leaves
+	// running sessions before the host's end, 1 to 360 (API reference,
+	// UpdatePolicy). They are never terminated for it.
+	UpdateTimeoutMinutes int
+	// CreateServiceLinkedRole makes AWSServiceRoleForBatch, once an account; it
+	// exists where AWS Batch was ever used.
+	CreateServiceLinkedRole bool
+	SubnetIDs               pulumi.StringArrayInput
+	SecurityGroupID         pulumi.StringInput
+	InstanceProfileARN      pulumi.StringInput
+	// After is what an environment must outlive: its role's policies, without
+	// which it would stay DELETING.
+	After []pulumi.Resource
+	// Tags are put on templates, environments, instances and volumes.
+	Tags map[string]string
+}
+
+// Compute is one or two compute environments, in the order of preference.
+type Compute struct {
+	pulumi.ResourceState
+
+	EnvironmentARNs []pulumi.StringOutput
+}
+
+func (a *ComputeArgs) validate() error {
+	var f faults.Faults
+	f.Check(len(a.InstanceTypes) > 0, "instanceTypes", "[]", "one or more of "+strings.Join(Known(), ", "))
+	for _, name := range a.InstanceTypes {
+		_, known := InstanceTypes[name]
+		f.Check(known, "instanceTypes", name, "one of "+strings.Join(Known(), ", "))
+	}
+	f.Check(a.MinVCPUs >= 0 && a.MinVCPUs <= a.MaxVCPUs, "minVcpus", a.MinVCPUs, fmt.Sprintf("0 to maxVcpus, %d", a.MaxVCPUs))
+	f.Between("maxVcpus", a.MaxVCPUs, 1, 100000)
+	if a.Spot {
+		f.Between("spotMaxVcpus", a.SpotMaxVCPUs, 1, 100000)
+	}
+	f.Between("rootGib", a.RootGiB, 30, 16384)
+	f.Between("stopSeconds", a.StopSeconds, 2, 110)
+	f.Between("updateTimeoutMinutes", a.UpdateTimeoutMinutes, 1, 360)
+	return f.Err("compute")
+}
+
+// environment is one row: what differs between on demand and Spot.
+type environment struct {
+	suffix, market, strategy string
+	min, max                 int
+}
+
+func (a *ComputeArgs) environments() []environment {
+	rows := []environment{{"", "EC2", "BEST_FIT_PROGRESSIVE", a.MinVCPUs, a.MaxVCPUs}}
+	if a.Spot {
+		rows = append(rows, environment{"-spot", "SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED", 0, a.SpotMaxVCPUs})
+	}
+	return rows
+}
+
+// NewCompute declares the environments.
+func NewCompute(ctx *pulumi.Context, name string, args *ComputeArgs, opts ...pulumi.ResourceOption) (*Compute, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	c := &Compute{}
+	if err := ctx.RegisterComponentResource("dcv:compute:Compute", name, c, opts...); err != nil {
+		return nil, err
+	}
+	role, err := c.serviceRole(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range args.environments() {
+		arn, err := c.declare(ctx, name+row.suffix, args, row, role)
+		if err != nil {
+			return nil, err
+		}
+		c.EnvironmentARNs = append(c.EnvironmentARNs, arn)
+	}
+	arns := pulumi.StringArray{}
+	for _, arn := range c.EnvironmentARNs {
+		arns = append(arns, arn)
+	}
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"environmentArns": arns})
+}
+
+// serviceRole is the ARN of Batch's service-linked role. Named by its own ARN
+// it keeps updates of the environment in place, as naming none does; any other
+// role would have the environment replaced.
+func (c *Compute) serviceRole(ctx *pulumi.Context, name string, args *ComputeArgs) (pulumi.StringInput, error) {
+	if args.CreateServiceLinkedRole {
+		role, err := iam.NewServiceLinkedRole(ctx, name, &iam.ServiceLinkedRoleArgs{
+			AwsServiceName: pulumi.String("batch.amazonaws.com"),
+			Tags:           pulumi.ToStringMap(args.Tags),
+		}, pulumi.Parent(c))
+		if err != nil {
+			return nil, err
+		}
+		return role.Arn, nil
+	}
+	role, err := iam.LookupRole(ctx, &iam.LookupRoleArgs{Name: "AWSServiceRoleForBatch"}, pulumi.Parent(c))
+	if err != nil {
+		return nil, fmt.Errorf("this account has no service-linked role of AWS Batch: set compute.createServiceLinkedRole to true in one stack of the account: %w", err)
+	}
+	return pulumi.String(role.Arn), nil
+}
+
+func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, row environment, role pulumi.StringInput) (pulumi.StringOutput, error) {
+	template, err := c.template(ctx, name, args, row)
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	made, err := batch.NewComputeEnvironment(ctx, name, &batch.ComputeEnvironmentArgs{
+		// A prefix, so that a replacement, should it ever come, can be made before
+		// the old one is detached and deleted.
+		ComputeEnvironmentNamePrefix: pulumi.String(name + "-"),
+		Type:                         pulumi.String("MANAGED"),
+		State:                        pulumi.String("ENABLED"),
+		ServiceRole:                  role,
+		ComputeResources: batch.ComputeEnvironmentComputeResourcesArgs{
+			Type:               pulumi.String(row.market),
+			AllocationStrategy: pulumi.String(row.strategy),
+			InstanceTypes:      pulumi.ToStringArray(args.InstanceTypes),
+			MinVcpus:           pulumi.Int(row.min),
+			MaxVcpus:           pulumi.Int(row.max),
+			InstanceRole:       args.InstanceProfileARN,
+			Subnets:            args.SubnetIDs,
+			SecurityGroupIds:   pulumi.StringArray{args.SecurityGroupID},
+			Ec2Configurations: batch.ComputeEnvironmentComputeResourcesEc2ConfigurationArray{
+				batch.ComputeEnvironmentComputeResourcesEc2ConfigurationArgs{ImageType: pulumi.String("ECS_AL2023_NVIDIA")},
+			},
+			LaunchTemplate: batch.ComputeEnvironmentComputeResourcesLaunchTemplateArgs{
+				LaunchTemplateId: template.ID(),
+				// A number: $Latest is read again only when something else changes.
+				Version: pulumi.Sprintf("%d", template.LatestVersion),
+			},
+			// No tags: a change of these replaces the hosts. The template tags them.
+		},
+		UpdatePolicy: batch.ComputeEnvironmentUpdatePolicyArgs{
+			JobExecutionTimeoutMinutes: pulumi.Int(args.UpdateTimeoutMinutes),
+			TerminateJobsOnUpdate:      pulumi.Bool(false),
+		},
+		Tags: pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(c),
+		pulumi.DependsOn(args.After),
+		pulumi.IgnoreChanges([]string{"computeResources.desiredVcpus"})) // Batch moves it
+	if err != nil {
+		return pulumi.StringOutput{}, err
+	}
+	return made.Arn, nil
+}
+
+// template declares how a host starts. AWS Batch ignores its instance type,
+// role, subnet and market options.
+func (c *Compute) template(ctx *pulumi.Context, name string, args *ComputeArgs, row environment) (*ec2.LaunchTemplate, error) {
+	tagged := ec2.LaunchTemplateTagSpecificationArray{}
+	for _, kind := range []string{"instance", "volume"} {
+		tagged = append(tagged, ec2.LaunchTemplateTagSpecificationArgs{ResourceType: pulumi.String(kind), Tags: hostTags(args.Tags)})
+	}
+	return ec2.NewLaunchTemplate(ctx, name, &ec2.LaunchTemplateArgs{
+		Description:          pulumi.String("DCV session hosts"),
+		UpdateDefaultVersion: pulumi.Bool(true),
+		UserData:             pulumi.String(encode(UserData(args.StopSeconds, row.market == "SPOT"))),
+		MetadataOptions: ec2.LaunchTemplateMetadataOptionsArgs{
+			HttpEndpoint: pulumi.String("enabled"), HttpTokens: pulumi.String("required"), HttpPutResponseHopLimit: pulumi.Int(1),
+		},
+		BlockDeviceMappings: ec2.LaunchTemplateBlockDeviceMappingArray{ec2.LaunchTemplateBlockDeviceMappingArgs{
+			DeviceName: pulumi.String("/dev/xvda"), // AL2023's root
+			Ebs: ec2.LaunchTemplateBlockDeviceMappingEbsArgs{
+				VolumeType: pulumi.String("gp3"), VolumeSize: pulumi.Int(args.RootGiB),
+				Encrypted: pulumi.String("true"), DeleteOnTermination: pulumi.String("true"),
+			},
+		}},
+		TagSpecifications: tagged,
+		Tags:              pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(c))
+}
+
+func hostTags(tags map[string]string) pulumi.StringMap {
+	named := pulumi.ToStringMap(tags)
+	named["Name"] = pulumi.String("dcv-sessions host")
+	return named
+}

@@ -1,0 +1,81 @@
+package compute
+
+import "sort"
+
+// InstanceType is what one host of a type has.
+type InstanceType struct {
+	VCPUs  int
+	SoldMB int // memory as sold, MiB
+	GPUs   int
+}
+
+// InstanceTypes are the GPU types that a session host may be: those with one
+// kind of GPU that AWS's AL2023 GPU image supports (Amazon EC2 instance types,
+// "Accelerated computing").
+var InstanceTypes = map[string]InstanceType{
+	"g4dn.xlarge": {4, 16 << 10, 1}, "g4dn.2xlarge": {8, 32 << 10, 1}, "g4dn.4xlarge": {16, 64 << 10, 1},
+	"g4dn.8xlarge": {32, 128 << 10, 1}, "g4dn.12xlarge": {48, 192 << 10, 4}, "g4dn.16xlarge": {64, 256 << 10, 1},
+	"g5.xlarge": {4, 16 << 10, 1}, "g5.2xlarge": {8, 32 << 10, 1}, "g5.4xlarge": {16, 64 << 10, 1},
+	"g5.8xlarge": {32, 128 << 10, 1}, "g5.12xlarge": {48, 192 << 10, 4}, "g5.16xlarge": {64, 256 << 10, 1},
+	"g5.24xlarge": {96, 384 << 10, 4}, "g5.48xlarge": {192, 768 << 10, 8},
+	"g6.xlarge": {4, 16 << 10, 1}, "g6.2xlarge": {8, 32 << 10, 1}, "g6.4xlarge": {16, 64 << 10, 1},
+	"g6.8xlarge": {32, 128 << 10, 1}, "g6.12xlarge": {48, 192 << 10, 4}, "g6.16xlarge": {64, 256 << 10, 1},
+	"g6.24xlarge": {96, 384 << 10, 4}, "g6.48xlarge": {192, 768 << 10, 8},
+}
+
+// Need is what one session reserves on its host.
+type Need struct {
+	VCPUs     int
+	MemoryMiB int
+	GPUs      int // 0: the sessions of a host share its GPUs
+}
+
+// reservedMiB is what the ECS agent keeps for the system on Batch's images
+// (ECS_RESERVED_MEMORY; AWS Batch user guide, "Compute resource memory management").
+const reservedMiB = 32
+
+// MemoryForContainers is what sessions may reserve of a host's memory, in MiB:
+// the kernel shows less than is sold, for which the guide advises 5 percent,
+// and the agent keeps its reserve.
+func (t InstanceType) MemoryForContainers() int { return t.SoldMB*95/100 - reservedMiB }
+
+// Sessions is how many sessions a host of this type carries.
+func (t InstanceType) Sessions(need Need) int {
+	fit := min(t.VCPUs/max(need.VCPUs, 1), t.MemoryForContainers()/max(need.MemoryMiB, 1))
+	if need.GPUs > 0 {
+		fit = min(fit, t.GPUs/need.GPUs)
+	}
+	return fit
+}
+
+// SessionsPerHost is how many sessions a host of each of some types carries.
+// Types that are not in the table are left out.
+func SessionsPerHost(types []string, need Need) map[string]int {
+	sessions := map[string]int{}
+	for _, name := range types {
+		if t, known := InstanceTypes[name]; known {
+			sessions[name] = t.Sessions(need)
+		}
+	}
+	return sessions
+}
+
+// MaxSessionsPerHost is the most that any host of some types carries: so wide
+// must the range of ports be.
+func MaxSessionsPerHost(types []string, need Need) int {
+	most := 0
+	for _, n := range SessionsPerHost(types, need) {
+		most = max(most, n)
+	}
+	return most
+}
+
+// Known lists the table's types in order.
+func Known() []string {
+	names := make([]string, 0, len(InstanceTypes))
+	for name := range InstanceTypes {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}

@@ -1,0 +1,220 @@
+// Package network is where session hosts stand: a VPC with public subnets and
+// the security group that admits players to the DCV port range.
+package network
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	awsec2 "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
+	"github.com/pulumi/pulumi-awsx/sdk/v2/go/awsx/ec2"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// NetworkArgs are plain values: they decide which resources there are.
+type NetworkArgs struct {
+	// VPCID and SubnetIDs name an existing VPC and public subnets of it; both or
+	// neither. Without them a VPC is made.
+	VPCID     string
+	SubnetIDs []string
+	// CIDRBlock and Zones shape a new VPC: an IPv4 block of /16 to /24, spread
+	// over two to six availability zones.
+	CIDRBlock string
+	Zones     int
+	// Ports are admitted, TCP and UDP.
+	Ports contract.PortRange
+	// PlayerCIDRs are the IPv4 and IPv6 networks that players come from.
+	PlayerCIDRs []string
+	// OpenToWorld has to be set for 0.0.0.0/0 or ::/0 among them.
+	OpenToWorld bool
+	// Tags are put on everything.
+	Tags map[string]string
+}
+
+// Network is where session hosts stand.
+type Network struct {
+	pulumi.ResourceState
+
+	VPCID           pulumi.StringOutput
+	SubnetIDs       pulumi.StringArrayOutput // public ones, in at least two zones where made here
+	SecurityGroupID pulumi.StringOutput      // of session hosts
+}
+
+// NewNetwork declares the network.
+func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	n := &Network{}
+	if err := ctx.RegisterComponentResource("dcv:network:Network", name, n, opts...); err != nil {
+		return nil, err
+	}
+	place := n.make
+	if args.VPCID != "" {
+		place = n.adopt
+	}
+	if err := place(ctx, name, args); err != nil {
+		return nil, err
+	}
+	if err := n.admitPlayers(ctx, name, args); err != nil {
+		return nil, err
+	}
+	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{
+		"vpcId": n.VPCID, "subnetIds": n.SubnetIDs, "securityGroupId": n.SecurityGroupID,
+	})
+}
+
+// validate reports every fault at once.
+func (a *NetworkArgs) validate() error {
+	var f faults.Faults
+	f.Check((a.VPCID == "") == (len(a.SubnetIDs) == 0), "vpcId", a.VPCID, "together with subnetIds, or neither")
+	if a.VPCID == "" {
+		block, err := netip.ParsePrefix(a.CIDRBlock)
+		ok := err == nil && block.Addr().Is4() && block.Bits() >= 16 && block.Bits() <= 24 && block == block.Masked()
+		f.Check(ok, "cidrBlock", a.CIDRBlock, "an IPv4 block of /16 to /24 without host bits, such as 10.20.0.0/16")
+		f.Between("zones", a.Zones, 2, 6)
+	}
+	f.Check(a.Ports.First >= 1025 && a.Ports.Last <= 65535 && a.Ports.Width() >= 1, "ports", a.Ports, "a range within 1025-65535 (DCV's ports are above 1024)")
+	CheckPlayerCIDRs(&f, "playerCidrs", a.PlayerCIDRs, a.OpenToWorld)
+	return f.Err("network")
+}
+
+// CheckPlayerCIDRs adds a fault for each network that is malformed, has host
+// bits, is named or contained twice, or is the whole internet without the flag.
+func CheckPlayerCIDRs(f *faults.Faults, path string, cidrs []string, openToWorld bool) {
+	f.Check(len(cidrs) > 0, path, "[]", "at least one network that players come from, such as 203.0.113.0/24")
+	var seen []netip.Prefix
+	for _, text := range cidrs {
+		prefix, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil:
+			f.Add(path, text, "an IPv4 or IPv6 network, such as 203.0.113.0/24")
+			continue
+		case prefix != prefix.Masked():
+			f.Add(path, text, fmt.Sprintf("a network without host bits: %s?", prefix.Masked()))
+			continue
+		case prefix.Bits() == 0 && !openToWorld:
+			f.Add(path, text, "the whole internet only with openToWorld: true")
+		}
+		for _, other := range seen {
+			if prefix.Overlaps(other) {
+				f.Add(path, text, fmt.Sprintf("a network apart from the others: it overlaps %s", other))
+			}
+		}
+		seen = append(seen, prefix)
+	}
+}
+
+// adopt takes an existing VPC. Hosts get their public address from the subnet,
+// so one that gives none is refused here rather than found out by a player.
+func (n *Network) adopt(ctx *pulumi.Context, _ string, args *NetworkArgs) error {
+	var f faults.Faults
+	for _, id := range args.SubnetIDs {
+		subnet, err := awsec2.LookupSubnet(ctx, &awsec2.LookupSubnetArgs{Id: pulumi.StringRef(id)}, pulumi.Parent(n))
+		if err != nil {
+			f.Add("subnetIds", id, fmt.Sprintf("an existing subnet (%v)", err))
+			continue
+		}
+		f.Check(subnet.VpcId == args.VPCID, "subnetIds", id, fmt.Sprintf("a subnet of %s; this one is of %s", args.VPCID, subnet.VpcId))
+		f.Check(subnet.MapPublicIpOnLaunch, "subnetIds", id,
+			"a subnet that gives hosts a public address (mapPublicIpOnLaunch): players connect to the host itself")
+	}
+	n.VPCID = pulumi.String(args.VPCID).ToStringOutput()
+	n.SubnetIDs = pulumi.ToStringArray(args.SubnetIDs).ToStringArrayOutput()
+	return f.Err("network")
+}
+
+// make declares a VPC of public subnets only. Without private subnets there is
+// nothing for a NAT gateway to serve; images come through S3's own endpoint,
+// which costs nothing and keeps layers off the internet gateway.
+func (n *Network) make(ctx *pulumi.Context, name string, args *NetworkArgs) error {
+	strategy := ec2.SubnetAllocationStrategyAuto
+	made, err := ec2.NewVpc(ctx, name, &ec2.VpcArgs{
+		CidrBlock:                 pulumi.StringRef(args.CIDRBlock),
+		NumberOfAvailabilityZones: pulumi.IntRef(args.Zones),
+		EnableDnsHostnames:        pulumi.Bool(true),
+		NatGateways:               &ec2.NatGatewayConfigurationArgs{Strategy: ec2.NatGatewayStrategyNone},
+		SubnetStrategy:            &strategy,
+		SubnetSpecs:               []ec2.SubnetSpecArgs{{Type: ec2.SubnetTypePublic}},
+		Tags:                      pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(n))
+	if err != nil {
+		return err
+	}
+	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, pulumi.Parent(n))
+	if err != nil {
+		return err
+	}
+	_, err = awsec2.NewVpcEndpoint(ctx, name+"-s3", &awsec2.VpcEndpointArgs{
+		VpcId:           made.VpcId,
+		ServiceName:     pulumi.Sprintf("com.amazonaws.%s.s3", region.Name),
+		VpcEndpointType: pulumi.String("Gateway"),
+		RouteTableIds: made.RouteTables.ApplyT(func(tables []*awsec2.RouteTable) pulumi.StringArrayOutput {
+			ids := make(pulumi.StringArray, len(tables))
+			for i, table := range tables {
+				ids[i] = table.ID().ToStringOutput()
+			}
+			return ids.ToStringArrayOutput()
+		}).(pulumi.StringArrayOutput),
+		Tags: pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(n))
+	n.VPCID, n.SubnetIDs = made.VpcId, made.PublicSubnetIds
+	return err
+}
+
+// admitPlayers declares the security group: a rule a network and protocol, so
+// that a network taken away changes no other rule, and nothing else inbound.
+func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkArgs) error {
+	child := pulumi.Parent(n)
+	group, err := awsec2.NewSecurityGroup(ctx, name+"-sessions", &awsec2.SecurityGroupArgs{
+		VpcId:       n.VPCID,
+		Description: pulumi.String("DCV sessions: players to the session ports, nothing else inbound"),
+		Tags:        pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return err
+	}
+	for _, cidr := range args.PlayerCIDRs {
+		for _, protocol := range []string{"tcp", "udp"} {
+			rule := &vpc.SecurityGroupIngressRuleArgs{
+				SecurityGroupId: group.ID(),
+				Description:     pulumi.String("players to DCV sessions"),
+				IpProtocol:      pulumi.String(protocol),
+				FromPort:        pulumi.Int(args.Ports.First),
+				ToPort:          pulumi.Int(args.Ports.Last),
+				Tags:            pulumi.ToStringMap(args.Tags),
+			}
+			rule.CidrIpv4, rule.CidrIpv6 = family(cidr)
+			if _, err := vpc.NewSecurityGroupIngressRule(ctx, fmt.Sprintf("%s-%s-%s", name, protocol, cidr), rule, child); err != nil {
+				return err
+			}
+		}
+	}
+	for suffix, everywhere := range map[string]string{"egress": "0.0.0.0/0", "egress-ipv6": "::/0"} {
+		rule := &vpc.SecurityGroupEgressRuleArgs{
+			SecurityGroupId: group.ID(),
+			Description:     pulumi.String("hosts reach AWS and the game's own services"),
+			IpProtocol:      pulumi.String("-1"),
+			Tags:            pulumi.ToStringMap(args.Tags),
+		}
+		rule.CidrIpv4, rule.CidrIpv6 = family(everywhere)
+		if _, err := vpc.NewSecurityGroupEgressRule(ctx, name+"-"+suffix, rule, child); err != nil {
+			return err
+		}
+	}
+	n.SecurityGroupID = group.ID().ToStringOutput()
+	return nil
+}
+
+// family puts a network into the argument of its address family.
+func family(cidr string) (v4, v6 pulumi.StringPtrInput) {
+	if netip.MustParsePrefix(cidr).Addr().Is4() {
+		return pulumi.String(cidr), nil
+	}
+	return nil, pulumi.String(cidr)
+}

@@ -1,0 +1,62 @@
+// Package observability is what the stack's owners see: today the sessions' log
+// group.
+package observability
+
+import (
+	"slices"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+)
+
+// LogsArgs are plain values.
+type LogsArgs struct {
+	// LogGroupName is fixed: consumers and grants name it.
+	LogGroupName string
+	// RetentionDays is one of Retentions.
+	RetentionDays int
+	// Tags are put on the log group.
+	Tags map[string]string
+}
+
+// Retentions are the days that CloudWatch Logs takes (API reference,
+// PutRetentionPolicy).
+var Retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+// Logs is the log group that all sessions of a stack write to.
+type Logs struct {
+	pulumi.ResourceState
+
+	LogGroupName pulumi.StringOutput
+	LogGroupARN  pulumi.StringOutput // without the ":*" of its streams
+}
+
+func (a LogsArgs) validate() error {
+	var f faults.Faults
+	f.Check(a.LogGroupName != "", "logGroupName", a.LogGroupName, "a name")
+	f.Check(slices.Contains(Retentions, a.RetentionDays), "retentionDays", a.RetentionDays, "one of CloudWatch's retentions: 1, 3, 5, 7, 14, 30, 60, 90, … days")
+	return f.Err("logs")
+}
+
+// NewLogs declares the log group.
+func NewLogs(ctx *pulumi.Context, name string, args *LogsArgs, opts ...pulumi.ResourceOption) (*Logs, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	l := &Logs{}
+	if err := ctx.RegisterComponentResource("dcv:observability:Logs", name, l, opts...); err != nil {
+		return nil, err
+	}
+	group, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
+		Name:            pulumi.String(args.LogGroupName),
+		RetentionInDays: pulumi.Int(args.RetentionDays),
+		Tags:            pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(l))
+	if err != nil {
+		return nil, err
+	}
+	l.LogGroupName, l.LogGroupARN = group.Name, group.Arn
+	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{"logGroupName": l.LogGroupName, "logGroupArn": l.LogGroupARN})
+}

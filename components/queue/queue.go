@@ -1,0 +1,79 @@
+// Package queue is the job queue that sessions wait in.
+package queue
+
+import (
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+)
+
+// QueueArgs: the number of environments is plain, their ARNs are inputs.
+type QueueArgs struct {
+	// EnvironmentARNs are tried in this order; one to three (AWS Batch quotas).
+	EnvironmentARNs []pulumi.StringInput
+	// MaxWaitSeconds is how long a session that can't be placed may wait at the
+	// queue's head before it is cancelled, 600 to 86400 (API reference,
+	// JobStateTimeLimitAction). Without it, such a session blocks all behind it.
+	MaxWaitSeconds int
+	// Tags are put on the queue.
+	Tags map[string]string
+}
+
+// Queue is the job queue.
+type Queue struct {
+	pulumi.ResourceState
+
+	ARN  pulumi.StringOutput
+	Name pulumi.StringOutput
+}
+
+// stuckReasons are all for which AWS Batch takes a time limit (user guide,
+// "Troubleshooting RUNNABLE jobs").
+var stuckReasons = []string{
+	"CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+	"MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+	"MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+}
+
+func (a QueueArgs) validate() error {
+	var f faults.Faults
+	f.Check(len(a.EnvironmentARNs) >= 1 && len(a.EnvironmentARNs) <= 3, "environmentArns", len(a.EnvironmentARNs), "one to three environments")
+	f.Between("maxWaitSeconds", a.MaxWaitSeconds, 600, 86400)
+	return f.Err("queue")
+}
+
+// NewQueue declares the queue. It has no scheduling policy, so sessions start
+// first in, first out: a policy could later be replaced, but never removed.
+func NewQueue(ctx *pulumi.Context, name string, args *QueueArgs, opts ...pulumi.ResourceOption) (*Queue, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	q := &Queue{}
+	if err := ctx.RegisterComponentResource("dcv:queue:Queue", name, q, opts...); err != nil {
+		return nil, err
+	}
+	var orders batch.JobQueueComputeEnvironmentOrderArray
+	for i, arn := range args.EnvironmentARNs {
+		orders = append(orders, batch.JobQueueComputeEnvironmentOrderArgs{ComputeEnvironment: arn, Order: pulumi.Int(i + 1)})
+	}
+	var limits batch.JobQueueJobStateTimeLimitActionArray
+	for _, reason := range stuckReasons {
+		limits = append(limits, batch.JobQueueJobStateTimeLimitActionArgs{
+			Action: pulumi.String("CANCEL"), State: pulumi.String("RUNNABLE"),
+			Reason: pulumi.String(reason), MaxTimeSeconds: pulumi.Int(args.MaxWaitSeconds),
+		})
+	}
+	made, err := batch.NewJobQueue(ctx, name, &batch.JobQueueArgs{
+		State:                    pulumi.String("ENABLED"),
+		Priority:                 pulumi.Int(1),
+		ComputeEnvironmentOrders: orders,
+		JobStateTimeLimitActions: limits,
+		Tags:                     pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(q))
+	if err != nil {
+		return nil, err
+	}
+	q.ARN, q.Name = made.Arn, made.Name
+	return q, ctx.RegisterResourceOutputs(q, pulumi.Map{"arn": q.ARN, "name": q.Name})
+}

@@ -1,0 +1,73 @@
+package roles
+
+import (
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+type list = iampolicy.List
+
+// licence lets DCV find that it runs on EC2 and is licensed (DCV administrator
+// guide, "Licensing"): a bucket of AWS's, one a Region.
+func licence(at place) iampolicy.Statement {
+	return iampolicy.Allow("DCVLicence", list{"s3:GetObject"},
+		list{"arn:" + at.partition + ":s3:::dcv-license." + at.region + "/*"})
+}
+
+// userSecrets is what the ECS agent injects. No container holds this role.
+func userSecrets(at place) iampolicy.Statement {
+	return iampolicy.Allow("UserSecrets", list{"secretsmanager:GetSecretValue"},
+		list{at.arn("secretsmanager", "secret:"+contract.PathPrefix(at.stack)+"users/*")})
+}
+
+func writeLog(group string) iampolicy.Statement {
+	return iampolicy.Allow("SessionLog", list{"logs:CreateLogStream", "logs:PutLogEvents"}, list{group + ":*"})
+}
+
+// userTopics is how a session tells its user.
+func userTopics(at place) iampolicy.Statement {
+	return iampolicy.Allow("TellUsers", list{"sns:Publish"}, list{at.arn("sns", contract.NamePrefix(at.stack)+"*")})
+}
+
+// useTopicKey is needed to publish to an encrypted topic, and useful for that only.
+func useTopicKey(at place, key string) iampolicy.Statement {
+	return iampolicy.Allow("TellUsersEncrypted", list{"kms:Decrypt", "kms:GenerateDataKey*"}, list{key}).
+		When("StringEquals", "kms:ViaService", "sns."+at.region+".amazonaws.com")
+}
+
+// push is all that a push to the repository takes (ECR user guide, "Required
+// IAM permissions for pushing an image").
+func push(repository string) iampolicy.Statement {
+	return iampolicy.Allow("Push", list{
+		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload",
+		"ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+	}, list{repository})
+}
+
+// registryLogin has no resource level (Service Authorization Reference, "Actions
+// defined by Amazon Elastic Container Registry").
+func registryLogin() iampolicy.Statement {
+	return iampolicy.Allow("Login", list{"ecr:GetAuthorizationToken"}, list{"*"})
+}
+
+func readBuilds(bucket string) iampolicy.Statement {
+	return iampolicy.Allow("ReadBuilds", list{"s3:GetObject", "s3:GetObjectVersion"}, list{bucket + "/*"})
+}
+
+// launch is what starting, finding and ending sessions takes: Batch and Logs,
+// nothing of EC2, ECS or Secrets Manager.
+func launch(at place, queue, group string) []iampolicy.Statement {
+	definitions := at.arn("batch", "job-definition/"+contract.NamePrefix(at.stack)+"*") // with or without a revision
+	jobs := at.arn("batch", "job/*")
+	return []iampolicy.Statement{
+		iampolicy.Allow("Submit", list{"batch:SubmitJob"}, list{queue, definitions, jobs}),
+		iampolicy.Allow("TagWhatIsSubmitted", list{"batch:TagResource"}, list{jobs}).
+			When("StringEquals", "aws:RequestTag/"+contract.TagStack, at.stack),
+		iampolicy.Allow("End", list{"batch:CancelJob", "batch:TerminateJob"}, list{jobs}).
+			When("StringEquals", "aws:ResourceTag/"+contract.TagStack, at.stack),
+		// Neither has a resource level (Service Authorization Reference, "Actions
+		// defined by AWS Batch").
+		iampolicy.Allow("Find", list{"batch:DescribeJobs", "batch:ListJobs"}, list{"*"}),
+		iampolicy.Allow("ReadLog", list{"logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"}, list{group, group + ":*"}),
+	}
+}

@@ -1,0 +1,58 @@
+package roles
+
+import (
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// LauncherPolicyArgs: the stack's name is plain, ARNs are inputs.
+type LauncherPolicyArgs struct {
+	Stack       string
+	QueueARN    pulumi.StringInput
+	LogGroupARN pulumi.StringInput
+	Tags        map[string]string
+}
+
+// LauncherPolicy is the managed policy for whoever starts, finds and ends
+// sessions: the website, support, a player's own launcher. The stack attaches
+// it to nobody.
+type LauncherPolicy struct {
+	pulumi.ResourceState
+
+	ARN pulumi.StringOutput
+}
+
+// NewLauncherPolicy declares the policy.
+func NewLauncherPolicy(ctx *pulumi.Context, name string, args *LauncherPolicyArgs, opts ...pulumi.ResourceOption) (*LauncherPolicy, error) {
+	var f faults.Faults
+	f.Check(contract.StackPattern.MatchString(args.Stack), "stack", args.Stack, contract.StackPattern.String())
+	f.Check(args.QueueARN != nil, "queueArn", "nothing", "an ARN")
+	f.Check(args.LogGroupARN != nil, "logGroupArn", "nothing", "an ARN")
+	if err := f.Err("launcher policy"); err != nil {
+		return nil, err
+	}
+	l := &LauncherPolicy{}
+	if err := ctx.RegisterComponentResource("dcv:roles:LauncherPolicy", name, l, opts...); err != nil {
+		return nil, err
+	}
+	at, err := findPlace(ctx, args.Stack, pulumi.Parent(l))
+	if err != nil {
+		return nil, err
+	}
+	policy, err := iam.NewPolicy(ctx, name, &iam.PolicyArgs{
+		Description: pulumi.String("start, find and end DCV sessions of stack " + args.Stack),
+		Policy: pulumi.All(args.QueueARN, args.LogGroupARN).ApplyT(func(arns []any) string {
+			return iampolicy.JSON(launch(at, arns[0].(string), arns[1].(string))...)
+		}).(pulumi.StringOutput),
+		Tags: pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(l))
+	if err != nil {
+		return nil, err
+	}
+	l.ARN = policy.Arn
+	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{"arn": l.ARN})
+}

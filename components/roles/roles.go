@@ -1,0 +1,203 @@
+// Package roles is who may do what: hosts, the ECS agent that starts sessions,
+// the sessions themselves, the image builder, and whoever launches sessions.
+//
+// What exists once a user is granted by the stack's own name prefix, so that no
+// policy grows with the users; everything else by exact ARN.
+package roles
+
+import (
+	"fmt"
+	"path"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// RolesArgs: the stack's name is plain, ARNs are inputs.
+type RolesArgs struct {
+	Stack               string
+	RepositoryARN       pulumi.StringInput // of the session images
+	GameBuildsBucketARN pulumi.StringInput
+	LogGroupARN         pulumi.StringInput // of the sessions, without ":*"
+	KeyARN              pulumi.StringInput // encrypts the topics
+	Tags                map[string]string
+}
+
+// Roles are the ARNs and names that other components take.
+type Roles struct {
+	pulumi.ResourceState
+
+	HostInstanceProfileARN     pulumi.StringOutput
+	BuilderInstanceProfileName pulumi.StringOutput
+	HostRoleARN                pulumi.StringOutput
+	BuilderRoleARN             pulumi.StringOutput
+	ExecutionRoleARN           pulumi.StringOutput
+	SessionRoleARN             pulumi.StringOutput
+
+	// HostReady is everything that a compute environment must outlive: one whose
+	// role loses a policy first stays DELETING for ever.
+	HostReady []pulumi.Resource
+}
+
+// place is where the stack's resources are, for ARNs that no resource gives.
+type place struct{ partition, region, account, stack string }
+
+func (p place) arn(service, resource string) string {
+	return fmt.Sprintf("arn:%s:%s:%s:%s:%s", p.partition, service, p.region, p.account, resource)
+}
+
+func findPlace(ctx *pulumi.Context, stack string, parent pulumi.InvokeOption) (place, error) {
+	caller, err := aws.GetCallerIdentity(ctx, &aws.GetCallerIdentityArgs{}, parent)
+	if err != nil {
+		return place{}, err
+	}
+	partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, parent)
+	if err != nil {
+		return place{}, err
+	}
+	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, parent)
+	if err != nil {
+		return place{}, err
+	}
+	return place{partition.Partition, region.Name, caller.AccountId, stack}, nil
+}
+
+// role is one row of the stack's roles.
+type role struct {
+	name, description string
+	service           string               // who assumes it
+	managed           []string             // AWS's own policies
+	needs             []pulumi.StringInput // the ARNs that grants takes, in its order
+	grants            func(arns []string) []iampolicy.Statement
+}
+
+// table is every role.
+func (a *RolesArgs) table(at place) []role {
+	return []role{{
+		name: "host", service: "ec2.amazonaws.com", description: "EC2 instances that carry sessions",
+		managed: []string{"service-role/AmazonEC2ContainerServiceforEC2Role", "AmazonSSMManagedInstanceCore"},
+		grants:  func([]string) []iampolicy.Statement { return []iampolicy.Statement{licence(at)} },
+	}, {
+		name: "execution", service: "ecs-tasks.amazonaws.com", description: "the ECS agent: injects a user's secret, writes the log",
+		needs: []pulumi.StringInput{a.LogGroupARN},
+		grants: func(arns []string) []iampolicy.Statement {
+			return []iampolicy.Statement{userSecrets(at), writeLog(arns[0])}
+		},
+	}, {
+		name: "session", service: "ecs-tasks.amazonaws.com", description: "a session's own calls: tells its user; reads no secret",
+		needs: []pulumi.StringInput{a.KeyARN},
+		grants: func(arns []string) []iampolicy.Statement {
+			return []iampolicy.Statement{licence(at), userTopics(at), useTopicKey(at, arns[0])}
+		},
+	}, {
+		name: "builder", service: "ec2.amazonaws.com", description: "the image builder: reads game builds, pushes images",
+		managed: []string{"AmazonSSMManagedInstanceCore"},
+		needs:   []pulumi.StringInput{a.RepositoryARN, a.GameBuildsBucketARN},
+		grants: func(arns []string) []iampolicy.Statement {
+			return []iampolicy.Statement{push(arns[0]), registryLogin(), readBuilds(arns[1])}
+		},
+	}}
+}
+
+func (a *RolesArgs) validate() error {
+	var f faults.Faults
+	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
+	for property, input := range map[string]pulumi.StringInput{
+		"gameBuildsBucketArn": a.GameBuildsBucketARN, "keyArn": a.KeyARN, "logGroupArn": a.LogGroupARN, "repositoryArn": a.RepositoryARN,
+	} {
+		f.Check(input != nil, property, "nothing", "an ARN")
+	}
+	return f.Err("roles")
+}
+
+// NewRoles declares the roles.
+func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.ResourceOption) (*Roles, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	r := &Roles{}
+	if err := ctx.RegisterComponentResource("dcv:roles:Roles", name, r, opts...); err != nil {
+		return nil, err
+	}
+	at, err := findPlace(ctx, args.Stack, pulumi.Parent(r))
+	if err != nil {
+		return nil, err
+	}
+	made := map[string]*iam.Role{}
+	for _, row := range args.table(at) {
+		own, ready, err := r.declare(ctx, name, args, at, row)
+		if err != nil {
+			return nil, err
+		}
+		made[row.name] = own
+		if row.name == "host" {
+			r.HostReady = ready
+		}
+	}
+	hostProfile, err := r.profile(ctx, name+"-host", made["host"], args.Tags)
+	if err != nil {
+		return nil, err
+	}
+	builderProfile, err := r.profile(ctx, name+"-builder", made["builder"], args.Tags)
+	if err != nil {
+		return nil, err
+	}
+	r.HostReady = append(r.HostReady, hostProfile)
+	r.HostInstanceProfileARN, r.BuilderInstanceProfileName = hostProfile.Arn, builderProfile.Name
+	r.HostRoleARN, r.BuilderRoleARN = made["host"].Arn, made["builder"].Arn
+	r.ExecutionRoleARN, r.SessionRoleARN = made["execution"].Arn, made["session"].Arn
+	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{
+		"hostRoleArn": r.HostRoleARN, "executionRoleArn": r.ExecutionRoleARN,
+		"sessionRoleArn": r.SessionRoleARN, "builderRoleArn": r.BuilderRoleARN,
+	})
+}
+
+// declare makes a role with AWS's policies and one of its own, and returns with
+// it what has to be there before the role is of use.
+func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at place, row role) (*iam.Role, []pulumi.Resource, error) {
+	child := pulumi.Parent(r)
+	made, err := iam.NewRole(ctx, name+"-"+row.name, &iam.RoleArgs{
+		Description:      pulumi.String(row.description),
+		AssumeRolePolicy: pulumi.String(iampolicy.JSON(iampolicy.Trust(row.service))),
+		Tags:             pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return nil, nil, err
+	}
+	var ready []pulumi.Resource
+	for _, policy := range row.managed {
+		attached, err := iam.NewRolePolicyAttachment(ctx, name+"-"+row.name+"-"+path.Base(policy), &iam.RolePolicyAttachmentArgs{
+			Role: made.Name, PolicyArn: pulumi.String("arn:" + at.partition + ":iam::aws:policy/" + policy),
+		}, child)
+		if err != nil {
+			return nil, nil, err
+		}
+		ready = append(ready, attached)
+	}
+	own, err := iam.NewRolePolicy(ctx, name+"-"+row.name, &iam.RolePolicyArgs{Role: made.Name, Policy: document(row)}, child)
+	return made, append(ready, own), err
+}
+
+func (r *Roles) profile(ctx *pulumi.Context, name string, of *iam.Role, tags map[string]string) (*iam.InstanceProfile, error) {
+	return iam.NewInstanceProfile(ctx, name, &iam.InstanceProfileArgs{Role: of.Name, Tags: pulumi.ToStringMap(tags)}, pulumi.Parent(r))
+}
+
+// document is a role's own policy, once the ARNs that it names are known.
+func document(row role) pulumi.StringOutput {
+	needs := make([]any, len(row.needs))
+	for i, arn := range row.needs {
+		needs[i] = arn
+	}
+	return pulumi.All(needs...).ApplyT(func(resolved []any) string {
+		arns := make([]string, len(resolved))
+		for i, arn := range resolved {
+			arns[i] = arn.(string)
+		}
+		return iampolicy.JSON(row.grants(arns)...)
+	}).(pulumi.StringOutput)
+}

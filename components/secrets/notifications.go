@@ -1,0 +1,125 @@
+package secrets
+
+import (
+	"encoding/json"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/kms"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sns"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// publishers are the AWS services that tell the team something.
+var publishers = iampolicy.List{"cloudwatch.amazonaws.com", "events.amazonaws.com"}
+
+// declareTeamTopic declares the team's topic and the key of all topics. It is a
+// key of our own because AWS's key for SNS lets no other service publish.
+func (s *Secrets) declareTeamTopic(ctx *pulumi.Context, name string, args *SecretsArgs) error {
+	child := pulumi.Parent(s)
+	caller, err := aws.GetCallerIdentity(ctx, &aws.GetCallerIdentityArgs{}, child)
+	if err != nil {
+		return err
+	}
+	partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, child)
+	if err != nil {
+		return err
+	}
+	root := "arn:" + partition.Partition + ":iam::" + caller.AccountId + ":root"
+	key, err := kms.NewKey(ctx, name+"-topics", &kms.KeyArgs{
+		Description:          pulumi.String("topics of the DCV sessions of stack " + args.Stack),
+		EnableKeyRotation:    pulumi.Bool(true),
+		DeletionWindowInDays: pulumi.Int(7),
+		Policy:               pulumi.String(keyPolicy(root, caller.AccountId)),
+		Tags:                 pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return err
+	}
+	topic, err := sns.NewTopic(ctx, name+"-team", &sns.TopicArgs{
+		KmsMasterKeyId: key.Arn,
+		Tags:           pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return err
+	}
+	_, err = sns.NewTopicPolicy(ctx, name+"-team", &sns.TopicPolicyArgs{
+		Arn: topic.Arn,
+		Policy: topic.Arn.ApplyT(func(arn string) string {
+			return teamTopicPolicy(arn, root, caller.AccountId)
+		}).(pulumi.StringOutput),
+	}, child)
+	if err != nil {
+		return err
+	}
+	for _, address := range args.TeamEmails {
+		if err := subscribe(ctx, name+"-team-"+address, topic, address, child); err != nil {
+			return err
+		}
+	}
+	s.TeamTopicARN, s.KeyARN = topic.Arn, key.Arn
+	return nil
+}
+
+// keyPolicy lets the account's own policies decide, and the publishing services
+// encrypt what they publish.
+func keyPolicy(root, account string) string {
+	return iampolicy.JSON(
+		// "*" in a key's policy is the key itself (KMS developer guide, "Key policies").
+		iampolicy.Statement{Sid: "Account", Effect: "Allow", Principal: &iampolicy.Principal{AWS: iampolicy.List{root}},
+			Action: iampolicy.List{"kms:*"}, Resource: iampolicy.List{"*"}},
+		iampolicy.Statement{Sid: "Publishers", Effect: "Allow", Principal: &iampolicy.Principal{Service: publishers},
+			Action: iampolicy.List{"kms:Decrypt", "kms:GenerateDataKey*"}, Resource: iampolicy.List{"*"}}.
+			When("StringEquals", "aws:SourceAccount", account),
+	)
+}
+
+func teamTopicPolicy(topic, root, account string) string {
+	publish, on := iampolicy.List{"sns:Publish"}, iampolicy.List{topic}
+	return iampolicy.JSON(
+		iampolicy.Statement{Sid: "Account", Effect: "Allow", Principal: &iampolicy.Principal{AWS: iampolicy.List{root}}, Action: publish, Resource: on},
+		iampolicy.Statement{Sid: "Publishers", Effect: "Allow", Principal: &iampolicy.Principal{Service: publishers}, Action: publish, Resource: on}.
+			When("StringEquals", "aws:SourceAccount", account),
+		iampolicy.TLSOnly(publish, on),
+	)
+}
+
+// declareNotification declares a user's topic, its subscription, and the secret
+// that tells the session where to publish.
+func (s *Secrets) declareNotification(ctx *pulumi.Context, name string, args *SecretsArgs, user User) error {
+	child := pulumi.Parent(s)
+	topic, err := sns.NewTopic(ctx, name+"-"+user.Name, &sns.TopicArgs{
+		Name:           pulumi.String(contract.NamePrefix(args.Stack) + user.Name),
+		KmsMasterKeyId: s.KeyARN,
+		Tags:           userTags(args.Tags, user.Name),
+	}, child)
+	if err != nil {
+		return err
+	}
+	if err := subscribe(ctx, name+"-"+user.Name, topic, user.Notify, child); err != nil {
+		return err
+	}
+	secret, err := s.declareSecret(ctx, name, args, user.Name, "notification", "where "+user.Name+" is told that a session is ready")
+	if err != nil {
+		return err
+	}
+	_, err = secretsmanager.NewSecretVersion(ctx, name+"-"+user.Name+"-notification", &secretsmanager.SecretVersionArgs{
+		SecretId: secret.ID(),
+		SecretString: pulumi.ToSecret(topic.Arn.ApplyT(func(arn string) (string, error) {
+			b, err := json.Marshal(contract.Notification{TopicARN: arn, Address: user.Notify})
+			return string(b), err
+		})).(pulumi.StringOutput),
+	}, child)
+	s.Topics[user.Name], s.Notifications[user.Name] = topic.Arn, secret.Arn
+	return err
+}
+
+func subscribe(ctx *pulumi.Context, name string, topic *sns.Topic, address string, opts ...pulumi.ResourceOption) error {
+	_, err := sns.NewTopicSubscription(ctx, name, &sns.TopicSubscriptionArgs{
+		Topic: topic.Arn, Protocol: pulumi.String("email"), Endpoint: pulumi.String(address),
+	}, opts...)
+	return err
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+const (
+	module        = "github.com/hashicorp/terraform-provider-aws"
+	servicePrefix = module + "/internal/service/"
+)
+
+// narrow copies the provider's source without the services that are not wanted,
+// and returns the services that are kept: the wanted ones and, transitively,
+// those that they import.
+func narrow(from, to string, wanted []string) ([]string, error) {
+	kept, err := closure(from, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if err := copyTree(from, to, kept); err != nil {
+		return nil, err
+	}
+	if err := narrowServiceList(filepath.Join(to, "internal/provider/service_packages_gen.go"), kept); err != nil {
+		return nil, err
+	}
+	if err := narrowClients(to, filepath.Join(to, "internal/conns/awsclient_gen.go")); err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(kept))
+	for name := range kept {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+// closure is the wanted services and those that they import.
+func closure(from string, wanted []string) (map[string]bool, error) {
+	kept := map[string]bool{}
+	for queue := append([]string{}, wanted...); len(queue) > 0; {
+		name := queue[0]
+		queue = queue[1:]
+		if kept[name] {
+			continue
+		}
+		kept[name] = true
+		imports, err := importedServices(filepath.Join(from, "internal/service", name))
+		if err != nil {
+			return nil, err
+		}
+		queue = append(queue, imports...)
+	}
+	return kept, nil
+}
+
+func importedServices(dir string) ([]string, error) {
+	found := []string{}
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s holds no Go files: is the service's name right?", dir)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return nil, err
+		}
+		for _, spec := range parsed.Imports {
+			if path := importPath(spec); strings.HasPrefix(path, servicePrefix) {
+				name, _, _ := strings.Cut(strings.TrimPrefix(path, servicePrefix), "/")
+				found = append(found, name)
+			}
+		}
+	}
+	return found, nil
+}
+
+// copied are the parts of the module that the provider is made of.
+var copied = []string{"internal", "names", "version", "xpprovider", "go.mod", "go.sum"}
+
+// left are folders that only the provider's own tests and generators use.
+var left = map[string]bool{"internal/acctest": true, "internal/generate": true}
+
+func copyTree(from, to string, kept map[string]bool) error {
+	for _, part := range copied {
+		err := filepath.WalkDir(filepath.Join(from, part), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(from, path)
+			if err != nil {
+				return err
+			}
+			if entry.IsDir() {
+				if left[rel] || dropped(rel, kept) || entry.Name() == "testdata" || entry.Name() == "test-fixtures" {
+					return filepath.SkipDir
+				}
+				return nil
+			}
+			if strings.HasSuffix(rel, "_test.go") {
+				return nil
+			}
+			return copyFile(path, filepath.Join(to, rel))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropped tells whether a folder is a service that is not kept.
+func dropped(rel string, kept map[string]bool) bool {
+	dir, name := filepath.Split(rel)
+	return dir == "internal/service/" && !kept[name]
+}
+
+// narrowServiceList keeps the list entries and imports of kept services.
+func narrowServiceList(file string, kept map[string]bool) error {
+	return rewrite(file, func(parsed *ast.File) {
+		ast.Inspect(parsed, func(node ast.Node) bool {
+			list, ok := node.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			var elements []ast.Expr
+			for _, element := range list.Elts {
+				call, ok := element.(*ast.CallExpr)
+				if !ok || kept[packageOf(call.Fun)] {
+					elements = append(elements, element)
+				}
+			}
+			list.Elts = elements
+			return false
+		})
+	})
+}
+
+var clientCall = regexp.MustCompile(`\b(\w+Client)\(`)
+
+// narrowClients drops the client methods that no kept file calls, and with them
+// the SDK packages of those services.
+func narrowClients(root, file string) error {
+	called := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || path == file || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range clientCall.FindAllSubmatch(b, -1) {
+			called[string(m[1])] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return rewrite(file, func(parsed *ast.File) {
+		var declarations []ast.Decl
+		for _, declaration := range parsed.Decls {
+			method, ok := declaration.(*ast.FuncDecl)
+			if !ok || !strings.HasSuffix(method.Name.Name, "Client") || called[method.Name.Name] {
+				declarations = append(declarations, declaration)
+			}
+		}
+		parsed.Decls = declarations
+	})
+}
+
+// rewrite changes a file's tree and drops the imports that it then no longer uses.
+func rewrite(file string, change func(*ast.File)) error {
+	set := token.NewFileSet()
+	parsed, err := parser.ParseFile(set, file, nil, 0)
+	if err != nil {
+		return err
+	}
+	change(parsed)
+	dropUnusedImports(parsed)
+	var out bytes.Buffer
+	if err := format.Node(&out, set, parsed); err != nil {
+		return err
+	}
+	return os.WriteFile(file, out.Bytes(), 0o644)
+}
+
+func dropUnusedImports(parsed *ast.File) {
+	used := map[string]bool{}
+	ast.Inspect(parsed, func(node ast.Node) bool {
+		if selector, ok := node.(*ast.SelectorExpr); ok {
+			used[packageOf(selector)] = true
+		}
+		return true
+	})
+	for _, declaration := range parsed.Decls {
+		imports, ok := declaration.(*ast.GenDecl)
+		if !ok || imports.Tok != token.IMPORT {
+			continue
+		}
+		var specs []ast.Spec
+		for _, spec := range imports.Specs {
+			if used[localName(spec.(*ast.ImportSpec))] {
+				specs = append(specs, spec)
+			}
+		}
+		imports.Specs = specs
+	}
+}
+
+// packageOf is the x of x.Y.
+func packageOf(expression ast.Expr) string {
+	if selector, ok := expression.(*ast.SelectorExpr); ok {
+		if name, ok := selector.X.(*ast.Ident); ok {
+			return name.Name
+		}
+	}
+	return ""
+}
+
+func localName(spec *ast.ImportSpec) string {
+	if spec.Name != nil {
+		return spec.Name.Name
+	}
+	path := importPath(spec)
+	return path[strings.LastIndex(path, "/")+1:]
+}
+
+func importPath(spec *ast.ImportSpec) string {
+	path, _ := strconv.Unquote(spec.Path.Value)
+	return path
+}
+
+// field reads one field of a tool's JSON.
+func field(text, name string) (string, error) {
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(text), &fields); err != nil {
+		return "", err
+	}
+	value, ok := fields[name].(string)
+	if !ok {
+		return "", fmt.Errorf("no field %s in %s", name, text)
+	}
+	return value, nil
+}

@@ -1,0 +1,8 @@
+package main
+
+// services are the provider's packages that the types of ../table.go need.
+// Packages that these import are kept with them.
+var services = []string{
+	"batch", "budgets", "cloudwatch", "ec2", "ecr", "events", "iam", "kms", "lambda", "logs", "meta",
+	"resourcegroups", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts",
+}

@@ -1,0 +1,166 @@
+// Package e2e proves the program on the real engine, the real AWS provider code
+// and the sandbox's AWS, by the commands that a user runs. The tests keep a
+// sandbox of their own beside the one at work (DCV_SANDBOX).
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+	"github.com/intraverse/dcv-sessions/sandbox/report"
+)
+
+const stateFolder = ".sandbox-test"
+
+// sandbox is the command under test in this work tree.
+type sandbox struct {
+	tree local.Tree
+	dir  string // for configurations and reports
+}
+
+func newSandbox(t *testing.T) *sandbox {
+	t.Helper()
+	t.Setenv("DCV_SANDBOX", stateFolder)
+	tree, err := local.FindTree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sandbox{tree: tree, dir: t.TempDir()}
+	build := exec.Command("go", "build", "-o", s.binary(), ".")
+	build.Dir = filepath.Join(tree.Root, "sandbox")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the sandbox command: %v\n%s", err, out)
+	}
+	return s
+}
+
+func (s *sandbox) binary() string { return filepath.Join(s.tree.Bin(), "sandbox") }
+
+// command is the sandbox command, its output kept.
+func (s *sandbox) command(args ...string) (*exec.Cmd, *strings.Builder) {
+	cmd := exec.Command(s.binary(), args...)
+	cmd.Dir = s.tree.Root
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can kill all of it
+	out := &strings.Builder{}
+	cmd.Stdout, cmd.Stderr = out, out
+	return cmd, out
+}
+
+// run runs the sandbox command and returns its output.
+func (s *sandbox) run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	start := time.Now()
+	cmd, out := s.command(args...)
+	err := cmd.Run()
+	t.Logf("sandbox %s: %s", strings.Join(args, " "), time.Since(start).Round(time.Second))
+	return out.String(), err
+}
+
+// deploy runs up, preview or refresh with a configuration and returns its report.
+func (s *sandbox) deploy(t *testing.T, command string, cfg config, args ...string) *report.Report {
+	t.Helper()
+	file := filepath.Join(s.dir, "report.json")
+	out, err := s.run(t, append([]string{command, "-config", cfg.write(t, s.dir), "-report", file}, args...)...)
+	if err != nil {
+		t.Fatalf("sandbox %s: %v\n%s", command, err, out)
+	}
+	r, err := report.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// cloud is the running local AWS.
+func (s *sandbox) cloud(t *testing.T) *local.Cloud {
+	t.Helper()
+	c, err := local.Open(s.tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c == nil || !c.Running(context.Background()) {
+		t.Fatal("the local AWS does not run")
+	}
+	return c
+}
+
+// docker runs the docker command on the sandbox's Docker.
+func (s *sandbox) docker(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := local.Docker(context.Background(), s.cloud(t).DockerHost, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// config is a stack configuration, as in Pulumi.sandbox.yaml.
+type config map[string]any
+
+// committed is the repository's Pulumi.sandbox.yaml.
+func (s *sandbox) committed(t *testing.T) config {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.tree.Root, "Pulumi.sandbox.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c config
+	if err := yaml.Unmarshal(b, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// with is the configuration with some keys of dcv-sessions set otherwise.
+func (c config) with(values map[string]any) config {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	var changed config
+	if err := json.Unmarshal(b, &changed); err != nil {
+		panic(err)
+	}
+	for key, value := range values {
+		changed["config"].(map[string]any)["dcv-sessions:"+key] = value
+	}
+	return changed
+}
+
+func (c config) write(t *testing.T, dir string) string {
+	t.Helper()
+	b, err := yaml.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "stack.yaml")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// changes lists what a run did as "op type name", without the stack itself.
+func changes(r *report.Report) []string {
+	var list []string
+	for _, step := range r.Changed() {
+		name := step.URN[strings.LastIndex(step.URN, "::")+2:]
+		if step.Type != "pulumi:pulumi:Stack" {
+			list = append(list, fmt.Sprintf("%s %s %s", step.Op, step.Type, name))
+		}
+	}
+	sort.Strings(list)
+	return list
+}
