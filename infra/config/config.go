@@ -1,0 +1,174 @@
+// Package config is a stack's configuration: one typed struct, parsed once and
+// validated as a whole.
+//
+// The struct's tags are the only place where a key is written down: Pulumi.yaml
+// with its typed block and docs/configuration.md are generated from them.
+package config
+
+import (
+	"encoding/json"
+	"regexp"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// Config is a stack's configuration. Tags of a field: key, default (JSON, or a
+// string as it is), min and max, values (the only ones, by "|"), allowed (what
+// is allowed, in words, where these don't say it), required ("true": the default
+// alone won't do), doc.
+type Config struct {
+	Region            string   // aws:region
+	AllowedAccountIDs []string // aws:allowedAccountIds
+
+	Network struct {
+		VPCID       string   `key:"network.vpcId" default:"" allowed:"a VPC's id, vpc-…, together with network.subnetIds" doc:"An existing VPC for the session hosts. Without it a new VPC is made."`
+		SubnetIDs   []string `key:"network.subnetIds" default:"[]" allowed:"ids of subnets of network.vpcId, subnet-…, each once" doc:"The existing VPC's public subnets for the hosts, ones that give hosts a public address: players connect to the host itself."`
+		CIDRBlock   string   `key:"network.cidrBlock" default:"10.20.0.0/16" allowed:"an IPv4 block of /16 to /24 without host bits, such as 10.20.0.0/16" doc:"The addresses of a new VPC."`
+		Zones       int      `key:"network.zones" default:"2" min:"2" max:"6" doc:"How many availability zones a new VPC spans."`
+		PlayerCIDRs []string `key:"network.playerCidrs" default:"[]" required:"true" allowed:"IPv4 and IPv6 networks without host bits that don't overlap, such as 203.0.113.0/24" doc:"The networks that players come from; only these reach the session ports."`
+		OpenToWorld bool     `key:"network.openToWorld" default:"false" doc:"Has to be true for 0.0.0.0/0 or ::/0 in network.playerCidrs."`
+	}
+	Registry struct {
+		Keep         int      `key:"registry.keep" default:"100" min:"2" max:"1000" doc:"How many images the repository keeps; older ones expire. ECR knows no image as in use, so stay well above how far you would go back."`
+		PullAccounts []string `key:"registry.pullAccounts" default:"[]" allowed:"AWS account ids of 12 digits in quotes, each once" doc:"Further AWS accounts that may pull images, such as that of prod where dev builds."`
+	}
+	Users   []User `key:"users" default:"{}" allowed:"name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image" doc:"Who plays. A user with an address is told by e-mail when a session is ready."`
+	Compute struct {
+		InstanceTypes           []string `key:"compute.instanceTypes" default:"[\"g5.xlarge\"]" allowed:"types of the table below, each once" doc:"GPU instance types of the session hosts. AWS Batch takes the cheapest that it gets."`
+		MinVCPUs                int      `key:"compute.minVcpus" default:"0" min:"0" max:"100000" doc:"vCPUs of hosts held ready, and paid, at all times. With 0 the stack scales from nothing, and a first player waits for a host."`
+		MaxVCPUs                int      `key:"compute.maxVcpus" default:"64" min:"1" max:"100000" doc:"The most vCPUs of on-demand hosts at once; AWS Batch may pass it by one instance. The account's G and VT quota bounds it too."`
+		Spot                    bool     `key:"compute.spot" default:"false" doc:"Adds Spot hosts as second choice. They are cheaper, but a reclaimed host ends its sessions."`
+		SpotMaxVCPUs            int      `key:"compute.spotMaxVcpus" default:"64" min:"1" max:"100000" doc:"The most vCPUs of Spot hosts at once."`
+		RootGiB                 int      `key:"compute.rootGib" default:"100" min:"30" max:"16384" doc:"A host's encrypted root volume, GiB: two to three times the image."`
+		CreateServiceLinkedRole bool     `key:"compute.createServiceLinkedRole" default:"false" doc:"Makes AWSServiceRoleForBatch. Set it in one stack of an account that never used AWS Batch."`
+		UpdateTimeoutMinutes    int      `key:"compute.updateTimeoutMinutes" default:"360" min:"1" max:"360" doc:"How long an update of the hosts waits for running sessions, minutes. They are never terminated for it."`
+	}
+	Queue struct {
+		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" min:"10" max:"1440" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`
+	}
+	Session struct {
+		VCPUs           int  `key:"session.vcpus" default:"3" min:"1" max:"192" doc:"vCPUs reserved for a session."`
+		MemoryMiB       int  `key:"session.memoryMib" default:"14000" min:"128" max:"1572864" doc:"Memory of a session, MiB; exceeding it ends the session. A host has somewhat less than its type is sold with: see the table below."`
+		GPUs            int  `key:"session.gpus" default:"1" min:"1" max:"8" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
+		PerGPU          int  `key:"session.perGpu" default:"1" min:"1" max:"16" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
+		SharedMemoryMiB int  `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
+		FirstPort       int  `key:"session.firstPort" default:"8443" min:"1025" max:"65535" doc:"First port of the DCV range, TCP and UDP. The range is as wide as the most sessions that one host carries."`
+		StopSeconds     int  `key:"session.stopSeconds" default:"30" min:"2" max:"110" doc:"Seconds between the request to end and the kill: what a game has for saving. A Spot reclaim leaves two minutes in all."`
+		MaxMinutes      int  `key:"session.maxMinutes" default:"480" min:"1" max:"10080" doc:"The longest session, minutes."`
+		Attempts        int  `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all where its host fails it. Nothing else is tried again."`
+		Privileged      bool `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
+	}
+	Image struct {
+		Use     string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull. This is how to go back, and how prod takes what dev has tested."`
+		BuildOn string `key:"image.buildOn" default:"builder" values:"builder|local" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
+		Base    string `key:"image.base" default:"debian:bookworm-slim" allowed:"an image reference, such as debian:bookworm-slim" doc:"The image that the session image is made from."`
+		Version string `key:"image.version" default:"dev" allowed:"up to 128 letters, digits and . _ + -" doc:"A label of the image: the game build's name."`
+	}
+	Builder struct {
+		InstanceType string `key:"builder.instanceType" default:"c6i.xlarge" allowed:"an x86_64 EC2 instance type, such as c6i.xlarge" doc:"The builder's type; it needs no GPU."`
+		VolumeGiB    int    `key:"builder.volumeGib" default:"200" min:"30" max:"16384" doc:"The builder's volume, GiB: about three times the game. It may grow later, not shrink, and is billed while the builder is stopped."`
+	}
+	Secrets struct {
+		RecoveryDays int `key:"secrets.recoveryDays" default:"30" min:"0" max:"30" allowed:"0, or a whole number from 7 to 30" doc:"How long a removed user's secrets can be restored, days. With 0 they are gone at once."`
+	}
+	Notifications struct {
+		TeamEmails []string `key:"notifications.teamEmails" default:"[]" allowed:"e-mail addresses, each once" doc:"The team's addresses, told what concerns the stack; each confirms once."`
+	}
+	Logs struct {
+		RetentionDays int `key:"logs.retentionDays" default:"30" values:"1|3|5|7|14|30|60|90|120|150|180|365|400|545|731|1096|1827|2192|2557|2922|3288|3653" doc:"How long sessions' logs are kept, days."`
+	}
+	Protect bool              `key:"protect" default:"false" doc:"Refuses to delete what holds data: images, game builds, logs. Set it to false before such a stack is destroyed."`
+	Tags    map[string]string `key:"tags" default:"{}" allowed:"up to 40 of name → value; names of up to 128 letters, digits, spaces and . _ : / = + - @, not beginning with aws: or dcv-sessions: and not differing in case only; values of up to 256 of these" doc:"Further tags on every resource, such as a cost centre."`
+}
+
+// User is one entry of users.
+type User struct {
+	Name   string `json:"-"`
+	Notify string `json:"notify,omitempty"` // e-mail address; "": isn't told
+}
+
+// GPUs is what a session reserves: none where sessions share one.
+func (c *Config) GPUs() int {
+	if c.SharedGPU() {
+		return 0
+	}
+	return c.Session.GPUs
+}
+
+// SharedGPU tells whether sessions share GPUs.
+func (c *Config) SharedGPU() bool { return c.Session.PerGPU > 1 }
+
+// Ports is the DCV range: as wide as the most sessions that one host carries.
+func (c *Config) Ports() contract.PortRange {
+	width := max(compute.MaxSessionsPerHost(c.Compute.InstanceTypes, c.need()), 1)
+	return contract.PortRange{First: c.Session.FirstPort, Last: c.Session.FirstPort + width - 1}
+}
+
+// need is what one session reserves on its host.
+func (c *Config) need() compute.Need {
+	return compute.Need{VCPUs: c.Session.VCPUs, MemoryMiB: c.Session.MemoryMiB, GPUs: c.GPUs()}
+}
+
+// Load parses and validates the configuration of the context's stack. Its error
+// names every fault, one a line, with the key, the value and what is allowed.
+func Load(ctx *pulumi.Context) (*Config, error) {
+	v := &validator{Config: &Config{}, malformed: map[string]bool{}}
+	v.provider(ctx)
+	for _, k := range Keys() {
+		k.parse(ctx, v)
+	}
+	unknownKeys(ctx, &v.faults)
+	v.validate(ctx.Stack())
+	return v.Config, v.faults.Err("the stack's configuration")
+}
+
+var (
+	accountPattern = regexp.MustCompile(`^\d{12}$`)
+	regionPattern  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d+$`)
+)
+
+// provider reads the AWS provider's own keys that this program insists on. With
+// an account list the provider refuses every other account, so that nobody
+// deploys a stack to the wrong one.
+func (v *validator) provider(ctx *pulumi.Context) {
+	const region, accounts = "aws:region", "aws:allowedAccountIds"
+	v.Region, _ = ctx.GetConfig(region)
+	v.faults.Check(regionPattern.MatchString(v.Region), region, v.Region, "an AWS Region, such as us-east-1")
+	text, _ := ctx.GetConfig(accounts)
+	const allowed = `a list with the account that this stack belongs to, 12 digits in quotes, such as ["123456789012"]`
+	if json.Unmarshal([]byte(text), &v.AllowedAccountIDs) != nil || len(v.AllowedAccountIDs) == 0 {
+		v.faults.Add(accounts, text, allowed)
+		return
+	}
+	for _, id := range v.AllowedAccountIDs {
+		v.faults.Check(accountPattern.MatchString(id), accounts, id, allowed)
+	}
+}
+
+// validator collects what is wrong with a configuration.
+type validator struct {
+	*Config
+	faults    faults.Faults
+	malformed map[string]bool // keys whose value could not be taken: it is the default instead
+}
+
+// check adds a fault of a key unless ok.
+func (v *validator) check(ok bool, k Key, value any) { v.cross(ok, k.Name, value, k.Allowed) }
+
+// cross adds a fault of a key that depends on others, unless ok. What is
+// malformed has its fault already, and leaves nothing to compare with.
+func (v *validator) cross(ok bool, name string, value any, allowed string, others ...string) {
+	for _, n := range append(others, name) {
+		if v.malformed[n] {
+			return
+		}
+	}
+	v.faults.Check(ok, path(name), value, allowed)
+}
+
+// path is a key as stack files and messages name it.
+func path(name string) string { return contract.Product + ":" + name }

@@ -1,0 +1,215 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// Key is one key of the configuration, as the struct's tags declare it.
+type Key struct {
+	Name     string // without the namespace: "session.firstPort"
+	Type     string // of Pulumi.yaml: string, integer, boolean, array (of strings) or object
+	Default  string // as the stack file's value would be: a string as it is, else JSON
+	Required bool   // the default alone won't do
+	Allowed  string // what is allowed, in words
+	Doc      string
+
+	index    []int // of the struct's field
+	min, max *int
+	values   []string
+}
+
+// Keys lists every key in the struct's order.
+func Keys() []Key { return keys }
+
+var keys = collect(reflect.TypeFor[Config](), nil)
+
+func collect(t reflect.Type, prefix []int) []Key {
+	var found []Key
+	for i := range t.NumField() {
+		field, index := t.Field(i), append(slices.Clone(prefix), i)
+		if name, ok := field.Tag.Lookup("key"); ok {
+			found = append(found, newKey(name, field, index))
+		} else if field.Type.Kind() == reflect.Struct {
+			found = append(found, collect(field.Type, index)...)
+		}
+	}
+	return found
+}
+
+func newKey(name string, field reflect.StructField, index []int) Key {
+	tag := field.Tag.Get
+	k := Key{
+		Name: name, Type: typeOf(field.Type), Default: tag("default"), Required: tag("required") == "true",
+		Allowed: tag("allowed"), Doc: tag("doc"), index: index, min: bound(tag("min")), max: bound(tag("max")),
+	}
+	if list := tag("values"); list != "" {
+		k.values = strings.Split(list, "|")
+	}
+	if k.Allowed == "" {
+		k.Allowed = k.inWords()
+	}
+	return k
+}
+
+// typeOf is a field's type in Pulumi.yaml.
+func typeOf(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[[]User](), t.Kind() == reflect.Map:
+		return "object"
+	case t.Kind() == reflect.Slice:
+		return "array"
+	}
+	return map[reflect.Kind]string{reflect.String: "string", reflect.Int: "integer", reflect.Bool: "boolean"}[t.Kind()]
+}
+
+func bound(text string) *int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return nil
+	}
+	return &n
+}
+
+func (k Key) inWords() string {
+	switch {
+	case k.min != nil:
+		return fmt.Sprintf("a whole number from %d to %d", *k.min, *k.max)
+	case k.values != nil:
+		return strings.Join(k.values[:len(k.values)-1], ", ") + " or " + k.values[len(k.values)-1]
+	}
+	return "true or false"
+}
+
+// parse sets the key's field to its value or, where there is none or it can't
+// be taken, its default.
+func (k Key) parse(ctx *pulumi.Context, v *validator) {
+	text, set := ctx.GetConfig(path(k.Name))
+	if set && !k.assign(text, v) {
+		v.malformed[k.Name] = true
+		v.faults.Add(path(k.Name), text, k.Allowed)
+		set = false
+	}
+	if !set && !k.assign(k.Default, v) {
+		panic("config: the default of " + k.Name + " is not what its own tags allow")
+	}
+}
+
+// assign takes a value into the key's field, or tells that it can't.
+func (k Key) assign(text string, v *validator) bool {
+	ok := true
+	switch field := reflect.ValueOf(v.Config).Elem().FieldByIndex(k.index).Addr().Interface().(type) {
+	case *string:
+		*field = text
+	case *int:
+		n, err := strconv.Atoi(text)
+		ok = err == nil && (k.min == nil || n >= *k.min && n <= *k.max)
+		*field = n
+	case *bool:
+		*field, ok = text == "true", text == "true" || text == "false"
+	case *[]User:
+		*field, ok = parseUsers(text, v)
+	default: // a list or map of strings
+		ok = json.Unmarshal([]byte(text), field) == nil
+	}
+	return ok && (k.values == nil || slices.Contains(k.values, text))
+}
+
+// parseUsers reads users, sorted by name. A malformed entry is a fault of its
+// own, so that the others are looked at too.
+func parseUsers(text string, v *validator) ([]User, bool) {
+	var entries map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &entries) != nil {
+		return nil, false
+	}
+	users := make([]User, 0, len(entries))
+	for name, entry := range entries {
+		user := User{Name: name}
+		decoder := json.NewDecoder(strings.NewReader(string(entry)))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&user); err != nil { // `name:` alone is null, and fine
+			v.faults.Add(path("users."+name), string(entry), "nothing, or {notify: e-mail address}")
+		}
+		users = append(users, user)
+	}
+	slices.SortFunc(users, func(a, b User) int { return strings.Compare(a.Name, b.Name) })
+	return users, true
+}
+
+// unknownKeys finds misspelt keys: nobody else would ever tell.
+//
+// A context has no list of its configuration. `pulumi up` hands it to the program
+// in this variable too; an inline program of the Automation API has no such list,
+// and only the commonest mistake is found there: a group written as an object,
+// which is what `pulumi config set --path session.firstPort` does.
+func unknownKeys(ctx *pulumi.Context, f *faults.Faults) {
+	known := map[string]bool{}
+	unknown := map[string]bool{}
+	for _, k := range Keys() {
+		known[path(k.Name)] = true
+		group, _, dotted := strings.Cut(k.Name, ".")
+		if _, set := ctx.GetConfig(path(group)); dotted && set {
+			unknown[path(group)] = true
+		}
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal([]byte(os.Getenv(pulumi.EnvConfig)), &all) == nil {
+		for name := range all {
+			if strings.HasPrefix(name, contract.Product+":") && !known[name] {
+				unknown[name] = true
+			}
+		}
+	}
+	// The value stays out of the message: it might be a secret's.
+	for _, name := range sorted(unknown) {
+		f.Add(name, "…", "no such key; nearest: "+nearest(name, sorted(known))+
+			", set flat: `pulumi config set` without --path (docs/configuration.md lists all)")
+	}
+}
+
+func sorted(set map[string]bool) []string {
+	list := make([]string, 0, len(set))
+	for name := range set {
+		list = append(list, name)
+	}
+	sort.Strings(list)
+	return list
+}
+
+// nearest is the name that takes the fewest changes to come to.
+func nearest(name string, names []string) string {
+	return slices.MinFunc(names, func(a, b string) int { return distance(name, a) - distance(name, b) })
+}
+
+// distance is the edit distance of two names, whatever their case.
+func distance(a, b string) int {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

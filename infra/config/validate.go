@@ -1,0 +1,162 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/mail"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/gameimage"
+	"github.com/intraverse/dcv-sessions/components/network"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+var (
+	vpcPattern     = regexp.MustCompile(`^vpc-[0-9a-z]+$`)
+	subnetPattern  = regexp.MustCompile(`^subnet-[0-9a-z]+$`)
+	imagePattern   = regexp.MustCompile(`^[a-zA-Z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?$`)
+	versionPattern = regexp.MustCompile(`^[A-Za-z0-9._+-]{1,128}$`)
+	typePattern    = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)
+	// tagPattern is what every AWS service takes (AWS general reference, "Tag
+	// naming limits and requirements").
+	tagPattern = regexp.MustCompile(`^[\p{L}\p{N} ._:/=+\-@]*$`)
+)
+
+// validate checks what takes more than a key's own type and range: much of it
+// AWS would tell at run time only.
+func (v *validator) validate(stack string) {
+	v.faults.Check(contract.StackPattern.MatchString(stack), "the stack's name", stack, "a name that matches "+contract.StackPattern.String())
+	byName := map[string]Key{}
+	for _, k := range Keys() {
+		byName[k.Name] = k
+	}
+	v.network(byName)
+	v.users(byName)
+	v.image(byName)
+	v.tags(byName["tags"])
+	v.instanceTypes(byName["compute.instanceTypes"])
+	v.capacity()
+	v.fit()
+	v.session()
+	days := v.Secrets.RecoveryDays
+	v.check(days == 0 || days >= 7, byName["secrets.recoveryDays"], days)
+}
+
+func (v *validator) network(keys map[string]Key) {
+	n := v.Network
+	const vpc, subnets, players = "network.vpcId", "network.subnetIds", "network.playerCidrs"
+	v.cross(n.VPCID == "" || len(n.SubnetIDs) > 0, subnets, "[]", "subnets of "+n.VPCID+": an existing VPC comes with its subnets", vpc)
+	v.cross(n.VPCID != "" || len(n.SubnetIDs) == 0, vpc, "", "the VPC of the subnets in "+path(subnets), subnets)
+	v.check(n.VPCID == "" || vpcPattern.MatchString(n.VPCID), keys[vpc], n.VPCID)
+	v.each(keys[subnets], n.SubnetIDs, subnetPattern.MatchString)
+	block, err := netip.ParsePrefix(n.CIDRBlock)
+	v.check(err == nil && block.Addr().Is4() && block.Bits() >= 16 && block.Bits() <= 24 && block == block.Masked(),
+		keys["network.cidrBlock"], n.CIDRBlock)
+	if !v.malformed[players] {
+		network.CheckPlayerCIDRs(&v.faults, path(players), n.PlayerCIDRs, n.OpenToWorld)
+	}
+	v.each(keys["registry.pullAccounts"], v.Registry.PullAccounts, accountPattern.MatchString)
+}
+
+// each checks a list's items: each as it should be, and each once.
+func (v *validator) each(k Key, list []string, valid func(string) bool) {
+	for i, item := range list {
+		v.check(valid(item) && !slices.Contains(list[:i], item), k, item)
+	}
+}
+
+func (v *validator) users(keys map[string]Key) {
+	for _, u := range v.Users {
+		name := "users." + u.Name
+		v.cross(contract.UserPattern.MatchString(u.Name), name, u.Name, "a name that matches "+contract.UserPattern.String())
+		v.cross(!contract.Reserved(u.Name), name, u.Name, "a name that is no account of the session image")
+		v.cross(u.Notify == "" || isEmail(u.Notify), name+".notify", u.Notify, "an e-mail address")
+	}
+	v.each(keys["notifications.teamEmails"], v.Notifications.TeamEmails, isEmail)
+}
+
+func isEmail(address string) bool {
+	parsed, err := mail.ParseAddress(address)
+	return err == nil && parsed.Address == address
+}
+
+func (v *validator) image(keys map[string]Key) {
+	v.check(v.Image.Use == "" || gameimage.ValidUse(v.Image.Use), keys["image.use"], v.Image.Use)
+	v.check(imagePattern.MatchString(v.Image.Base), keys["image.base"], v.Image.Base)
+	v.check(versionPattern.MatchString(v.Image.Version), keys["image.version"], v.Image.Version)
+	v.check(typePattern.MatchString(v.Builder.InstanceType), keys["builder.instanceType"], v.Builder.InstanceType)
+}
+
+// tags leaves room for the stack's own: AWS takes 50 on a resource.
+func (v *validator) tags(k Key) {
+	v.check(len(v.Tags) <= 40, k, fmt.Sprintf("%d tags", len(v.Tags)))
+	seen := map[string]string{} // IAM takes Team and team for the same (IAM user guide, "Tags for IAM resources")
+	for _, name := range slices.Sorted(maps.Keys(v.Tags)) {
+		value, folded := v.Tags[name], strings.ToLower(name)
+		reserved := strings.HasPrefix(folded, "aws:") || strings.HasPrefix(folded, contract.Product+":")
+		ok := name != "" && len([]rune(name)) <= 128 && len([]rune(value)) <= 256 && tagPattern.MatchString(name+value)
+		v.cross(ok && !reserved && seen[folded] == "", "tags", name+"="+value, k.Allowed)
+		seen[folded] = name
+	}
+}
+
+func (v *validator) instanceTypes(k Key) {
+	types := v.Compute.InstanceTypes
+	v.check(len(types) > 0, k, "[]")
+	for i, name := range types {
+		_, known := compute.InstanceTypes[name]
+		v.cross(known, k.Name, name, "a type of docs/configuration.md's table; nearest: "+nearest(name, compute.Known()))
+		v.cross(!slices.Contains(types[:i], name), k.Name, name, "each type once")
+	}
+}
+
+// capacity checks what an environment may grow to. One that is smaller than its
+// hosts would never start them.
+func (v *validator) capacity() {
+	c := v.Compute
+	const least, most = "compute.minVcpus", "compute.maxVcpus"
+	v.cross(c.MinVCPUs <= c.MaxVCPUs, least, c.MinVCPUs, fmt.Sprintf("at most %s, %d", path(most), c.MaxVCPUs), most)
+	for _, name := range c.InstanceTypes {
+		vcpus, allowed := compute.InstanceTypes[name].VCPUs, fmt.Sprintf("at least the %d vCPUs of one %s", compute.InstanceTypes[name].VCPUs, name)
+		v.cross(vcpus <= c.MaxVCPUs, most, c.MaxVCPUs, allowed, "compute.instanceTypes")
+		v.cross(!c.Spot || vcpus <= c.SpotMaxVCPUs, "compute.spotMaxVcpus", c.SpotMaxVCPUs, allowed, "compute.instanceTypes", "compute.spot")
+	}
+}
+
+// sessionKeys are what a session takes of its host.
+var sessionKeys = []string{"session.vcpus", "session.memoryMib", "session.gpus", "session.perGpu", "compute.instanceTypes"}
+
+// fit finds types that no session fits. AWS Batch would take the job and leave
+// it RUNNABLE, or hold such a host ready for nothing (minVcpus). It also finds
+// types that would carry more sessions a GPU than there should be: AWS Batch
+// packs by vCPUs and memory and knows no share of a GPU.
+func (v *validator) fit() {
+	need := v.need()
+	for _, name := range v.Compute.InstanceTypes {
+		t, known := compute.InstanceTypes[name]
+		if !known {
+			continue
+		}
+		carried := t.Sessions(need)
+		v.cross(carried > 0, "compute.instanceTypes", name, fmt.Sprintf(
+			"a type that a session fits: it takes %d vCPUs, %d MiB, %d GPUs (%s); %s has %d vCPUs, %d MiB for containers, %d GPUs",
+			need.VCPUs, need.MemoryMiB, need.GPUs, path("session.vcpus")+", memoryMib, gpus", name, t.VCPUs, t.MemoryForContainers(), t.GPUs), sessionKeys...)
+		v.cross(!v.SharedGPU() || carried <= t.GPUs*v.Session.PerGPU, "session.perGpu", v.Session.PerGPU, fmt.Sprintf(
+			"at least %d, or more vCPUs or memory a session: by these a %s carries %d sessions on %d GPUs",
+			(carried+t.GPUs-1)/t.GPUs, name, carried, t.GPUs), sessionKeys...)
+	}
+}
+
+func (v *validator) session() {
+	s, ports := v.Session, v.Ports()
+	v.cross(ports.Last <= 65535, "session.firstPort", s.FirstPort,
+		fmt.Sprintf("at most %d: a host carries up to %d sessions, a port each", 65536-ports.Width(), ports.Width()), sessionKeys...)
+	v.cross(s.SharedMemoryMiB < s.MemoryMiB, "session.sharedMemoryMib", s.SharedMemoryMiB,
+		fmt.Sprintf("less than %s, %d", path("session.memoryMib"), s.MemoryMiB), "session.memoryMib")
+	v.cross(!v.SharedGPU() || s.GPUs == 1, "session.gpus", s.GPUs,
+		fmt.Sprintf("1 where %s is %d: a GPU is shared or owned", path("session.perGpu"), s.PerGPU), "session.perGpu")
+}
