@@ -1,0 +1,142 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// Fault is an error of AWS's own. A handler returns it, and the caller is
+// answered in the protocol of the service.
+type Fault struct {
+	Status  int    // HTTP status, e.g. 400
+	Code    string // e.g. "ImageNotFoundException"
+	Message string
+}
+
+func badRequest(code, format string, args ...any) *Fault {
+	return &Fault{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
+}
+
+func (f *Fault) Error() string { return f.Code + ": " + f.Message }
+
+// response is the fault as the service writes it: XML for S3, else JSON with
+// the code where either JSON protocol looks for it.
+func (f *Fault) response(c *Call) *http.Response {
+	if c.Service == "s3" {
+		return answerXML(c, f.Status, struct {
+			XMLName       xml.Name `xml:"Error"`
+			Code, Message string
+		}{Code: f.Code, Message: f.Message})
+	}
+	res := answerJSON(c, f.Status, map[string]string{"__type": f.Code, "message": f.Message})
+	res.Header.Set("X-Amzn-Errortype", f.Code)
+	return res
+}
+
+// refusal is moto's refusal of a call that the gateway made for the caller.
+type refusal struct{ res *http.Response }
+
+func (r *refusal) Error() string { return "moto refuses: " + r.res.Status }
+
+func succeeded(res *http.Response) bool { return res.StatusCode/100 == 2 }
+
+// answer makes a response to a call.
+func answer(c *Call, status int, contentType string, body []byte) *http.Response {
+	res := &http.Response{
+		StatusCode: status, Status: fmt.Sprintf("%d %s", status, http.StatusText(status)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Request: c.Request,
+	}
+	if contentType != "" {
+		res.Header.Set("Content-Type", contentType)
+	}
+	setBody(res, body)
+	return res
+}
+
+func answerJSON(c *Call, status int, value any) *http.Response {
+	body, err := json.Marshal(value)
+	if err != nil { // only a type that JSON does not know can do this
+		panic(err)
+	}
+	return answer(c, status, "application/x-amz-json-1.1", body)
+}
+
+func answerXML(c *Call, status int, value any) *http.Response {
+	body, err := xml.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return answer(c, status, "application/xml", append([]byte(xml.Header), body...))
+}
+
+func setBody(res *http.Response, body []byte) {
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	res.ContentLength = int64(len(body))
+	res.TransferEncoding = nil
+	res.Header.Set("Content-Length", fmt.Sprint(len(body)))
+}
+
+// readBody reads an answer whole and leaves it to be read again.
+func readBody(res *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := res.Body.Close(); err != nil {
+		return nil, err
+	}
+	setBody(res, body)
+	return body, nil
+}
+
+func readJSON(res *http.Response, into any) error {
+	body, err := readBody(res)
+	if err != nil {
+		return err
+	}
+	return unmarshal(body, into)
+}
+
+// editJSON changes the answer to a call that succeeded, and leaves a refusal as
+// it is.
+func editJSON(res *http.Response, edit func(map[string]any)) (*http.Response, error) {
+	if !succeeded(res) {
+		return res, nil
+	}
+	value := map[string]any{}
+	if err := readJSON(res, &value); err != nil {
+		return nil, err
+	}
+	edit(value)
+	body, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	setBody(res, body)
+	return res, nil
+}
+
+// unmarshal keeps numbers as they are written: times and sizes must not pass
+// through a float.
+func unmarshal(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	return d.Decode(into)
+}
+
+// objects are the objects in a list of a decoded JSON value.
+func objects(list any) []map[string]any {
+	var found []map[string]any
+	items, _ := list.([]any)
+	for _, item := range items {
+		if o, ok := item.(map[string]any); ok {
+			found = append(found, o)
+		}
+	}
+	return found
+}

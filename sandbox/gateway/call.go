@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Call is one call of an AWS operation.
+type Call struct {
+	Service   string        // as in a credential scope: "ecr", "batch", "s3"; "" where nothing tells
+	Operation string        // AWS's name, in lower case where only a REST path tells it; "" where unknown
+	Region    string        // "" where nothing tells
+	Request   *http.Request // as it goes to moto
+
+	body []byte
+	read bool
+	rest []Handler // the behaviours that have not been asked yet
+	moto http.RoundTripper
+}
+
+// Forward asks the next behaviour, or moto where none is left. It may be called
+// again: the body is replayed once Body has been called.
+func (c *Call) Forward() (*http.Response, error) {
+	if len(c.rest) == 0 {
+		c.rewind()
+		return c.moto.RoundTrip(c.Request)
+	}
+	next := *c
+	next.rest = c.rest[1:]
+	res, err := c.rest[0](&next)
+	c.body, c.read = next.body, next.read
+	return res, err
+}
+
+// Body reads the call's body, once. It stays in memory: don't ask for the body
+// of an S3 object.
+func (c *Call) Body() ([]byte, error) {
+	if c.read || c.Request.Body == nil {
+		return c.body, nil
+	}
+	b, err := io.ReadAll(c.Request.Body)
+	if err != nil {
+		return nil, err
+	}
+	c.SetBody(b)
+	return b, nil
+}
+
+// SetBody replaces what goes on to moto.
+func (c *Call) SetBody(b []byte) {
+	c.body, c.read = b, true
+	c.Request.ContentLength = int64(len(b))
+	c.Request.TransferEncoding = nil
+	if c.Request.Header.Get("Content-Length") != "" {
+		c.Request.Header.Set("Content-Length", fmt.Sprint(len(b)))
+	}
+	c.rewind()
+}
+
+func (c *Call) rewind() {
+	if c.read {
+		c.Request.Body = io.NopCloser(bytes.NewReader(c.body))
+	}
+}
+
+// JSON decodes the call's body; an absent one changes nothing.
+func (c *Call) JSON(into any) error {
+	b, err := c.Body()
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	if err := unmarshal(b, into); err != nil {
+		return badRequest("SerializationException", "%v", err)
+	}
+	return nil
+}
+
+// Ask calls another operation of the same service at moto, on behalf of the
+// caller, in AWS's JSON protocol. What moto refuses becomes the caller's answer.
+func (c *Call) Ask(operation string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	prefix, _, _ := strings.Cut(c.Request.Header.Get("X-Amz-Target"), ".")
+	header := http.Header{"X-Amz-Target": {prefix + "." + operation}, "Content-Type": {"application/x-amz-json-1.1"}}
+	res, err := c.send(http.MethodPost, "/", header, body)
+	if err != nil {
+		return err
+	}
+	return readJSON(res, out)
+}
+
+// send calls moto on behalf of the caller and refuses what moto refuses. path
+// may carry a query.
+func (c *Call) send(method, path string, header http.Header, body []byte) (*http.Response, error) {
+	target := c.Request.URL.Scheme + "://" + c.Request.URL.Host + path
+	r, err := http.NewRequestWithContext(c.Request.Context(), method, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Host = c.Request.Host
+	maps.Copy(r.Header, header)
+	r.Header["Authorization"] = c.Request.Header["Authorization"] // moto finds service, account and Region in it
+	res, err := c.moto.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if !succeeded(res) {
+		return nil, &refusal{res}
+	}
+	return res, nil
+}
+
+// identify tells service and operation of a request. The signature's scope
+// names the service; how the operation is named depends on its protocol.
+func identify(r *http.Request) (*Call, error) {
+	c := &Call{Request: r}
+	c.Region, c.Service = scope(r)
+	prefix, operation, targeted := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	switch {
+	case targeted:
+		c.Operation = operation
+		if c.Service == "" {
+			c.Service = targetService[prefix]
+		}
+	case c.Service != "s3" && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+		body, err := c.Body()
+		if err != nil {
+			return nil, err
+		}
+		if form, err := url.ParseQuery(string(body)); err == nil {
+			c.Operation = form.Get("Action")
+		}
+	case r.URL.Query().Get("Action") != "":
+		c.Operation = r.URL.Query().Get("Action")
+	default:
+		restOperation(c)
+	}
+	return c, nil
+}
+
+// targetService tells the service of unsigned calls in the JSON protocol.
+var targetService = map[string]string{
+	"AmazonEC2ContainerRegistry_V20150921": "ecr",
+	"AWSBudgetServiceGateway":              "budgets",
+}
+
+// scope reads Region and service of a signature, of the header or of a
+// presigned URL: "Credential=KEY/20260101/us-east-1/ecr/aws4_request".
+func scope(r *http.Request) (region, service string) {
+	credential := r.URL.Query().Get("X-Amz-Credential")
+	if _, after, found := strings.Cut(r.Header.Get("Authorization"), "Credential="); found {
+		credential, _, _ = strings.Cut(after, ",")
+	}
+	parts := strings.Split(strings.TrimSpace(credential), "/")
+	if len(parts) < 4 || parts[len(parts)-1] != "aws4_request" {
+		return "", ""
+	}
+	if len(parts) > 4 { // a signature for several Regions has none in its scope
+		region = parts[len(parts)-3]
+	}
+	return region, parts[len(parts)-2]
+}
+
+// restOperation names the operations of REST protocols by method and path.
+func restOperation(c *Call) {
+	path := c.Request.URL.Path
+	switch {
+	case c.Service == "s3":
+		c.Operation = s3Operation(c.Request)
+	case c.Service == "batch" || c.Service == "" && strings.HasPrefix(path, "/v1/"):
+		c.Service, c.Operation = "batch", strings.TrimPrefix(path, "/v1/")
+		if strings.HasPrefix(c.Operation, "tags/") {
+			c.Operation = map[string]string{http.MethodGet: "listtagsforresource", http.MethodPost: "tagresource", http.MethodDelete: "untagresource"}[c.Request.Method]
+		}
+	default:
+		c.Operation = c.Request.Method
+	}
+}

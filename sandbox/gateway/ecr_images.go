@@ -1,0 +1,327 @@
+package gateway
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// ecrImages answers ECR's image calls from the local registry, where images are
+// pushed to: moto knows no registry, only what PutImage tells it. Which
+// repositories exist is still moto's to say.
+func ecrImages(address string) Behaviour {
+	e := &images{newRegistry(address)}
+	return Behaviour{Name: "ecr images", Service: "ecr", Answers: map[string]Handler{
+		"DescribeImages":   e.describe,
+		"ListImages":       e.list,
+		"BatchGetImage":    e.get,
+		"PutImage":         e.put,
+		"BatchDeleteImage": e.remove,
+		"DeleteRepository": e.removeRepository,
+	}}
+}
+
+type images struct{ registry *registry }
+
+// imageID names an image by digest, by tag, or by both, which must then agree.
+type imageID struct {
+	Digest string `json:"imageDigest,omitempty"`
+	Tag    string `json:"imageTag,omitempty"`
+}
+
+// String is how AWS writes it into an error.
+func (id imageID) String() string {
+	return fmt.Sprintf("{imageDigest:'%s', imageTag:'%s'}", cmp.Or(id.Digest, "null"), cmp.Or(id.Tag, "null"))
+}
+
+// imagesInput is what the image calls take, all of them together.
+type imagesInput struct {
+	RegistryID     string    `json:"registryId"`
+	RepositoryName string    `json:"repositoryName"`
+	ImageIDs       []imageID `json:"imageIds"`
+	Filter         struct {
+		TagStatus string `json:"tagStatus"` // TAGGED, UNTAGGED or, by default, ANY
+	} `json:"filter"`
+	MaxResults int    `json:"maxResults"`
+	NextToken  string `json:"nextToken"`
+
+	Force bool `json:"force"` // DeleteRepository
+
+	Tag                    string `json:"imageTag"` // PutImage, as what follows
+	ImageManifest          string `json:"imageManifest"`
+	ImageManifestMediaType string `json:"imageManifestMediaType"`
+}
+
+// imageCall is an image call that was read.
+type imageCall struct {
+	imagesInput
+	repository
+	account string
+}
+
+// failure is how the batch calls report one image.
+type failure struct {
+	ID     imageID `json:"imageId"`
+	Code   string  `json:"failureCode"`
+	Reason string  `json:"failureReason"`
+}
+
+// open reads a call and its repository; one that moto does not have is refused
+// in moto's words.
+func (e *images) open(c *Call) (in imageCall, err error) {
+	if err := c.JSON(&in.imagesInput); err != nil {
+		return in, err
+	}
+	var known struct {
+		Repositories []struct {
+			RegistryID string `json:"registryId"`
+		} `json:"repositories"`
+	}
+	ask := map[string]any{"repositoryNames": []string{in.RepositoryName}}
+	if in.RegistryID != "" {
+		ask["registryId"] = in.RegistryID
+	}
+	if err := c.Ask("DescribeRepositories", ask, &known); err != nil {
+		return in, err
+	}
+	if len(known.Repositories) == 0 { // moto has one by this name, but of another account
+		return in, badRequest("RepositoryNotFoundException", "The repository with name '%s' does not exist in the registry with id '%s'", in.RepositoryName, in.RegistryID)
+	}
+	in.account = known.Repositories[0].RegistryID
+	in.repository, err = e.registry.open(c.Request.Context(), in.RepositoryName)
+	return in, err
+}
+
+func (e *images) describe(c *Call) (*http.Response, error) {
+	in, err := e.open(c)
+	if err != nil {
+		return nil, err
+	}
+	chosen := withTagStatus(in.images, in.Filter.TagStatus)
+	if len(in.ImageIDs) > 0 {
+		chosen = nil
+	}
+	for _, id := range in.ImageIDs {
+		found, err := in.find(id)
+		if err != nil {
+			return nil, err
+		}
+		if found == nil {
+			return nil, badRequest("ImageNotFoundException",
+				"The image with imageId %s does not exist within the repository with name '%s' in the registry with id '%s'", id, in.name, in.account)
+		}
+		chosen = append(chosen, *found)
+	}
+	chosen, next, err := page(chosen, in.imagesInput)
+	if err != nil {
+		return nil, err
+	}
+	details := []map[string]any{}
+	for _, i := range chosen {
+		detail, err := in.detail(i)
+		if err != nil {
+			return nil, err
+		}
+		details = append(details, detail)
+	}
+	return answerPage(c, "imageDetails", details, next), nil
+}
+
+// detail is an image as DescribeImages shows it.
+func (in imageCall) detail(i image) (map[string]any, error) {
+	manifest, err := in.repository.get(i.digest)
+	if err != nil {
+		return nil, err
+	}
+	size, err := in.size(manifest)
+	if err != nil {
+		return nil, err
+	}
+	detail := map[string]any{
+		"registryId": in.account, "repositoryName": in.name, "imageDigest": i.digest, "imageSizeInBytes": size,
+		"imagePushedAt": i.pushed.Unix(), "imageStatus": "ACTIVE", "imageManifestMediaType": manifest.MediaType,
+	}
+	if len(i.tags) > 0 {
+		detail["imageTags"] = i.tags
+	}
+	return detail, nil
+}
+
+func (e *images) list(c *Call) (*http.Response, error) {
+	in, err := e.open(c)
+	if err != nil {
+		return nil, err
+	}
+	ids := []imageID{}
+	for _, i := range withTagStatus(in.images, in.Filter.TagStatus) {
+		ids = append(ids, i.ids()...)
+	}
+	ids, next, err := page(ids, in.imagesInput)
+	if err != nil {
+		return nil, err
+	}
+	return answerPage(c, "imageIds", ids, next), nil
+}
+
+func (e *images) get(c *Call) (*http.Response, error) {
+	in, err := e.open(c)
+	if err != nil {
+		return nil, err
+	}
+	got := []map[string]any{}
+	failures, err := in.each(func(id imageID, i image) error {
+		manifest, err := in.repository.get(i.digest)
+		if err != nil {
+			return err
+		}
+		got = append(got, in.shown(imageID{i.digest, id.Tag}, string(manifest.Manifest), manifest.MediaType))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answerJSON(c, http.StatusOK, map[string]any{"images": got, "failures": failures}), nil
+}
+
+// remove deletes by digest, or by tag: the image goes with its last one.
+func (e *images) remove(c *Call) (*http.Response, error) {
+	in, err := e.open(c)
+	if err != nil {
+		return nil, err
+	}
+	removed := []imageID{}
+	failures, err := in.each(func(id imageID, i image) error {
+		if err := in.delete(i, id.Tag); err != nil {
+			return err
+		}
+		if id.Tag != "" {
+			removed = append(removed, imageID{i.digest, id.Tag})
+		} else {
+			removed = append(removed, i.ids()...)
+		}
+		in.repository, err = e.registry.open(c.Request.Context(), in.name) // the next may name the same image
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answerJSON(c, http.StatusOK, map[string]any{"imageIds": removed, "failures": failures}), nil
+}
+
+// each does something with every image that a batch call names, and returns
+// those that are not there.
+func (in *imageCall) each(do func(imageID, image) error) ([]failure, error) {
+	failures := []failure{}
+	for _, id := range in.ImageIDs {
+		found, err := in.find(id)
+		if err != nil {
+			return nil, err
+		}
+		if found == nil {
+			failures = append(failures, failure{id, "ImageNotFound", "Requested image not found"})
+			continue
+		}
+		if err := do(id, *found); err != nil {
+			return nil, err
+		}
+	}
+	return failures, nil
+}
+
+// put takes a manifest whose layers are there: how an image gets a further tag.
+func (e *images) put(c *Call) (*http.Response, error) {
+	in, err := e.open(c)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newManifest(in.ImageManifest, in.ImageManifestMediaType)
+	if err != nil {
+		return nil, badRequest("InvalidParameterException", "Invalid parameter at 'ImageManifest': %v", err)
+	}
+	id := imageID{m.digest, in.Tag}
+	found, err := in.find(id)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil {
+		return nil, badRequest("ImageAlreadyExistsException", "Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
+			id.Digest, id.Tag, in.name, in.account)
+	}
+	if err := in.repository.put(id, m); err != nil {
+		return nil, err
+	}
+	return answerJSON(c, http.StatusOK, map[string]any{"image": in.shown(id, in.ImageManifest, m.mediaType)}), nil
+}
+
+// removeRepository keeps a repository with images, as ECR does, unless forced;
+// then the images go too, which moto knows nothing of.
+func (e *images) removeRepository(c *Call) (*http.Response, error) {
+	in, err := e.open(c)
+	if err != nil {
+		return nil, err
+	}
+	if len(in.images) > 0 && !in.Force {
+		return nil, badRequest("RepositoryNotEmptyException",
+			"The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", in.name, in.account)
+	}
+	for _, i := range in.images {
+		if err := in.delete(i, ""); err != nil {
+			return nil, err
+		}
+	}
+	return c.Forward()
+}
+
+// shown is an image as BatchGetImage and PutImage show it.
+func (in imageCall) shown(id imageID, manifest string, mediaType types.MediaType) map[string]any {
+	return map[string]any{
+		"registryId": in.account, "repositoryName": in.name, "imageId": id,
+		"imageManifest": manifest, "imageManifestMediaType": mediaType,
+	}
+}
+
+// ids are an image's names, one a tag.
+func (i image) ids() []imageID {
+	if len(i.tags) == 0 {
+		return []imageID{{Digest: i.digest}}
+	}
+	var ids []imageID
+	for _, tag := range i.tags {
+		ids = append(ids, imageID{i.digest, tag})
+	}
+	return ids
+}
+
+func withTagStatus(all []image, status string) []image {
+	return slices.DeleteFunc(slices.Clone(all), func(i image) bool {
+		return status == "TAGGED" && len(i.tags) == 0 || status == "UNTAGGED" && len(i.tags) > 0
+	})
+}
+
+// page cuts a list at maxResults (100 by default, as in ECR); the token is how
+// many came before.
+func page[T any](list []T, in imagesInput) (part []T, next string, err error) {
+	from := 0
+	if in.NextToken != "" {
+		if from, err = strconv.Atoi(in.NextToken); err != nil || from < 0 || from > len(list) {
+			return nil, "", badRequest("InvalidParameterException", "Invalid parameter at 'nextToken'")
+		}
+	}
+	to := min(from+cmp.Or(in.MaxResults, 100), len(list))
+	if to < len(list) {
+		next = strconv.Itoa(to)
+	}
+	return list[from:to], next, nil
+}
+
+func answerPage(c *Call, key string, list any, next string) *http.Response {
+	value := map[string]any{key: list}
+	if next != "" {
+		value["nextToken"] = next
+	}
+	return answerJSON(c, http.StatusOK, value)
+}

@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"sync"
+)
+
+// HealthPath is the gateway's own page. No AWS service has a path like it: S3
+// bucket names begin with a letter or a digit.
+const HealthPath = "/_sandbox/health"
+
+// Health is the JSON of the health page. Both counts are since the start.
+type Health struct {
+	StartID    string         `json:"startId"`
+	Calls      map[string]int `json:"calls"`      // AWS calls by "service.Operation"
+	Behaviours map[string]int `json:"behaviours"` // calls that a behaviour took part in, by its name
+}
+
+func (g *Gateway) health(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(Health{g.config.StartID, g.calls.all(), g.answered.all()}); err != nil {
+		g.log.Printf("health page: %v", err)
+	}
+}
+
+// counter counts by name.
+type counter struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (c *counter) add(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count == nil {
+		c.count = map[string]int{}
+	}
+	c.count[name]++
+}
+
+func (c *counter) all() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.count)
+}
