@@ -12,12 +12,13 @@ import (
 	"github.com/intraverse/dcv-sessions/components/faults"
 )
 
-// BuilderArgs: sizes are plain, where it stands is an input.
+// BuilderArgs has plain sizes; where the builder stands is an input.
 type BuilderArgs struct {
-	// InstanceType is an x86_64 type without GPU: building needs none.
+	// InstanceType is an x86_64 type, as the session hosts are; it needs no GPU.
 	InstanceType string
-	// VolumeGiB is the root volume's size, 30 to 16384 GiB (EBS gp3); about three
-	// times the game. It is billed while the instance is stopped.
+	// VolumeGiB is the root volume's size, 30 to 16384 GiB (EBS user guide, gp3);
+	// about three times the game. It may grow later, not shrink, and is billed
+	// while the instance is stopped.
 	VolumeGiB int
 	// VPCID and SubnetID: a subnet that gives a public address, its way out to
 	// AWS's endpoints. It is not asked for on the instance itself: that property
@@ -44,13 +45,20 @@ const imageParameter = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-d
 //go:embed userdata.yaml
 var userData string
 
-var instanceType = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9]+$`)
+var (
+	instanceType = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)
+	// arm is the families that the x86_64 image can't start on: "g" behind the
+	// generation is Graviton (EC2 instance types guide, "Naming conventions").
+	arm = regexp.MustCompile(`^(a1|mac2[a-z0-9-]*|[a-z]+[0-9]+g[a-z]*)\.`)
+)
 
 func (a *BuilderArgs) validate() error {
 	var f faults.Faults
 	f.Check(instanceType.MatchString(a.InstanceType), "instanceType", a.InstanceType, "an EC2 instance type, such as c6i.xlarge")
+	f.Check(!arm.MatchString(a.InstanceType), "instanceType", a.InstanceType, "an x86_64 type, such as c6i.xlarge: the session hosts are x86_64")
 	f.Between("volumeGib", a.VolumeGiB, 30, 16384)
-	f.Check(a.VPCID != nil && a.SubnetID != nil, "subnetId", "nothing", "a VPC and a subnet")
+	f.Check(a.VPCID != nil, "vpcId", "nothing", "a VPC's id")
+	f.Check(a.SubnetID != nil, "subnetId", "nothing", "a subnet's id")
 	f.Check(a.InstanceProfileName != nil, "instanceProfileName", "nothing", "the builder role's instance profile")
 	return f.Err("builder")
 }
@@ -65,21 +73,7 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 		return nil, err
 	}
 	child := pulumi.Parent(b)
-	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
-		VpcId:       args.VPCID,
-		Description: pulumi.String("image builder: nothing inbound"),
-		Tags:        pulumi.ToStringMap(args.Tags),
-	}, child)
-	if err != nil {
-		return nil, err
-	}
-	_, err = vpc.NewSecurityGroupEgressRule(ctx, name+"-egress", &vpc.SecurityGroupEgressRuleArgs{
-		SecurityGroupId: group.ID(),
-		Description:     pulumi.String("SSM, S3, ECR and the operating system's packages"),
-		IpProtocol:      pulumi.String("-1"),
-		CidrIpv4:        pulumi.String("0.0.0.0/0"),
-		Tags:            pulumi.ToStringMap(args.Tags),
-	}, child)
+	group, err := outboundOnly(ctx, name, args, child)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +87,8 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 		SubnetId:                args.SubnetID,
 		VpcSecurityGroupIds:     pulumi.StringArray{group.ID()},
 		IamInstanceProfile:      args.InstanceProfileName,
+		EbsOptimized:            pulumi.Bool(true),
+		Monitoring:              pulumi.Bool(false), // it runs for minutes a build
 		UserData:                pulumi.String(userData),
 		UserDataReplaceOnChange: pulumi.Bool(true), // otherwise a change stops and starts it, and leaves it running
 		// The watchdog powers it off from inside: that must stop it, not delete it.
@@ -111,6 +107,26 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 	}
 	b.InstanceID, b.SecurityGroupID = instance.ID().ToStringOutput(), group.ID().ToStringOutput()
 	return b, ctx.RegisterResourceOutputs(b, pulumi.Map{"instanceId": b.InstanceID, "securityGroupId": b.SecurityGroupID})
+}
+
+// outboundOnly declares the security group: it has no inbound rule at all.
+func outboundOnly(ctx *pulumi.Context, name string, args *BuilderArgs, child pulumi.ResourceOption) (*ec2.SecurityGroup, error) {
+	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
+		VpcId:       args.VPCID,
+		Description: pulumi.String("image builder: nothing inbound"),
+		Tags:        pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return nil, err
+	}
+	_, err = vpc.NewSecurityGroupEgressRule(ctx, name+"-egress", &vpc.SecurityGroupEgressRuleArgs{
+		SecurityGroupId: group.ID(),
+		Description:     pulumi.String("SSM, S3, ECR and the operating system's packages"),
+		IpProtocol:      pulumi.String("-1"),
+		CidrIpv4:        pulumi.String("0.0.0.0/0"),
+		Tags:            pulumi.ToStringMap(args.Tags),
+	}, child)
+	return group, err
 }
 
 func withName(tags map[string]string, name string) pulumi.StringMap {

@@ -11,7 +11,8 @@ import (
 
 // GameBuildsArgs are plain values.
 type GameBuildsArgs struct {
-	// ForceDestroy lets a destroy take the builds along.
+	// ForceDestroy lets a destroy take the builds along; otherwise it fails while
+	// there are any.
 	ForceDestroy bool
 	// Tags are put on the bucket.
 	Tags map[string]string
@@ -47,54 +48,66 @@ func NewGameBuilds(ctx *pulumi.Context, name string, args *GameBuildsArgs, opts 
 	if err != nil {
 		return nil, err
 	}
-	settings := []func() error{
-		func() error {
-			_, err := s3.NewBucketPublicAccessBlock(ctx, name, &s3.BucketPublicAccessBlockArgs{
-				Bucket:          bucket.Bucket,
-				BlockPublicAcls: pulumi.Bool(true), BlockPublicPolicy: pulumi.Bool(true),
-				IgnorePublicAcls: pulumi.Bool(true), RestrictPublicBuckets: pulumi.Bool(true),
-			}, child)
-			return err
-		},
-		func() error {
-			_, err := s3.NewBucketOwnershipControls(ctx, name, &s3.BucketOwnershipControlsArgs{
-				Bucket: bucket.Bucket,
-				Rule:   s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")},
-			}, child)
-			return err
-		},
-		func() error {
-			_, err := s3.NewBucketServerSideEncryptionConfigurationV2(ctx, name, &s3.BucketServerSideEncryptionConfigurationV2Args{
-				Bucket: bucket.Bucket,
-				Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{s3.BucketServerSideEncryptionConfigurationV2RuleArgs{
-					ApplyServerSideEncryptionByDefault: s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{
-						SseAlgorithm: pulumi.String("AES256"),
-					},
-				}},
-			}, child)
-			return err
-		},
-		func() error {
-			_, err := s3.NewBucketPolicy(ctx, name, &s3.BucketPolicyArgs{
-				Bucket: bucket.Bucket,
-				Policy: bucket.Arn.ApplyT(func(arn string) string {
-					return iampolicy.JSON(iampolicy.TLSOnly(iampolicy.List{"s3:*"}, iampolicy.List{arn, arn + "/*"}))
-				}).(pulumi.StringOutput),
-			}, child)
-			return err
-		},
-	}
-	for _, set := range settings {
-		if err := set(); err != nil {
+	for _, declare := range []func(*pulumi.Context, string, *s3.BucketV2, pulumi.ResourceOption) error{
+		blockPublic, ownObjects, encrypt, refusePlaintext, keepVersions,
+	} {
+		if err := declare(ctx, name, bucket, child); err != nil {
 			return nil, err
 		}
 	}
+	g.Bucket, g.BucketARN = bucket.Bucket, bucket.Arn
+	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"bucket": g.Bucket, "bucketArn": g.BucketARN})
+}
+
+func blockPublic(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
+	_, err := s3.NewBucketPublicAccessBlock(ctx, name, &s3.BucketPublicAccessBlockArgs{
+		Bucket:          bucket.Bucket,
+		BlockPublicAcls: pulumi.Bool(true), BlockPublicPolicy: pulumi.Bool(true),
+		IgnorePublicAcls: pulumi.Bool(true), RestrictPublicBuckets: pulumi.Bool(true),
+	}, child)
+	return err
+}
+
+// ownObjects switches ACLs off: a build that another account uploads is ours.
+func ownObjects(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
+	_, err := s3.NewBucketOwnershipControls(ctx, name, &s3.BucketOwnershipControlsArgs{
+		Bucket: bucket.Bucket,
+		Rule:   s3.BucketOwnershipControlsRuleArgs{ObjectOwnership: pulumi.String("BucketOwnerEnforced")},
+	}, child)
+	return err
+}
+
+func encrypt(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
+	_, err := s3.NewBucketServerSideEncryptionConfigurationV2(ctx, name, &s3.BucketServerSideEncryptionConfigurationV2Args{
+		Bucket: bucket.Bucket,
+		Rules: s3.BucketServerSideEncryptionConfigurationV2RuleArray{s3.BucketServerSideEncryptionConfigurationV2RuleArgs{
+			ApplyServerSideEncryptionByDefault: s3.BucketServerSideEncryptionConfigurationV2RuleApplyServerSideEncryptionByDefaultArgs{
+				SseAlgorithm: pulumi.String("AES256"),
+			},
+		}},
+	}, child)
+	return err
+}
+
+func refusePlaintext(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
+	_, err := s3.NewBucketPolicy(ctx, name, &s3.BucketPolicyArgs{
+		Bucket: bucket.Bucket,
+		Policy: bucket.Arn.ApplyT(func(arn string) string {
+			return iampolicy.JSON(iampolicy.TLSOnly(iampolicy.List{"s3:*"}, iampolicy.List{arn, arn + "/*"}))
+		}).(pulumi.StringOutput),
+	}, child)
+	return err
+}
+
+// keepVersions keeps each version of a build for some time after it was
+// replaced. The newest never expires.
+func keepVersions(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
 	versioning, err := s3.NewBucketVersioningV2(ctx, name, &s3.BucketVersioningV2Args{
 		Bucket:                  bucket.Bucket,
 		VersioningConfiguration: s3.BucketVersioningV2VersioningConfigurationArgs{Status: pulumi.String("Enabled")},
 	}, child)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, err = s3.NewBucketLifecycleConfigurationV2(ctx, name, &s3.BucketLifecycleConfigurationV2Args{
 		Bucket: bucket.Bucket,
@@ -110,9 +123,5 @@ func NewGameBuilds(ctx *pulumi.Context, name string, args *GameBuildsArgs, opts 
 			},
 		}},
 	}, child, pulumi.DependsOn([]pulumi.Resource{versioning})) // rules on versions want versions
-	if err != nil {
-		return nil, err
-	}
-	g.Bucket, g.BucketARN = bucket.Bucket, bucket.Arn
-	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"bucket": g.Bucket, "bucketArn": g.BucketARN})
+	return err
 }

@@ -63,6 +63,7 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 	"aws:ec2/securityGroup:SecurityGroup": func(n string, _ map[string]any) map[string]any {
 		return map[string]any{"arn": arn("ec2", "security-group/sg-"+n)}
 	},
+	"aws:ec2/vpcEndpoint:VpcEndpoint":                           none,
 	"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": none,
 	"aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule":   none,
 	"awsx:ec2:Vpc": func(string, map[string]any) map[string]any {

@@ -4,6 +4,7 @@ package compute
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
@@ -14,13 +15,14 @@ import (
 	"github.com/intraverse/dcv-sessions/components/faults"
 )
 
-// ComputeArgs: what shapes the graph is plain, what comes from elsewhere an input.
+// ComputeArgs are plain where they shape the graph, and inputs where they come from elsewhere.
 type ComputeArgs struct {
-	// InstanceTypes are names of the table InstanceTypes.
+	// InstanceTypes are names of the table InstanceTypes, each once. AWS Batch
+	// takes the cheapest vCPUs that fit, and goes on to others where it gets none.
 	InstanceTypes []string
 	// MinVCPUs are held ready (and paid) at all times; 0 starts from nothing.
 	// MaxVCPUs bound the hosts of the on-demand environment, in vCPUs; AWS Batch
-	// may pass it by one instance.
+	// may pass it by one instance. The largest of the types has to fit.
 	MinVCPUs, MaxVCPUs int
 	// Spot adds a second environment of Spot hosts, tried when the first is full,
 	// of up to SpotMaxVCPUs. A reclaimed host ends its sessions.
@@ -36,6 +38,8 @@ type ComputeArgs struct {
 	// running sessions before the host's end, 1 to 360 (API reference,
 	// UpdatePolicy). They are never terminated for it.
 	UpdateTimeoutMinutes int
+	// SharedGPU prepares hosts for sessions that reserve no GPU but share one.
+	SharedGPU bool
 	// CreateServiceLinkedRole makes AWSServiceRoleForBatch, once an account; it
 	// exists where AWS Batch was ever used.
 	CreateServiceLinkedRole bool
@@ -59,22 +63,32 @@ type Compute struct {
 func (a *ComputeArgs) validate() error {
 	var f faults.Faults
 	f.Check(len(a.InstanceTypes) > 0, "instanceTypes", "[]", "one or more of "+strings.Join(Known(), ", "))
-	for _, name := range a.InstanceTypes {
-		_, known := InstanceTypes[name]
-		f.Check(known, "instanceTypes", name, "one of "+strings.Join(Known(), ", "))
+	largest := 1
+	for i, name := range a.InstanceTypes {
+		path := fmt.Sprintf("instanceTypes[%d]", i)
+		t, known := InstanceTypes[name]
+		f.Check(known, path, name, "one of "+strings.Join(Known(), ", "))
+		f.Check(!slices.Contains(a.InstanceTypes[:i], name), path, name, "each type once")
+		largest = max(largest, t.VCPUs)
 	}
 	f.Check(a.MinVCPUs >= 0 && a.MinVCPUs <= a.MaxVCPUs, "minVcpus", a.MinVCPUs, fmt.Sprintf("0 to maxVcpus, %d", a.MaxVCPUs))
-	f.Between("maxVcpus", a.MaxVCPUs, 1, 100000)
+	f.Between("maxVcpus", a.MaxVCPUs, largest, 100000)
 	if a.Spot {
-		f.Between("spotMaxVcpus", a.SpotMaxVCPUs, 1, 100000)
+		f.Between("spotMaxVcpus", a.SpotMaxVCPUs, largest, 100000)
 	}
 	f.Between("rootGib", a.RootGiB, 30, 16384)
 	f.Between("stopSeconds", a.StopSeconds, 2, 110)
 	f.Between("updateTimeoutMinutes", a.UpdateTimeoutMinutes, 1, 360)
+	f.Check(a.SubnetIDs != nil, "subnetIds", "nothing", "subnets that give hosts a public address")
+	f.Check(a.SecurityGroupID != nil, "securityGroupId", "nothing", "a security group's id")
+	f.Check(a.InstanceProfileARN != nil, "instanceProfileArn", "nothing", "an ARN")
 	return f.Err("compute")
 }
 
-// environment is one row: what differs between on demand and Spot.
+// environment is one row: what differs between on demand and Spot. The
+// strategies are ones that AWS Batch and the provider update in place. Spot takes
+// the one that is interrupted least; with SPOT_PRICE_CAPACITY_OPTIMIZED provider
+// 5.82 replaces the environment (terraform-provider-aws#38695).
 type environment struct {
 	suffix, market, strategy string
 	min, max                 int
@@ -83,7 +97,7 @@ type environment struct {
 func (a *ComputeArgs) environments() []environment {
 	rows := []environment{{"", "EC2", "BEST_FIT_PROGRESSIVE", a.MinVCPUs, a.MaxVCPUs}}
 	if a.Spot {
-		rows = append(rows, environment{"-spot", "SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED", 0, a.SpotMaxVCPUs})
+		rows = append(rows, environment{"-spot", "SPOT", "SPOT_CAPACITY_OPTIMIZED", 0, a.SpotMaxVCPUs})
 	}
 	return rows
 }
@@ -115,11 +129,17 @@ func NewCompute(ctx *pulumi.Context, name string, args *ComputeArgs, opts ...pul
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"environmentArns": arns})
 }
 
+// serviceLinkedRole is the name that AWS gives it. Its ARN is never put together
+// from that, but taken from the role.
+const serviceLinkedRole = "AWSServiceRoleForBatch"
+
 // serviceRole is the ARN of Batch's service-linked role. Named by its own ARN
 // it keeps updates of the environment in place, as naming none does; any other
 // role would have the environment replaced.
 func (c *Compute) serviceRole(ctx *pulumi.Context, name string, args *ComputeArgs) (pulumi.StringInput, error) {
 	if args.CreateServiceLinkedRole {
+		// It goes with the stack: one that was kept would fail the next `up`, which
+		// makes it again. AWS refuses the deletion while others use it.
 		role, err := iam.NewServiceLinkedRole(ctx, name, &iam.ServiceLinkedRoleArgs{
 			AwsServiceName: pulumi.String("batch.amazonaws.com"),
 			Tags:           pulumi.ToStringMap(args.Tags),
@@ -129,9 +149,10 @@ func (c *Compute) serviceRole(ctx *pulumi.Context, name string, args *ComputeArg
 		}
 		return role.Arn, nil
 	}
-	role, err := iam.LookupRole(ctx, &iam.LookupRoleArgs{Name: "AWSServiceRoleForBatch"}, pulumi.Parent(c))
+	role, err := iam.LookupRole(ctx, &iam.LookupRoleArgs{Name: serviceLinkedRole}, pulumi.Parent(c))
 	if err != nil {
-		return nil, fmt.Errorf("this account has no service-linked role of AWS Batch: set compute.createServiceLinkedRole to true in one stack of the account: %w", err)
+		return nil, fmt.Errorf("this account's role %s can't be read; if it is missing, set compute.createServiceLinkedRole to true in one stack of the account, "+
+			"or run `aws iam create-service-linked-role --aws-service-name batch.amazonaws.com` once: %w", serviceLinkedRole, err)
 	}
 	return pulumi.String(role.Arn), nil
 }
@@ -158,6 +179,7 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 			Subnets:            args.SubnetIDs,
 			SecurityGroupIds:   pulumi.StringArray{args.SecurityGroupID},
 			Ec2Configurations: batch.ComputeEnvironmentComputeResourcesEc2ConfigurationArray{
+				// Named: the default has no NVIDIA driver.
 				batch.ComputeEnvironmentComputeResourcesEc2ConfigurationArgs{ImageType: pulumi.String("ECS_AL2023_NVIDIA")},
 			},
 			LaunchTemplate: batch.ComputeEnvironmentComputeResourcesLaunchTemplateArgs{
@@ -165,6 +187,7 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 				// A number: $Latest is read again only when something else changes.
 				Version: pulumi.Sprintf("%d", template.LatestVersion),
 			},
+			// No desiredVcpus: Batch moves it (see ignoreChanges).
 			// No tags: a change of these replaces the hosts. The template tags them.
 		},
 		UpdatePolicy: batch.ComputeEnvironmentUpdatePolicyArgs{
@@ -174,7 +197,7 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 		Tags: pulumi.ToStringMap(args.Tags),
 	}, pulumi.Parent(c),
 		pulumi.DependsOn(args.After),
-		pulumi.IgnoreChanges([]string{"computeResources.desiredVcpus"})) // Batch moves it
+		pulumi.IgnoreChanges([]string{"computeResources.desiredVcpus"}))
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
@@ -191,8 +214,10 @@ func (c *Compute) template(ctx *pulumi.Context, name string, args *ComputeArgs, 
 	return ec2.NewLaunchTemplate(ctx, name, &ec2.LaunchTemplateArgs{
 		Description:          pulumi.String("DCV session hosts"),
 		UpdateDefaultVersion: pulumi.Bool(true),
-		UserData:             pulumi.String(encode(UserData(args.StopSeconds, row.market == "SPOT"))),
+		UserData:             pulumi.String(Host{args.StopSeconds, row.market == "SPOT", args.SharedGPU}.encoded()),
 		MetadataOptions: ec2.LaunchTemplateMetadataOptionsArgs{
+			// One hop is enough, and host networking adds none: sessions can read their
+			// addresses there, and the host's role, which must stay minimal.
 			HttpEndpoint: pulumi.String("enabled"), HttpTokens: pulumi.String("required"), HttpPutResponseHopLimit: pulumi.Int(1),
 		},
 		BlockDeviceMappings: ec2.LaunchTemplateBlockDeviceMappingArray{ec2.LaunchTemplateBlockDeviceMappingArgs{

@@ -9,18 +9,24 @@ type InstanceType struct {
 	GPUs   int
 }
 
-// InstanceTypes are the GPU types that a session host may be: those with one
-// kind of GPU that AWS's AL2023 GPU image supports (Amazon EC2 instance types,
-// "Accelerated computing").
+// InstanceTypes are the types that session hosts may be: NVIDIA GPUs that render
+// and encode, supported by AWS's AL2023 GPU image; x86-64, as the session image
+// is (not g5g); whole GPUs, since AWS Batch reserves no fractions (not g6f). The
+// figures are those of EC2's DescribeInstanceTypes.
 var InstanceTypes = map[string]InstanceType{
 	"g4dn.xlarge": {4, 16 << 10, 1}, "g4dn.2xlarge": {8, 32 << 10, 1}, "g4dn.4xlarge": {16, 64 << 10, 1},
 	"g4dn.8xlarge": {32, 128 << 10, 1}, "g4dn.12xlarge": {48, 192 << 10, 4}, "g4dn.16xlarge": {64, 256 << 10, 1},
-	"g5.xlarge": {4, 16 << 10, 1}, "g5.2xlarge": {8, 32 << 10, 1}, "g5.4xlarge": {16, 64 << 10, 1},
+	"g4dn.metal": {96, 384 << 10, 8},
+	"g5.xlarge":  {4, 16 << 10, 1}, "g5.2xlarge": {8, 32 << 10, 1}, "g5.4xlarge": {16, 64 << 10, 1},
 	"g5.8xlarge": {32, 128 << 10, 1}, "g5.12xlarge": {48, 192 << 10, 4}, "g5.16xlarge": {64, 256 << 10, 1},
 	"g5.24xlarge": {96, 384 << 10, 4}, "g5.48xlarge": {192, 768 << 10, 8},
 	"g6.xlarge": {4, 16 << 10, 1}, "g6.2xlarge": {8, 32 << 10, 1}, "g6.4xlarge": {16, 64 << 10, 1},
 	"g6.8xlarge": {32, 128 << 10, 1}, "g6.12xlarge": {48, 192 << 10, 4}, "g6.16xlarge": {64, 256 << 10, 1},
 	"g6.24xlarge": {96, 384 << 10, 4}, "g6.48xlarge": {192, 768 << 10, 8},
+	"gr6.4xlarge": {16, 128 << 10, 1}, "gr6.8xlarge": {32, 256 << 10, 1},
+	"g6e.xlarge": {4, 32 << 10, 1}, "g6e.2xlarge": {8, 64 << 10, 1}, "g6e.4xlarge": {16, 128 << 10, 1},
+	"g6e.8xlarge": {32, 256 << 10, 1}, "g6e.12xlarge": {48, 384 << 10, 4}, "g6e.16xlarge": {64, 512 << 10, 1},
+	"g6e.24xlarge": {96, 768 << 10, 4}, "g6e.48xlarge": {192, 1536 << 10, 8},
 }
 
 // Need is what one session reserves on its host.
@@ -34,9 +40,11 @@ type Need struct {
 // (ECS_RESERVED_MEMORY; AWS Batch user guide, "Compute resource memory management").
 const reservedMiB = 32
 
-// MemoryForContainers is what sessions may reserve of a host's memory, in MiB:
-// the kernel shows less than is sold, for which the guide advises 5 percent,
-// and the agent keeps its reserve.
+// MemoryForContainers is what sessions may reserve of a host's memory, in MiB,
+// estimated low: the kernel shows less than is sold, for which the guide advises
+// 5 percent, and the agent keeps its reserve. A host sold with 32768 MiB has been
+// seen to offer 31431 (31097 here). An estimate too low refuses a session that
+// would just have fitted, one too high leaves it in the queue for ever.
 func (t InstanceType) MemoryForContainers() int { return t.SoldMB*95/100 - reservedMiB }
 
 // Sessions is how many sessions a host of this type carries.

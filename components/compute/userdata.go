@@ -12,18 +12,28 @@ import (
 // boundary is fixed, so that the same settings give the same user data.
 const boundary = "==dcv-sessions=="
 
+// Host is what makes one host's user data differ from another's.
+type Host struct {
+	StopSeconds int  // between SIGTERM and SIGKILL; AWS Batch has no setting for it
+	Spot        bool // may be reclaimed
+	SharedGPU   bool // its sessions reserve no GPU
+}
+
 // UserData is what a host runs at its first start, as MIME multi-part: AWS Batch
 // takes no other form (user guide, "Use Amazon EC2 launch templates"). It sets
 // the ECS agent's own settings before Batch's part starts the agent.
-func UserData(stopSeconds int, spot bool) string {
+func (h Host) UserData() string {
 	settings := []string{
-		fmt.Sprintf("ECS_CONTAINER_STOP_TIMEOUT=%ds", stopSeconds), // between SIGTERM and SIGKILL
-		"ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true",               // a session's role under host networking
+		fmt.Sprintf("ECS_CONTAINER_STOP_TIMEOUT=%ds", h.StopSeconds),
+		"ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true", // a session's role under host networking
 	}
-	if spot {
+	if h.Spot {
 		settings = append(settings, "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true") // a reclaim reaches sessions as SIGTERM
 	}
 	script := "#!/bin/bash\ncat >> /etc/ecs/ecs.config <<'EOF'\n" + strings.Join(settings, "\n") + "\nEOF\n"
+	if h.SharedGPU {
+		script += shareGPU
+	}
 
 	var body bytes.Buffer
 	parts := multipart.NewWriter(&body)
@@ -43,4 +53,11 @@ func UserData(stopSeconds int, spot bool) string {
 	return "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"" + boundary + "\"\r\n\r\n" + body.String()
 }
 
-func encode(userData string) string { return base64.StdEncoding.EncodeToString([]byte(userData)) }
+// shareGPU makes NVIDIA's Docker's default runtime (ECS developer guide, "Share
+// GPUs"). The agent chooses that runtime only for containers that reserve a GPU.
+const shareGPU = `sed -i 's/^OPTIONS="/OPTIONS="--default-runtime nvidia /' /etc/sysconfig/docker
+systemctl restart docker
+`
+
+// encoded is the user data as EC2 takes it.
+func (h Host) encoded() string { return base64.StdEncoding.EncodeToString([]byte(h.UserData())) }

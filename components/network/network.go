@@ -5,6 +5,7 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	awsec2 "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
@@ -22,13 +23,18 @@ type NetworkArgs struct {
 	// neither. Without them a VPC is made.
 	VPCID     string
 	SubnetIDs []string
-	// CIDRBlock and Zones shape a new VPC: an IPv4 block of /16 to /24, spread
-	// over two to six availability zones.
+	// CIDRBlock and Zones shape a new VPC: an IPv4 block of /16 to /24, of which
+	// two to six availability zones take an eighth each. Zones may grow later
+	// without moving a subnet; the block may not change under live hosts.
 	CIDRBlock string
 	Zones     int
-	// Ports are admitted, TCP and UDP.
+	// Ports are admitted, TCP and UDP, within 1025-65535: DCV takes ports above
+	// 1024 only (DCV administrator guide, "Changing the TCP/UDP port").
 	Ports contract.PortRange
-	// PlayerCIDRs are the IPv4 and IPv6 networks that players come from.
+	// PlayerCIDRs are the IPv4 and IPv6 networks that players come from, one at
+	// least, none within another, each in its plain form. Each takes two rules; AWS
+	// admits 60 a group and address family unless raised (VPC user guide, "Amazon
+	// VPC quotas").
 	PlayerCIDRs []string
 	// OpenToWorld has to be set for 0.0.0.0/0 or ::/0 among them.
 	OpenToWorld bool
@@ -45,7 +51,9 @@ type Network struct {
 	SecurityGroupID pulumi.StringOutput      // of session hosts
 }
 
-// NewNetwork declares the network.
+// NewNetwork declares the network. Args that can't work are refused before
+// anything is declared, existing subnets that can't in the preview already, and
+// either way with every fault at once.
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
@@ -54,9 +62,9 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	if err := ctx.RegisterComponentResource("dcv:network:Network", name, n, opts...); err != nil {
 		return nil, err
 	}
-	place := n.make
+	place := n.makeVPC
 	if args.VPCID != "" {
-		place = n.adopt
+		place = n.adoptVPC
 	}
 	if err := place(ctx, name, args); err != nil {
 		return nil, err
@@ -73,6 +81,9 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 func (a *NetworkArgs) validate() error {
 	var f faults.Faults
 	f.Check((a.VPCID == "") == (len(a.SubnetIDs) == 0), "vpcId", a.VPCID, "together with subnetIds, or neither")
+	for i, id := range a.SubnetIDs {
+		f.Check(!slices.Contains(a.SubnetIDs[:i], id), "subnetIds", id, "each subnet once")
+	}
 	if a.VPCID == "" {
 		block, err := netip.ParsePrefix(a.CIDRBlock)
 		ok := err == nil && block.Addr().Is4() && block.Bits() >= 16 && block.Bits() <= 24 && block == block.Masked()
@@ -85,19 +96,22 @@ func (a *NetworkArgs) validate() error {
 }
 
 // CheckPlayerCIDRs adds a fault for each network that is malformed, has host
-// bits, is named or contained twice, or is the whole internet without the flag.
+// bits, is not in its plain form, is named or contained twice, or is the whole
+// internet without the flag.
 func CheckPlayerCIDRs(f *faults.Faults, path string, cidrs []string, openToWorld bool) {
 	f.Check(len(cidrs) > 0, path, "[]", "at least one network that players come from, such as 203.0.113.0/24")
 	var seen []netip.Prefix
 	for _, text := range cidrs {
 		prefix, err := netip.ParsePrefix(text)
 		switch {
-		case err != nil:
+		case err != nil || prefix.Addr().Is4In6():
 			f.Add(path, text, "an IPv4 or IPv6 network, such as 203.0.113.0/24")
 			continue
 		case prefix != prefix.Masked():
 			f.Add(path, text, fmt.Sprintf("a network without host bits: %s?", prefix.Masked()))
 			continue
+		case prefix.String() != text: // AWS answers the plain form: every refresh would see a difference
+			f.Add(path, text, fmt.Sprintf("the network in its plain form: %s", prefix))
 		case prefix.Bits() == 0 && !openToWorld:
 			f.Add(path, text, "the whole internet only with openToWorld: true")
 		}
@@ -110,9 +124,9 @@ func CheckPlayerCIDRs(f *faults.Faults, path string, cidrs []string, openToWorld
 	}
 }
 
-// adopt takes an existing VPC. Hosts get their public address from the subnet,
+// adoptVPC takes an existing VPC. Hosts get their public address from the subnet,
 // so one that gives none is refused here rather than found out by a player.
-func (n *Network) adopt(ctx *pulumi.Context, _ string, args *NetworkArgs) error {
+func (n *Network) adoptVPC(ctx *pulumi.Context, _ string, args *NetworkArgs) error {
 	var f faults.Faults
 	for _, id := range args.SubnetIDs {
 		subnet, err := awsec2.LookupSubnet(ctx, &awsec2.LookupSubnetArgs{Id: pulumi.StringRef(id)}, pulumi.Parent(n))
@@ -129,42 +143,53 @@ func (n *Network) adopt(ctx *pulumi.Context, _ string, args *NetworkArgs) error 
 	return f.Err("network")
 }
 
-// make declares a VPC of public subnets only. Without private subnets there is
-// nothing for a NAT gateway to serve; images come through S3's own endpoint,
-// which costs nothing and keeps layers off the internet gateway.
-func (n *Network) make(ctx *pulumi.Context, name string, args *NetworkArgs) error {
+// makeVPC declares a VPC of public subnets only. Without private subnets there
+// is nothing for a NAT gateway to serve.
+func (n *Network) makeVPC(ctx *pulumi.Context, name string, args *NetworkArgs) error {
 	strategy := ec2.SubnetAllocationStrategyAuto
 	made, err := ec2.NewVpc(ctx, name, &ec2.VpcArgs{
 		CidrBlock:                 pulumi.StringRef(args.CIDRBlock),
 		NumberOfAvailabilityZones: pulumi.IntRef(args.Zones),
-		EnableDnsHostnames:        pulumi.Bool(true),
-		NatGateways:               &ec2.NatGatewayConfigurationArgs{Strategy: ec2.NatGatewayStrategyNone},
-		SubnetStrategy:            &strategy,
-		SubnetSpecs:               []ec2.SubnetSpecArgs{{Type: ec2.SubnetTypePublic}},
-		Tags:                      pulumi.ToStringMap(args.Tags),
+		// By itself the block is divided by the number of zones, and one more zone
+		// would move, that is replace, the subnets of live hosts.
+		AvailabilityZoneCidrMask: pulumi.IntRef(netip.MustParsePrefix(args.CIDRBlock).Bits() + 3),
+		EnableDnsHostnames:       pulumi.Bool(true),
+		NatGateways:              &ec2.NatGatewayConfigurationArgs{Strategy: ec2.NatGatewayStrategyNone},
+		SubnetStrategy:           &strategy,
+		SubnetSpecs:              []ec2.SubnetSpecArgs{{Type: ec2.SubnetTypePublic}}, // these map public addresses on launch
+		Tags:                     pulumi.ToStringMap(args.Tags),
 	}, pulumi.Parent(n))
 	if err != nil {
 		return err
 	}
+	n.VPCID, n.SubnetIDs = made.VpcId, made.PublicSubnetIds
+	return n.reachS3(ctx, name, made, args)
+}
+
+// reachS3 declares S3's own endpoint, which costs nothing: images (ECR keeps
+// layers in S3) and game builds don't go by the internet gateway. It is none of
+// the VPC's endpoint specs, since these can't name the VPC's own route tables.
+func (n *Network) reachS3(ctx *pulumi.Context, name string, made *ec2.Vpc, args *NetworkArgs) error {
 	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, pulumi.Parent(n))
 	if err != nil {
 		return err
 	}
 	_, err = awsec2.NewVpcEndpoint(ctx, name+"-s3", &awsec2.VpcEndpointArgs{
 		VpcId:           made.VpcId,
-		ServiceName:     pulumi.Sprintf("com.amazonaws.%s.s3", region.Name),
+		ServiceName:     pulumi.String("com.amazonaws." + region.Name + ".s3"),
 		VpcEndpointType: pulumi.String("Gateway"),
-		RouteTableIds: made.RouteTables.ApplyT(func(tables []*awsec2.RouteTable) pulumi.StringArrayOutput {
-			ids := make(pulumi.StringArray, len(tables))
-			for i, table := range tables {
-				ids[i] = table.ID().ToStringOutput()
-			}
-			return ids.ToStringArrayOutput()
-		}).(pulumi.StringArrayOutput),
-		Tags: pulumi.ToStringMap(args.Tags),
+		RouteTableIds:   made.RouteTables.ApplyT(routeTableIDs).(pulumi.StringArrayOutput),
+		Tags:            pulumi.ToStringMap(args.Tags),
 	}, pulumi.Parent(n))
-	n.VPCID, n.SubnetIDs = made.VpcId, made.PublicSubnetIds
 	return err
+}
+
+func routeTableIDs(tables []*awsec2.RouteTable) pulumi.StringArrayOutput {
+	ids := make(pulumi.StringArray, len(tables))
+	for i, table := range tables {
+		ids[i] = table.ID().ToStringOutput()
+	}
+	return ids.ToStringArrayOutput()
 }
 
 // admitPlayers declares the security group: a rule a network and protocol, so
@@ -195,15 +220,15 @@ func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkAr
 			}
 		}
 	}
-	for suffix, everywhere := range map[string]string{"egress": "0.0.0.0/0", "egress-ipv6": "::/0"} {
+	for _, out := range []struct{ suffix, everywhere string }{{"egress", "0.0.0.0/0"}, {"egress-ipv6", "::/0"}} {
 		rule := &vpc.SecurityGroupEgressRuleArgs{
 			SecurityGroupId: group.ID(),
 			Description:     pulumi.String("hosts reach AWS and the game's own services"),
 			IpProtocol:      pulumi.String("-1"),
 			Tags:            pulumi.ToStringMap(args.Tags),
 		}
-		rule.CidrIpv4, rule.CidrIpv6 = family(everywhere)
-		if _, err := vpc.NewSecurityGroupEgressRule(ctx, name+"-"+suffix, rule, child); err != nil {
+		rule.CidrIpv4, rule.CidrIpv6 = family(out.everywhere)
+		if _, err := vpc.NewSecurityGroupEgressRule(ctx, name+"-"+out.suffix, rule, child); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,10 @@
 package observability
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -13,7 +16,9 @@ import (
 
 // LogsArgs are plain values.
 type LogsArgs struct {
-	// LogGroupName is fixed: consumers and grants name it.
+	// LogGroupName is fixed: consumers and grants name it. Up to 512 letters,
+	// digits and "_-/.#", not beginning with "aws/" (CloudWatch Logs API reference,
+	// CreateLogGroup).
 	LogGroupName string
 	// RetentionDays is one of Retentions.
 	RetentionDays int
@@ -25,6 +30,8 @@ type LogsArgs struct {
 // PutRetentionPolicy).
 var Retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
+var groupName = regexp.MustCompile(`^[A-Za-z0-9_\-/.#]{1,512}$`)
+
 // Logs is the log group that all sessions of a stack write to.
 type Logs struct {
 	pulumi.ResourceState
@@ -35,8 +42,10 @@ type Logs struct {
 
 func (a LogsArgs) validate() error {
 	var f faults.Faults
-	f.Check(a.LogGroupName != "", "logGroupName", a.LogGroupName, "a name")
-	f.Check(slices.Contains(Retentions, a.RetentionDays), "retentionDays", a.RetentionDays, "one of CloudWatch's retentions: 1, 3, 5, 7, 14, 30, 60, 90, … days")
+	f.Check(groupName.MatchString(a.LogGroupName) && !strings.HasPrefix(a.LogGroupName, "aws/"), "logGroupName", a.LogGroupName,
+		`1 to 512 letters, digits and "_-/.#", not beginning with "aws/"`)
+	f.Check(slices.Contains(Retentions, a.RetentionDays), "retentionDays", a.RetentionDays,
+		"one of CloudWatch's retentions: "+strings.Trim(fmt.Sprint(Retentions), "[]"))
 	return f.Err("logs")
 }
 

@@ -2,13 +2,15 @@
 package queue
 
 import (
+	"fmt"
+
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/components/faults"
 )
 
-// QueueArgs: the number of environments is plain, their ARNs are inputs.
+// QueueArgs are the environments, whose number is plain, and the longest wait.
 type QueueArgs struct {
 	// EnvironmentARNs are tried in this order; one to three (AWS Batch quotas).
 	EnvironmentARNs []pulumi.StringInput
@@ -39,6 +41,9 @@ var stuckReasons = []string{
 func (a QueueArgs) validate() error {
 	var f faults.Faults
 	f.Check(len(a.EnvironmentARNs) >= 1 && len(a.EnvironmentARNs) <= 3, "environmentArns", len(a.EnvironmentARNs), "one to three environments")
+	for i, arn := range a.EnvironmentARNs {
+		f.Check(arn != nil, fmt.Sprintf("environmentArns[%d]", i), "nothing", "an ARN")
+	}
 	f.Between("maxWaitSeconds", a.MaxWaitSeconds, 600, 86400)
 	return f.Err("queue")
 }

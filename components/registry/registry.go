@@ -4,8 +4,9 @@ package registry
 import (
 	"encoding/json"
 	"regexp"
-	"sort"
+	"slices"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -19,7 +20,8 @@ type RegistryArgs struct {
 	// day. ECR knows no "in use", so keep well more than you would go back to.
 	// 2 to 1000.
 	Keep int
-	// PullAccounts are further AWS accounts, of 12 digits, that may pull.
+	// PullAccounts are further AWS accounts, of 12 digits, that may pull: each still
+	// decides which of its own roles do.
 	PullAccounts []string
 	// ForceDelete lets a destroy take the images along.
 	ForceDelete bool
@@ -42,8 +44,9 @@ var account = regexp.MustCompile(`^\d{12}$`)
 func (a RegistryArgs) validate() error {
 	var f faults.Faults
 	f.Between("keep", a.Keep, 2, 1000)
-	for _, id := range a.PullAccounts {
+	for i, id := range a.PullAccounts {
 		f.Check(account.MatchString(id), "pullAccounts", id, "an AWS account id of 12 digits")
+		f.Check(!slices.Contains(a.PullAccounts[:i], id), "pullAccounts", id, "each account once")
 	}
 	return f.Err("registry")
 }
@@ -82,16 +85,20 @@ func NewRegistry(ctx *pulumi.Context, name string, args *RegistryArgs, opts ...p
 		return nil, err
 	}
 	if len(args.PullAccounts) > 0 {
+		partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, child)
+		if err != nil {
+			return nil, err
+		}
 		_, err = ecr.NewRepositoryPolicy(ctx, name, &ecr.RepositoryPolicyArgs{
 			Repository: repository.Name,
-			Policy:     pulumi.String(pullPolicy(args.PullAccounts)),
+			Policy:     pulumi.String(pullPolicy(partition.Partition, args.PullAccounts)),
 		}, child)
 		if err != nil {
 			return nil, err
 		}
 	}
 	r.Name, r.URL, r.ARN, r.RegistryID = repository.Name, repository.RepositoryUrl, repository.Arn, repository.RegistryId
-	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"name": r.Name, "url": r.URL, "arn": r.ARN})
+	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"name": r.Name, "url": r.URL, "arn": r.ARN, "registryId": r.RegistryID})
 }
 
 // lifecycle keeps the newest images, whatever their tags.
@@ -118,17 +125,20 @@ func lifecycle(keep int) string {
 	return string(b)
 }
 
-func pullPolicy(accounts []string) string {
+// pullPolicy lets accounts pull, and look whether an image is there before they
+// deploy it: the provider's look-up of an image reads the image and its
+// repository.
+func pullPolicy(partition string, accounts []string) string {
 	var roots iampolicy.List
 	for _, id := range accounts {
-		roots = append(roots, "arn:aws:iam::"+id+":root")
+		roots = append(roots, "arn:"+partition+":iam::"+id+":root")
 	}
-	sort.Strings(roots)
 	return iampolicy.JSON(iampolicy.Statement{
 		Sid: "Pull", Effect: "Allow",
 		Principal: &iampolicy.Principal{AWS: roots},
 		Action: iampolicy.List{
-			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer",
+			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
+			"ecr:DescribeImages", "ecr:DescribeRepositories",
 		},
 	})
 }

@@ -3,8 +3,9 @@ package session
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -12,36 +13,38 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// container is AWS Batch's ContainerProperties (API reference), as far as a
-// session uses it. Lists are in the order in which AWS Batch compares them.
-type container struct {
+// containerProperties are AWS Batch's (API reference, ContainerProperties), as
+// far as a session uses them. Left out on purpose:
+//   - initProcessEnabled: the session itself is process 1 and reaps;
+//   - command: the image has its entrypoint;
+//   - the old keys vcpus and memory, which resourceRequirements replace.
+type containerProperties struct {
 	Image                string           `json:"image"`
+	ResourceRequirements []typedValue     `json:"resourceRequirements"`
+	Environment          []namedValue     `json:"environment"`
+	Secrets              []secret         `json:"secrets"`
 	ExecutionRoleARN     string           `json:"executionRoleArn"`
 	JobRoleARN           string           `json:"jobRoleArn"`
-	Environment          []variable       `json:"environment"`
-	Secrets              []secret         `json:"secrets"`
-	ResourceRequirements []requirement    `json:"resourceRequirements"`
 	LinuxParameters      linuxParameters  `json:"linuxParameters"`
 	LogConfiguration     logConfiguration `json:"logConfiguration"`
 	Privileged           bool             `json:"privileged,omitempty"`
 }
 
-type variable struct {
+type typedValue struct {
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
+type namedValue struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
 type secret struct {
 	Name      string `json:"name"`
-	ValueFrom string `json:"valueFrom"`
+	ValueFrom string `json:"valueFrom"` // the whole secret's ARN
 }
 
-type requirement struct {
-	Type  string `json:"type"`
-	Value string `json:"value"`
-}
-
-// linuxParameters has no initProcessEnabled: the session is its own init.
 type linuxParameters struct {
 	SharedMemorySize int `json:"sharedMemorySize"` // MiB
 }
@@ -51,110 +54,157 @@ type logConfiguration struct {
 	Options   map[string]string `json:"options"`
 }
 
-// maxDefinition is AWS Batch's limit on a job definition, bytes (user guide,
-// "AWS Batch service quotas").
-const maxDefinition = 24 << 10
-
-// containerProperties renders a user's container once everything is known.
-func containerProperties(args *SessionsArgs, user User) pulumi.StringOutput {
-	needs := []any{args.Image, args.Region, args.ExecutionRoleARN, args.SessionRoleARN, args.LogGroupName, user.CredentialsARN}
-	if user.NotificationARN != nil {
-		needs = append(needs, user.NotificationARN)
-	}
-	return pulumi.All(needs...).ApplyT(func(known []any) (string, error) {
-		text := make([]string, len(known))
-		for i, value := range known {
-			text[i] = value.(string)
-		}
-		return args.render(user.Name, text[0], text[1], text[2], text[3], text[4], text[5:])
-	}).(pulumi.StringOutput)
+// shared is what is the same for all users and known only once other resources
+// are there.
+type shared struct {
+	Image, Region, ExecutionRoleARN, SessionRoleARN, LogGroupName string
 }
 
-func (a *SessionsArgs) render(user, image, region, executionRole, sessionRole, logGroup string, secrets []string) (string, error) {
-	c := container{
-		Image: image, ExecutionRoleARN: executionRole, JobRoleARN: sessionRole, Privileged: a.Privileged,
-		Environment: sorted(map[string]string{
-			contract.EnvContract:    strconv.Itoa(contract.Version),
-			contract.EnvStack:       a.Stack,
-			contract.EnvUser:        user,
-			contract.EnvPortFirst:   strconv.Itoa(a.Ports.First),
-			contract.EnvPortLast:    strconv.Itoa(a.Ports.Last),
-			contract.EnvRegion:      region,
-			contract.EnvImage:       image,
-			contract.EnvStopSeconds: strconv.Itoa(a.StopSeconds),
-			contract.EnvMaxSeconds:  strconv.Itoa(a.MaxSeconds),
-		}),
-		Secrets: []secret{{contract.EnvCredentials, secrets[0]}},
-		ResourceRequirements: []requirement{
-			{"MEMORY", strconv.Itoa(a.MemoryMiB)}, {"VCPU", strconv.Itoa(a.VCPUs)},
-		},
-		LinuxParameters: linuxParameters{a.SharedMemoryMiB},
-		LogConfiguration: logConfiguration{"awslogs", map[string]string{
-			"awslogs-group": logGroup, "awslogs-region": region, "awslogs-stream-prefix": user,
-			// A session never waits for its log; under a flood the oldest lines go.
-			"mode": "non-blocking", "max-buffer-size": "25m",
-		}},
+// properties are those of one user's session, every list sorted.
+func (a SessionsArgs) properties(user string, s shared, credentialsARN, notificationARN string) containerProperties {
+	p := containerProperties{
+		Image:                s.Image,
+		ResourceRequirements: a.requirements(),
+		Environment:          a.environment(user, s),
+		Secrets:              []secret{{contract.EnvCredentials, credentialsARN}},
+		ExecutionRoleARN:     s.ExecutionRoleARN,
+		JobRoleARN:           s.SessionRoleARN,
+		LinuxParameters:      linuxParameters{SharedMemorySize: a.SharedMemoryMiB},
+		LogConfiguration:     logs(user, s),
+		Privileged:           a.Privileged,
 	}
-	if len(secrets) > 1 {
-		c.Secrets = append(c.Secrets, secret{contract.EnvNotify, secrets[1]})
+	if notificationARN != "" {
+		p.Secrets = append(p.Secrets, secret{contract.EnvNotify, notificationARN})
+	}
+	return p
+}
+
+func (a SessionsArgs) requirements() []typedValue {
+	needs := []typedValue{
+		{"MEMORY", strconv.Itoa(a.MemoryMiB)},
+		{"VCPU", strconv.Itoa(a.VCPUs)},
 	}
 	if a.GPUs > 0 {
-		c.ResourceRequirements = append([]requirement{{"GPU", strconv.Itoa(a.GPUs)}}, c.ResourceRequirements...)
+		needs = append([]typedValue{{"GPU", strconv.Itoa(a.GPUs)}}, needs...)
 	}
-	b, err := json.Marshal(c)
-	if err == nil && len(b) > maxDefinition {
-		err = fmt.Errorf("the job definition of %s has %d bytes, AWS Batch takes %d", user, len(b), maxDefinition)
-	}
-	return string(b), err
+	return needs
 }
 
-func sorted(environment map[string]string) []variable {
-	list := make([]variable, 0, len(environment))
-	for name, value := range environment {
-		list = append(list, variable{name, value})
+func (a SessionsArgs) environment(user string, s shared) []namedValue {
+	variables := map[string]string{
+		contract.EnvContract:    strconv.Itoa(contract.Version),
+		contract.EnvStack:       a.Stack,
+		contract.EnvUser:        user,
+		contract.EnvPortFirst:   strconv.Itoa(a.Ports.First),
+		contract.EnvPortLast:    strconv.Itoa(a.Ports.Last),
+		contract.EnvRegion:      s.Region, // AWS Batch sets none on EC2
+		contract.EnvImage:       s.Image,
+		contract.EnvStopSeconds: strconv.Itoa(a.StopSeconds),
+		contract.EnvMaxSeconds:  strconv.Itoa(a.MaxSeconds),
 	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	if a.GPUs == 0 {
+		// The ECS agent names the GPUs only of jobs that reserve some.
+		variables["NVIDIA_VISIBLE_DEVICES"] = "all"
+	}
+	var list []namedValue
+	for name, value := range variables {
+		list = append(list, namedValue{name, value})
+	}
+	slices.SortFunc(list, func(a, b namedValue) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
-// credentialsOf reads back whose credentials a rendered container takes, and from
-// which secret.
-func credentialsOf(properties string) (secretARN, user string, err error) {
-	var c container
-	if err := json.Unmarshal([]byte(properties), &c); err != nil {
-		return "", "", fmt.Errorf("container properties: %w", err)
-	}
-	for _, s := range c.Secrets {
-		if s.Name == contract.EnvCredentials {
-			secretARN = s.ValueFrom
-		}
-	}
-	for _, v := range c.Environment {
-		if v.Name == contract.EnvUser {
-			user = v.Value
-		}
-	}
-	if secretARN == "" || user == "" {
-		return "", "", fmt.Errorf("container properties name no %s or no %s", contract.EnvCredentials, contract.EnvUser)
-	}
-	return secretARN, user, nil
+// logs sends the session's events to the stack's log group, in streams
+// "USER/default/TASK": a launcher finds them, and may be granted one user's.
+//
+// The mode is set since ECS changed its default in 2025. Non-blocking: with the
+// other, a CloudWatch Logs that doesn't answer would stop a session that writes
+// a line. Lost are only lines beyond the buffer, and a session writes few.
+func logs(user string, s shared) logConfiguration {
+	return logConfiguration{LogDriver: "awslogs", Options: map[string]string{
+		"awslogs-group":         s.LogGroupName,
+		"awslogs-region":        s.Region,
+		"awslogs-stream-prefix": user,
+		"mode":                  "non-blocking",
+		"max-buffer-size":       "10m",
+	}}
 }
 
-// retryStrategy tries again what another host or moment may cure, and ends
-// everything else: a failure that matches no rule would be retried too. AWS
-// Batch takes up to five rules, whose patterns may end with one "*".
-func retryStrategy(attempts int) batch.JobDefinitionRetryStrategyArgs {
-	rules := batch.JobDefinitionRetryStrategyEvaluateOnExitArray{
-		// The host went away: Spot reclaim or failure.
-		batch.JobDefinitionRetryStrategyEvaluateOnExitArgs{Action: pulumi.String("retry"), OnStatusReason: pulumi.String("Host EC2*")},
+// maxDefinition is the largest job definition (AWS Batch service quotas).
+const maxDefinition = 24 << 10
+
+// render is the JSON of the properties, refused where the whole definition
+// would pass AWS Batch's limit.
+func (p containerProperties) render(tags map[string]string) (string, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	all, err := json.Marshal(tags)
+	if err != nil {
+		return "", err
+	}
+	// Name, type, timeout and retry rules are the same for all and well below this.
+	const rest = 1 << 10
+	if size := len(text) + len(all) + rest; size > maxDefinition {
+		return "", fmt.Errorf("a job definition of %d bytes is over AWS Batch's %d: use fewer or shorter tags", size, maxDefinition)
+	}
+	return string(text), nil
+}
+
+// maxRules is how many retry rules AWS Batch takes (API reference,
+// RetryStrategy).
+const maxRules = 5
+
+// rule is one of AWS Batch's retry rules; of the three conditions one is set.
+// Patterns hold letters, digits, ".", ":", blanks and one "*" at the end.
+type rule struct {
+	exitCode, reason, statusReason string
+	retry                          bool
+}
+
+// rules: the first that matches decides. Without a match AWS Batch retries, so
+// the last one matches everything and ends.
+func rules() []rule {
+	list := []rule{
+		// The host went away: reclaimed Spot, a fault of the hardware.
+		{statusReason: "Host EC2*", retry: true},
+		// A new host whose registry or network wasn't ready. An image that isn't
+		// there fails alike, but attempts are counted and each costs little.
+		{reason: "CannotPullContainerError*", retry: true},
 	}
 	for _, code := range contract.ExitCodes {
 		if code.Retry {
-			rules = append(rules, batch.JobDefinitionRetryStrategyEvaluateOnExitArgs{
-				Action: pulumi.String("retry"), OnExitCode: pulumi.String(strconv.Itoa(code.Code)),
-			})
+			list = append(list, rule{exitCode: strconv.Itoa(code.Code), retry: true})
 		}
 	}
-	rules = append(rules, batch.JobDefinitionRetryStrategyEvaluateOnExitArgs{Action: pulumi.String("exit"), OnReason: pulumi.String("*")})
-	return batch.JobDefinitionRetryStrategyArgs{Attempts: pulumi.Int(attempts), EvaluateOnExits: rules}
+	return append(list, rule{reason: "*"})
+}
+
+// retryStrategy is how often a session is tried. A timeout and a session that
+// somebody ended are never retried.
+func retryStrategy(attempts int) batch.JobDefinitionRetryStrategyArgs {
+	var list batch.JobDefinitionRetryStrategyEvaluateOnExitArray
+	for _, r := range rules() {
+		list = append(list, r.args())
+	}
+	return batch.JobDefinitionRetryStrategyArgs{Attempts: pulumi.Int(attempts), EvaluateOnExits: list}
+}
+
+func (r rule) args() batch.JobDefinitionRetryStrategyEvaluateOnExitArgs {
+	// Lower case is how AWS gives actions back.
+	args := batch.JobDefinitionRetryStrategyEvaluateOnExitArgs{Action: pulumi.String("exit")}
+	if r.retry {
+		args.Action = pulumi.String("retry")
+	}
+	if r.exitCode != "" {
+		args.OnExitCode = pulumi.String(r.exitCode)
+	}
+	if r.reason != "" {
+		args.OnReason = pulumi.String(r.reason)
+	}
+	if r.statusReason != "" {
+		args.OnStatusReason = pulumi.String(r.statusReason)
+	}
+	return args
 }

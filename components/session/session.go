@@ -1,11 +1,10 @@
-// Package session is a job definition a user: how AWS Batch runs that user's
-// session, and no other's.
+// Package session is what AWS Batch runs for a user: a job definition each.
 package session
 
 import (
-	"context"
 	"fmt"
-	"time"
+	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -14,145 +13,190 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// User is somebody who plays, and what is injected into that user's session.
+// User is one user's part.
 type User struct {
-	Name            string
-	CredentialsARN  pulumi.StringInput // a secret: contract.Credentials
-	NotificationARN pulumi.StringInput // a secret: contract.Notification; nil for none
+	// Name matches contract.UserPattern and is none of contract.ReservedUsers.
+	Name string
+	// CredentialsARN is the user's own secret; it reaches only their session.
+	CredentialsARN pulumi.StringInput
+	// NotificationARN is the user's secret with topic and address; nil: none.
+	NotificationARN pulumi.StringInput
 }
 
-// SessionsArgs: who plays and how large a session is are plain values; what
-// comes from other resources is an input.
+// SessionsArgs are plain where they shape the graph, and inputs where they come from
+// other resources.
 type SessionsArgs struct {
+	// Stack is a part of the job definitions' fixed names.
 	Stack string
+	// Users have a job definition each.
 	Users []User
-	// Image is repository@sha256:…
-	Image  pulumi.StringInput
-	Ports  contract.PortRange
+	// Image is repository@sha256:…: by digest, so that a new image is a new
+	// revision and a running name never changes what it means.
+	Image pulumi.StringInput
+	// Ports are those that a session may take one of, from 1024 up.
+	Ports contract.PortRange
+	// Region is what the session's AWS SDK uses and where its logs go.
 	Region pulumi.StringInput
-	// VCPUs, MemoryMiB and GPUs are reserved for a session; exceeding the memory
-	// ends it. No GPUs: the sessions of a host share its GPUs.
-	VCPUs, MemoryMiB, GPUs int
-	// SharedMemoryMiB is the size of /dev/shm.
+
+	// VCPUs, 1 and up, are a share and no cap: idle ones may be used.
+	VCPUs int
+	// MemoryMiB is reserved on the host and a hard limit, at least 6 (Docker).
+	MemoryMiB int
+	// GPUs are whole ones, up to 8; 0 shares the host's.
+	GPUs int
+	// SharedMemoryMiB is the size of /dev/shm, 1 to MemoryMiB, of which it is a part.
 	SharedMemoryMiB int
-	// Privileged gives the container the host's devices; a setting because DCV
-	// may want it, off because a session should not have it.
+	// Privileged gives the container the host's devices. Leave it false.
 	Privileged bool
-	// StopSeconds between SIGTERM and SIGKILL, as set on the hosts.
+
+	// StopSeconds is what the hosts give between SIGTERM and SIGKILL, 2 to 110.
 	StopSeconds int
-	// MaxSeconds is the longest session. The job's own timeout comes a little
-	// later, so that the session ends itself, in order.
+	// MaxSeconds is after how long a session ends itself, at least 60.
 	MaxSeconds int
-	// Attempts is 1 to 10 (API reference, RetryStrategy).
-	Attempts         int
+	// Attempts is how often a session is started in all when hosts fail it, 1 to
+	// 10 (AWS Batch user guide, "Automated job retries").
+	Attempts int
+
+	// ExecutionRoleARN is the ECS agent's: it pulls, reads the secrets, logs.
 	ExecutionRoleARN pulumi.StringInput
-	SessionRoleARN   pulumi.StringInput
-	LogGroupName     pulumi.StringInput
-	// EnsureCredentials gives a user's credentials secret its first version. It is
-	// called before a job definition is created or updated, never in a preview.
-	EnsureCredentials func(ctx context.Context, secretARN, user string) error
-	// Tags are put on the job definitions and, through them, on jobs.
+	// SessionRoleARN is the container's own.
+	SessionRoleARN pulumi.StringInput
+	// LogGroupName must exist: a session whose log can't be opened doesn't start.
+	LogGroupName pulumi.StringInput
+
+	// EnsureCredentials is called before a user's job definition is created or
+	// updated, in updates only.
+	EnsureCredentials EnsureCredentials
+	// Tags are put on every job definition, beside the user's; at most 49.
 	Tags map[string]string
 }
 
-// Sessions are the job definitions' names by user. Consumers submit by name:
-// AWS Batch takes the latest active revision.
+// Sessions are the job definitions.
 type Sessions struct {
 	pulumi.ResourceState
 
+	// JobDefinitions are their names by user. Submit by name: that is the latest.
 	JobDefinitions map[string]pulumi.StringOutput
 }
 
-// timeoutMargin is how much later than the session's own end Batch's timeout
-// comes, in seconds.
+// timeoutMargin is how much later than the session itself AWS Batch ends a job:
+// the session must come first, since it tells its user and says why.
 const timeoutMargin = 300
 
-func (a *SessionsArgs) validate() error {
+// agentPorts are taken on every host (README of aws/amazon-ecs-agent,
+// ECS_RESERVED_PORTS), beside 22.
+var agentPorts = []contract.PortRange{{First: 2375, Last: 2376}, {First: 51678, Last: 51680}}
+
+func (a SessionsArgs) validate() error {
 	var f faults.Faults
-	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
-	seen := map[string]bool{}
-	for _, u := range a.Users {
-		f.Check(contract.UserPattern.MatchString(u.Name), "users", u.Name, contract.UserPattern.String())
-		f.Check(!contract.Reserved(u.Name), "users", u.Name, "a name that is no account of the session image")
-		f.Check(!seen[u.Name], "users", u.Name, "each user once")
-		f.Check(u.CredentialsARN != nil, "users."+u.Name+".credentialsArn", "nothing", "the ARN of a secret")
-		seen[u.Name] = true
-	}
-	f.Check(a.Ports.First >= 1025 && a.Ports.Last <= 65535 && a.Ports.Width() >= 1, "ports", a.Ports, "a range within 1025-65535")
-	f.Between("vcpus", a.VCPUs, 1, 192)
-	f.Between("memoryMib", a.MemoryMiB, 128, 1<<20)
+	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, "text that matches "+contract.StackPattern.String())
+	a.validateUsers(&f)
+	a.validatePorts(&f)
+	f.Check(a.VCPUs >= 1, "vcpus", a.VCPUs, "a whole number from 1 up")
+	f.Check(a.MemoryMiB >= 6, "memoryMib", a.MemoryMiB, "a whole number from 6 up")
 	f.Between("gpus", a.GPUs, 0, 8)
 	f.Between("sharedMemoryMib", a.SharedMemoryMiB, 1, max(a.MemoryMiB, 1))
 	f.Between("stopSeconds", a.StopSeconds, 2, 110)
-	f.Between("maxSeconds", a.MaxSeconds, 60, 7*24*3600)
+	f.Check(a.MaxSeconds >= 60, "maxSeconds", a.MaxSeconds, "a whole number from 60 up")
 	f.Between("attempts", a.Attempts, 1, 10)
-	f.Check(a.EnsureCredentials != nil, "ensureCredentials", "nothing", "a function")
-	return f.Err("sessions")
+	f.Check(len(a.Tags) <= 49, "tags", len(a.Tags), "at most 49 tags: the user's is one more, and a job with over 50 fails")
+	required := map[string]pulumi.StringInput{
+		"image": a.Image, "region": a.Region, "logGroupName": a.LogGroupName,
+		"executionRoleArn": a.ExecutionRoleARN, "sessionRoleArn": a.SessionRoleARN,
+	}
+	for _, path := range slices.Sorted(maps.Keys(required)) {
+		f.Check(required[path] != nil, path, "nothing", "a value")
+	}
+	f.Check(a.EnsureCredentials != nil, "ensureCredentials", "nothing", "a function: without one, secrets stay empty and no session starts")
+	return f.Err("session")
 }
 
-// NewSessions declares the job definitions.
+func (a SessionsArgs) validateUsers(f *faults.Faults) {
+	seen := map[string]bool{}
+	for i, u := range a.Users {
+		path := fmt.Sprintf("users[%d]", i)
+		f.Check(contract.UserPattern.MatchString(u.Name), path+".name", u.Name, "text that matches "+contract.UserPattern.String())
+		f.Check(!contract.Reserved(u.Name), path+".name", u.Name, "no account of the session image")
+		f.Check(!seen[u.Name], path+".name", u.Name, "a user who isn't named before")
+		f.Check(u.CredentialsARN != nil, path+".credentialsArn", "nothing", "the ARN of the user's secret")
+		seen[u.Name] = true
+	}
+}
+
+func (a SessionsArgs) validatePorts(f *faults.Faults) {
+	p := a.Ports
+	f.Check(p.First >= 1024 && p.First <= p.Last && p.Last <= 65535, "ports", p, "a range within 1024-65535, the first port not after the last")
+	for _, taken := range agentPorts {
+		f.Check(p.Last < taken.First || p.First > taken.Last, "ports", p, "a range without "+taken.String()+", which the hosts use themselves")
+	}
+}
+
+// NewSessions declares a job definition for each user, and one hook that sees to
+// it that their secrets hold a password.
 func NewSessions(ctx *pulumi.Context, name string, args *SessionsArgs, opts ...pulumi.ResourceOption) (*Sessions, error) {
-	if err := args.validate(); err != nil {
+	a := *args
+	if err := a.validate(); err != nil {
 		return nil, err
 	}
 	s := &Sessions{JobDefinitions: map[string]pulumi.StringOutput{}}
 	if err := ctx.RegisterComponentResource("dcv:session:Sessions", name, s, opts...); err != nil {
 		return nil, err
 	}
-	// One hook for all: what it needs stands in the job definition it is called for.
-	hook, err := ctx.RegisterResourceHook(name+"-credentials", func(called *pulumi.ResourceHookArgs) error {
-		return ensureCredentials(called, args.EnsureCredentials)
-	}, nil)
+	// One hook for all: it reads from the definition whose it is.
+	hook, err := ctx.RegisterResourceHook(name+"-credentials", credentialsHook(ctx.Context(), a.EnsureCredentials), nil)
 	if err != nil {
 		return nil, err
 	}
-	before := pulumi.ResourceHooks(&pulumi.ResourceHookBinding{
-		BeforeCreate: []*pulumi.ResourceHook{hook}, BeforeUpdate: []*pulumi.ResourceHook{hook},
-	})
-	for _, user := range args.Users {
-		made, err := batch.NewJobDefinition(ctx, name+"-"+user.Name, &batch.JobDefinitionArgs{
-			Name:                 pulumi.String(contract.JobDefinition(args.Stack, user.Name)),
-			Type:                 pulumi.String("container"),
-			PlatformCapabilities: pulumi.StringArray{pulumi.String("EC2")},
-			ContainerProperties:  containerProperties(args, user),
-			RetryStrategy:        retryStrategy(args.Attempts),
-			Timeout: batch.JobDefinitionTimeoutArgs{
-				AttemptDurationSeconds: pulumi.Int(args.MaxSeconds + timeoutMargin),
-			},
-			PropagateTags: pulumi.Bool(true),
-			// The old revision stays: a client that looked it up a moment ago can still
-			// submit it, and a job that waits is not left without its definition.
-			DeregisterOnNewRevision: pulumi.Bool(false),
-			Tags:                    tagsOf(args.Tags, user.Name),
-		}, pulumi.Parent(s), before)
+	common := pulumi.All(a.Image, a.Region, a.ExecutionRoleARN, a.SessionRoleARN, a.LogGroupName)
+	names := pulumi.StringMap{}
+	for _, u := range a.Users {
+		made, err := a.jobDefinition(ctx, name+"-"+u.Name, u, common, hook, s)
 		if err != nil {
 			return nil, err
 		}
-		s.JobDefinitions[user.Name] = made.Name
+		s.JobDefinitions[u.Name], names[u.Name] = made.Name, made.Name
 	}
-	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"jobDefinitions": pulumi.ToStringMapOutput(s.JobDefinitions)})
+	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"jobDefinitions": names})
 }
 
-// hookTimeout bounds a hook's calls: the engine itself bounds none.
-const hookTimeout = 2 * time.Minute
+func (a SessionsArgs) jobDefinition(ctx *pulumi.Context, name string, u User, common pulumi.ArrayOutput, hook *pulumi.ResourceHook, parent pulumi.Resource) (*batch.JobDefinition, error) {
+	tags := map[string]string{}
+	maps.Copy(tags, a.Tags)
+	tags[contract.TagUser] = u.Name
 
-// ensureCredentials fills the secret that the job definition at hand refers to.
-func ensureCredentials(called *pulumi.ResourceHookArgs, ensure func(context.Context, string, string) error) error {
-	definition, ok := called.NewInputs["containerProperties"]
-	if !ok || !definition.IsString() {
-		return fmt.Errorf("%s: its container properties are not known, so its credentials can't be made", called.Name)
+	notification := u.NotificationARN
+	if notification == nil {
+		notification = pulumi.String("")
 	}
-	secretARN, user, err := credentialsOf(definition.StringValue())
-	if err != nil {
-		return fmt.Errorf("%s: %w", called.Name, err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), hookTimeout)
-	defer cancel()
-	return ensure(ctx, secretARN, user)
-}
+	properties := pulumi.All(common, u.CredentialsARN, notification).ApplyT(func(known []any) (string, error) {
+		c := known[0].([]any)
+		return a.properties(u.Name, shared{
+			Image: c[0].(string), Region: c[1].(string),
+			ExecutionRoleARN: c[2].(string), SessionRoleARN: c[3].(string), LogGroupName: c[4].(string),
+		}, known[1].(string), known[2].(string)).render(tags)
+	}).(pulumi.StringOutput)
 
-func tagsOf(tags map[string]string, user string) pulumi.StringMap {
-	all := pulumi.ToStringMap(tags)
-	all[contract.TagUser] = pulumi.String(user)
-	return all
+	return batch.NewJobDefinition(ctx, name, &batch.JobDefinitionArgs{
+		Name:                 pulumi.String(contract.JobDefinition(a.Stack, u.Name)),
+		Type:                 pulumi.String("container"),
+		PlatformCapabilities: pulumi.StringArray{pulumi.String("EC2")},
+		ContainerProperties:  properties,
+		RetryStrategy:        retryStrategy(a.Attempts),
+		Timeout:              batch.JobDefinitionTimeoutArgs{AttemptDurationSeconds: pulumi.Int(a.MaxSeconds + timeoutMargin)},
+		PropagateTags:        pulumi.Bool(true), // so that a host's tasks can be told apart by user
+		// The provider registers the new revision first, so a name always has one,
+		// and consumers submit by name only. Older revisions would stay active with
+		// images that are gone from the registry, or whose faults were mended.
+		DeregisterOnNewRevision: pulumi.Bool(true),
+		Tags:                    pulumi.ToStringMap(tags),
+	},
+		pulumi.Parent(parent),
+		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{
+			BeforeCreate: []*pulumi.ResourceHook{hook},
+			BeforeUpdate: []*pulumi.ResourceHook{hook},
+		}),
+		// The provider replaces a definition when it gets more or fewer retry rules,
+		// and deletes by name, every active revision: one made before would go too.
+		pulumi.DeleteBeforeReplace(true),
+	)
 }

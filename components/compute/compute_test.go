@@ -1,0 +1,316 @@
+package compute_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"flag"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/compute"
+)
+
+var update = flag.Bool("update", false, "write the snapshots of testdata")
+
+const (
+	environment = "aws:batch/computeEnvironment:ComputeEnvironment"
+	template    = "aws:ec2/launchTemplate:LaunchTemplate"
+	serviceRole = "aws:iam/serviceLinkedRole:ServiceLinkedRole"
+	component   = "dcv:compute:Compute"
+	roleLookUp  = "aws:iam/getRole:getRole"
+	roleARN     = "arn:aws:iam::" + componenttest.Account + ":role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
+	environARN  = "arn:aws:batch:" + componenttest.Region + ":" + componenttest.Account + ":compute-environment/"
+	profileARN  = "arn:aws:iam::123456789012:instance-profile/host"
+	securityID  = "sg-1"
+	projectTag  = "dcv-sessions:project"
+)
+
+func goodArgs() compute.ComputeArgs {
+	return compute.ComputeArgs{
+		InstanceTypes:        []string{"g5.xlarge", "g6.xlarge"},
+		MinVCPUs:             4,
+		MaxVCPUs:             64,
+		SpotMaxVCPUs:         32,
+		RootGiB:              120,
+		StopSeconds:          45,
+		UpdateTimeoutMinutes: 300,
+		SubnetIDs:            pulumi.ToStringArray([]string{"subnet-a", "subnet-b"}),
+		SecurityGroupID:      pulumi.String(securityID),
+		InstanceProfileARN:   pulumi.String(profileARN),
+		Tags:                 map[string]string{projectTag: "dcv-sessions"},
+	}
+}
+
+func run(t *testing.T, mode componenttest.Mode, args compute.ComputeArgs, options ...componenttest.Option) *componenttest.Run {
+	t.Helper()
+	return componenttest.Execute(t, mode, func(ctx *pulumi.Context) error {
+		made, err := compute.NewCompute(ctx, "hosts", &args)
+		if err != nil {
+			return err
+		}
+		ctx.Export("environments", pulumi.ToStringArrayOutput(made.EnvironmentARNs))
+		return nil
+	}, options...)
+}
+
+func TestTheGraphIsTheSameInPreviewAndUpdate(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		args := goodArgs()
+		assert.Equal(t, []string{environment + " hosts", template + " hosts", component + " hosts"}, run(t, mode, args).Must(t).Names())
+
+		args.Spot, args.CreateServiceLinkedRole = true, true
+		r := run(t, mode, args).Must(t)
+		assert.Equal(t, []string{
+			environment + " hosts", environment + " hosts-spot", template + " hosts", template + " hosts-spot",
+			serviceRole + " hosts", component + " hosts",
+		}, r.Names())
+		for _, made := range r.Resources {
+			if made.Type != component {
+				assert.Equal(t, "hosts", made.Parent, made.Name)
+				assert.Equal(t, "dcv-sessions", made.Inputs["tags"].(map[string]any)[projectTag], made.Name)
+			}
+		}
+	})
+}
+
+// AWS Batch updates in place only with exactly these: its own service-linked
+// role and such a strategy. Everything else replaces what a live queue uses.
+func TestEnvironmentsAreOfAKindThatIsUpdatedInPlace(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		args := goodArgs()
+		args.Spot = true
+		r := run(t, mode, args).Must(t)
+		for name, want := range map[string]struct {
+			market, strategy string
+			least, most      float64
+		}{
+			"hosts":      {"EC2", "BEST_FIT_PROGRESSIVE", 4, 64},
+			"hosts-spot": {"SPOT", "SPOT_CAPACITY_OPTIMIZED", 0, 32},
+		} {
+			made := r.Named(t, environment, name)
+			pinned := map[string]any{"launchTemplateId": name + "-id", "version": "1"}
+			if mode == componenttest.Preview {
+				pinned = map[string]any{} // the mock leaves out what isn't known yet
+			}
+			assert.Equal(t, map[string]any{
+				"computeEnvironmentNamePrefix": name + "-",
+				"type":                         "MANAGED",
+				"state":                        "ENABLED",
+				"serviceRole":                  roleARN,
+				"updatePolicy":                 map[string]any{"jobExecutionTimeoutMinutes": 300., "terminateJobsOnUpdate": false},
+				"tags":                         map[string]any{projectTag: "dcv-sessions"},
+				"computeResources": map[string]any{
+					"type":               want.market,
+					"allocationStrategy": want.strategy,
+					"minVcpus":           want.least,
+					"maxVcpus":           want.most,
+					"instanceTypes":      []any{"g5.xlarge", "g6.xlarge"},
+					"instanceRole":       profileARN,
+					"subnets":            []any{"subnet-a", "subnet-b"},
+					"securityGroupIds":   []any{securityID},
+					"ec2Configurations":  []any{map[string]any{"imageType": "ECS_AL2023_NVIDIA"}},
+					"launchTemplate":     pinned,
+				},
+			}, made.Inputs, "nothing more: no desiredVcpus, no tags inside")
+			assert.Equal(t, []string{"computeResources.desiredVcpus"}, made.Ignore)
+		}
+	})
+}
+
+func TestTheQueueGetsOnDemandFirst(t *testing.T) {
+	args := goodArgs()
+	args.Spot = true
+	var arns []string
+	componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
+		made, err := compute.NewCompute(ctx, "hosts", &args)
+		if err != nil {
+			return err
+		}
+		pulumi.ToStringArrayOutput(made.EnvironmentARNs).ApplyT(func(known []string) []string { arns = known; return known })
+		return nil
+	}).Must(t)
+	assert.Equal(t, []string{environARN + "hosts-0a1b2c", environARN + "hosts-spot-0a1b2c"}, arns)
+}
+
+func TestAnEnvironmentWaitsForWhatItMustOutlive(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		r := componenttest.Execute(t, mode, func(ctx *pulumi.Context) error {
+			attachment, err := iam.NewRolePolicyAttachment(ctx, "host-policy", &iam.RolePolicyAttachmentArgs{
+				Role: pulumi.String("host"), PolicyArn: pulumi.String("arn:aws:iam::aws:policy/x"),
+			})
+			if err != nil {
+				return err
+			}
+			args := goodArgs()
+			args.Spot, args.After = true, []pulumi.Resource{attachment}
+			_, err = compute.NewCompute(ctx, "hosts", &args)
+			return err
+		}).Must(t)
+		for _, made := range r.OfType(environment) {
+			assert.Contains(t, made.DependsOn, "host-policy", made.Name)
+		}
+	})
+}
+
+func TestHostsAreHardenedAndSizedAndTagged(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		made := run(t, mode, goodArgs()).Must(t).One(t, template)
+		assert.Equal(t, map[string]any{"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1.}, made.Inputs["metadataOptions"])
+		assert.Equal(t, []any{map[string]any{"deviceName": "/dev/xvda", "ebs": map[string]any{
+			"volumeSize": 120., "volumeType": "gp3", "encrypted": "true", "deleteOnTermination": "true",
+		}}}, made.Inputs["blockDeviceMappings"])
+		tags := map[string]any{projectTag: "dcv-sessions", "Name": "dcv-sessions host"}
+		assert.Equal(t, []any{
+			map[string]any{"resourceType": "instance", "tags": tags},
+			map[string]any{"resourceType": "volume", "tags": tags},
+		}, made.Inputs["tagSpecifications"])
+		for _, ignored := range []string{"instanceType", "iamInstanceProfile", "networkInterfaces", "instanceMarketOptions", "vpcSecurityGroupIds", "imageId"} {
+			assert.NotContains(t, made.Inputs, ignored, "AWS Batch ignores or refuses it")
+		}
+	})
+}
+
+func TestEachTemplateCarriesItsOwnKindsUserData(t *testing.T) {
+	args := goodArgs()
+	args.Spot, args.SharedGPU = true, true
+	r := run(t, componenttest.Update, args).Must(t)
+	for name, host := range map[string]compute.Host{
+		"hosts":      {StopSeconds: 45, SharedGPU: true},
+		"hosts-spot": {StopSeconds: 45, SharedGPU: true, Spot: true},
+	} {
+		text, err := base64.StdEncoding.DecodeString(r.Named(t, template, name).Inputs["userData"].(string))
+		require.NoError(t, err)
+		assert.Equal(t, host.UserData(), string(text), name)
+	}
+}
+
+func TestUserDataIsAsReviewed(t *testing.T) {
+	for name, host := range map[string]compute.Host{
+		"on-demand":  {StopSeconds: 30},
+		"spot":       {StopSeconds: 110, Spot: true},
+		"shared-gpu": {StopSeconds: 30, SharedGPU: true},
+	} {
+		got := strings.ReplaceAll(host.UserData(), "\r\n", "\n") // as git keeps it
+		path := filepath.Join("testdata", "userdata-"+name+".txt")
+		if *update {
+			require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+		}
+		want, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), got, "%s; after a review: go test -update", path)
+	}
+}
+
+// AWS Batch takes user data only as MIME multi-part, and merges its own part in.
+func TestUserDataIsMIMEMultipartWithOneScript(t *testing.T) {
+	message, err := mail.ReadMessage(strings.NewReader(compute.Host{StopSeconds: 30}.UserData()))
+	require.NoError(t, err)
+	kind, parameters, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	require.NoError(t, err)
+	assert.Equal(t, "multipart/mixed", kind)
+	assert.Equal(t, "1.0", message.Header.Get("MIME-Version"))
+
+	parts := multipart.NewReader(message.Body, parameters["boundary"])
+	part, err := parts.NextPart()
+	require.NoError(t, err)
+	assert.Equal(t, `text/x-shellscript; charset="us-ascii"`, part.Header.Get("Content-Type"))
+	script, err := io.ReadAll(part)
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(string(script), "#!/bin/bash\n"), "cloud-init runs it by its first line")
+	assert.NotContains(t, string(script), "\r", "bash would take it as a part of each word")
+	_, err = parts.NextPart()
+	assert.Equal(t, io.EOF, err)
+}
+
+func TestTheServiceLinkedRoleIsMadeOnlyWhereAsked(t *testing.T) {
+	args := goodArgs()
+	r := run(t, componenttest.Preview, args).Must(t)
+	assert.Empty(t, r.OfType(serviceRole))
+	assert.Equal(t, []string{roleLookUp}, r.Calls)
+
+	args.CreateServiceLinkedRole = true
+	r = run(t, componenttest.Update, args).Must(t)
+	assert.Empty(t, r.Calls)
+	assert.Equal(t, "batch.amazonaws.com", r.One(t, serviceRole).Inputs["awsServiceName"])
+	assert.Equal(t, roleARN, r.One(t, environment).Inputs["serviceRole"], "the ARN that AWS gave, not one put together")
+}
+
+func TestAMissingServiceLinkedRoleIsToldAtPreviewWithItsRemedy(t *testing.T) {
+	missing := componenttest.WithCall(roleLookUp, func(map[string]any) (map[string]any, error) { return nil, errors.New("NoSuchEntity") })
+	r := run(t, componenttest.Preview, goodArgs(), missing)
+	require.Error(t, r.Err)
+	for _, part := range []string{"AWSServiceRoleForBatch", "compute.createServiceLinkedRole", "aws iam create-service-linked-role", "NoSuchEntity"} {
+		assert.ErrorContains(t, r.Err, part)
+	}
+	assert.Empty(t, r.OfType(environment))
+}
+
+func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
+	r := run(t, componenttest.Preview, compute.ComputeArgs{
+		InstanceTypes:        []string{"g5g.xlarge", "g5.2xlarge", "g5.2xlarge"},
+		MinVCPUs:             -1,
+		MaxVCPUs:             7,
+		Spot:                 true,
+		RootGiB:              29,
+		StopSeconds:          111,
+		UpdateTimeoutMinutes: 361,
+	})
+	require.Error(t, r.Err)
+	for _, fault := range []string{
+		`instanceTypes[0]: "g5g.xlarge" is not allowed: one of g4dn.12xlarge, `,
+		`instanceTypes[2]: "g5.2xlarge" is not allowed: each type once`,
+		"minVcpus: -1 is not allowed: 0 to maxVcpus, 7",
+		"maxVcpus: 7 is not allowed: a whole number from 8 to",
+		"spotMaxVcpus: 0 is not allowed: a whole number from 8 to",
+		"rootGib: 29 is not allowed: a whole number from 30 to 16384",
+		"stopSeconds: 111 is not allowed: a whole number from 2 to 110",
+		"updateTimeoutMinutes: 361 is not allowed: a whole number from 1 to 360",
+		`subnetIds: "nothing"`, `securityGroupId: "nothing"`, `instanceProfileArn: "nothing"`,
+		"compute has 11 faults",
+	} {
+		assert.ErrorContains(t, r.Err, fault)
+	}
+	assert.Empty(t, r.Resources)
+}
+
+func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
+	for name, change := range map[string]func(*compute.ComputeArgs){
+		"no types":                 func(a *compute.ComputeArgs) { a.InstanceTypes = nil },
+		"more held than allowed":   func(a *compute.ComputeArgs) { a.MinVCPUs = 65 },
+		"a host that never fits":   func(a *compute.ComputeArgs) { a.InstanceTypes = []string{"g5.24xlarge"} },
+		"a Spot host that neither": func(a *compute.ComputeArgs) { a.Spot, a.SpotMaxVCPUs = true, 3 },
+		"root below the AMI's":     func(a *compute.ComputeArgs) { a.RootGiB = 29 },
+		"root over gp3's":          func(a *compute.ComputeArgs) { a.RootGiB = 16385 },
+		"no time to stop":          func(a *compute.ComputeArgs) { a.StopSeconds = 1 },
+		"longer than Spot's":       func(a *compute.ComputeArgs) { a.StopSeconds = 111 },
+		"no time to update":        func(a *compute.ComputeArgs) { a.UpdateTimeoutMinutes = 0 },
+	} {
+		args := goodArgs()
+		change(&args)
+		assert.Error(t, run(t, componenttest.Preview, args).Err, name)
+	}
+	for name, change := range map[string]func(*compute.ComputeArgs){
+		"all held ready":     func(a *compute.ComputeArgs) { a.MinVCPUs = 64 },
+		"one host":           func(a *compute.ComputeArgs) { a.MinVCPUs, a.MaxVCPUs = 0, 4 },
+		"ends of the ranges": func(a *compute.ComputeArgs) { a.RootGiB, a.StopSeconds, a.UpdateTimeoutMinutes = 30, 2, 1 },
+		"other ends":         func(a *compute.ComputeArgs) { a.RootGiB, a.StopSeconds, a.UpdateTimeoutMinutes = 16384, 110, 360 },
+		"Spot's most unused": func(a *compute.ComputeArgs) { a.SpotMaxVCPUs = 0 },
+		"without tags":       func(a *compute.ComputeArgs) { a.Tags = nil },
+	} {
+		args := goodArgs()
+		change(&args)
+		assert.NoError(t, run(t, componenttest.Preview, args).Err, name)
+	}
+}

@@ -1,0 +1,185 @@
+// Package gameimage is the session image: built from the image folder and
+// pushed, or an image that exists, and in either case known by its digest.
+package gameimage
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+)
+
+// Where images are built.
+const (
+	BuildOnBuilder = "builder" // the stack's builder instance, over SSH through SSM
+	BuildOnLocal   = "local"   // the Docker of the machine that runs pulumi
+)
+
+// GameImageArgs: what decides whether and how to build is plain, the repository
+// is an input.
+type GameImageArgs struct {
+	// Use takes an image that exists instead of building: a tag of the repository,
+	// or repository@sha256:… of any account that lets this one pull.
+	Use string
+	// BuildOn is BuildOnBuilder or BuildOnLocal.
+	BuildOn string
+	// Host is the Docker to build on ("ssh://…") and SSHOptions how to reach it;
+	// without a host the local one.
+	Host       pulumi.StringInput
+	SSHOptions []string
+	// RepositoryURL, RepositoryName and RegistryID are the repository's.
+	RepositoryURL, RepositoryName, RegistryID pulumi.StringInput
+	// BaseImage is what the session image is made from; Version labels it.
+	BaseImage, Version string
+	// ModuleDir, SourceDir and StagingDir are folders relative to the program's
+	// working directory, infra/: the Go module that holds the session, the image
+	// folder, and where the build context is staged.
+	ModuleDir, SourceDir, StagingDir string
+}
+
+// GameImage is the image.
+type GameImage struct {
+	pulumi.ResourceState
+
+	URI pulumi.StringOutput // repository@sha256:…
+	Tag string              // of the built image: the hash of what it is built from
+}
+
+// platform is that of the GPU instance types.
+const platform = "linux/amd64"
+
+var (
+	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	digestPattern = regexp.MustCompile(`^([^@\s]+/[^@\s:]+)@(sha256:[0-9a-f]{64})$`)
+)
+
+// ValidUse tells whether a text is a tag or repository@sha256:….
+func ValidUse(use string) bool { return tagPattern.MatchString(use) || digestPattern.MatchString(use) }
+
+func (a GameImageArgs) defaults() GameImageArgs {
+	for _, d := range []struct {
+		value    *string
+		fallback string
+	}{{&a.ModuleDir, ".."}, {&a.SourceDir, "../image"}, {&a.StagingDir, "../.build/image"}} {
+		if *d.value == "" {
+			*d.value = d.fallback
+		}
+	}
+	return a
+}
+
+func (a GameImageArgs) validate() error {
+	var f faults.Faults
+	f.Check(a.Use == "" || ValidUse(a.Use), "use", a.Use, "a tag, or repository@sha256:…")
+	f.Check(a.BuildOn == BuildOnBuilder || a.BuildOn == BuildOnLocal, "buildOn", a.BuildOn, BuildOnBuilder+" or "+BuildOnLocal)
+	f.Check(a.BaseImage != "", "baseImage", a.BaseImage, "an image")
+	f.Check(a.RepositoryURL != nil && a.RepositoryName != nil && a.RegistryID != nil, "repositoryUrl", "nothing", "a repository")
+	return f.Err("image")
+}
+
+// NewGameImage declares the image.
+func NewGameImage(ctx *pulumi.Context, name string, args *GameImageArgs, opts ...pulumi.ResourceOption) (*GameImage, error) {
+	a := args.defaults()
+	if err := a.validate(); err != nil {
+		return nil, err
+	}
+	g := &GameImage{}
+	if err := ctx.RegisterComponentResource("dcv:gameimage:GameImage", name, g, opts...); err != nil {
+		return nil, err
+	}
+	var err error
+	if a.Use != "" {
+		err = g.take(ctx, a)
+	} else {
+		err = g.build(ctx, name, a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"uri": g.URI})
+}
+
+// take finds an image that exists; ECR's answer fails the preview where it does not.
+func (g *GameImage) take(ctx *pulumi.Context, a GameImageArgs) error {
+	if m := digestPattern.FindStringSubmatch(a.Use); m != nil {
+		repository, digest := m[1], m[2]
+		registry, name, _ := strings.Cut(repository, "/")
+		lookup := &ecr.GetImageArgs{RepositoryName: name, ImageDigest: pulumi.StringRef(digest)}
+		if account, _, isECR := strings.Cut(registry, ".dkr.ecr."); isECR {
+			lookup.RegistryId = pulumi.StringRef(account)
+		}
+		found, err := ecr.GetImage(ctx, lookup, pulumi.Parent(g))
+		if err != nil {
+			return missing(a.Use, err)
+		}
+		g.URI = pulumi.String(repository + "@" + found.ImageDigest).ToStringOutput()
+		return nil
+	}
+	found := ecr.GetImageOutput(ctx, ecr.GetImageOutputArgs{
+		RepositoryName: a.RepositoryName, RegistryId: a.RegistryID.ToStringOutput().ToStringPtrOutput(), ImageTag: pulumi.String(a.Use),
+	}, pulumi.Parent(g))
+	g.URI = pulumi.Sprintf("%s@%s", a.RepositoryURL, found.ImageDigest())
+	return nil
+}
+
+func missing(use string, err error) error {
+	return fmt.Errorf("image.use: there is no image %s, or this account may not see it: %w", use, err)
+}
+
+// build stages what the image is made from and declares its build and push.
+func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) error {
+	staged, err := stage(a)
+	if err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	g.Tag = staged.tag
+	provider, err := docker.NewProvider(ctx, name, &docker.ProviderArgs{
+		Host:                     optional(a.Host),
+		SshOpts:                  pulumi.ToStringArray(a.SSHOptions),
+		DisableDockerDaemonCheck: pulumi.Bool(true), // a builder that is stopped must not fail a preview
+	}, pulumi.Parent(g))
+	if err != nil {
+		return err
+	}
+	login := ecr.GetAuthorizationTokenOutput(ctx, ecr.GetAuthorizationTokenOutputArgs{
+		RegistryId: a.RegistryID.ToStringOutput().ToStringPtrOutput(),
+	}, pulumi.Parent(g))
+	image, err := docker.NewImage(ctx, name, &docker.ImageArgs{
+		ImageName: pulumi.Sprintf("%s:%s", a.RepositoryURL, staged.tag),
+		Build: docker.DockerBuildArgs{
+			Context:        pulumi.String(a.StagingDir),
+			Dockerfile:     pulumi.String(a.StagingDir + "/Dockerfile"),
+			Platform:       pulumi.String(platform),
+			BuilderVersion: docker.BuilderVersionBuilderBuildKit,
+			Args:           pulumi.ToStringMap(staged.args),
+		},
+		Registry: docker.RegistryArgs{
+			Server:   login.ProxyEndpoint(),
+			Username: login.UserName(),
+			// The SDK marks it no secret, and it would stand in the state.
+			Password: pulumi.ToSecret(login.Password()).(pulumi.StringOutput),
+		},
+	}, pulumi.Parent(g), pulumi.Provider(provider))
+	if err != nil {
+		return err
+	}
+	g.URI = image.RepoDigest.ApplyT(func(digest string) (string, error) {
+		if !strings.Contains(digest, "@sha256:") {
+			return "", fmt.Errorf("the push of image %q gave no digest", digest)
+		}
+		return digest, nil
+	}).(pulumi.StringOutput)
+	return nil
+}
+
+func optional(input pulumi.StringInput) pulumi.StringPtrInput {
+	if input == nil {
+		return nil
+	}
+	return input.ToStringOutput().ToStringPtrOutput()
+}

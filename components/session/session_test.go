@@ -1,0 +1,316 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/session"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+const (
+	definition = "aws:batch/jobDefinition:JobDefinition"
+	component  = "dcv:session:Sessions"
+	image      = "123456789012.dkr.ecr.us-east-1.amazonaws.com/game@sha256:1111"
+)
+
+func goodArgs() session.SessionsArgs {
+	return session.SessionsArgs{
+		Stack: "dev",
+		Users: []session.User{
+			{Name: "player1", CredentialsARN: pulumi.String("arn:secret:player1"), NotificationARN: pulumi.String("arn:notify:player1")},
+			{Name: "player2", CredentialsARN: pulumi.String("arn:secret:player2")},
+		},
+		Image:             pulumi.String(image),
+		Ports:             contract.PortRange{First: 8443, Last: 8446},
+		Region:            pulumi.String("eu-central-1"),
+		VCPUs:             3,
+		MemoryMiB:         14000,
+		GPUs:              1,
+		SharedMemoryMiB:   1024,
+		StopSeconds:       45,
+		MaxSeconds:        28800,
+		Attempts:          2,
+		ExecutionRoleARN:  pulumi.String("arn:role:execution"),
+		SessionRoleARN:    pulumi.String("arn:role:session"),
+		LogGroupName:      pulumi.String("/dcv-sessions/dev/sessions"),
+		EnsureCredentials: func(context.Context, string, string) error { return nil },
+		Tags:              map[string]string{"team": "games"},
+	}
+}
+
+func run(t *testing.T, mode componenttest.Mode, args session.SessionsArgs) *componenttest.Run {
+	t.Helper()
+	return componenttest.Execute(t, mode, func(ctx *pulumi.Context) error {
+		_, err := session.NewSessions(ctx, "sessions", &args)
+		return err
+	})
+}
+
+func properties(t *testing.T, r componenttest.Resource) map[string]any {
+	t.Helper()
+	var p map[string]any
+	r.JSON(t, "containerProperties", &p)
+	return p
+}
+
+func TestEachUserHasAJobDefinitionOfAFixedName(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		r := run(t, mode, goodArgs()).Must(t)
+		assert.Equal(t, []string{definition + " sessions-player1", definition + " sessions-player2", component + " sessions"}, r.Names())
+		for _, user := range []string{"player1", "player2"} {
+			made := r.Named(t, definition, "sessions-"+user)
+			assert.Equal(t, "sessions", made.Parent)
+			delete(made.Inputs, "containerProperties") // below
+			assert.Equal(t, map[string]any{
+				"name":                    "dcv-sessions_dev_" + user,
+				"type":                    "container",
+				"platformCapabilities":    []any{"EC2"},
+				"propagateTags":           true,
+				"deregisterOnNewRevision": true,
+				"timeout":                 map[string]any{"attemptDurationSeconds": 29100.},
+				"retryStrategy": map[string]any{"attempts": 2., "evaluateOnExits": []any{
+					map[string]any{"action": "retry", "onStatusReason": "Host EC2*"},
+					map[string]any{"action": "retry", "onReason": "CannotPullContainerError*"},
+					map[string]any{"action": "retry", "onExitCode": "69"},
+					map[string]any{"action": "retry", "onExitCode": "75"},
+					map[string]any{"action": "exit", "onReason": "*"},
+				}},
+				"tags": map[string]any{"team": "games", contract.TagUser: user},
+			}, made.Inputs)
+		}
+	})
+}
+
+func TestASessionIsToldWhatTheContractSays(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		made := run(t, mode, goodArgs()).Must(t).Named(t, definition, "sessions-player1")
+		variable := func(name, value string) any { return map[string]any{"name": name, "value": value} }
+		assert.Equal(t, map[string]any{
+			"image": image,
+			"resourceRequirements": []any{
+				map[string]any{"type": "GPU", "value": "1"},
+				map[string]any{"type": "MEMORY", "value": "14000"},
+				map[string]any{"type": "VCPU", "value": "3"},
+			},
+			"environment": []any{
+				variable("AWS_REGION", "eu-central-1"),
+				variable("DCV_CONTRACT", "1"),
+				variable("DCV_IMAGE", image),
+				variable("DCV_MAX_SECONDS", "28800"),
+				variable("DCV_PORT_FIRST", "8443"),
+				variable("DCV_PORT_LAST", "8446"),
+				variable("DCV_STACK", "dev"),
+				variable("DCV_STOP_SECONDS", "45"),
+				variable("DCV_USER", "player1"),
+			},
+			"secrets": []any{
+				map[string]any{"name": "DCV_CREDENTIALS", "valueFrom": "arn:secret:player1"},
+				map[string]any{"name": "DCV_NOTIFY", "valueFrom": "arn:notify:player1"},
+			},
+			"executionRoleArn": "arn:role:execution",
+			"jobRoleArn":       "arn:role:session",
+			"linuxParameters":  map[string]any{"sharedMemorySize": 1024.},
+			"logConfiguration": map[string]any{"logDriver": "awslogs", "options": map[string]any{
+				"awslogs-group":         "/dcv-sessions/dev/sessions",
+				"awslogs-region":        "eu-central-1",
+				"awslogs-stream-prefix": "player1",
+				"mode":                  "non-blocking",
+				"max-buffer-size":       "10m",
+			}},
+		}, properties(t, made), "nothing more: not privileged, no init process, no command")
+	})
+}
+
+func TestAUsersSecretsAreInNoOtherUsersDefinition(t *testing.T) {
+	r := run(t, componenttest.Update, goodArgs()).Must(t)
+	other := r.Named(t, definition, "sessions-player2")
+	assert.NotContains(t, other.Inputs["containerProperties"], "player1")
+	assert.Equal(t, []any{map[string]any{"name": "DCV_CREDENTIALS", "valueFrom": "arn:secret:player2"}},
+		properties(t, other)["secrets"], "and no notification where there is none")
+}
+
+func TestASessionThatSharesAGPUReservesNoneButSeesIt(t *testing.T) {
+	args := goodArgs()
+	args.GPUs = 0
+	p := properties(t, run(t, componenttest.Update, args).Must(t).OfType(definition)[0])
+	assert.NotContains(t, fmt.Sprint(p["resourceRequirements"]), "GPU")
+	assert.Contains(t, p["environment"], map[string]any{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"})
+}
+
+func TestASessionIsPrivilegedOnlyWhereAsked(t *testing.T) {
+	args := goodArgs()
+	args.Privileged = true
+	assert.Equal(t, true, properties(t, run(t, componenttest.Update, args).Must(t).OfType(definition)[0])["privileged"])
+}
+
+func TestAnImageThatIsNotKnownYetKeepsOnlyThePropertiesOpen(t *testing.T) {
+	r := componenttest.Execute(t, componenttest.Preview, func(ctx *pulumi.Context) error {
+		args := goodArgs()
+		args.Image = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "never" }).(pulumi.StringOutput)
+		_, err := session.NewSessions(ctx, "sessions", &args)
+		return err
+	}).Must(t)
+	made := r.Named(t, definition, "sessions-player1")
+	assert.NotContains(t, made.Inputs, "containerProperties", "the mock leaves out what isn't known")
+	assert.Equal(t, "dcv-sessions_dev_player1", made.Inputs["name"])
+}
+
+// Two equal runs give equal text, whatever Go's map order: else every `up`
+// would make a new revision.
+func TestASecondRunRendersTheSameText(t *testing.T) {
+	first := run(t, componenttest.Update, goodArgs()).Must(t).OfType(definition)
+	for range 20 {
+		again := run(t, componenttest.Update, goodArgs()).Must(t).OfType(definition)
+		for i := range first {
+			require.Equal(t, first[i].Inputs["containerProperties"], again[i].Inputs["containerProperties"])
+		}
+	}
+}
+
+func TestOneHookIsBoundToEveryDefinition(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		for _, made := range run(t, mode, goodArgs()).Must(t).OfType(definition) {
+			assert.Equal(t, []string{"sessions-credentials", "sessions-credentials"}, made.Hooks, "before create and before update")
+		}
+	})
+}
+
+func TestARunCallsNothingForPasswordsByItself(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		args := goodArgs()
+		args.EnsureCredentials = func(context.Context, string, string) error {
+			t.Error("called without a hook")
+			return nil
+		}
+		assert.Empty(t, run(t, mode, args).Must(t).Calls)
+	})
+}
+
+func TestAThousandUsersHaveADefinitionEach(t *testing.T) {
+	args := goodArgs()
+	args.Users = nil
+	for i := range 1000 {
+		name := fmt.Sprintf("player%d", i)
+		args.Users = append(args.Users, session.User{Name: name, CredentialsARN: pulumi.String("arn:secret:" + name)})
+	}
+	start := time.Now()
+	r := run(t, componenttest.Update, args).Must(t)
+	t.Logf("1,000 definitions registered in %v", time.Since(start))
+	seen := map[any]bool{}
+	for _, made := range r.OfType(definition) {
+		seen[properties(t, made)["secrets"].([]any)[0].(map[string]any)["valueFrom"]] = true
+	}
+	assert.Len(t, seen, 1000)
+}
+
+func TestADefinitionOverAWSBatchsLimitIsRefused(t *testing.T) {
+	args := goodArgs()
+	args.Tags = map[string]string{}
+	for i := range 49 { // AWS's own limits on tags: 50 of 128 and 256 characters
+		args.Tags[fmt.Sprintf("%0128d", i)] = strings.Repeat("x", 256)
+	}
+	assert.NoError(t, run(t, componenttest.Update, args).Err, "19 KiB of tags fit")
+	args.LogGroupName = pulumi.String(strings.Repeat("g", 4096))
+	assert.ErrorContains(t, run(t, componenttest.Update, args).Err, "is over AWS Batch's 24576")
+}
+
+func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
+	r := run(t, componenttest.Preview, session.SessionsArgs{
+		Stack: "Dev_1",
+		Users: []session.User{
+			{Name: "Player", CredentialsARN: pulumi.String("a")},
+			{Name: "root", CredentialsARN: pulumi.String("a")},
+			{Name: "twice", CredentialsARN: pulumi.String("a")},
+			{Name: "twice"},
+		},
+		Ports:       contract.PortRange{First: 443, Last: 442},
+		GPUs:        9,
+		StopSeconds: 1,
+		MaxSeconds:  59,
+		Attempts:    11,
+	})
+	require.Error(t, r.Err)
+	for _, fault := range []string{
+		`stack: "Dev_1"`,
+		`users[0].name: "Player" is not allowed: text that matches`,
+		`users[1].name: "root" is not allowed: no account of the session image`,
+		`users[3].name: "twice" is not allowed: a user who isn't named before`,
+		`users[3].credentialsArn: "nothing"`,
+		"ports: 443-442 is not allowed: a range within 1024-65535",
+		"vcpus: 0", "memoryMib: 0", "gpus: 9", "sharedMemoryMib: 0", "stopSeconds: 1 ", "maxSeconds: 59", "attempts: 11",
+		`image: "nothing"`, `region: "nothing"`, `logGroupName: "nothing"`, `executionRoleArn: "nothing"`, `sessionRoleArn: "nothing"`,
+		`ensureCredentials: "nothing"`,
+		"session has 19 faults",
+	} {
+		assert.ErrorContains(t, r.Err, fault)
+	}
+	assert.Empty(t, r.Resources)
+}
+
+func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
+	for name, change := range map[string]func(*session.SessionsArgs){
+		"no credentials hook":           func(a *session.SessionsArgs) { a.EnsureCredentials = nil },
+		"no vCPU":                       func(a *session.SessionsArgs) { a.VCPUs = 0 },
+		"less memory than Docker takes": func(a *session.SessionsArgs) { a.MemoryMiB, a.SharedMemoryMiB = 5, 1 },
+		"shared memory over memory":     func(a *session.SessionsArgs) { a.SharedMemoryMiB = a.MemoryMiB + 1 },
+		"negative GPUs":                 func(a *session.SessionsArgs) { a.GPUs = -1 },
+		"no attempt":                    func(a *session.SessionsArgs) { a.Attempts = 0 },
+		"a port over the last":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 65535, Last: 65536} },
+		"a privileged port":             func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 1023, Last: 1030} },
+		"Docker's port":                 func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2370, Last: 2375} },
+		"the ECS agent's port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 51680, Last: 51687} },
+		"50 tags":                       func(a *session.SessionsArgs) { a.Tags = tags(50) },
+		"a name too long":               func(a *session.SessionsArgs) { a.Users[0].Name = strings.Repeat("a", 32) },
+	} {
+		args := goodArgs()
+		args.Users = slices.Clone(args.Users)
+		change(&args)
+		assert.Error(t, run(t, componenttest.Preview, args).Err, name)
+	}
+	for name, change := range map[string]func(*session.SessionsArgs){
+		"no users yet":      func(a *session.SessionsArgs) { a.Users = nil },
+		"no tags":           func(a *session.SessionsArgs) { a.Tags = nil },
+		"49 tags":           func(a *session.SessionsArgs) { a.Tags = tags(49) },
+		"the least":         func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs = 1, 6, 1, 0 },
+		"one port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 65535, Last: 65535} },
+		"a minute":          func(a *session.SessionsArgs) { a.MaxSeconds, a.StopSeconds = 60, 2 },
+		"between the ports": func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2377, Last: 51677} },
+	} {
+		args := goodArgs()
+		change(&args)
+		assert.NoError(t, run(t, componenttest.Preview, args).Err, name)
+	}
+}
+
+func tags(count int) map[string]string {
+	all := map[string]string{}
+	for i := range count {
+		all[fmt.Sprint(i)] = "x"
+	}
+	return all
+}
+
+// The environment names of the definition are those that the session reads.
+func TestTheDefinitionSetsExactlyTheContractsEnvironment(t *testing.T) {
+	var got []string
+	p := properties(t, run(t, componenttest.Update, goodArgs()).Must(t).Named(t, definition, "sessions-player1"))
+	for _, list := range []string{"environment", "secrets"} {
+		for _, entry := range p[list].([]any) {
+			got = append(got, entry.(map[string]any)["name"].(string))
+		}
+	}
+	assert.ElementsMatch(t, []string{
+		contract.EnvContract, contract.EnvStack, contract.EnvUser, contract.EnvPortFirst, contract.EnvPortLast, contract.EnvRegion,
+		contract.EnvImage, contract.EnvStopSeconds, contract.EnvMaxSeconds, contract.EnvCredentials, contract.EnvNotify,
+	}, got)
+}
