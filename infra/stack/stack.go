@@ -113,7 +113,6 @@ func Deploy(ctx *pulumi.Context) error {
 		RegistryID:     repository.RegistryID,
 		BaseImage:      cfg.Image.Base,
 		Version:        cfg.Image.Version,
-		Tags:           tags,
 	})
 	if err != nil {
 		return err
@@ -186,7 +185,8 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	return outputs.Export(ctx, outputs.Values{
+	outputs.Export(ctx, outputs.Values{
+		Region:            cfg.Region,
 		QueueARN:          line.ARN,
 		QueueName:         line.Name,
 		JobDefinitions:    sessions.JobDefinitions,
@@ -202,6 +202,7 @@ func Deploy(ctx *pulumi.Context) error {
 		GameBuildsBucket:  builds.Bucket,
 		LauncherPolicyARN: launcher.ARN,
 	})
+	return nil
 }
 
 // tags are on every resource: cost by stack, and who may do what to whose.

@@ -1,0 +1,36 @@
+// Package program is another team's Pulumi program: it knows the sessions' stack
+// by its name and its outputs, and nothing else of it.
+package program
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"github.com/intraverse/dcv-sessions/outputs"
+)
+
+// Program exports what the team's website needs to start a user's session.
+//
+// Configuration: stack, the sessions' stack ("organization/dcv-sessions/dev"),
+// and user, whose session it is.
+func Program(ctx *pulumi.Context) error {
+	cfg := config.New(ctx, "")
+	user := cfg.Require("user")
+	ref, err := pulumi.NewStackReference(ctx, cfg.Require("stack"), nil)
+	if err != nil {
+		return err
+	}
+	sessions := outputs.FromStack(ref)
+	ctx.Export("queueArn", sessions.ApplyT(func(o outputs.Outputs) string { return o.QueueARN }))
+	ctx.Export("launcherPolicyArn", sessions.ApplyT(func(o outputs.Outputs) string { return o.LauncherPolicyARN }))
+	ctx.Export("jobDefinition", sessions.ApplyT(func(o outputs.Outputs) (string, error) {
+		name, known := o.JobDefinitions[user]
+		if !known {
+			return "", fmt.Errorf("the sessions' stack has no user %q", user)
+		}
+		return name, nil
+	}))
+	return nil
+}
