@@ -1,6 +1,9 @@
 package componenttest
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // arn builds the ARN that the mock gives a resource.
 func arn(service, resource string) string {
@@ -111,7 +114,8 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 	"aws:sns/topicSubscription:TopicSubscription":                                                none,
 	"docker:index/image:Image": func(_ string, in map[string]any) map[string]any {
 		name, _ := in["imageName"].(string)
-		return map[string]any{"repoDigest": name + "@sha256:" + digest}
+		repository := name[:max(strings.LastIndex(name, ":"), 0)] // without the tag
+		return map[string]any{"repoDigest": repository + "@sha256:" + digest}
 	},
 }
 

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -105,6 +106,7 @@ func Execute(t *testing.T, mode Mode, program pulumi.RunFunc, options ...Option)
 	}
 	err := pulumi.RunErr(program, pulumi.WithMocks(Project, m.stack, m), func(info *pulumi.RunInfo) {
 		info.DryRun = bool(mode)
+		takeUnknownSecrets(info)
 		if m.config != nil {
 			info.Config = m.config
 		}
@@ -176,13 +178,14 @@ type mock struct {
 	types   map[string]func(name string, inputs map[string]any) map[string]any
 	calls   map[string]func(args map[string]any) (map[string]any, error)
 
-	mu  sync.Mutex
-	run Run
+	mu   sync.Mutex
+	run  Run
+	urns map[string]bool
 }
 
 func newMock(preview bool) *mock {
 	m := &mock{
-		preview: preview, stack: Stack,
+		preview: preview, stack: Stack, urns: map[string]bool{},
 		types: map[string]func(string, map[string]any) map[string]any{},
 		calls: map[string]func(map[string]any) (map[string]any, error){},
 	}
@@ -216,6 +219,11 @@ func (m *mock) NewResource(args pulumi.MockResourceArgs) (string, resource.Prope
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.run.Resources = append(m.run.Resources, recorded(args))
+	urn := string(resource.NewURN("", "", resource.URN(args.RegisterRPC.GetParent()).QualifiedType(), tokens.Type(args.TypeToken), args.Name))
+	if m.urns[urn] {
+		return "", nil, fmt.Errorf("componenttest: two resources %s: the engine refuses the second", urn)
+	}
+	m.urns[urn] = true
 	computed, known := m.types[args.TypeToken]
 	component := strings.HasPrefix(args.TypeToken, "dcv:") || args.TypeToken == "pulumi:pulumi:Stack"
 	if !known && !component && !strings.HasPrefix(args.TypeToken, "pulumi:providers:") {

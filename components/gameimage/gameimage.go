@@ -120,10 +120,15 @@ func (g *GameImage) take(ctx *pulumi.Context, a GameImageArgs) error {
 		g.URI = pulumi.String(repository + "@" + found.ImageDigest).ToStringOutput()
 		return nil
 	}
-	found := ecr.GetImageOutput(ctx, ecr.GetImageOutputArgs{
-		RepositoryName: a.RepositoryName, RegistryId: a.RegistryID.ToStringOutput().ToStringPtrOutput(), ImageTag: pulumi.String(a.Use),
-	}, pulumi.Parent(g))
-	g.URI = pulumi.Sprintf("%s@%s", a.RepositoryURL, found.ImageDigest())
+	g.URI = pulumi.All(a.RepositoryURL, a.RepositoryName, a.RegistryID).ApplyT(func(repository []any) (string, error) {
+		found, err := ecr.GetImage(ctx, &ecr.GetImageArgs{
+			RepositoryName: repository[1].(string), RegistryId: pulumi.StringRef(repository[2].(string)), ImageTag: &a.Use,
+		}, pulumi.Parent(g))
+		if err != nil {
+			return "", missing(a.Use, err)
+		}
+		return repository[0].(string) + "@" + found.ImageDigest, nil
+	}).(pulumi.StringOutput)
 	return nil
 }
 

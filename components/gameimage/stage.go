@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -47,10 +49,11 @@ type file struct {
 	content []byte
 }
 
-// Context files have one of two modes, whatever the checkout's are.
+// Context files have one of two modes and folders one, whatever the checkout's are.
 const (
 	plainMode      fs.FileMode = 0o644
 	executableMode fs.FileMode = 0o755
+	folderMode     fs.FileMode = 0o755
 )
 
 func contextFiles(a GameImageArgs) ([]file, error) {
@@ -115,47 +118,77 @@ func compileSession(a GameImageArgs) ([]byte, error) {
 // writeContext makes the folder hold these files and nothing else. Each file
 // appears whole, so that two previews at once don't disturb each other.
 func writeContext(dir string, files []file) error {
-	wanted := map[string]bool{}
+	dir = filepath.Clean(dir)
+	isFolder := map[string]bool{dir: true} // of every path that is wanted
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.path))
-		wanted[path] = true
-		if err := writeFile(path, f); err != nil {
+		isFolder[path] = false
+		for path != dir {
+			path = filepath.Dir(path)
+			isFolder[path] = true
+		}
+	}
+	if err := os.MkdirAll(dir, folderMode); err != nil {
+		return err
+	}
+	if err := removeOthers(dir, isFolder); err != nil {
+		return err
+	}
+	for _, path := range slices.Sorted(maps.Keys(isFolder)) { // a folder before what is in it
+		if !isFolder[path] {
+			continue
+		}
+		if err := errors.Join(os.MkdirAll(path, folderMode), os.Chmod(path, folderMode)); err != nil {
 			return err
 		}
 	}
-	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+	for _, f := range files {
+		if err := writeFile(dir, f); err != nil {
 			return err
 		}
-		if !wanted[path] && !strings.HasSuffix(path, newSuffix) {
-			return os.Remove(path)
+	}
+	return nil
+}
+
+// removeOthers removes what isn't wanted, or is a folder where a file is wanted
+// or the other way round.
+func removeOthers(dir string, isFolder map[string]bool) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // another preview removed it first
+			return nil
 		}
-		return nil
+		if err != nil {
+			return err
+		}
+		if folder, wanted := isFolder[path]; wanted && folder == entry.IsDir() {
+			return nil
+		}
+		if err := os.RemoveAll(path); err != nil || !entry.IsDir() {
+			return err
+		}
+		return filepath.SkipDir
 	})
 }
 
-const newSuffix = ".staging"
-
-func writeFile(path string, f file) error {
+// writeFile writes beside the folder first: what isn't whole is never in it.
+func writeFile(dir string, f file) error {
+	path := filepath.Join(dir, filepath.FromSlash(f.path))
 	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, f.content) {
 		return os.Chmod(path, f.mode)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), "*"+newSuffix)
+	temporary, err := os.CreateTemp(filepath.Dir(dir), ".staging-*")
 	if err != nil {
 		return err
 	}
 	_, err = temporary.Write(f.content)
 	err = errors.Join(err, temporary.Close(), os.Chmod(temporary.Name(), f.mode))
-	if err != nil {
-		return err
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
 	}
-	return os.Rename(temporary.Name(), path)
+	if err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return nil
 }
 
 // identity hashes all that goes into an image.

@@ -107,10 +107,14 @@ func (a *RolesArgs) table(at place) []role {
 func (a *RolesArgs) validate() error {
 	var f faults.Faults
 	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
-	for property, input := range map[string]pulumi.StringInput{
-		"gameBuildsBucketArn": a.GameBuildsBucketARN, "keyArn": a.KeyARN, "logGroupArn": a.LogGroupARN, "repositoryArn": a.RepositoryARN,
+	for _, arn := range []struct {
+		property string
+		input    pulumi.StringInput
+	}{
+		{"gameBuildsBucketArn", a.GameBuildsBucketARN}, {"keyArn", a.KeyARN},
+		{"logGroupArn", a.LogGroupARN}, {"repositoryArn", a.RepositoryARN},
 	} {
-		f.Check(input != nil, property, "nothing", "an ARN")
+		f.Check(arn.input != nil, arn.property, "nothing", "an ARN")
 	}
 	return f.Err("roles")
 }

@@ -91,7 +91,8 @@ func teamTopicPolicy(topic, root, account string) string {
 // that tells the session where to publish.
 func (s *Secrets) declareNotification(ctx *pulumi.Context, name string, args *SecretsArgs, user User) error {
 	child := pulumi.Parent(s)
-	topic, err := sns.NewTopic(ctx, name+"-"+user.Name, &sns.TopicArgs{
+	own := name + "-" + user.Name + "-notification" // an end of its own: a user may be named "team"
+	topic, err := sns.NewTopic(ctx, own, &sns.TopicArgs{
 		Name:           pulumi.String(contract.NamePrefix(args.Stack) + user.Name),
 		KmsMasterKeyId: s.KeyARN,
 		Tags:           userTags(args.Tags, user.Name),
@@ -99,14 +100,14 @@ func (s *Secrets) declareNotification(ctx *pulumi.Context, name string, args *Se
 	if err != nil {
 		return err
 	}
-	if err := subscribe(ctx, name+"-"+user.Name, topic, user.Notify, child); err != nil {
+	if err := subscribe(ctx, own, topic, user.Notify, child); err != nil {
 		return err
 	}
 	secret, err := s.declareSecret(ctx, name, args, user.Name, "notification", "where "+user.Name+" is told that a session is ready")
 	if err != nil {
 		return err
 	}
-	_, err = secretsmanager.NewSecretVersion(ctx, name+"-"+user.Name+"-notification", &secretsmanager.SecretVersionArgs{
+	_, err = secretsmanager.NewSecretVersion(ctx, own, &secretsmanager.SecretVersionArgs{
 		SecretId: secret.ID(),
 		SecretString: pulumi.ToSecret(topic.Arn.ApplyT(func(arn string) (string, error) {
 			b, err := json.Marshal(contract.Notification{TopicARN: arn, Address: user.Notify})

@@ -4,6 +4,7 @@ package secrets
 
 import (
 	"net/mail"
+	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -56,8 +57,9 @@ func (a *SecretsArgs) validate() error {
 		f.Check(u.Notify == "" || isEmail(u.Notify), "users."+u.Name+".notify", u.Notify, "an e-mail address")
 		seen[u.Name] = true
 	}
-	for _, address := range a.TeamEmails {
+	for i, address := range a.TeamEmails {
 		f.Check(isEmail(address), "teamEmails", address, "an e-mail address")
+		f.Check(!slices.Contains(a.TeamEmails[:i], address), "teamEmails", address, "each address once")
 	}
 	return f.Err("secrets")
 }

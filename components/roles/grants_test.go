@@ -1,0 +1,206 @@
+package roles_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/roles"
+	"github.com/intraverse/dcv-sessions/components/secrets"
+	"github.com/intraverse/dcv-sessions/components/session"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// everything is all of a stack's grants, with as many users as asked, each
+// notified and with the longest of names.
+func everything(t *testing.T, stack string, users int) *componenttest.Run {
+	t.Helper()
+	return componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
+		var all []secrets.User
+		for i := range users {
+			name := fmt.Sprintf("p%030d", i)
+			all = append(all, secrets.User{Name: name, Notify: name + "@example.com"})
+		}
+		told, err := secrets.NewSecrets(ctx, "secrets", &secrets.SecretsArgs{Stack: stack, Users: all})
+		if err != nil {
+			return err
+		}
+		arn := func(service, name string) pulumi.String {
+			return pulumi.String("arn:aws:" + service + ":us-east-1:123456789012:" + name)
+		}
+		group := contract.LogGroup(stack)
+		access, err := roles.NewRoles(ctx, "roles", &roles.RolesArgs{
+			Stack: stack, KeyARN: told.KeyARN, LogGroupARN: arn("logs", "log-group:"+group),
+			// ECR's and S3's longest names.
+			RepositoryARN:       arn("ecr", "repository/"+strings.Repeat("r", 256)),
+			GameBuildsBucketARN: pulumi.String("arn:aws:s3:::" + strings.Repeat("b", 63)),
+		})
+		if err != nil {
+			return err
+		}
+		var sessions []session.User
+		for _, u := range all {
+			sessions = append(sessions, session.User{Name: u.Name, CredentialsARN: told.Credentials[u.Name], NotificationARN: told.Notifications[u.Name]})
+		}
+		_, err = session.NewSessions(ctx, "sessions", &session.SessionsArgs{
+			Stack: stack, Users: sessions, Image: pulumi.String("game@sha256:1111"), Region: pulumi.String(componenttest.Region),
+			Ports: contract.PortRange{First: 8443, Last: 8446}, VCPUs: 3, MemoryMiB: 14000, GPUs: 1, SharedMemoryMiB: 1024,
+			StopSeconds: 45, MaxSeconds: 28800, Attempts: 2, LogGroupName: pulumi.String(group),
+			ExecutionRoleARN: access.ExecutionRoleARN, SessionRoleARN: access.SessionRoleARN, EnsureCredentials: (&secrets.Passwords{}).Ensure,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = roles.NewLauncherPolicy(ctx, "launcher", &roles.LauncherPolicyArgs{
+			Stack: stack, QueueARN: arn("batch", "job-queue/"+strings.Repeat("q", 128)), LogGroupARN: arn("logs", "log-group:"+group),
+		})
+		return err
+	}).Must(t)
+}
+
+func TestOnlyTheAgentReadsUsersSecretsAndNoSessionReadsAny(t *testing.T) {
+	all := documents(t, everything(t, "dev", 1))
+	require.Len(t, all, 5)
+	var readers []string
+	for name, document := range all {
+		for _, s := range document {
+			assert.Equal(t, "Allow", s.Effect)
+			for _, action := range s.Action {
+				assert.NotRegexp(t, `^\*|:\*`, action, name)
+				if strings.HasPrefix(action, "secretsmanager:") {
+					readers = append(readers, name+" "+action)
+				}
+			}
+		}
+	}
+	assert.Equal(t, []string{"roles-execution secretsmanager:GetSecretValue"}, readers)
+}
+
+// Neither of the two services has a resource level there (Service Authorization
+// Reference).
+func TestEverythingIsGrantedOnlyWhereAWSHasNoResourceLevel(t *testing.T) {
+	var actions []string
+	for _, document := range documents(t, everything(t, "dev", 1)) {
+		for _, s := range document {
+			if slices.Contains(s.Resource, "*") {
+				actions = append(actions, s.Action...)
+			}
+		}
+	}
+	assert.ElementsMatch(t, []string{"ecr:GetAuthorizationToken", "batch:DescribeJobs", "batch:ListJobs"}, actions)
+}
+
+func TestAStacksGrantsReachNoOtherStack(t *testing.T) {
+	all := documents(t, everything(t, "dev", 1))
+	const at = ":us-east-1:123456789012:"
+	for _, stack := range []string{"dev", "dev-2", "dev2", "dev-", "devs", "de", "d", "a-dev"} {
+		own := func(who string) []string {
+			if stack == "dev" {
+				return []string{who}
+			}
+			return nil
+		}
+		secret := "arn:aws:secretsmanager" + at + "secret:" + contract.PathPrefix(stack)
+		assert.Equal(t, own("roles-execution"), whoMay(all, "secretsmanager:GetSecretValue", secret+"users/player1/credentials-0a1b2c-AbCdEf"), stack)
+		assert.Empty(t, whoMay(all, "secretsmanager:GetSecretValue", secret+"pulumi-AbCdEf"), "no secret but users'")
+		assert.Equal(t, own("roles-session"), whoMay(all, "sns:Publish", "arn:aws:sns"+at+contract.NamePrefix(stack)+"player1"), stack)
+		for _, revision := range []string{"", ":7"} {
+			definition := "arn:aws:batch" + at + "job-definition/" + contract.JobDefinition(stack, "player1") + revision
+			assert.Equal(t, own("launcher"), whoMay(all, "batch:SubmitJob", definition), stack)
+		}
+		for _, action := range []string{"logs:PutLogEvents", "logs:GetLogEvents"} {
+			stream := "arn:aws:logs" + at + "log-group:" + contract.LogGroup(stack) + ":log-stream:player1/default/0a1b"
+			assert.Equal(t, stack == "dev", len(whoMay(all, action, stream)) == 1, stack)
+		}
+	}
+	assert.Empty(t, whoMay(all, "sns:Publish", "arn:aws:sns"+at+"secrets-team-0a1b2c3"), "the team's topic is not a session's")
+}
+
+// IAM's quotas in characters (IAM user guide, "IAM and AWS STS quotas"). White
+// space doesn't count there, and there is none here.
+func TestNoPolicyGrowsWithTheUsersOrOverIAMsQuotas(t *testing.T) {
+	const inlineSum, managedSize, trustSize, attachments = 10240, 6144, 2048, 10
+	longest := strings.Repeat("s", 21)
+	start := time.Now()
+	few, many := everything(t, longest, 1), everything(t, longest, 1000)
+	t.Logf("a stack of 1,000 users registered in %v", time.Since(start))
+	require.Len(t, many.OfType("aws:batch/jobDefinition:JobDefinition"), 1000)
+
+	sums, attached := map[any]int{}, map[any]int{}
+	for _, kind := range []string{role, inline, attachment, managedPolicy, profile} {
+		assert.Equal(t, few.OfType(kind), many.OfType(kind))
+	}
+	for _, made := range many.OfType(inline) {
+		sums[made.Inputs["role"]] += len(made.Inputs["policy"].(string))
+	}
+	for _, made := range many.OfType(attachment) {
+		attached[made.Inputs["role"]]++
+	}
+	for _, made := range many.OfType(role) {
+		own := made.Name + "-0a1b2c3"
+		assert.NotZero(t, sums[own], own)
+		assert.LessOrEqual(t, sums[own], inlineSum, own)
+		assert.LessOrEqual(t, attached[own], attachments, own)
+		assert.LessOrEqual(t, len(made.Inputs["assumeRolePolicy"].(string)), trustSize, own)
+	}
+	assert.LessOrEqual(t, len(many.One(t, managedPolicy).Inputs["policy"].(string)), managedSize)
+}
+
+// statement is one grant; AWS writes a list of one as a string.
+type statement struct {
+	Sid, Effect      string
+	Action, Resource oneOrMore
+	Condition        map[string]map[string]oneOrMore
+}
+
+type oneOrMore []string
+
+func (l *oneOrMore) UnmarshalJSON(b []byte) error {
+	if b[0] == '[' {
+		return json.Unmarshal(b, (*[]string)(l))
+	}
+	*l = make(oneOrMore, 1)
+	return json.Unmarshal(b, &(*l)[0])
+}
+
+// documents are the grants of every role and of the launcher, by logical name.
+func documents(t *testing.T, r *componenttest.Run) map[string][]statement {
+	t.Helper()
+	all := map[string][]statement{}
+	for _, made := range slices.Concat(r.OfType(inline), r.OfType(managedPolicy)) {
+		var document struct{ Statement []statement }
+		made.JSON(t, "policy", &document)
+		all[made.Name] = document.Statement
+	}
+	return all
+}
+
+// whoMay lists the policies that allow an action on a resource, as IAM matches
+// them; conditions count as fulfilled.
+func whoMay(all map[string][]statement, action, resource string) []string {
+	var names []string
+	for name, document := range all {
+		for _, s := range document {
+			if s.Effect == "Allow" && matches(s.Action, action) && matches(s.Resource, resource) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func matches(patterns oneOrMore, text string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, `.*`) + `$`).MatchString(text)
+	})
+}

@@ -1,0 +1,227 @@
+package roles_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/roles"
+)
+
+const (
+	component  = "dcv:roles:Roles"
+	role       = "aws:iam/role:Role"
+	inline     = "aws:iam/rolePolicy:RolePolicy"
+	attachment = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+	profile    = "aws:iam/instanceProfile:InstanceProfile"
+)
+
+func goodArgs() roles.RolesArgs {
+	return roles.RolesArgs{
+		Stack:               "dev",
+		RepositoryARN:       pulumi.String("arn:repository"),
+		GameBuildsBucketARN: pulumi.String("arn:builds"),
+		LogGroupARN:         pulumi.String("arn:log"),
+		KeyARN:              pulumi.String("arn:key"),
+		Tags:                map[string]string{"team": "games"},
+	}
+}
+
+func run(t *testing.T, mode componenttest.Mode, args roles.RolesArgs, options ...componenttest.Option) *componenttest.Run {
+	t.Helper()
+	return componenttest.Execute(t, mode, func(ctx *pulumi.Context) error {
+		_, err := roles.NewRoles(ctx, "roles", &args)
+		return err
+	}, options...)
+}
+
+func unknown() pulumi.StringInput {
+	return pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "never" }).(pulumi.StringOutput)
+}
+
+func TestTheGraphIsTheSameInPreviewAndUpdate(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		r := run(t, mode, goodArgs()).Must(t)
+		assert.Equal(t, []string{
+			profile + " roles-builder", profile + " roles-host",
+			role + " roles-builder", role + " roles-execution", role + " roles-host", role + " roles-session",
+			inline + " roles-builder", inline + " roles-execution", inline + " roles-host", inline + " roles-session",
+			attachment + " roles-builder-AmazonSSMManagedInstanceCore",
+			attachment + " roles-host-AmazonEC2ContainerServiceforEC2Role",
+			attachment + " roles-host-AmazonSSMManagedInstanceCore",
+			component + " roles",
+		}, r.Names())
+		for _, made := range r.Resources {
+			if made.Type != component {
+				assert.Equal(t, "roles", made.Parent, made.Name)
+			}
+			if made.Type == role || made.Type == profile {
+				assert.Equal(t, map[string]any{"team": "games"}, made.Inputs["tags"], made.Name)
+			}
+		}
+	})
+}
+
+func TestEachRoleMayDoExactlyThis(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		r := run(t, mode, goodArgs()).Must(t)
+		for name, statements := range map[string]string{
+			"host": `[{"Sid": "DCVLicence", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::dcv-license.us-east-1/*"}]`,
+			"execution": `[
+				{"Sid": "UserSecrets", "Effect": "Allow", "Action": "secretsmanager:GetSecretValue",
+				 "Resource": "arn:aws:secretsmanager:us-east-1:123456789012:secret:dcv-sessions/dev/users/*"},
+				{"Sid": "SessionLog", "Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "arn:log:*"}]`,
+			"session": `[
+				{"Sid": "DCVLicence", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::dcv-license.us-east-1/*"},
+				{"Sid": "TellUsers", "Effect": "Allow", "Action": "sns:Publish", "Resource": "arn:aws:sns:us-east-1:123456789012:dcv-sessions_dev_*"},
+				{"Sid": "TellUsersEncrypted", "Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey*"], "Resource": "arn:key",
+				 "Condition": {"StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}}}]`,
+			"builder": `[
+				{"Sid": "Push", "Effect": "Allow", "Action": ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload",
+				 "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"], "Resource": "arn:repository"},
+				{"Sid": "Login", "Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+				{"Sid": "ReadBuilds", "Effect": "Allow", "Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": "arn:builds/*"}]`,
+		} {
+			made := r.Named(t, inline, "roles-"+name)
+			assert.JSONEq(t, `{"Version": "2012-10-17", "Statement": `+statements+`}`, made.Inputs["policy"].(string), name)
+			if mode == componenttest.Update {
+				assert.Equal(t, "roles-"+name+"-0a1b2c3", made.Inputs["role"])
+			}
+		}
+	})
+}
+
+func TestEachRoleIsAssumedByOneServiceAndHasOnlyTheseOfAWSsPolicies(t *testing.T) {
+	const aws = "arn:aws:iam::aws:policy/"
+	r := run(t, componenttest.Update, goodArgs()).Must(t)
+	managed := map[string][]string{}
+	for _, made := range r.OfType(attachment) {
+		of := made.Inputs["role"].(string)
+		managed[of] = append(managed[of], made.Inputs["policyArn"].(string))
+	}
+	assert.Equal(t, map[string][]string{
+		"roles-host-0a1b2c3":    {aws + "service-role/AmazonEC2ContainerServiceforEC2Role", aws + "AmazonSSMManagedInstanceCore"},
+		"roles-builder-0a1b2c3": {aws + "AmazonSSMManagedInstanceCore"},
+	}, managed)
+	for name, service := range map[string]string{
+		"host": "ec2", "builder": "ec2", "execution": "ecs-tasks", "session": "ecs-tasks",
+	} {
+		made := r.Named(t, role, "roles-"+name)
+		assert.NotEmpty(t, made.Inputs["description"])
+		delete(made.Inputs, "description")
+		assert.Equal(t, map[string]any{
+			"assumeRolePolicy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"` + service +
+				`.amazonaws.com"},"Action":"sts:AssumeRole"}]}`,
+			"tags": map[string]any{"team": "games"},
+		}, made.Inputs, "nothing more: no further policy inside")
+	}
+}
+
+func TestEachOutputIsOfItsOwnRole(t *testing.T) {
+	var given []any
+	componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
+		args := goodArgs()
+		made, err := roles.NewRoles(ctx, "roles", &args)
+		if err != nil {
+			return err
+		}
+		ctx.Export("given", pulumi.All(made.HostRoleARN, made.BuilderRoleARN, made.ExecutionRoleARN, made.SessionRoleARN,
+			made.HostInstanceProfileARN, made.BuilderInstanceProfileName).ApplyT(func(all []any) []any { given = all; return all }))
+		return nil
+	}).Must(t)
+	const account = "arn:aws:iam::123456789012:"
+	assert.Equal(t, []any{
+		account + "role/roles-host-0a1b2c3", account + "role/roles-builder-0a1b2c3",
+		account + "role/roles-execution-0a1b2c3", account + "role/roles-session-0a1b2c3",
+		account + "instance-profile/roles-host-0a1b2c3", "roles-builder-0a1b2c3",
+	}, given)
+	for _, made := range run(t, componenttest.Update, goodArgs()).Must(t).OfType(profile) {
+		assert.Equal(t, made.Name+"-0a1b2c3", made.Inputs["role"])
+	}
+}
+
+func TestHostsAreReadyOnceEveryPolicyAndTheProfileAreThere(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		var ready []string
+		componenttest.Execute(t, mode, func(ctx *pulumi.Context) error {
+			args := goodArgs()
+			made, err := roles.NewRoles(ctx, "roles", &args)
+			if err != nil {
+				return err
+			}
+			var urns []any
+			for _, one := range made.HostReady {
+				urns = append(urns, one.URN())
+			}
+			ctx.Export("ready", pulumi.All(urns...).ApplyT(func(all []any) []string {
+				for _, one := range all {
+					urn := resource.URN(one.(pulumi.URN))
+					ready = append(ready, string(urn.Type())+" "+urn.Name())
+				}
+				return ready
+			}))
+			return nil
+		}).Must(t)
+		assert.ElementsMatch(t, []string{
+			attachment + " roles-host-AmazonEC2ContainerServiceforEC2Role",
+			attachment + " roles-host-AmazonSSMManagedInstanceCore",
+			inline + " roles-host",
+			profile + " roles-host",
+		}, ready)
+	})
+}
+
+func TestARNsThatAreNotKnownYetKeepOnlyThePoliciesOpen(t *testing.T) {
+	args := goodArgs()
+	args.RepositoryARN, args.GameBuildsBucketARN, args.LogGroupARN, args.KeyARN = unknown(), unknown(), unknown(), unknown()
+	r := run(t, componenttest.Preview, args).Must(t)
+	assert.Equal(t, run(t, componenttest.Preview, goodArgs()).Must(t).Names(), r.Names())
+	for _, made := range r.OfType(inline) {
+		if made.Name == "roles-host" {
+			assert.Contains(t, made.Inputs, "policy", "it names no other resource")
+		} else {
+			assert.NotContains(t, made.Inputs, "policy", "%s: the mock leaves out what isn't known", made.Name)
+		}
+	}
+}
+
+func TestARNsAreOfThePartitionAndRegionThatTheStackIsIn(t *testing.T) {
+	r := run(t, componenttest.Update, goodArgs(), elsewhere...).Must(t)
+	for name, document := range documents(t, r) {
+		for _, s := range document {
+			assert.NotRegexp(t, `arn:aws:|us-east-1`, fmt.Sprint(s), name)
+		}
+	}
+	for _, made := range r.OfType(attachment) {
+		assert.Contains(t, made.Inputs["policyArn"], "arn:aws-us-gov:iam::aws:policy/")
+	}
+	assert.Contains(t, r.Named(t, inline, "roles-host").Inputs["policy"], "dcv-license.us-gov-west-1/*")
+}
+
+func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
+	r := run(t, componenttest.Preview, roles.RolesArgs{Stack: "Dev_1"})
+	require.Error(t, r.Err)
+	assert.ErrorContains(t, r.Err, "roles has 5 faults:"+
+		"\n  - stack: \"Dev_1\" is not allowed: ^[a-z][a-z0-9-]{0,20}$"+
+		"\n  - gameBuildsBucketArn: \"nothing\" is not allowed: an ARN"+
+		"\n  - keyArn: \"nothing\" is not allowed: an ARN"+
+		"\n  - logGroupArn: \"nothing\" is not allowed: an ARN"+
+		"\n  - repositoryArn: \"nothing\" is not allowed: an ARN")
+	assert.Empty(t, r.Resources)
+	assert.Empty(t, r.Calls)
+}
+
+// elsewhere is another partition and Region than the mock's.
+var elsewhere = []componenttest.Option{
+	componenttest.WithCall("aws:index/getPartition:getPartition", func(map[string]any) (map[string]any, error) {
+		return map[string]any{"partition": "aws-us-gov", "id": "aws-us-gov"}, nil
+	}),
+	componenttest.WithCall("aws:index/getRegion:getRegion", func(map[string]any) (map[string]any, error) {
+		return map[string]any{"name": "us-gov-west-1", "id": "us-gov-west-1"}, nil
+	}),
+}
