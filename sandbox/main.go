@@ -14,12 +14,15 @@ var commands = []struct {
 	name, does string
 	run        func(ctx context.Context, args []string) error
 }{
+	{"install", "install and build what is missing, and start nothing", install},
 	{"up", "set up what is missing, start the local AWS, and deploy the stack `sandbox` to it", up},
 	{"preview", "the same, but only show what a deployment would change", preview},
 	{"refresh", "compare the stack's state with what is there", refresh},
+	{"destroy", "destroy the stack, and let the local AWS run on", destroy},
 	{"down", "destroy the stack and stop what was started", down},
 	{"status", "what runs, and where", status},
 	{"env", "print the environment in which tools talk to the local AWS: eval \"$(… env)\"", env},
+	{"bench", "measure, and print the figures as ratios", bench},
 	{"base", "print the name of the base image, made where it is missing", base},
 	{"gateway", "run the gateway (started by up)", runGateway},
 }

@@ -34,6 +34,8 @@ func preview(ctx context.Context, args []string) error { return deploy(ctx, "pre
 
 func refresh(ctx context.Context, args []string) error { return deploy(ctx, "refresh", args) }
 
+func destroy(ctx context.Context, args []string) error { return deploy(ctx, "destroy", args) }
+
 // deploy prepares all that a deployment needs, then runs it.
 func deploy(ctx context.Context, command string, args []string) error {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
@@ -84,19 +86,35 @@ func enter() (local.Tree, local.Progress, func(), error) {
 	return tree, p, func() { lock.Close() }, nil
 }
 
-// prepare installs, builds and starts whatever is missing.
-func prepare(ctx context.Context, tree local.Tree, p local.Progress) (*local.Cloud, error) {
-	steps := []func() error{
+// install installs and builds whatever is missing, and starts nothing.
+func install(ctx context.Context, _ []string) error {
+	tree, p, unlock, err := enter()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return installAll(ctx, tree, p)
+}
+
+func installAll(ctx context.Context, tree local.Tree, p local.Progress) error {
+	for _, step := range []func() error{
 		func() error { return local.Install(ctx, p) },
 		func() error { return local.InstallMoto(ctx, tree, p) },
 		func() error { return local.Pulumi(ctx, tree, p) },
 		func() error { return local.InstallPlugins(ctx, tree, p) },
 		func() error { return local.BuildDeploy(ctx, tree, p) },
-	}
-	for _, step := range steps {
+	} {
 		if err := step(); err != nil {
-			return nil, err
+			return err
 		}
+	}
+	return nil
+}
+
+// prepare installs, builds and starts whatever is missing.
+func prepare(ctx context.Context, tree local.Tree, p local.Progress) (*local.Cloud, error) {
+	if err := installAll(ctx, tree, p); err != nil {
+		return nil, err
 	}
 	return local.Ensure(ctx, tree, p)
 }
@@ -112,19 +130,25 @@ func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local
 }
 
 func ensureBase(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) (string, error) {
-	return baseimage.Ensure(ctx, "/usr/bin/docker", cloud.DockerHost, local.BaseImage, os.Stdout)
+	return baseimage.Ensure(ctx, p, tree.Cache, cloud.DockerHost, local.BaseImage)
 }
 
 func runDeploy(ctx context.Context, tree local.Tree, cloud *local.Cloud, command string, flags ...string) error {
 	if err := os.MkdirAll(cloud.StateDir(), 0o755); err != nil {
 		return err
 	}
+	cmd := deployCommand(ctx, tree, cloud, command, flags...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// deployCommand is the deploy command in the environment of a cloud.
+func deployCommand(ctx context.Context, tree local.Tree, cloud *local.Cloud, command string, flags ...string) *exec.Cmd {
 	args := append(append([]string{"-root", tree.Root}, flags...), command)
 	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "deploy"), args...)
 	cmd.Env = cloud.Env()
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	// Interrupted, it ends the engine's run in order; then it is waited for.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Minute
-	return cmd.Run()
+	return cmd
 }

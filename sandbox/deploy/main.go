@@ -20,30 +20,37 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
 
 	consumer "github.com/intraverse/dcv-sessions/examples/consumer/program"
 	"github.com/intraverse/dcv-sessions/infra/stack"
 )
 
-// programs are what this command can run; dir is the project's folder and main
-// its working directory, as Pulumi.yaml says.
-var programs = map[string]struct {
+// program is something that this command can run; dir is the project's folder
+// and main the working directory, as Pulumi.yaml says.
+type program struct {
 	dir, main string
 	run       pulumi.RunFunc
-}{
-	"infra":    {".", "infra", stack.Deploy},
-	"consumer": {"examples/consumer", ".", consumer.Program},
 }
 
 // options are the command line.
 type options struct {
-	root, program, stack, configFile, report string
+	root, program, stack, configFile, report, flat string
+}
+
+func (o options) programs() map[string]program {
+	return map[string]program{
+		"infra":    {".", "infra", stack.Deploy},
+		"consumer": {"examples/consumer", ".", consumer.Program},
+		"flat":     {".", "infra", flat(o.flat)},
+	}
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.root, "root", "..", "the repository's root")
-	flag.StringVar(&o.program, "program", "infra", "infra or consumer")
+	flag.StringVar(&o.program, "program", "infra", "infra, consumer, or flat: what a report's run registered, without components")
+	flag.StringVar(&o.flat, "flat", "", "the report of which the program flat registers the resources")
 	flag.StringVar(&o.stack, "stack", "sandbox", "the stack's name")
 	flag.StringVar(&o.configFile, "config-file", "", "the stack's configuration")
 	flag.StringVar(&o.report, "report", "", "write what was done, resource by resource, as JSON to this file")
@@ -97,21 +104,26 @@ func run(ctx context.Context, o options, command string) error {
 // open selects the stack or makes it. A lock that is found is a killed run's:
 // the sandbox command lets one run at a time in.
 func open(ctx context.Context, o options) (auto.Stack, error) {
-	program, ok := programs[o.program]
+	program, ok := o.programs()[o.program]
 	if !ok {
-		return auto.Stack{}, fmt.Errorf("unknown program %q: infra or consumer", o.program)
+		return auto.Stack{}, fmt.Errorf("unknown program %q: infra, consumer or flat", o.program)
 	}
 	root, err := filepath.Abs(o.root)
 	if err != nil {
 		return auto.Stack{}, err
 	}
 	dir := filepath.Join(root, program.dir)
+	main := filepath.Join(dir, program.main)
 	// As under `pulumi up`: Pulumi.yaml's `main` is the working directory of the
 	// program and of its providers, so that relative paths agree.
-	if err := os.Chdir(filepath.Join(dir, program.main)); err != nil {
+	if err := os.Chdir(main); err != nil {
 		return auto.Stack{}, err
 	}
-	ws, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(dir), auto.Program(program.run), auto.PulumiHome(os.Getenv("PULUMI_HOME")))
+	project, err := copyProject(dir, main, filepath.Join(stateDir(), "projects", o.program))
+	if err != nil {
+		return auto.Stack{}, err
+	}
+	ws, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(project), auto.Program(program.run), auto.PulumiHome(os.Getenv("PULUMI_HOME")))
 	if err != nil {
 		return auto.Stack{}, err
 	}
@@ -128,6 +140,28 @@ func open(ctx context.Context, o options) (auto.Stack, error) {
 		err = s.Cancel(ctx)
 	}
 	return s, err
+}
+
+// copyProject puts a copy of the project's file beside the state, since the
+// engine writes a file for each stack next to it, which is no business of the
+// repository's. `main` becomes absolute.
+func copyProject(dir, main, to string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "Pulumi.yaml"))
+	if err != nil {
+		return "", err
+	}
+	var project map[string]any
+	if err := yaml.Unmarshal(text, &project); err != nil {
+		return "", err
+	}
+	project["main"] = main
+	if text, err = yaml.Marshal(project); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return "", err
+	}
+	return to, os.WriteFile(filepath.Join(to, "Pulumi.yaml"), text, 0o644)
 }
 
 // stateDir is the folder of the file backend.

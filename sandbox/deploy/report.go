@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"sort"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
@@ -56,11 +58,26 @@ func (r *recorder) write(file string) error {
 	if file == "" {
 		return nil
 	}
+	r.done().PeakMemoryMiB = peakMemory()
 	b, err := json.MarshalIndent(r.done(), "", "  ")
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(file, append(b, '\n'), 0o600)
+}
+
+// peakMemory is this process's, which is the program's: the engine and the
+// providers are processes of their own.
+func peakMemory() int {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	var kib int
+	if _, peak, found := strings.Cut(string(status), "VmHWM:"); found {
+		_, _ = fmt.Sscan(peak, &kib)
+	}
+	return kib / 1024
 }
 
 func plainOutputs(outputs auto.OutputMap) map[string]any {

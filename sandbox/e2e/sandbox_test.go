@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -46,13 +45,24 @@ func newSandbox(t *testing.T) *sandbox {
 	return s
 }
 
+// downAtEnd leaves nothing of a test behind, nor of one that was killed.
+func (s *sandbox) downAtEnd(t *testing.T) {
+	t.Helper()
+	down := func() {
+		if out, err := s.run(t, "down"); err != nil {
+			t.Errorf("down: %v\n%s", err, out)
+		}
+	}
+	down()
+	t.Cleanup(down)
+}
+
 func (s *sandbox) binary() string { return filepath.Join(s.tree.Bin(), "sandbox") }
 
 // command is the sandbox command, its output kept.
 func (s *sandbox) command(args ...string) (*exec.Cmd, *strings.Builder) {
 	cmd := exec.Command(s.binary(), args...)
 	cmd.Dir = s.tree.Root
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can kill all of it
 	out := &strings.Builder{}
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd, out
@@ -156,9 +166,8 @@ func (c config) write(t *testing.T, dir string) string {
 func changes(r *report.Report) []string {
 	var list []string
 	for _, step := range r.Changed() {
-		name := step.URN[strings.LastIndex(step.URN, "::")+2:]
 		if step.Type != "pulumi:pulumi:Stack" {
-			list = append(list, fmt.Sprintf("%s %s %s", step.Op, step.Type, name))
+			list = append(list, fmt.Sprintf("%s %s %s", step.Op, step.Type, step.Name()))
 		}
 	}
 	sort.Strings(list)

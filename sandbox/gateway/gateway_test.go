@@ -327,3 +327,30 @@ func (s sandbox) query(t *testing.T, service, version, action string, params ...
 	require.Equal(t, http.StatusOK, res.StatusCode, string(body))
 	return string(body)
 }
+
+// AWS's SDKs for Go lose an answer that comes too early, or in two parts (see
+// distance).
+func TestAnAnswerIsWrittenAtOnceAndNotAtOnceAfterTheCall(t *testing.T) {
+	moto := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", 1500)) }))
+	defer moto.Close()
+	upstream, err := url.Parse(moto.URL)
+	require.NoError(t, err)
+	g, err := New(Config{Upstream: upstream, Registry: "127.0.0.1:1"})
+	require.NoError(t, err)
+	server := httptest.NewServer(g)
+	defer server.Close()
+
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	sent := time.Now()
+	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: aws\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n\r\nAction=X")
+	require.NoError(t, err)
+	answer := make([]byte, 4096)
+	n, err := conn.Read(answer)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, time.Since(sent), distance)
+	head, body, _ := strings.Cut(string(answer[:n]), "\r\n\r\n")
+	require.Contains(t, head, "Content-Length: 1500")
+	require.Len(t, body, 1500)
+}

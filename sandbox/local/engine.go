@@ -134,7 +134,7 @@ func buildAWSProvider(ctx context.Context, t Tree, p Progress) (string, error) {
 }
 
 func buildDockerProvider(ctx context.Context, t Tree, p Progress) (string, error) {
-	built := filepath.Join(t.Bin(), "pulumi-resource-docker")
+	built := t.path("providers", "pulumi-resource-docker") // not in Bin, which is on the engine's PATH
 	return built, goBuild(ctx, t, p, built, "./dockerprovider")
 }
 

@@ -5,6 +5,7 @@ package report
 import (
 	"encoding/json"
 	"os"
+	"strings"
 )
 
 // Report is one run of the engine.
@@ -13,6 +14,8 @@ type Report struct {
 	Steps       []Step         `json:"steps"`
 	Diagnostics []string       `json:"diagnostics,omitempty"` // errors
 	Outputs     map[string]any `json:"outputs,omitempty"`     // the stack's, after an up
+
+	PeakMemoryMiB int `json:"peakMemoryMib"` // of the program's process, 0 where it can't be told
 }
 
 // Step is what the engine did with one resource.
@@ -34,6 +37,9 @@ func Read(file string) (*Report, error) {
 	r := &Report{}
 	return r, json.Unmarshal(b, r)
 }
+
+// Name is the resource's logical name.
+func (s Step) Name() string { return s.URN[strings.LastIndex(s.URN, "::")+2:] }
 
 // Changed lists the steps that did something.
 func (r *Report) Changed() []Step {

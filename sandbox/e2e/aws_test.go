@@ -1,0 +1,249 @@
+package e2e
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// cloudClients are AWS's own clients, at the sandbox's one endpoint.
+type cloudClients struct {
+	endpoint string
+	batch    *batch.Client
+	ecr      *ecr.Client
+	iam      *iam.Client
+	secrets  *secretsmanager.Client
+}
+
+func (s *sandbox) aws(t *testing.T) cloudClients {
+	t.Helper()
+	endpoint := s.cloud(t).Endpoint()
+	config := aws.Config{
+		Region: local.Region, BaseEndpoint: aws.String(endpoint),
+		Credentials: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""),
+	}
+	return cloudClients{endpoint, batch.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config)}
+}
+
+// everything counts what the local AWS holds, by service and class: moto's own
+// dump of its memory, so that no kind of resource is forgotten.
+func (c cloudClients) everything(t *testing.T) map[string]int {
+	t.Helper()
+	res, err := http.Get(c.endpoint + "/moto-api/data.json")
+	require.NoError(t, err)
+	defer res.Body.Close()
+	var dump map[string]map[string][]json.RawMessage
+	require.NoError(t, json.NewDecoder(res.Body).Decode(&dump))
+	count := map[string]int{}
+	for service, classes := range dump {
+		for class, instances := range classes {
+			count[service+" "+class] = len(instances)
+		}
+	}
+	return count
+}
+
+// lingers is what AWS itself still shows for a while after its deletion.
+var lingers = map[string]string{
+	"batch JobDefinition": "a deregistered revision is INACTIVE for 180 days",
+	"ec2 Instance":        "a terminated instance is shown for an hour",
+	"kms Key":             "a key is deleted seven days later",
+}
+
+// mustBeAsBefore fails where anything is left of what a stack made.
+func (c cloudClients) mustBeAsBefore(t *testing.T, before map[string]int) {
+	t.Helper()
+	after := c.everything(t)
+	for _, class := range slices.Sorted(maps.Keys(after)) {
+		if _, may := lingers[class]; !may && after[class] > before[class] {
+			t.Errorf("left behind: %d of %s, %d before", after[class], class, before[class])
+		}
+	}
+	for _, d := range c.activeDefinitions(t) {
+		t.Errorf("left behind: job definition %s is ACTIVE", *d.JobDefinitionArn)
+	}
+}
+
+func (c cloudClients) activeDefinitions(t *testing.T) []types.JobDefinition {
+	t.Helper()
+	got, err := c.batch.DescribeJobDefinitions(context.Background(), &batch.DescribeJobDefinitionsInput{Status: aws.String("ACTIVE")})
+	require.NoError(t, err)
+	return got.JobDefinitions
+}
+
+// inspect holds what AWS shows against what the stack's outputs promise.
+func (s *sandbox) inspect(t *testing.T, out outputs.Outputs) {
+	c := s.aws(t)
+	t.Run("a valid environment behind a valid queue", func(t *testing.T) { c.inspectQueue(t, out) })
+	t.Run("one active job definition a user, of an image that is in the registry", func(t *testing.T) { c.inspectDefinitions(t, out) })
+	t.Run("a secret a user, with a strong password", func(t *testing.T) { c.inspectSecrets(t, out) })
+	t.Run("roles with exactly the intended policies", func(t *testing.T) { c.inspectRoles(t) })
+	t.Run("the image starts by docker run and answers", func(t *testing.T) { s.inspectSession(t, out) })
+	t.Run("no password and no registry token is in the state or on disk", func(t *testing.T) { s.inspectState(t, c, out) })
+}
+
+func (c cloudClients) inspectQueue(t *testing.T, out outputs.Outputs) {
+	ctx := context.Background()
+	queues, err := c.batch.DescribeJobQueues(ctx, &batch.DescribeJobQueuesInput{JobQueues: []string{out.QueueARN}})
+	require.NoError(t, err)
+	require.Len(t, queues.JobQueues, 1)
+	queue := queues.JobQueues[0]
+	assert.Equal(t, types.JQStatusValid, queue.Status)
+	assert.Equal(t, types.JQStateEnabled, queue.State)
+	assert.Len(t, queue.JobStateTimeLimitActions, 3)
+	require.Len(t, queue.ComputeEnvironmentOrder, 1)
+	environments, err := c.batch.DescribeComputeEnvironments(ctx, &batch.DescribeComputeEnvironmentsInput{
+		ComputeEnvironments: []string{*queue.ComputeEnvironmentOrder[0].ComputeEnvironment}})
+	require.NoError(t, err)
+	require.Len(t, environments.ComputeEnvironments, 1)
+	environment := environments.ComputeEnvironments[0]
+	assert.Equal(t, types.CEStatusValid, environment.Status)
+	assert.Equal(t, types.CEStateEnabled, environment.State)
+	assert.Equal(t, types.CRAllocationStrategyBestFitProgressive, environment.ComputeResources.AllocationStrategy)
+	assert.False(t, *environment.UpdatePolicy.TerminateJobsOnUpdate, "no update ends running sessions")
+}
+
+func (c cloudClients) inspectDefinitions(t *testing.T, out outputs.Outputs) {
+	active := map[string]types.JobDefinition{}
+	for _, d := range c.activeDefinitions(t) {
+		assert.NotContains(t, active, *d.JobDefinitionName, "one active revision a name")
+		active[*d.JobDefinitionName] = d
+	}
+	assert.Len(t, active, 3)
+	repository, digest, _ := strings.Cut(out.ImageURI, "@")
+	for _, user := range []string{"player1", "player2", "player3"} {
+		d := active[out.JobDefinitions[user]]
+		require.NotNil(t, d.ContainerProperties, user)
+		assert.Equal(t, out.ImageURI, *d.ContainerProperties.Image)
+		assert.Equal(t, out.CredentialsARNs[user], *d.ContainerProperties.Secrets[0].ValueFrom)
+		assert.Equal(t, user, d.Tags[contract.TagUser])
+	}
+	_, name, _ := strings.Cut(repository, "/")
+	_, err := c.ecr.DescribeImages(context.Background(), &ecr.DescribeImagesInput{
+		RepositoryName: aws.String(name), ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: aws.String(digest)}}})
+	assert.NoError(t, err, "ECR has no image %s", out.ImageURI)
+}
+
+func (c cloudClients) password(t *testing.T, out outputs.Outputs, user string) string {
+	t.Helper()
+	got, err := c.secrets.GetSecretValue(context.Background(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(out.CredentialsARNs[user])})
+	require.NoError(t, err)
+	var value contract.Credentials
+	require.NoError(t, json.Unmarshal([]byte(*got.SecretString), &value))
+	assert.Equal(t, user, value.Username)
+	return value.Password
+}
+
+func (c cloudClients) inspectSecrets(t *testing.T, out outputs.Outputs) {
+	seen := map[string]bool{}
+	for user := range out.JobDefinitions {
+		password := c.password(t, out, user)
+		assert.GreaterOrEqual(t, len(password), 20)
+		assert.True(t, strings.ContainsFunc(password, unicode.IsUpper) && strings.ContainsFunc(password, unicode.IsLower) &&
+			strings.ContainsFunc(password, unicode.IsDigit), "letters of both cases and digits")
+		assert.False(t, seen[password], "nobody shares a password")
+		seen[password] = true
+	}
+}
+
+// intended are the actions that each role of the stack has of its own, and AWS's
+// policies that it carries.
+var intended = map[string]struct {
+	managed []string
+	actions []string
+}{
+	"roles-host":      {[]string{"AmazonEC2ContainerServiceforEC2Role", "AmazonSSMManagedInstanceCore"}, []string{"s3:GetObject"}},
+	"roles-execution": {nil, []string{"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}},
+	"roles-session":   {nil, []string{"kms:Decrypt", "kms:GenerateDataKey*", "s3:GetObject", "sns:Publish"}},
+	"roles-builder": {[]string{"AmazonSSMManagedInstanceCore"}, []string{
+		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetAuthorizationToken",
+		"ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart", "s3:GetObject", "s3:GetObjectVersion"}},
+}
+
+func (c cloudClients) inspectRoles(t *testing.T) {
+	ctx := context.Background()
+	roles, err := c.iam.ListRoles(ctx, &iam.ListRolesInput{})
+	require.NoError(t, err)
+	found := 0
+	for _, role := range roles.Roles {
+		i := strings.LastIndex(*role.RoleName, "-")
+		want, ours := intended[(*role.RoleName)[:max(i, 0)]]
+		if !ours {
+			assert.True(t, strings.HasPrefix(*role.Path, "/aws-service-role/"), "unexpected role %s", *role.RoleName)
+			continue
+		}
+		found++
+		attached, err := c.iam.ListAttachedRolePolicies(ctx, &iam.ListAttachedRolePoliciesInput{RoleName: role.RoleName})
+		require.NoError(t, err)
+		var managed []string
+		for _, policy := range attached.AttachedPolicies {
+			managed = append(managed, *policy.PolicyName)
+		}
+		assert.ElementsMatch(t, want.managed, managed, *role.RoleName)
+		assert.ElementsMatch(t, want.actions, c.ownActions(t, *role.RoleName), *role.RoleName)
+	}
+	assert.Equal(t, len(intended), found, "every role is there")
+}
+
+// ownActions are the actions of a role's inline policies.
+func (c cloudClients) ownActions(t *testing.T, role string) []string {
+	t.Helper()
+	ctx := context.Background()
+	names, err := c.iam.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: aws.String(role)})
+	require.NoError(t, err)
+	actions := map[string]bool{}
+	for _, name := range names.PolicyNames {
+		got, err := c.iam.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: aws.String(role), PolicyName: aws.String(name)})
+		require.NoError(t, err)
+		text, err := url.QueryUnescape(*got.PolicyDocument)
+		require.NoError(t, err)
+		var document struct {
+			Statement []struct{ Action any }
+		}
+		require.NoError(t, json.Unmarshal([]byte(text), &document))
+		for _, statement := range document.Statement {
+			switch action := statement.Action.(type) {
+			case string:
+				actions[action] = true
+			case []any:
+				for _, a := range action {
+					actions[fmt.Sprint(a)] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(actions))
+}
+
+func (c cloudClients) registryPassword(t *testing.T) string {
+	t.Helper()
+	got, err := c.ecr.GetAuthorizationToken(context.Background(), &ecr.GetAuthorizationTokenInput{})
+	require.NoError(t, err)
+	token, err := base64.StdEncoding.DecodeString(*got.AuthorizationData[0].AuthorizationToken)
+	require.NoError(t, err)
+	_, password, _ := strings.Cut(string(token), ":")
+	return password
+}

@@ -1,0 +1,111 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestARunKilledInTheMiddleIsCompletedByTheNext kills the engine, its providers
+// and the program at several moments, then runs up again.
+func TestARunKilledInTheMiddleIsCompletedByTheNext(t *testing.T) {
+	s := newSandbox(t)
+	s.downAtEnd(t)
+	base := s.committed(t)
+	s.deploy(t, "preview", base) // what is built and started for it is not what is to be killed
+	c := s.aws(t)
+	s.killUp(t, "when the first resources exist", func() bool { return len(c.repositories(t)) > 0 })
+	s.killUp(t, "between the image's push and the state", func() bool { return c.pushed(t, s.cloud(t).Registry()) })
+
+	s.deploy(t, "up", base)
+	assert.Empty(t, changes(s.deploy(t, "up", base)), "after a killed run was completed, up still changes something")
+	assert.Len(t, c.repositories(t), 1, "a killed run's repository was made twice")
+
+	t.Run("and where everything was killed, up begins from nothing", func(t *testing.T) {
+		old := s.cloud(t)
+		for _, p := range old.Processes {
+			require.NoError(t, syscall.Kill(p.PID, syscall.SIGKILL))
+		}
+		r := s.deploy(t, "up", base)
+		assert.NotEqual(t, old.ID, s.cloud(t).ID, "the dead cloud's id was used again")
+		assert.Equal(t, len(r.Changed()), r.Changes["create"], "the state of a cloud that is gone was used: %v", r.Changes)
+		assert.NoDirExists(t, old.Dir())
+	})
+}
+
+// killUp runs up and kills all of it at a moment.
+func (s *sandbox) killUp(t *testing.T, name string, hasCome func() bool) {
+	t.Helper()
+	cmd, out := s.command("up")
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	come := waitFor(4*time.Minute, func() bool { return hasCome() || len(ended) > 0 })
+	killed := killTree(cmd.Process.Pid)
+	err := <-ended
+	require.True(t, come && err != nil, "%s: up came to its end, or never there: %v\n%s", name, err, out)
+	t.Logf("killed %d processes %s", killed, name)
+}
+
+// killTree kills a process and all that it started, but for what has a session
+// of its own: the local AWS.
+func killTree(pid int) int {
+	_ = syscall.Kill(pid, syscall.SIGSTOP) // it starts nothing more
+	killed := 0
+	for _, child := range children(pid) {
+		killed += killTree(child)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	return killed + 1
+}
+
+func children(pid int) []int {
+	var found []int
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if fields[1] == fmt.Sprint(pid) && fields[3] != fmt.Sprint(child) { // parent, session
+			found = append(found, child)
+		}
+	}
+	return found
+}
+
+func (c cloudClients) repositories(t *testing.T) []string {
+	t.Helper()
+	got, err := c.ecr.DescribeRepositories(context.Background(), &ecr.DescribeRepositoriesInput{})
+	require.NoError(t, err)
+	var names []string
+	for _, r := range got.Repositories {
+		names = append(names, *r.RepositoryName)
+	}
+	return names
+}
+
+// pushed tells whether the registry holds an image, as soon as it does.
+func (c cloudClients) pushed(t *testing.T, registry string) bool {
+	t.Helper()
+	return slices.ContainsFunc(c.repositories(t), func(name string) bool {
+		res, err := http.Get("http://" + registry + "/v2/" + name + "/tags/list")
+		require.NoError(t, err)
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
