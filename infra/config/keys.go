@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -134,8 +135,8 @@ func parseUsers(text string, v *validator) ([]User, bool) {
 		return nil, false
 	}
 	users := make([]User, 0, len(entries))
-	for name, entry := range entries {
-		user := User{Name: name}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		user, entry := User{Name: name}, entries[name]
 		decoder := json.NewDecoder(strings.NewReader(string(entry)))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&user); err != nil { // `name:` alone is null, and fine
@@ -143,7 +144,6 @@ func parseUsers(text string, v *validator) ([]User, bool) {
 		}
 		users = append(users, user)
 	}
-	slices.SortFunc(users, func(a, b User) int { return strings.Compare(a.Name, b.Name) })
 	return users, true
 }
 

@@ -21,6 +21,7 @@ var (
 	imagePattern   = regexp.MustCompile(`^[a-zA-Z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?$`)
 	versionPattern = regexp.MustCompile(`^[A-Za-z0-9._+-]{1,128}$`)
 	typePattern    = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)
+	armPattern     = regexp.MustCompile(`^(a1|mac2[a-z0-9-]*|[a-z]+[0-9]+g[a-z]*)\.`) // what components/builder refuses
 	// tagPattern is what every AWS service takes (AWS general reference, "Tag
 	// naming limits and requirements").
 	tagPattern = regexp.MustCompile(`^[\p{L}\p{N} ._:/=+\-@]*$`)
@@ -57,7 +58,7 @@ func (v *validator) network(keys map[string]Key) {
 	v.check(err == nil && block.Addr().Is4() && block.Bits() >= 16 && block.Bits() <= 24 && block == block.Masked(),
 		keys["network.cidrBlock"], n.CIDRBlock)
 	if !v.malformed[players] {
-		network.CheckPlayerCIDRs(&v.faults, path(players), n.PlayerCIDRs, n.OpenToWorld)
+		network.CheckPlayerCIDRs(&v.faults, path(players), n.PlayerCIDRs, n.OpenToWorld || v.malformed["network.openToWorld"])
 	}
 	v.each(keys["registry.pullAccounts"], v.Registry.PullAccounts, accountPattern.MatchString)
 }
@@ -88,7 +89,8 @@ func (v *validator) image(keys map[string]Key) {
 	v.check(v.Image.Use == "" || gameimage.ValidUse(v.Image.Use), keys["image.use"], v.Image.Use)
 	v.check(imagePattern.MatchString(v.Image.Base), keys["image.base"], v.Image.Base)
 	v.check(versionPattern.MatchString(v.Image.Version), keys["image.version"], v.Image.Version)
-	v.check(typePattern.MatchString(v.Builder.InstanceType), keys["builder.instanceType"], v.Builder.InstanceType)
+	machine := v.Builder.InstanceType
+	v.check(typePattern.MatchString(machine) && !armPattern.MatchString(machine), keys["builder.instanceType"], machine)
 }
 
 // tags leaves room for the stack's own: AWS takes 50 on a resource.
@@ -114,13 +116,24 @@ func (v *validator) instanceTypes(k Key) {
 	}
 }
 
+// once leaves out what a list names again, which is a fault of its own.
+func once(list []string) []string {
+	var first []string
+	for _, item := range list {
+		if !slices.Contains(first, item) {
+			first = append(first, item)
+		}
+	}
+	return first
+}
+
 // capacity checks what an environment may grow to. One that is smaller than its
 // hosts would never start them.
 func (v *validator) capacity() {
 	c := v.Compute
 	const least, most = "compute.minVcpus", "compute.maxVcpus"
 	v.cross(c.MinVCPUs <= c.MaxVCPUs, least, c.MinVCPUs, fmt.Sprintf("at most %s, %d", path(most), c.MaxVCPUs), most)
-	for _, name := range c.InstanceTypes {
+	for _, name := range once(c.InstanceTypes) {
 		vcpus, allowed := compute.InstanceTypes[name].VCPUs, fmt.Sprintf("at least the %d vCPUs of one %s", compute.InstanceTypes[name].VCPUs, name)
 		v.cross(vcpus <= c.MaxVCPUs, most, c.MaxVCPUs, allowed, "compute.instanceTypes")
 		v.cross(!c.Spot || vcpus <= c.SpotMaxVCPUs, "compute.spotMaxVcpus", c.SpotMaxVCPUs, allowed, "compute.instanceTypes", "compute.spot")
@@ -136,7 +149,7 @@ var sessionKeys = []string{"session.vcpus", "session.memoryMib", "session.gpus",
 // packs by vCPUs and memory and knows no share of a GPU.
 func (v *validator) fit() {
 	need := v.need()
-	for _, name := range v.Compute.InstanceTypes {
+	for _, name := range once(v.Compute.InstanceTypes) {
 		t, known := compute.InstanceTypes[name]
 		if !known {
 			continue
@@ -151,8 +164,15 @@ func (v *validator) fit() {
 	}
 }
 
+// agentPorts are taken on every host, and refused by components/session.
+var agentPorts = []contract.PortRange{{First: 2375, Last: 2376}, {First: 51678, Last: 51680}}
+
 func (v *validator) session() {
 	s, ports := v.Session, v.Ports()
+	for _, taken := range agentPorts {
+		v.cross(ports.Last < taken.First || ports.First > taken.Last, "session.firstPort", s.FirstPort,
+			fmt.Sprintf("one whose range, %s, leaves out %s, which the hosts use themselves", ports, taken), sessionKeys...)
+	}
 	v.cross(ports.Last <= 65535, "session.firstPort", s.FirstPort,
 		fmt.Sprintf("at most %d: a host carries up to %d sessions, a port each", 65536-ports.Width(), ports.Width()), sessionKeys...)
 	v.cross(s.SharedMemoryMiB < s.MemoryMiB, "session.sharedMemoryMib", s.SharedMemoryMiB,

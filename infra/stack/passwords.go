@@ -62,7 +62,16 @@ func assumeRole(cfg *config.Config, client *aws.Config) error {
 	if err := json.Unmarshal([]byte(text), &role); err != nil {
 		return fmt.Errorf("aws:assumeRole is no object: %w", err)
 	}
-	client.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(*client), role.RoleARN,
+	endpoint, err := endpoint(cfg, "sts")
+	if err != nil {
+		return err
+	}
+	caller := sts.NewFromConfig(*client, func(o *sts.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = aws.String(endpoint)
+		}
+	})
+	client.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(caller, role.RoleARN,
 		func(o *stscreds.AssumeRoleOptions) {
 			if role.SessionName != "" {
 				o.RoleSessionName = role.SessionName

@@ -127,6 +127,7 @@ func Deploy(ctx *pulumi.Context) error {
 		RootGiB:                 cfg.Compute.RootGiB,
 		StopSeconds:             cfg.Session.StopSeconds,
 		UpdateTimeoutMinutes:    cfg.Compute.UpdateTimeoutMinutes,
+		SharedGPU:               cfg.SharedGPU(),
 		CreateServiceLinkedRole: cfg.Compute.CreateServiceLinkedRole,
 		SubnetIDs:               net.SubnetIDs,
 		SecurityGroupID:         net.SecurityGroupID,

@@ -1,0 +1,746 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/infra/config"
+	"github.com/intraverse/dcv-sessions/infra/config/configtest"
+)
+
+// values is a configuration; a key without a namespace is the project's.
+type values map[string]string
+
+// unset takes a key out of the good configuration.
+const unset = "\x00"
+
+// good has the keys that every stack needs, and no others.
+func good() values {
+	return values{
+		"aws:region":            "us-east-1",
+		"aws:allowedAccountIds": `["123456789012"]`,
+		"network.playerCidrs":   `["203.0.113.0/24"]`,
+	}
+}
+
+// but is the good configuration with changes.
+func but(changes values) map[string]string {
+	all := map[string]string{}
+	for _, layer := range []values{good(), changes} {
+		for key, value := range layer {
+			if !strings.Contains(key, ":") {
+				key = contract.Product + ":" + key
+			}
+			all[key] = value
+		}
+	}
+	maps.DeleteFunc(all, func(_, value string) bool { return value == unset })
+	return all
+}
+
+func load(t *testing.T, stack string, all map[string]string) (cfg *config.Config, err error) {
+	t.Helper()
+	componenttest.Execute(t, componenttest.Preview, func(ctx *pulumi.Context) error {
+		cfg, err = config.Load(ctx)
+		return nil
+	}, componenttest.WithStack(stack), componenttest.WithConfig(all)).Must(t)
+	return cfg, err
+}
+
+func mustLoad(t *testing.T, changes values) *config.Config {
+	t.Helper()
+	cfg, err := load(t, "dev", but(changes))
+	require.NoError(t, err)
+	return cfg
+}
+
+// faultsOf is every line of a configuration's error.
+func faultsOf(t *testing.T, stack string, all map[string]string) []string {
+	t.Helper()
+	_, err := load(t, stack, all)
+	if err == nil {
+		return nil
+	}
+	if only, ok := strings.CutPrefix(err.Error(), "the stack's configuration: "); ok {
+		return []string{only}
+	}
+	head, list, _ := strings.Cut(err.Error(), ":\n  - ")
+	lines := strings.Split(list, "\n  - ")
+	assert.Equal(t, fmt.Sprintf("the stack's configuration has %d faults", len(lines)), head)
+	return lines
+}
+
+func list(t *testing.T, items ...string) string { return text(t, items) }
+
+func text(t *testing.T, value any) string {
+	t.Helper()
+	b, err := json.Marshal(value)
+	require.NoError(t, err)
+	return string(b)
+}
+
+const (
+	oneAccount = `a list with the account that this stack belongs to, 12 digits in quotes, such as ["123456789012"]`
+	aBlock     = "an IPv4 block of /16 to /24 without host bits, such as 10.20.0.0/16"
+	aVPC       = "a VPC's id, vpc-…, together with network.subnetIds"
+	subnets    = "ids of subnets of network.vpcId, subnet-…, each once"
+	accounts   = "AWS account ids of 12 digits in quotes, each once"
+	userRule   = "a name that matches ^[a-z][a-z0-9-]{0,30}$"
+	userEntry  = "nothing, or {notify: e-mail address}"
+	addresses  = "e-mail addresses, each once"
+	anImage    = "a tag, or repository@sha256: and 64 hexadecimal digits"
+	aVersion   = "up to 128 letters, digits and . _ + -"
+	x86        = "an x86_64 EC2 instance type, such as c6i.xlarge"
+	tagRule    = "up to 40 of name → value; names of up to 128 letters, digits, spaces and . _ : / = + - @, " +
+		"not beginning with aws: or dcv-sessions: and not differing in case only; values of up to 256 of these"
+)
+
+func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
+	vpc := func(id string, of ...string) values {
+		return values{"network.vpcId": id, "network.subnetIds": list(t, of...)}
+	}
+	players := func(networks ...string) values { return values{"network.playerCidrs": list(t, networks...)} }
+	users := func(json string) values { return values{"users": json} }
+	types := func(names ...string) values { return values{"compute.instanceTypes": list(t, names...)} }
+	tags := func(all map[string]string) values { return values{"tags": text(t, all)} }
+	many := map[string]string{}
+	for i := range 41 {
+		many[fmt.Sprint("tag", i)] = ""
+	}
+	long := strings.Repeat("a", 257)
+
+	for name, bad := range map[string]struct {
+		changes values
+		faults  []string
+	}{
+		"no Region":           {values{"aws:region": unset}, []string{`aws:region: "" is not allowed: an AWS Region, such as us-east-1`}},
+		"a zone for a Region": {values{"aws:region": "us-east-1a"}, []string{`aws:region: "us-east-1a" is not allowed: an AWS Region, such as us-east-1`}},
+		"no account":          {values{"aws:allowedAccountIds": unset}, []string{`aws:allowedAccountIds: "" is not allowed: ` + oneAccount}},
+		"an empty list of accounts": {values{"aws:allowedAccountIds": "[]"},
+			[]string{`aws:allowedAccountIds: "[]" is not allowed: ` + oneAccount}},
+		"an account that is a number": {values{"aws:allowedAccountIds": "[123456789012]"},
+			[]string{`aws:allowedAccountIds: "[123456789012]" is not allowed: ` + oneAccount}},
+		"an account of 11 digits among others": {values{"aws:allowedAccountIds": `["123456789012","12345678901"]`},
+			[]string{`aws:allowedAccountIds: "12345678901" is not allowed: ` + oneAccount}},
+
+		"a VPC without subnets": {values{"network.vpcId": "vpc-1"},
+			[]string{`dcv-sessions:network.subnetIds: "[]" is not allowed: subnets of vpc-1: an existing VPC comes with its subnets`}},
+		"subnets without their VPC": {vpc("", "subnet-1"),
+			[]string{`dcv-sessions:network.vpcId: "" is not allowed: the VPC of the subnets in dcv-sessions:network.subnetIds`}},
+		"a VPC's name for its id": {vpc("main", "subnet-1"), []string{`dcv-sessions:network.vpcId: "main" is not allowed: ` + aVPC}},
+		"a VPC among subnets":     {vpc("vpc-1", "subnet-1", "vpc-1"), []string{`dcv-sessions:network.subnetIds: "vpc-1" is not allowed: ` + subnets}},
+		"a subnet twice": {vpc("vpc-1", "subnet-1", "subnet-1"),
+			[]string{`dcv-sessions:network.subnetIds: "subnet-1" is not allowed: ` + subnets}},
+		"a subnet that is no list": {values{"network.vpcId": "vpc-1", "network.subnetIds": "subnet-1"},
+			[]string{`dcv-sessions:network.subnetIds: "subnet-1" is not allowed: ` + subnets}},
+		"a block too large":       {values{"network.cidrBlock": "10.0.0.0/15"}, []string{`dcv-sessions:network.cidrBlock: "10.0.0.0/15" is not allowed: ` + aBlock}},
+		"a block too small":       {values{"network.cidrBlock": "10.0.0.0/25"}, []string{`dcv-sessions:network.cidrBlock: "10.0.0.0/25" is not allowed: ` + aBlock}},
+		"a block with host bits":  {values{"network.cidrBlock": "10.20.0.1/16"}, []string{`dcv-sessions:network.cidrBlock: "10.20.0.1/16" is not allowed: ` + aBlock}},
+		"a block of IPv6":         {values{"network.cidrBlock": "fd00::/16"}, []string{`dcv-sessions:network.cidrBlock: "fd00::/16" is not allowed: ` + aBlock}},
+		"an address for a block":  {values{"network.cidrBlock": "10.20.0.0"}, []string{`dcv-sessions:network.cidrBlock: "10.20.0.0" is not allowed: ` + aBlock}},
+		"zones in words":          {values{"network.zones": "two"}, []string{`dcv-sessions:network.zones: "two" is not allowed: a whole number from 2 to 6`}},
+		"no word on players":      {values{"network.playerCidrs": unset}, []string{`dcv-sessions:network.playerCidrs: "[]" is not allowed: at least one network that players come from, such as 203.0.113.0/24`}},
+		"players from nowhere":    {players(), []string{`dcv-sessions:network.playerCidrs: "[]" is not allowed: at least one network that players come from, such as 203.0.113.0/24`}},
+		"a player's address":      {players("203.0.113.7"), []string{`dcv-sessions:network.playerCidrs: "203.0.113.7" is not allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`}},
+		"IPv4 written as IPv6":    {players("::ffff:203.0.113.0/120"), []string{`dcv-sessions:network.playerCidrs: "::ffff:203.0.113.0/120" is not allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`}},
+		"a network's host bits":   {players("203.0.113.7/24"), []string{`dcv-sessions:network.playerCidrs: "203.0.113.7/24" is not allowed: a network without host bits: 203.0.113.0/24?`}},
+		"a network in capitals":   {players("2001:DB8::/32"), []string{`dcv-sessions:network.playerCidrs: "2001:DB8::/32" is not allowed: the network in its plain form: 2001:db8::/32`}},
+		"a network twice":         {players("203.0.113.0/24", "203.0.113.0/24"), []string{`dcv-sessions:network.playerCidrs: "203.0.113.0/24" is not allowed: a network apart from the others: it overlaps 203.0.113.0/24`}},
+		"a network in another":    {players("203.0.113.0/24", "203.0.113.128/25"), []string{`dcv-sessions:network.playerCidrs: "203.0.113.128/25" is not allowed: a network apart from the others: it overlaps 203.0.113.0/24`}},
+		"the world by oversight":  {players("0.0.0.0/0"), []string{`dcv-sessions:network.playerCidrs: "0.0.0.0/0" is not allowed: the whole internet only with openToWorld: true`}},
+		"IPv6's world likewise":   {players("203.0.113.0/24", "::/0"), []string{`dcv-sessions:network.playerCidrs: "::/0" is not allowed: the whole internet only with openToWorld: true`}},
+		"a flag in another word":  {values{"network.playerCidrs": list(t, "0.0.0.0/0"), "network.openToWorld": "yes"}, []string{`dcv-sessions:network.openToWorld: "yes" is not allowed: true or false`}},
+		"an account too short":    {values{"registry.pullAccounts": list(t, "22222222222")}, []string{`dcv-sessions:registry.pullAccounts: "22222222222" is not allowed: ` + accounts}},
+		"an account twice":        {values{"registry.pullAccounts": list(t, "222222222222", "222222222222")}, []string{`dcv-sessions:registry.pullAccounts: "222222222222" is not allowed: ` + accounts}},
+		"an account not in quote": {values{"registry.pullAccounts": "[222222222222]"}, []string{`dcv-sessions:registry.pullAccounts: "[222222222222]" is not allowed: ` + accounts}},
+
+		"users as a list":          {users(`["alice"]`), []string{`dcv-sessions:users: "[\"alice\"]" is not allowed: name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image`}},
+		"a user with a capital":    {users(`{"Alice":{}}`), []string{`dcv-sessions:users.Alice: "Alice" is not allowed: ` + userRule}},
+		"a user with a digit":      {users(`{"1up":{}}`), []string{`dcv-sessions:users.1up: "1up" is not allowed: ` + userRule}},
+		"a user with a dot":        {users(`{"a.b":{}}`), []string{`dcv-sessions:users.a.b: "a.b" is not allowed: ` + userRule}},
+		"a user with 32 letters":   {users(`{"` + long[:32] + `":{}}`), []string{`dcv-sessions:users.` + long[:32] + `: "` + long[:32] + `" is not allowed: ` + userRule}},
+		"root":                     {users(`{"root":{}}`), []string{`dcv-sessions:users.root: "root" is not allowed: a name that is no account of the session image`}},
+		"the image's own account":  {users(`{"dcv":{},"alice":{}}`), []string{`dcv-sessions:users.dcv: "dcv" is not allowed: a name that is no account of the session image`}},
+		"no e-mail address":        {users(`{"alice":{"notify":"alice"}}`), []string{`dcv-sessions:users.alice.notify: "alice" is not allowed: an e-mail address`}},
+		"an address with a name":   {users(`{"alice":{"notify":"Alice <alice@example.com>"}}`), []string{`dcv-sessions:users.alice.notify: "Alice <alice@example.com>" is not allowed: an e-mail address`}},
+		"a misspelt part":          {users(`{"alice":{"notfy":"alice@example.com"}}`), []string{`dcv-sessions:users.alice: "{\"notfy\":\"alice@example.com\"}" is not allowed: ` + userEntry}},
+		"an address for an entry":  {users(`{"alice":"alice@example.com"}`), []string{`dcv-sessions:users.alice: "\"alice@example.com\"" is not allowed: ` + userEntry}},
+		"two entries, in order":    {users(`{"bob":1,"alice":2,"carol":{}}`), []string{`dcv-sessions:users.alice: "2" is not allowed: ` + userEntry, `dcv-sessions:users.bob: "1" is not allowed: ` + userEntry}},
+		"the team's name":          {values{"notifications.teamEmails": list(t, "team")}, []string{`dcv-sessions:notifications.teamEmails: "team" is not allowed: ` + addresses}},
+		"the team twice":           {values{"notifications.teamEmails": list(t, "team@example.com", "team@example.com")}, []string{`dcv-sessions:notifications.teamEmails: "team@example.com" is not allowed: ` + addresses}},
+		"the team without a list":  {values{"notifications.teamEmails": "team@example.com"}, []string{`dcv-sessions:notifications.teamEmails: "team@example.com" is not allowed: ` + addresses}},
+		"no instance type":         {types(), []string{`dcv-sessions:compute.instanceTypes: "[]" is not allowed: types of the table below, each once`}},
+		"a misspelt instance type": {types("g5.xlarg"), []string{`dcv-sessions:compute.instanceTypes: "g5.xlarg" is not allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`}},
+		"an ARM host":              {types("g5.xlarge", "g5g.xlarge"), []string{`dcv-sessions:compute.instanceTypes: "g5g.xlarge" is not allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`}},
+		"an instance type twice":   {types("g5.xlarge", "g5.xlarge"), []string{`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: each type once`}},
+
+		"more held ready than allowed": {values{"compute.minVcpus": "65"},
+			[]string{`dcv-sessions:compute.minVcpus: 65 is not allowed: at most dcv-sessions:compute.maxVcpus, 64`}},
+		"hosts larger than all": {values{"compute.instanceTypes": list(t, "g5.xlarge", "g5.24xlarge"), "compute.spot": "true"}, []string{
+			`dcv-sessions:compute.maxVcpus: 64 is not allowed: at least the 96 vCPUs of one g5.24xlarge`,
+			`dcv-sessions:compute.spotMaxVcpus: 64 is not allowed: at least the 96 vCPUs of one g5.24xlarge`}},
+		"a type twice that is too large": {values{"compute.instanceTypes": list(t, "g5.2xlarge", "g5.2xlarge"), "compute.maxVcpus": "4"}, []string{
+			`dcv-sessions:compute.instanceTypes: "g5.2xlarge" is not allowed: each type once`,
+			`dcv-sessions:compute.maxVcpus: 4 is not allowed: at least the 8 vCPUs of one g5.2xlarge`}},
+
+		"more vCPUs than a host's": {values{"session.vcpus": "5", "compute.instanceTypes": list(t, "g5.xlarge", "g5.2xlarge")}, []string{
+			`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 1 GPUs ` +
+				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`}},
+		"more memory than a host's": {values{"session.memoryMib": "15533"}, []string{
+			`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: a type that a session fits: it takes 3 vCPUs, 15533 MiB, 1 GPUs ` +
+				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`}},
+		"more GPUs than a host's": {values{"session.gpus": "2"}, []string{
+			`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: a type that a session fits: it takes 3 vCPUs, 14000 MiB, 2 GPUs ` +
+				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`}},
+		"more sharers than meant": {values{"session.perGpu": "2", "session.vcpus": "1", "session.memoryMib": "4000", "compute.instanceTypes": list(t, "g5.2xlarge")}, []string{
+			`dcv-sessions:session.perGpu: 2 is not allowed: at least 7, or more vCPUs or memory a session: by these a g5.2xlarge carries 7 sessions on 1 GPUs`}},
+		"a GPU shared and owned": {values{"session.perGpu": "3", "session.gpus": "2"}, []string{
+			`dcv-sessions:session.gpus: 2 is not allowed: 1 where dcv-sessions:session.perGpu is 3: a GPU is shared or owned`}},
+		"shared memory of it all": {values{"session.sharedMemoryMib": "14000"}, []string{
+			`dcv-sessions:session.sharedMemoryMib: 14000 is not allowed: less than dcv-sessions:session.memoryMib, 14000`}},
+		"ports past the last": {values{"session.firstPort": "65533", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
+			`dcv-sessions:session.firstPort: 65533 is not allowed: at most 65532: a host carries up to 4 sessions, a port each`}},
+		"ports over Docker's": {values{"session.firstPort": "2372", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
+			`dcv-sessions:session.firstPort: 2372 is not allowed: one whose range, 2372-2375, leaves out 2375-2376, which the hosts use themselves`}},
+		"the ECS agent's port": {values{"session.firstPort": "51680"}, []string{
+			`dcv-sessions:session.firstPort: 51680 is not allowed: one whose range, 51680-51680, leaves out 51678-51680, which the hosts use themselves`}},
+		"vCPUs that are no whole number": {values{"session.vcpus": "2.5"}, []string{`dcv-sessions:session.vcpus: "2.5" is not allowed: a whole number from 1 to 192`}},
+		"privileged in another word":     {values{"session.privileged": "True"}, []string{`dcv-sessions:session.privileged: "True" is not allowed: true or false`}},
+
+		"an image by name and tag":    {values{"image.use": "game:1.2"}, []string{`dcv-sessions:image.use: "game:1.2" is not allowed: ` + anImage}},
+		"a digest cut short":          {values{"image.use": "host/game@sha256:1234"}, []string{`dcv-sessions:image.use: "host/game@sha256:1234" is not allowed: ` + anImage}},
+		"an unknown place to build":   {values{"image.buildOn": "docker"}, []string{`dcv-sessions:image.buildOn: "docker" is not allowed: builder or local`}},
+		"no base image":               {values{"image.base": ""}, []string{`dcv-sessions:image.base: "" is not allowed: an image reference, such as debian:bookworm-slim`}},
+		"a base image with blanks":    {values{"image.base": "debian bookworm"}, []string{`dcv-sessions:image.base: "debian bookworm" is not allowed: an image reference, such as debian:bookworm-slim`}},
+		"no version":                  {values{"image.version": ""}, []string{`dcv-sessions:image.version: "" is not allowed: ` + aVersion}},
+		"a version with a slash":      {values{"image.version": "1/2"}, []string{`dcv-sessions:image.version: "1/2" is not allowed: ` + aVersion}},
+		"a version of 129 letters":    {values{"image.version": long[:129]}, []string{`dcv-sessions:image.version: "` + long[:129] + `" is not allowed: ` + aVersion}},
+		"a builder of no type":        {values{"builder.instanceType": "large"}, []string{`dcv-sessions:builder.instanceType: "large" is not allowed: ` + x86}},
+		"an ARM builder":              {values{"builder.instanceType": "c6g.xlarge"}, []string{`dcv-sessions:builder.instanceType: "c6g.xlarge" is not allowed: ` + x86}},
+		"too short a recovery":        {values{"secrets.recoveryDays": "6"}, []string{`dcv-sessions:secrets.recoveryDays: 6 is not allowed: 0, or a whole number from 7 to 30`}},
+		"too long a recovery":         {values{"secrets.recoveryDays": "31"}, []string{`dcv-sessions:secrets.recoveryDays: "31" is not allowed: 0, or a whole number from 7 to 30`}},
+		"days that CloudWatch hasn't": {values{"logs.retentionDays": "2"}, []string{`dcv-sessions:logs.retentionDays: "2" is not allowed: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653`}},
+		"protect in another word":     {values{"protect": "1"}, []string{`dcv-sessions:protect: "1" is not allowed: true or false`}},
+
+		"tags as a list":            {values{"tags": `["team"]`}, []string{`dcv-sessions:tags: "[\"team\"]" is not allowed: ` + tagRule}},
+		"a tag that is a number":    {values{"tags": `{"centre":42}`}, []string{`dcv-sessions:tags: "{\"centre\":42}" is not allowed: ` + tagRule}},
+		"41 tags":                   {tags(many), []string{`dcv-sessions:tags: "41 tags" is not allowed: ` + tagRule}},
+		"a tag of AWS":              {tags(map[string]string{"AWS:team": "a"}), []string{`dcv-sessions:tags: "AWS:team=a" is not allowed: ` + tagRule}},
+		"a tag of our own":          {tags(map[string]string{contract.TagStack: "prod"}), []string{`dcv-sessions:tags: "dcv-sessions:stack=prod" is not allowed: ` + tagRule}},
+		"tags of one name, for IAM": {tags(map[string]string{"Team": "a", "team": "b"}), []string{`dcv-sessions:tags: "team=b" is not allowed: ` + tagRule}},
+		"a tag without a name":      {tags(map[string]string{"": "a"}), []string{`dcv-sessions:tags: "=a" is not allowed: ` + tagRule}},
+		"a tag of 129 letters":      {tags(map[string]string{long[:129]: ""}), []string{`dcv-sessions:tags: "` + long[:129] + `=" is not allowed: ` + tagRule}},
+		"a value of 257 letters":    {tags(map[string]string{"team": long}), []string{`dcv-sessions:tags: "team=` + long + `" is not allowed: ` + tagRule}},
+		"a tag with an umbrella":    {tags(map[string]string{"team": "☂"}), []string{`dcv-sessions:tags: "team=☂" is not allowed: ` + tagRule}},
+	} {
+		assert.Equal(t, bad.faults, faultsOf(t, "dev", but(bad.changes)), name)
+	}
+}
+
+func TestAStacksNameMustFitPhysicalNames(t *testing.T) {
+	for _, stack := range []string{"Dev", "dev_1", "1dev", "-dev", strings.Repeat("a", 22)} {
+		assert.Equal(t, []string{fmt.Sprintf("the stack's name: %q is not allowed: a name that matches ^[a-z][a-z0-9-]{0,20}$", stack)},
+			faultsOf(t, stack, but(nil)))
+	}
+	for _, stack := range []string{"d", "dev-1", strings.Repeat("a", 21)} {
+		assert.Empty(t, faultsOf(t, stack, but(nil)), stack)
+	}
+}
+
+// limits are the whole numbers' ranges, with what a value at an end needs beside it.
+var limits = []struct {
+	key         string
+	least, most int
+	beside      values
+}{
+	{"network.zones", 2, 6, nil},
+	{"registry.keep", 2, 1000, nil},
+	{"compute.minVcpus", 0, 100000, values{"compute.maxVcpus": "100000"}},
+	{"compute.maxVcpus", 1, 100000, nil},
+	{"compute.spotMaxVcpus", 1, 100000, nil},
+	{"compute.rootGib", 30, 16384, nil},
+	{"compute.updateTimeoutMinutes", 1, 360, nil},
+	{"queue.maxWaitMinutes", 10, 1440, nil},
+	{"session.vcpus", 1, 192, values{"compute.instanceTypes": `["g5.48xlarge"]`, "compute.maxVcpus": "192"}},
+	{"session.memoryMib", 128, 1572864, values{"session.sharedMemoryMib": "64"}},
+	{"session.gpus", 1, 8, values{"compute.instanceTypes": `["g5.48xlarge"]`, "compute.maxVcpus": "192"}},
+	{"session.perGpu", 1, 16, nil},
+	{"session.sharedMemoryMib", 64, 65536, values{"session.memoryMib": "65537", "compute.instanceTypes": `["g5.12xlarge"]`}},
+	{"session.firstPort", 1025, 65535, nil},
+	{"session.stopSeconds", 2, 110, nil},
+	{"session.maxMinutes", 1, 10080, nil},
+	{"session.attempts", 1, 10, nil},
+	{"builder.volumeGib", 30, 16384, nil},
+	{"secrets.recoveryDays", 0, 30, nil},
+}
+
+// unreachable are ends of a range that another rule is stricter than.
+var unreachable = map[string]string{
+	"compute.maxVcpus 1":        "at least the 4 vCPUs of one g5.xlarge",
+	"session.memoryMib 1572864": "a type that a session fits", // what the largest type is sold with
+}
+
+func TestEachRangeEndsWhereItIsSaidTo(t *testing.T) {
+	var tested []string
+	for _, l := range limits {
+		tested = append(tested, l.key)
+		at := func(value int) values {
+			changes := maps.Clone(l.beside)
+			if changes == nil {
+				changes = values{}
+			}
+			changes[l.key] = fmt.Sprint(value)
+			return changes
+		}
+		for _, value := range []int{l.least, l.most} {
+			stricter := unreachable[fmt.Sprintf("%s %d", l.key, value)]
+			faults := faultsOf(t, "dev", but(at(value)))
+			if stricter == "" {
+				assert.Empty(t, faults, "%s %d", l.key, value)
+			} else if assert.Len(t, faults, 1, "%s %d", l.key, value) {
+				assert.Contains(t, faults[0], stricter)
+			}
+		}
+		allowed := fmt.Sprintf("a whole number from %d to %d", l.least, l.most)
+		if l.key == "secrets.recoveryDays" {
+			allowed = "0, or a whole number from 7 to 30"
+		}
+		for _, value := range []int{l.least - 1, l.most + 1} {
+			assert.Equal(t, []string{fmt.Sprintf(`dcv-sessions:%s: "%d" is not allowed: %s`, l.key, value, allowed)},
+				faultsOf(t, "dev", but(at(value))))
+		}
+	}
+	var numbers []string
+	for _, k := range config.Keys() {
+		if k.Type == "integer" && k.Name != "logs.retentionDays" {
+			numbers = append(numbers, k.Name)
+		}
+	}
+	assert.Equal(t, numbers, tested, "every whole number has its limits here")
+}
+
+func TestWhatIsJustAllowedIsTaken(t *testing.T) {
+	tags := map[string]string{}
+	for i := range 40 {
+		tags[fmt.Sprintf("Ä %0126d", i)] = strings.Repeat("ü", 256)
+	}
+	for name, changes := range map[string]values{
+		"an existing VPC":                {"network.vpcId": "vpc-0a1b", "network.subnetIds": `["subnet-0a","subnet-0b"]`},
+		"the largest block":              {"network.cidrBlock": "10.0.0.0/16"},
+		"the smallest block":             {"network.cidrBlock": "192.168.7.0/24"},
+		"the world, meant":               {"network.playerCidrs": `["0.0.0.0/0","::/0"]`, "network.openToWorld": "true"},
+		"one address":                    {"network.playerCidrs": `["203.0.113.7/32","2001:db8::1/128"]`},
+		"neighbours":                     {"network.playerCidrs": `["203.0.113.0/25","203.0.113.128/25"]`},
+		"a Region of another partition":  {"aws:region": "us-gov-west-1"},
+		"users with and without address": {"users": `{"a":null,"b":{},"c-3":{"notify":"c@example.com"},"` + strings.Repeat("d", 31) + `":{}}`},
+		"hosts all held ready":           {"compute.minVcpus": "64"},
+		"one host":                       {"compute.maxVcpus": "4"},
+		"one Spot host":                  {"compute.spot": "true", "compute.spotMaxVcpus": "4"},
+		"Spot's most unused":             {"compute.spotMaxVcpus": "1"},
+		"the last byte of a host":        {"session.memoryMib": "15532"},
+		"the largest host's last byte":   {"session.memoryMib": "1494188", "compute.instanceTypes": `["g6e.48xlarge"]`, "compute.maxVcpus": "192"},
+		"just as many sharers":           {"session.perGpu": "7", "session.vcpus": "1", "session.memoryMib": "4000", "compute.instanceTypes": `["g5.2xlarge"]`},
+		"shared memory of nearly all":    {"session.sharedMemoryMib": "13999"},
+		"the last four ports":            {"session.firstPort": "65532", "compute.instanceTypes": `["g5.12xlarge"]`},
+		"ports just below Docker's":      {"session.firstPort": "2371", "compute.instanceTypes": `["g5.12xlarge"]`},
+		"ports just above Docker's":      {"session.firstPort": "2377"},
+		"a tag of the repository":        {"image.use": "0a1b2c3d4e5f6071"},
+		"an image of another account":    {"image.use": "111111111111.dkr.ecr.us-east-1.amazonaws.com/game@sha256:" + strings.Repeat("0a", 32)},
+		"a base by digest":               {"image.base": "registry:5000/debian@sha256:" + strings.Repeat("0a", 32)},
+		"the longest version":            {"image.version": strings.Repeat("v", 128)},
+		"any x86 builder":                {"builder.instanceType": "m7i-flex.large"},
+		"secrets gone at once":           {"secrets.recoveryDays": "0"},
+		"the least recovery":             {"secrets.recoveryDays": "7"},
+		"40 tags as long as they may":    {"tags": text(t, tags)},
+		"a tag without a value":          {"tags": `{"spot":""}`},
+	} {
+		assert.Empty(t, faultsOf(t, "dev", but(changes)), name)
+	}
+	for _, days := range strings.FieldsFunc("1|3|5|7|14|30|60|90|120|150|180|365|400|545|731|1096|1827|2192|2557|2922|3288|3653", func(r rune) bool { return r == '|' }) {
+		assert.Empty(t, faultsOf(t, "dev", but(values{"logs.retentionDays": days})), days)
+	}
+}
+
+func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
+	all := but(values{
+		"aws:region":                       "us-east-1a",
+		"aws:allowedAccountIds":            `["1234"]`,
+		"network.vpcId":                    "main",
+		"network.subnetIds":                `["subnet-1","subnet-1"]`,
+		"network.cidrBlock":                "10.20.0.1/16",
+		"network.zones":                    "7",
+		"network.playerCidrs":              `["0.0.0.0/0","203.0.113.0"]`,
+		"registry.keep":                    "1",
+		"registry.pullAccounts":            `["1"]`,
+		"users":                            `{"Alice":{},"bob":{"notify":"bob"},"carol":{"mail":1},"root":null}`,
+		"compute.instanceTypes":            `["g5.xlarge","g5.xlarg","g5.xlarge"]`,
+		"compute.minVcpus":                 "8",
+		"compute.maxVcpus":                 "3",
+		"compute.spot":                     "true",
+		"compute.spotMaxVcpus":             "2",
+		"compute.rootGib":                  "29",
+		"compute.createServiceLinkedRole":  "no",
+		"compute.updateTimeoutMinutes":     "never",
+		"queue.maxWaitMinutes":             "9",
+		"session.vcpus":                    "5",
+		"session.perGpu":                   "2",
+		"session.gpus":                     "2",
+		"session.sharedMemoryMib":          "14000",
+		"session.firstPort":                "51679",
+		"session.stopSeconds":              "111",
+		"session.maxMinutes":               "0",
+		"session.attempts":                 "11",
+		"session.privileged":               "yes",
+		"image.use":                        "a b",
+		"image.buildOn":                    "docker",
+		"image.base":                       "",
+		"image.version":                    "",
+		"builder.instanceType":             "c6g.xlarge",
+		"builder.volumeGib":                "29",
+		"secrets.recoveryDays":             "5",
+		"notifications.teamEmails":         `["team"]`,
+		"logs.retentionDays":               "2",
+		"protect":                          "maybe",
+		"tags":                             `{"aws:a":"b"}`,
+		"dcv-sessions:sesion.memoryMib":    "1",
+		"another-project:session.anything": "left alone",
+	})
+	t.Setenv(pulumi.EnvConfig, text(t, all))
+	assert.Equal(t, []string{
+		`aws:region: "us-east-1a" is not allowed: an AWS Region, such as us-east-1`,
+		`aws:allowedAccountIds: "1234" is not allowed: ` + oneAccount,
+		`dcv-sessions:network.zones: "7" is not allowed: a whole number from 2 to 6`,
+		`dcv-sessions:registry.keep: "1" is not allowed: a whole number from 2 to 1000`,
+		`dcv-sessions:users.carol: "{\"mail\":1}" is not allowed: ` + userEntry,
+		`dcv-sessions:compute.rootGib: "29" is not allowed: a whole number from 30 to 16384`,
+		`dcv-sessions:compute.createServiceLinkedRole: "no" is not allowed: true or false`,
+		`dcv-sessions:compute.updateTimeoutMinutes: "never" is not allowed: a whole number from 1 to 360`,
+		`dcv-sessions:queue.maxWaitMinutes: "9" is not allowed: a whole number from 10 to 1440`,
+		`dcv-sessions:session.stopSeconds: "111" is not allowed: a whole number from 2 to 110`,
+		`dcv-sessions:session.maxMinutes: "0" is not allowed: a whole number from 1 to 10080`,
+		`dcv-sessions:session.attempts: "11" is not allowed: a whole number from 1 to 10`,
+		`dcv-sessions:session.privileged: "yes" is not allowed: true or false`,
+		`dcv-sessions:image.buildOn: "docker" is not allowed: builder or local`,
+		`dcv-sessions:builder.volumeGib: "29" is not allowed: a whole number from 30 to 16384`,
+		`dcv-sessions:logs.retentionDays: "2" is not allowed: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653`,
+		`dcv-sessions:protect: "maybe" is not allowed: true or false`,
+		`dcv-sessions:sesion.memoryMib: "…" is not allowed: no such key; nearest: dcv-sessions:session.memoryMib, ` + setFlat,
+		`the stack's name: "Dev" is not allowed: a name that matches ^[a-z][a-z0-9-]{0,20}$`,
+		`dcv-sessions:network.vpcId: "main" is not allowed: ` + aVPC,
+		`dcv-sessions:network.subnetIds: "subnet-1" is not allowed: ` + subnets,
+		`dcv-sessions:network.cidrBlock: "10.20.0.1/16" is not allowed: ` + aBlock,
+		`dcv-sessions:network.playerCidrs: "0.0.0.0/0" is not allowed: the whole internet only with openToWorld: true`,
+		`dcv-sessions:network.playerCidrs: "203.0.113.0" is not allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`,
+		`dcv-sessions:registry.pullAccounts: "1" is not allowed: ` + accounts,
+		`dcv-sessions:users.Alice: "Alice" is not allowed: ` + userRule,
+		`dcv-sessions:users.bob.notify: "bob" is not allowed: an e-mail address`,
+		`dcv-sessions:users.root: "root" is not allowed: a name that is no account of the session image`,
+		`dcv-sessions:notifications.teamEmails: "team" is not allowed: ` + addresses,
+		`dcv-sessions:image.use: "a b" is not allowed: ` + anImage,
+		`dcv-sessions:image.base: "" is not allowed: an image reference, such as debian:bookworm-slim`,
+		`dcv-sessions:image.version: "" is not allowed: ` + aVersion,
+		`dcv-sessions:builder.instanceType: "c6g.xlarge" is not allowed: ` + x86,
+		`dcv-sessions:tags: "aws:a=b" is not allowed: ` + tagRule,
+		`dcv-sessions:compute.instanceTypes: "g5.xlarg" is not allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`,
+		`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: each type once`,
+		`dcv-sessions:compute.minVcpus: 8 is not allowed: at most dcv-sessions:compute.maxVcpus, 3`,
+		`dcv-sessions:compute.maxVcpus: 3 is not allowed: at least the 4 vCPUs of one g5.xlarge`,
+		`dcv-sessions:compute.spotMaxVcpus: 2 is not allowed: at least the 4 vCPUs of one g5.xlarge`,
+		`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 0 GPUs ` +
+			`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`,
+		`dcv-sessions:session.firstPort: 51679 is not allowed: one whose range, 51679-51679, leaves out 51678-51680, which the hosts use themselves`,
+		`dcv-sessions:session.sharedMemoryMib: 14000 is not allowed: less than dcv-sessions:session.memoryMib, 14000`,
+		`dcv-sessions:session.gpus: 2 is not allowed: 1 where dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
+		`dcv-sessions:secrets.recoveryDays: 5 is not allowed: 0, or a whole number from 7 to 30`,
+	}, faultsOf(t, "Dev", all))
+}
+
+// What can't be taken has one fault; rules that would compare it keep silent.
+func TestAMalformedValueHasNoFurtherFaults(t *testing.T) {
+	together, want := values{}, []string{}
+	for _, k := range config.Keys() {
+		if k.Type == "string" {
+			continue
+		}
+		fault := fmt.Sprintf(`dcv-sessions:%s: "wrong" is not allowed: %s`, k.Name, k.Allowed)
+		assert.Equal(t, []string{fault}, faultsOf(t, "dev", but(values{k.Name: "wrong"})))
+		together[k.Name], want = "wrong", append(want, fault)
+	}
+	assert.Equal(t, want, faultsOf(t, "dev", but(together)))
+
+	// A range is not compared with what is out of its own.
+	assert.Len(t, faultsOf(t, "dev", but(values{"session.vcpus": "193"})), 1)
+	assert.Len(t, faultsOf(t, "dev", but(values{"session.memoryMib": "127"})), 1)
+	assert.Len(t, faultsOf(t, "dev", but(values{"compute.maxVcpus": "0", "compute.minVcpus": "4"})), 1)
+	assert.Len(t, faultsOf(t, "dev", but(values{"session.perGpu": "17", "session.gpus": "2"})), 1)
+}
+
+const setFlat = "set flat: `pulumi config set` without --path (docs/configuration.md lists all)"
+
+func TestAMisspeltKeyIsFoundWithoutItsValue(t *testing.T) {
+	all := but(values{"session.firstport2": "hunter2", "Protect": "hunter2", "zzz": "hunter2", "docker:host": "unix:///"})
+	t.Setenv(pulumi.EnvConfig, text(t, all))
+	faults := faultsOf(t, "dev", all)
+	assert.Equal(t, []string{
+		`dcv-sessions:Protect: "…" is not allowed: no such key; nearest: dcv-sessions:protect, ` + setFlat,
+		`dcv-sessions:session.firstport2: "…" is not allowed: no such key; nearest: dcv-sessions:session.firstPort, ` + setFlat,
+		`dcv-sessions:zzz: "…" is not allowed: no such key; nearest: dcv-sessions:tags, ` + setFlat,
+	}, faults)
+	assert.NotContains(t, strings.Join(faults, "\n"), "hunter2", "it might be a secret's")
+}
+
+// `pulumi config set --path session.firstPort` writes an object, which no key
+// reads: it would be without effect.
+func TestAGroupSetAsAnObjectIsFound(t *testing.T) {
+	all := but(values{"session": `{"firstPort":9443}`, "network": `{"zones":3}`})
+	want := faultsOf(t, "dev", all)
+	if assert.Len(t, want, 2) {
+		for i, key := range []string{"network", "session"} {
+			assert.True(t, strings.HasPrefix(want[i], "dcv-sessions:"+key+`: "…" is not allowed: no such key; nearest: dcv-sessions:`), want[i])
+			assert.True(t, strings.HasSuffix(want[i], setFlat), want[i])
+		}
+	}
+	t.Setenv(pulumi.EnvConfig, text(t, all))
+	assert.Equal(t, want, faultsOf(t, "dev", all), "each once, where the engine lists them too")
+}
+
+// standard is what the good configuration gives.
+func standard() config.Config {
+	var c config.Config
+	c.Region, c.AllowedAccountIDs = "us-east-1", []string{"123456789012"}
+	c.Network.SubnetIDs = []string{}
+	c.Network.CIDRBlock = "10.20.0.0/16"
+	c.Network.Zones = 2
+	c.Network.PlayerCIDRs = []string{"203.0.113.0/24"}
+	c.Registry.Keep, c.Registry.PullAccounts = 100, []string{}
+	c.Users = []config.User{}
+	c.Compute.InstanceTypes = []string{"g5.xlarge"}
+	c.Compute.MaxVCPUs, c.Compute.SpotMaxVCPUs = 64, 64
+	c.Compute.RootGiB = 100
+	c.Compute.UpdateTimeoutMinutes = 360
+	c.Queue.MaxWaitMinutes = 30
+	c.Session.VCPUs, c.Session.MemoryMiB, c.Session.GPUs, c.Session.PerGPU = 3, 14000, 1, 1
+	c.Session.SharedMemoryMiB = 1024
+	c.Session.FirstPort = 8443
+	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 480, 2
+	c.Image.BuildOn, c.Image.Base, c.Image.Version = "builder", "debian:bookworm-slim", "dev"
+	c.Builder.InstanceType, c.Builder.VolumeGiB = "c6i.xlarge", 200
+	c.Secrets.RecoveryDays = 30
+	c.Notifications.TeamEmails = []string{}
+	c.Logs.RetentionDays = 30
+	c.Tags = map[string]string{}
+	return c
+}
+
+func TestAStackNeedsOnlyRegionAccountAndPlayers(t *testing.T) {
+	assert.Equal(t, standard(), *mustLoad(t, nil), "everything else has its default: closed, on demand, unprotected")
+}
+
+func TestEveryValueReachesItsField(t *testing.T) {
+	want := standard()
+	want.Region, want.AllowedAccountIDs = "eu-central-1", []string{"111111111111", "222222222222"}
+	want.Network.VPCID, want.Network.SubnetIDs = "vpc-1", []string{"subnet-2", "subnet-1"}
+	want.Network.CIDRBlock, want.Network.Zones = "10.30.0.0/20", 3
+	want.Network.PlayerCIDRs, want.Network.OpenToWorld = []string{"::/0"}, true
+	want.Registry.Keep, want.Registry.PullAccounts = 7, []string{"333333333333"}
+	want.Users = []config.User{{Name: "alice", Notify: "alice@example.com"}, {Name: "bob"}, {Name: "zoe"}}
+	want.Compute.InstanceTypes = []string{"g6.12xlarge", "g5.2xlarge"}
+	want.Compute.MinVCPUs, want.Compute.MaxVCPUs = 8, 96
+	want.Compute.Spot, want.Compute.SpotMaxVCPUs = true, 48
+	want.Compute.RootGiB, want.Compute.CreateServiceLinkedRole, want.Compute.UpdateTimeoutMinutes = 150, true, 60
+	want.Queue.MaxWaitMinutes = 15
+	want.Session.VCPUs, want.Session.MemoryMiB, want.Session.PerGPU = 4, 8000, 6
+	want.Session.SharedMemoryMiB, want.Session.FirstPort = 2048, 9443
+	want.Session.StopSeconds, want.Session.MaxMinutes, want.Session.Attempts, want.Session.Privileged = 60, 120, 3, true
+	want.Image.Use, want.Image.BuildOn, want.Image.Base, want.Image.Version = "1.2", "local", "ubuntu:24.04", "1.2+3"
+	want.Builder.InstanceType, want.Builder.VolumeGiB = "m7i.2xlarge", 500
+	want.Secrets.RecoveryDays = 7
+	want.Notifications.TeamEmails = []string{"team@example.com"}
+	want.Logs.RetentionDays = 365
+	want.Protect = true
+	want.Tags = map[string]string{"team": "games"}
+	assert.Equal(t, want, *mustLoad(t, values{
+		"aws:region": "eu-central-1", "aws:allowedAccountIds": `["111111111111","222222222222"]`,
+		"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-2","subnet-1"]`, "network.cidrBlock": "10.30.0.0/20", "network.zones": "3",
+		"network.playerCidrs": `["::/0"]`, "network.openToWorld": "true",
+		"registry.keep": "7", "registry.pullAccounts": `["333333333333"]`,
+		"users":                 `{"zoe":null,"bob":{},"alice":{"notify":"alice@example.com"}}`,
+		"compute.instanceTypes": `["g6.12xlarge","g5.2xlarge"]`, "compute.minVcpus": "8", "compute.maxVcpus": "96",
+		"compute.spot": "true", "compute.spotMaxVcpus": "48", "compute.rootGib": "150", "compute.createServiceLinkedRole": "true",
+		"compute.updateTimeoutMinutes": "60", "queue.maxWaitMinutes": "15",
+		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",
+		"session.firstPort": "9443", "session.stopSeconds": "60", "session.maxMinutes": "120", "session.attempts": "3", "session.privileged": "true",
+		"image.use": "1.2", "image.buildOn": "local", "image.base": "ubuntu:24.04", "image.version": "1.2+3",
+		"builder.instanceType": "m7i.2xlarge", "builder.volumeGib": "500",
+		"secrets.recoveryDays": "7", "notifications.teamEmails": `["team@example.com"]`, "logs.retentionDays": "365",
+		"protect": "true", "tags": `{"team":"games"}`,
+	}))
+}
+
+func TestUsersAreSortedWhateverTheFilesOrder(t *testing.T) {
+	for range 20 {
+		cfg := mustLoad(t, values{"users": `{"m":null,"z":{},"a":{},"b-2":{},"b-10":{}}`})
+		require.Equal(t, []config.User{{Name: "a"}, {Name: "b-10"}, {Name: "b-2"}, {Name: "m"}, {Name: "z"}}, cfg.Users)
+	}
+}
+
+func TestTheRangeOfPortsIsAsWideAsAHostsSessions(t *testing.T) {
+	for want, changes := range map[contract.PortRange]values{
+		{First: 8443, Last: 8443}: nil,
+		{First: 9000, Last: 9003}: {"session.firstPort": "9000", "compute.instanceTypes": `["g5.xlarge","g5.12xlarge"]`}, // four GPUs
+		{First: 8443, Last: 8444}: {"session.gpus": "2", "compute.instanceTypes": `["g5.12xlarge"]`},
+		{First: 8443, Last: 8449}: {"session.perGpu": "7", "session.vcpus": "1", "session.memoryMib": "4000", "compute.instanceTypes": `["g5.2xlarge"]`},
+	} {
+		assert.Equal(t, want, mustLoad(t, changes).Ports())
+	}
+}
+
+func TestASharedGPUIsReservedByNobody(t *testing.T) {
+	owned, shared := mustLoad(t, values{"session.gpus": "1"}), mustLoad(t, values{"session.perGpu": "2"})
+	assert.Equal(t, 1, owned.GPUs())
+	assert.False(t, owned.SharedGPU())
+	assert.Equal(t, 0, shared.GPUs())
+	assert.True(t, shared.SharedGPU())
+}
+
+func TestEveryFieldIsAKeyWithTypeDocAndWhatIsAllowed(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range config.Keys() {
+		assert.False(t, seen[k.Name], "%s twice", k.Name)
+		seen[k.Name] = true
+		assert.Contains(t, []string{"string", "integer", "boolean", "array", "object"}, k.Type, k.Name)
+		assert.Regexp(t, `^\S.*\.$`, k.Doc, k.Name)
+		assert.NotEmpty(t, k.Allowed, k.Name)
+		assert.NotRegexp(t, `\.$`, k.Allowed, "%s: Pulumi.yaml adds the full stop", k.Name)
+	}
+	assert.Equal(t, len(seen), leaves(reflect.TypeFor[config.Config]())-len([]string{"Region", "AllowedAccountIDs"}))
+}
+
+// leaves counts the fields that are no group.
+func leaves(group reflect.Type) int {
+	if group.Kind() != reflect.Struct {
+		return 1
+	}
+	count := 0
+	for i := range group.NumField() {
+		count += leaves(group.Field(i).Type)
+	}
+	return count
+}
+
+func TestEveryDefaultIsAllowed(t *testing.T) {
+	all := values{}
+	for _, k := range config.Keys() {
+		if !k.Required {
+			all[k.Name] = k.Default
+			assert.Equal(t, standard(), *mustLoad(t, values{k.Name: k.Default}), k.Name)
+		}
+	}
+	assert.Equal(t, standard(), *mustLoad(t, all))
+	for _, k := range config.Keys() {
+		if k.Required {
+			assert.Len(t, faultsOf(t, "dev", but(values{k.Name: k.Default})), 1, "%s: its default alone won't do", k.Name)
+		}
+	}
+}
+
+func TestWhatIsGeneratedIsUpToDate(t *testing.T) {
+	for file, want := range map[string][]byte{"Pulumi.yaml": config.ProjectFile(), "docs/configuration.md": config.Reference()} {
+		got, err := os.ReadFile(filepath.Join(configtest.Root(t), file))
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(got), "%s: run make generate", file)
+	}
+}
+
+// The engine reads the whole of Pulumi.yaml before it runs the program, and is
+// told there of every key.
+func TestTheEngineTakesPulumiYAML(t *testing.T) {
+	project := configtest.Project(t)
+	assert.Equal(t, contract.Product, project.Name.String())
+	assert.Equal(t, "infra", project.Main)
+	assert.Len(t, project.Config, len(config.Keys()))
+	for _, k := range config.Keys() {
+		name := k.Name
+		if strings.Contains(name, ".") {
+			name = `["` + name + `"]` // one name, not a path
+		}
+		if declared, ok := project.Config[name]; assert.True(t, ok, name) {
+			assert.Equal(t, k.Type, *declared.Type, name)
+			assert.NotNil(t, declared.Default, "%s: the engine would ask for it before the program can tell what else is wrong", name)
+		}
+	}
+}
+
+func TestTheReferenceTellsEveryKeyAndType(t *testing.T) {
+	reference := string(config.Reference())
+	for _, k := range config.Keys() {
+		assert.Contains(t, reference, "\n| `"+k.Name+"` | "+k.Type+" | ")
+	}
+	assert.Contains(t, reference, "\n| g5.xlarge | 4 | 15532 | 1 |\n")
+	assert.Contains(t, reference, "\n| `network.playerCidrs` | array | **required** | ")
+	_, tables, _ := strings.Cut(reference, "\n## ")
+	for _, line := range strings.Split(tables, "\n") {
+		if strings.HasPrefix(line, "| `") {
+			assert.Equal(t, 6, strings.Count(line, "|")-strings.Count(line, `\|`), line)
+		}
+	}
+}
+
+func TestTheEnvironmentsFilesAreFlawless(t *testing.T) {
+	for stack, further := range map[string]map[string]string{
+		"dev": nil, "prod": nil,
+		"sandbox": {"aws:region": "us-east-1", "aws:allowedAccountIds": `["123456789012"]`}, // as the running sandbox adds
+	} {
+		all := configtest.Stack(t, stack)
+		maps.Copy(all, further)
+		t.Run(stack, func(t *testing.T) {
+			t.Setenv(pulumi.EnvConfig, text(t, all)) // so that unknown keys are found
+			assert.Empty(t, faultsOf(t, stack, all))
+		})
+	}
+}
+
+func TestAnEnvironmentsFileNamesItsOneAccount(t *testing.T) {
+	seen := map[string]string{}
+	for _, stack := range []string{"dev", "prod"} {
+		file := configtest.File(t, stack)
+		account := file["aws:allowedAccountIds"]
+		assert.Regexp(t, `^\["\d{12}"\]$`, account, stack)
+		assert.NotContains(t, seen, account, "%s: each in an account of its own", stack)
+		seen[account] = stack
+		for key := range file {
+			assert.NotRegexp(t, "(?i)secret$|accessKey|token|password", key, "%s: credentials come from the environment", stack)
+		}
+	}
+}
+
+// Prod is where a mistake costs most.
+func TestProdDiffersFromDevWhereProductionDoes(t *testing.T) {
+	at := func(stack string) *config.Config {
+		cfg, err := load(t, stack, configtest.Stack(t, stack))
+		require.NoError(t, err)
+		return cfg
+	}
+	dev, prod := at("dev"), at("prod")
+	assert.True(t, prod.Protect)
+	assert.False(t, dev.Protect)
+	assert.False(t, prod.Compute.Spot, "a reclaimed host ends its sessions")
+	assert.Positive(t, prod.Compute.MinVCPUs, "no first player waits for a host")
+	assert.Greater(t, prod.Compute.MaxVCPUs, dev.Compute.MaxVCPUs)
+	assert.Greater(t, prod.Logs.RetentionDays, dev.Logs.RetentionDays)
+	assert.Greater(t, prod.Secrets.RecoveryDays, dev.Secrets.RecoveryDays)
+	assert.Equal(t, prod.AllowedAccountIDs, dev.Registry.PullAccounts, "prod takes what dev has tested")
+	assert.False(t, prod.Network.OpenToWorld || dev.Network.OpenToWorld)
+}

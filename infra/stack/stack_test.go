@@ -1,0 +1,687 @@
+package stack_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/infra/config"
+	"github.com/intraverse/dcv-sessions/infra/config/configtest"
+	"github.com/intraverse/dcv-sessions/infra/stack"
+	"github.com/intraverse/dcv-sessions/outputs"
+)
+
+var update = flag.Bool("update", false, "write the graphs of testdata")
+
+// TestMain runs the tests where Pulumi runs the program, in infra/, to which the
+// session image's folders are relative, and without the machine's own AWS set-up:
+// a call to AWS would find nobody.
+func TestMain(m *testing.M) {
+	if err := os.Chdir(".."); err != nil {
+		panic(err)
+	}
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
+			os.Unsetenv(name)
+		}
+	}
+	for name, value := range map[string]string{
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+	} {
+		os.Setenv(name, value)
+	}
+	os.Exit(m.Run())
+}
+
+const (
+	definition = "aws:batch/jobDefinition:JobDefinition"
+	ingress    = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+	image      = "docker:index/image:Image"
+	digest     = "333333333333.dkr.ecr.us-east-1.amazonaws.com/game@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
+)
+
+var environments = []string{"dev", "prod", "sandbox"}
+
+type values map[string]string
+
+// sandboxAdds is what the running sandbox adds to its stack's file
+// (sandbox/local/config.go); here nothing answers at the endpoint.
+var sandboxAdds = values{
+	"aws:region":                     "us-east-1",
+	"aws:accessKey":                  "sandbox",
+	"aws:secretKey":                  "sandbox",
+	"aws:skipCredentialsValidation":  "true",
+	"aws:skipMetadataApiCheck":       "true",
+	"aws:s3UsePathStyle":             "true",
+	"aws:allowedAccountIds":          `["123456789012"]`,
+	"aws:endpoints":                  `[{"batch":"http://127.0.0.1:1","secretsmanager":"http://127.0.0.1:1","sts":"http://127.0.0.1:1"}]`,
+	"dcv-sessions:network.vpcId":     "vpc-1",
+	"dcv-sessions:network.subnetIds": `["subnet-1","subnet-2"]`,
+	"dcv-sessions:image.base":        "dcv-sessions/base",
+}
+
+// environment is a stack's configuration as the engine hands it over, with changes.
+func environment(t *testing.T, name string, changes ...values) values {
+	t.Helper()
+	all := values(configtest.Stack(t, name))
+	if name == "sandbox" {
+		maps.Copy(all, sandboxAdds)
+	}
+	for _, c := range changes {
+		maps.Copy(all, qualified(c))
+	}
+	return all
+}
+
+// least is the smallest configuration, of an image that exists.
+func least(changes ...values) values {
+	all := values{
+		"aws:region": "us-east-1", "aws:allowedAccountIds": `["123456789012"]`,
+		"dcv-sessions:network.playerCidrs": `["203.0.113.0/24"]`,
+		"dcv-sessions:image.use":           digest,
+	}
+	for _, c := range changes {
+		maps.Copy(all, qualified(c))
+	}
+	return all
+}
+
+// qualified puts the project before keys without a namespace.
+func qualified(short values) values {
+	long := values{}
+	for key, value := range short {
+		if !strings.Contains(key, ":") {
+			key = contract.Product + ":" + key
+		}
+		long[key] = value
+	}
+	return long
+}
+
+// stackRun is a run with what the stack exported; an unknown output is left out.
+type stackRun struct {
+	*componenttest.Run
+	names   []string // of the outputs
+	outputs map[string]any
+}
+
+func deploy(t *testing.T, mode componenttest.Mode, name string, all values, options ...componenttest.Option) stackRun {
+	t.Helper()
+	var r stackRun
+	r.Run = componenttest.Execute(t, mode, func(ctx *pulumi.Context) error {
+		if err := stack.Deploy(ctx); err != nil {
+			return err
+		}
+		exported := ctx.GetCurrentExportMap()
+		r.names = slices.Sorted(maps.Keys(exported))
+		ctx.Export("all", pulumi.Map(exported).ToMapOutput().ApplyT(func(known map[string]any) int {
+			r.outputs = known
+			return len(known)
+		}))
+		return nil
+	}, append(options, componenttest.WithStack(name), componenttest.WithConfig(all))...)
+	return r
+}
+
+// asCommitted is an environment's run without any change, once for all tests: it
+// compiles the session for its image.
+func asCommitted(t *testing.T, name string, mode componenttest.Mode) stackRun {
+	t.Helper()
+	key := fmt.Sprint(name, mode)
+	r, ran := committed[key]
+	if !ran {
+		r = deploy(t, mode, name, environment(t, name)).mustRun(t)
+		committed[key] = r
+	}
+	return r
+}
+
+var committed = map[string]stackRun{}
+
+// ofEach runs a test with each environment, as an update and as a preview.
+func ofEach(t *testing.T, test func(t *testing.T, name string, mode componenttest.Mode)) {
+	for _, name := range environments {
+		t.Run(name, func(t *testing.T) {
+			componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) { test(t, name, mode) })
+		})
+	}
+}
+
+// graph is "type name parent" of every resource, sorted.
+func graph(r stackRun) string {
+	var lines []string
+	for _, res := range r.Resources {
+		parent := res.Parent
+		if parent == "" {
+			parent = "(stack)"
+		}
+		lines = append(lines, fmt.Sprintf("%s %s %s\n", res.Type, res.Name, parent))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+func TestEachEnvironmentsGraphIsAsReviewed(t *testing.T) {
+	ofEach(t, func(t *testing.T, name string, mode componenttest.Mode) {
+		got := graph(asCommitted(t, name, mode))
+		path := filepath.Join("stack", "testdata", name+".golden")
+		if *update {
+			require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+		}
+		want, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), got, "%s; after a review: go test ./infra/stack -update", path)
+	})
+}
+
+func (r stackRun) mustRun(t *testing.T) stackRun {
+	t.Helper()
+	r.Must(t)
+	return r
+}
+
+func isComponent(res componenttest.Resource) bool { return strings.HasPrefix(res.Type, "dcv:") }
+
+func TestEverythingIsAPartOfAComponent(t *testing.T) {
+	ofEach(t, func(t *testing.T, name string, mode componenttest.Mode) {
+		r := asCommitted(t, name, mode)
+		components := map[string]bool{}
+		for _, res := range r.Resources {
+			if isComponent(res) {
+				components[res.Name] = true
+				assert.Empty(t, res.Parent, "%s: components lie side by side", res.Name)
+			}
+		}
+		for _, res := range r.Resources {
+			if !isComponent(res) {
+				assert.True(t, components[res.Parent], "%s %s lies under %q", res.Type, res.Name, res.Parent)
+			}
+		}
+	})
+}
+
+// untaggable are the AWS types that take no tags.
+var untaggable = []string{
+	"aws:ecr/lifecyclePolicy:LifecyclePolicy",
+	"aws:ecr/repositoryPolicy:RepositoryPolicy",
+	"aws:iam/rolePolicy:RolePolicy",
+	"aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+	"aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2",
+	"aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+	"aws:s3/bucketPolicy:BucketPolicy",
+	"aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+	"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2",
+	"aws:s3/bucketVersioningV2:BucketVersioningV2",
+	"aws:secretsmanager/secretVersion:SecretVersion",
+	"aws:sns/topicPolicy:TopicPolicy",
+	"aws:sns/topicSubscription:TopicSubscription",
+}
+
+func TestEveryTaggableResourceCarriesTheStacksTags(t *testing.T) {
+	met := map[string]bool{}
+	ofEach(t, func(t *testing.T, name string, mode componenttest.Mode) {
+		r := deploy(t, mode, name, environment(t, name, values{"tags": `{"cost-centre":"games"}`, "image.use": digest})).mustRun(t)
+		for _, res := range r.Resources {
+			if !strings.HasPrefix(res.Type, "aws:") && !strings.HasPrefix(res.Type, "awsx:") {
+				continue
+			}
+			if slices.Contains(untaggable, res.Type) {
+				met[res.Type] = true
+				assert.NotContains(t, res.Inputs, "tags", "%s can have tags after all", res.Type)
+				continue
+			}
+			tags, ok := res.Inputs["tags"].(map[string]any)
+			if assert.True(t, ok, "%s %s has no tags", res.Type, res.Name) {
+				for tag, value := range map[string]string{contract.TagProject: contract.Product, contract.TagStack: name, "cost-centre": "games"} {
+					assert.Equal(t, value, tags[tag], "%s %s", res.Type, res.Name)
+				}
+			}
+		}
+	})
+	for _, token := range untaggable {
+		assert.True(t, met[token], "%s is in no environment: take it off the list", token)
+	}
+}
+
+// A launch template and an instance tag what is made with them, too.
+func TestHostsAndVolumesCarryTheStacksTags(t *testing.T) {
+	r := deploy(t, componenttest.Update, "dev", environment(t, "dev", values{"image.use": digest})).mustRun(t)
+	templates := r.OfType("aws:ec2/launchTemplate:LaunchTemplate")
+	assert.Len(t, templates, 2, "on demand and Spot")
+	for _, template := range templates {
+		for _, made := range template.Inputs["tagSpecifications"].([]any) {
+			assert.Equal(t, "dev", made.(map[string]any)["tags"].(map[string]any)[contract.TagStack], template.Name)
+		}
+	}
+	volume := r.One(t, "aws:ec2/instance:Instance").Inputs["rootBlockDevice"].(map[string]any)
+	assert.Equal(t, "dev", volume["tags"].(map[string]any)[contract.TagStack])
+}
+
+func TestProtectionHoldsWhatHoldsData(t *testing.T) {
+	guarded := []string{"registry", "game-builds", "logs"}
+	for name, protect := range map[string]bool{"dev": false, "prod": true, "sandbox": false} {
+		componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+			r := deploy(t, mode, name, environment(t, name, values{"image.use": digest})).mustRun(t)
+			count := 0
+			for _, res := range r.Resources {
+				holds := slices.Contains(guarded, res.Parent) || isComponent(res) && slices.Contains(guarded, res.Name)
+				assert.Equal(t, protect && holds, res.Protect, "%s: %s %s", name, res.Type, res.Name)
+				if holds {
+					count++
+				}
+			}
+			assert.GreaterOrEqual(t, count, 2*len(guarded))
+			assert.Equal(t, !protect, r.One(t, "aws:ecr/repository:Repository").Inputs["forceDelete"], name)
+			assert.Equal(t, !protect, r.One(t, "aws:s3/bucketV2:BucketV2").Inputs["forceDestroy"], name)
+		})
+	}
+}
+
+// visit walks all of an input; what the engine was told to keep secret it gives
+// as componenttest.Secret.
+func visit(path string, value any, see func(path string, value any)) {
+	see(path, value)
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			visit(path+"."+key, inner, see)
+		}
+	case []any:
+		for _, inner := range v {
+			visit(path, inner, see)
+		}
+	}
+}
+
+func TestNoPasswordOrTokenIsInTheState(t *testing.T) {
+	const secretKey = "the-provider's-secret-key"
+	password := regexp.MustCompile(`(?i)password|token$|secretKey|secretString`)
+	ofEach(t, func(t *testing.T, name string, mode componenttest.Mode) {
+		changes := values{"aws:accessKey": "the-provider's-key", "aws:secretKey": secretKey}
+		if name != "dev" { // one builds, others take an image
+			changes["image.use"] = digest
+		}
+		r := deploy(t, mode, name, environment(t, name, changes)).mustRun(t)
+		look := func(of string) func(string, any) {
+			return func(path string, value any) {
+				if property := path[strings.LastIndex(path, ".")+1:]; password.MatchString(property) && value != componenttest.Unknown {
+					assert.IsType(t, componenttest.Secret{}, value, "%s%s", of, path)
+				}
+				for _, plain := range []string{"ecr-token", "QVdTOmVjci10b2tlbg==", secretKey, "the-provider's-key"} { // the mock's ECR token
+					if text, ok := value.(string); ok {
+						assert.NotContains(t, text, plain, "%s%s", of, path)
+					}
+				}
+			}
+		}
+		for _, res := range r.Resources {
+			visit("", res.Inputs, look(res.Type+" "+res.Name))
+		}
+		visit("", r.outputs, look("output "))
+		if mode == componenttest.Update && name == "dev" {
+			assert.Contains(t, fmt.Sprint(r.One(t, image).Inputs["registry"]), "ecr-token", "the token is there, but a secret")
+		}
+	})
+}
+
+// numbers are the ports of a container's environment.
+func numbers(t *testing.T, res componenttest.Resource) contract.PortRange {
+	t.Helper()
+	var properties struct {
+		Environment []struct{ Name, Value string }
+	}
+	res.JSON(t, "containerProperties", &properties)
+	var ports contract.PortRange
+	for _, variable := range properties.Environment {
+		switch variable.Name {
+		case contract.EnvPortFirst:
+			require.NoError(t, json.Unmarshal([]byte(variable.Value), &ports.First))
+		case contract.EnvPortLast:
+			require.NoError(t, json.Unmarshal([]byte(variable.Value), &ports.Last))
+		}
+	}
+	return ports
+}
+
+func TestSessionsTakeThePortsThatAreOpenAndTold(t *testing.T) {
+	for name, want := range map[string]contract.PortRange{
+		"dev": {First: 8443, Last: 8443}, "prod": {First: 8443, Last: 8446}, "sandbox": {First: 8443, Last: 8443},
+	} {
+		r := deploy(t, componenttest.Update, name, environment(t, name, values{"image.use": digest})).mustRun(t)
+		assert.NotEmpty(t, r.OfType(definition))
+		for _, made := range r.OfType(definition) {
+			assert.Equal(t, want, numbers(t, made), "%s %s", name, made.Name)
+		}
+		rules := r.OfType(ingress)
+		assert.Len(t, rules, 2, "%s: TCP and UDP of one network", name)
+		for _, rule := range rules {
+			assert.Equal(t, float64(want.First), rule.Inputs["fromPort"], rule.Name)
+			assert.Equal(t, float64(want.Last), rule.Inputs["toPort"], rule.Name)
+		}
+		assert.Equal(t, want, parsed(t, r).Ports, name)
+	}
+}
+
+// parsed reads the outputs as a consumer does.
+func parsed(t *testing.T, r stackRun) outputs.Outputs {
+	t.Helper()
+	text, err := json.Marshal(r.outputs)
+	require.NoError(t, err)
+	o, err := outputs.Parse(text)
+	require.NoError(t, err)
+	return o
+}
+
+func TestTheOutputsAreComplete(t *testing.T) {
+	promised := slices.Sorted(maps.Keys(outputs.NewSchema().Properties))
+	ofEach(t, func(t *testing.T, name string, mode componenttest.Mode) {
+		r := asCommitted(t, name, mode)
+		assert.Equal(t, promised, r.names)
+		if mode == componenttest.Preview {
+			return // the values are not known yet
+		}
+		o := parsed(t, r)
+		for i, value := 0, reflect.ValueOf(o); i < value.NumField(); i++ {
+			assert.False(t, value.Field(i).IsZero(), value.Type().Field(i).Name)
+		}
+		users := usersOf(t, environment(t, name))
+		for user, notify := range users {
+			assert.Equal(t, contract.JobDefinition(name, user), o.JobDefinitions[user])
+			assert.Contains(t, o.CredentialsARNs[user], contract.PathPrefix(name)+"users/"+user+"/credentials-")
+			assert.Equal(t, notify != "", o.TopicARNs[user] != "", user)
+		}
+		assert.Len(t, o.JobDefinitions, len(users))
+		assert.Regexp(t, `^`+regexp.QuoteMeta(o.RepositoryURL)+`@sha256:[0-9a-f]{64}$`, o.ImageURI)
+		assert.Equal(t, contract.LogGroup(name), o.LogGroup)
+		assert.Contains(t, o.SubmitCommand, o.QueueName)
+	})
+}
+
+// usersOf are a configuration's users with their addresses.
+func usersOf(t *testing.T, all values) map[string]string {
+	t.Helper()
+	var users map[string]struct{ Notify string }
+	require.NoError(t, json.Unmarshal([]byte(all["dcv-sessions:users"]), &users))
+	addresses := map[string]string{}
+	for name, user := range users {
+		addresses[name] = user.Notify
+	}
+	return addresses
+}
+
+func TestAStackWithoutUsersIsWhole(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		r := deploy(t, mode, "dev", least()).mustRun(t)
+		assert.Empty(t, r.OfType(definition))
+		assert.NotEmpty(t, r.OfType("aws:batch/jobQueue:JobQueue"))
+		if mode == componenttest.Update {
+			assert.Empty(t, parsed(t, r).JobDefinitions)
+		}
+	})
+}
+
+func users(count int) values {
+	all := map[string]map[string]string{}
+	for i := range count {
+		name := fmt.Sprintf("player%d", i)
+		all[name] = map[string]string{"notify": name + "@example.com"}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // strings
+	}
+	return values{"users": string(text)}
+}
+
+func TestMoreUsersTakeNoMoreCallsAndNoLargerPolicies(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		few := deploy(t, mode, "dev", least(users(3))).mustRun(t)
+		many := deploy(t, mode, "dev", least(users(50))).mustRun(t)
+		assert.Equal(t, slices.Sorted(slices.Values(few.Calls)), slices.Sorted(slices.Values(many.Calls)))
+		perUser := map[string]int{}
+		for _, res := range many.Resources {
+			perUser[res.Type]++
+		}
+		for _, res := range few.Resources {
+			perUser[res.Type]--
+			if strings.HasPrefix(res.Type, "aws:iam/") {
+				assert.Equal(t, res.Inputs, many.Named(t, res.Type, res.Name).Inputs)
+			}
+		}
+		maps.DeleteFunc(perUser, func(_ string, more int) bool { return more == 0 })
+		assert.Equal(t, map[string]int{
+			definition:                         47,
+			"aws:secretsmanager/secret:Secret": 2 * 47, // credentials and notification
+			"aws:secretsmanager/secretVersion:SecretVersion": 47,
+			"aws:sns/topic:Topic":                            47,
+			"aws:sns/topicSubscription:TopicSubscription":    47,
+		}, perUser)
+	})
+}
+
+func TestAWrongConfigurationDeclaresAndAsksNothing(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		r := deploy(t, mode, "dev", environment(t, "dev", values{
+			"session.vcpus": "5", "network.zones": "9", "users": `{"root":{}}`, "compute.instanceTypes": `["g5.xlarge"]`,
+		}))
+		require.Error(t, r.Err)
+		for _, part := range []string{"the stack's configuration has 3 faults", "network.zones", "users.root", "session.vcpus"} {
+			assert.ErrorContains(t, r.Err, part)
+		}
+		assert.Empty(t, r.Resources)
+		assert.Empty(t, r.Calls)
+		assert.Empty(t, r.names)
+	})
+}
+
+// Components check their own arguments, by then between resources that are
+// declared already: what they would refuse the configuration has to.
+func TestNoComponentRefusesWhatTheConfigurationTook(t *testing.T) {
+	tags := map[string]string{}
+	for i := range 40 {
+		tags[fmt.Sprintf("%0128d", i)] = strings.Repeat("x", 256)
+	}
+	long, err := json.Marshal(tags)
+	require.NoError(t, err)
+	edges := []values{
+		{"tags": string(long)},
+		{"users": `{"` + strings.Repeat("a", 31) + `":{}}`},
+		{"session.maxMinutes": "1", "session.stopSeconds": "2", "session.attempts": "10"},
+		{"session.memoryMib": "128", "session.sharedMemoryMib": "64", "session.vcpus": "1"},
+		{"session.memoryMib": "128", "session.sharedMemoryMib": "127"},
+		{"session.sharedMemoryMib": "13999"},
+		{"compute.minVcpus": "64"},
+		{"compute.maxVcpus": "4", "compute.spot": "true", "compute.spotMaxVcpus": "4"},
+		{"compute.rootGib": "16384", "builder.volumeGib": "16384"},
+		{"queue.maxWaitMinutes": "1440"},
+		{"secrets.recoveryDays": "0"}, {"secrets.recoveryDays": "6"}, {"secrets.recoveryDays": "7"},
+		{"registry.keep": "1000"},
+		{"notifications.teamEmails": `["a@example.com","a@example.com"]`},
+		{"network.cidrBlock": "10.0.0.0/24", "network.zones": "6"},
+		{"network.playerCidrs": `["0.0.0.0/0","::/0"]`, "network.openToWorld": "true"},
+	}
+	for _, port := range []string{"1025", "2374", "2375", "2376", "2377", "51677", "51678", "51680", "51681", "65535"} {
+		edges = append(edges, values{"session.firstPort": port})
+	}
+	for _, machine := range []string{"c6i.xlarge", "c6g.xlarge", "c7gn.xlarge", "a1.large", "mac2.metal", "mac2-m2.metal", "t4g.small", "g5.xlarge", "m7i-flex.large", "u-6tb1.metal"} {
+		edges = append(edges, values{"builder.instanceType": machine})
+	}
+	for name := range compute.InstanceTypes {
+		edges = append(edges, values{"compute.instanceTypes": `["` + name + `"]`, "compute.maxVcpus": "192"})
+	}
+	took := 0
+	for _, changes := range edges {
+		r := deploy(t, componenttest.Preview, "dev", least(changes))
+		if r.Err == nil {
+			took++
+			continue
+		}
+		assert.ErrorContains(t, r.Err, "the stack's configuration", "%v", changes)
+		assert.Empty(t, r.Resources, "%v", changes)
+	}
+	assert.Greater(t, took, len(edges)/2)
+}
+
+// effects is a change of every key that the resources or outputs must show.
+var effects = map[string]struct{ beside, change values }{
+	"network.vpcId":                   {nil, values{"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1"]`}},
+	"network.subnetIds":               {values{"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1"]`}, values{"network.subnetIds": `["subnet-1","subnet-2"]`}},
+	"network.cidrBlock":               {nil, values{"network.cidrBlock": "10.30.0.0/16"}},
+	"network.zones":                   {nil, values{"network.zones": "3"}},
+	"network.playerCidrs":             {nil, values{"network.playerCidrs": `["198.51.100.0/24"]`}},
+	"registry.keep":                   {nil, values{"registry.keep": "50"}},
+	"registry.pullAccounts":           {nil, values{"registry.pullAccounts": `["222222222222"]`}},
+	"users":                           {nil, values{"users": `{"alice":{}}`}},
+	"compute.instanceTypes":           {nil, values{"compute.instanceTypes": `["g6.xlarge"]`}},
+	"compute.minVcpus":                {nil, values{"compute.minVcpus": "4"}},
+	"compute.maxVcpus":                {nil, values{"compute.maxVcpus": "32"}},
+	"compute.spot":                    {nil, values{"compute.spot": "true"}},
+	"compute.spotMaxVcpus":            {values{"compute.spot": "true"}, values{"compute.spotMaxVcpus": "32"}},
+	"compute.rootGib":                 {nil, values{"compute.rootGib": "200"}},
+	"compute.createServiceLinkedRole": {nil, values{"compute.createServiceLinkedRole": "true"}},
+	"compute.updateTimeoutMinutes":    {nil, values{"compute.updateTimeoutMinutes": "60"}},
+	"queue.maxWaitMinutes":            {nil, values{"queue.maxWaitMinutes": "60"}},
+	"session.vcpus":                   {users(1), values{"session.vcpus": "4"}},
+	"session.memoryMib":               {users(1), values{"session.memoryMib": "12000"}},
+	"session.gpus":                    {values{"compute.instanceTypes": `["g5.12xlarge"]`, "users": users(1)["users"]}, values{"session.gpus": "2"}},
+	"session.perGpu":                  {nil, values{"session.perGpu": "2"}},
+	"session.sharedMemoryMib":         {users(1), values{"session.sharedMemoryMib": "2048"}},
+	"session.firstPort":               {nil, values{"session.firstPort": "9443"}},
+	"session.stopSeconds":             {nil, values{"session.stopSeconds": "60"}},
+	"session.maxMinutes":              {users(1), values{"session.maxMinutes": "60"}},
+	"session.attempts":                {users(1), values{"session.attempts": "3"}},
+	"session.privileged":              {users(1), values{"session.privileged": "true"}},
+	"image.use":                       {nil, values{"image.use": "another"}},
+	"image.base":                      {values{"image.use": ""}, values{"image.base": "ubuntu:24.04"}},
+	"image.version":                   {values{"image.use": ""}, values{"image.version": "1.2"}},
+	"builder.instanceType":            {nil, values{"builder.instanceType": "m7i.large"}},
+	"builder.volumeGib":               {nil, values{"builder.volumeGib": "500"}},
+	"secrets.recoveryDays":            {users(1), values{"secrets.recoveryDays": "7"}},
+	"notifications.teamEmails":        {nil, values{"notifications.teamEmails": `["team@example.com"]`}},
+	"logs.retentionDays":              {nil, values{"logs.retentionDays": "7"}},
+	"protect":                         {nil, values{"protect": "true"}},
+	"tags":                            {nil, values{"tags": `{"team":"games"}`}},
+}
+
+func TestNoKeyIsWithoutEffect(t *testing.T) {
+	without := map[string]string{
+		"network.openToWorld": "only allows",
+		"image.buildOn":       "has one with the delivery to the builder: gameimage gets no host yet",
+	}
+	for _, k := range config.Keys() {
+		effect, tested := effects[k.Name]
+		if _, ok := without[k.Name]; ok || !assert.True(t, tested, k.Name) {
+			continue
+		}
+		before := deploy(t, componenttest.Update, "dev", least(effect.beside)).mustRun(t)
+		after := deploy(t, componenttest.Update, "dev", least(effect.beside, effect.change)).mustRun(t)
+		assert.False(t, reflect.DeepEqual(before.Resources, after.Resources) && reflect.DeepEqual(before.outputs, after.outputs), k.Name)
+	}
+}
+
+// Whatever Go's map order: else an `up` without changes would have some.
+func TestTheSameConfigurationDeclaresTheSame(t *testing.T) {
+	for _, name := range environments {
+		all := environment(t, name, values{"image.use": digest, "tags": `{"a":"1","b":"2","c":"3"}`})
+		first := deploy(t, componenttest.Update, name, all).mustRun(t)
+		for range 5 {
+			again := deploy(t, componenttest.Update, name, all).mustRun(t)
+			require.Equal(t, first.Resources, again.Resources, name)
+			require.Equal(t, first.outputs, again.outputs, name)
+		}
+	}
+}
+
+// A session that reserves no GPU gets one only from a host that is prepared to
+// share it.
+func TestASharedGPUIsSharedOnBothSides(t *testing.T) {
+	for perGPU, shared := range map[string]bool{"1": false, "2": true} {
+		r := deploy(t, componenttest.Update, "dev", least(users(1), values{"session.perGpu": perGPU})).mustRun(t)
+		text, err := base64.StdEncoding.DecodeString(r.One(t, "aws:ec2/launchTemplate:LaunchTemplate").Inputs["userData"].(string))
+		require.NoError(t, err)
+		assert.Equal(t, compute.Host{StopSeconds: 30, SharedGPU: shared}.UserData(), string(text))
+		reserves := strings.Contains(r.One(t, definition).Inputs["containerProperties"].(string), `{"type":"GPU","value":"1"}`)
+		assert.Equal(t, shared, !reserves)
+	}
+}
+
+func TestAnImageThatIsTakenIsNotBuilt(t *testing.T) {
+	r := deploy(t, componenttest.Update, "prod", environment(t, "prod", values{"image.use": digest})).mustRun(t)
+	assert.Empty(t, r.OfType(image))
+	assert.Empty(t, r.OfType("pulumi:providers:docker"))
+	assert.NotContains(t, r.Calls, "aws:ecr/getAuthorizationToken:getAuthorizationToken")
+	assert.Contains(t, parsed(t, r).ImageURI, "333333333333.dkr.ecr.", "dev's, by its digest")
+}
+
+func TestAFaultInAComponentEndsTheRun(t *testing.T) {
+	for token, component := range map[string]string{
+		"aws:iam/getRole:getRole":                       "AWSServiceRoleForBatch",
+		"aws:ssm/getParameter:getParameter":             "denied",
+		"aws:index/getCallerIdentity:getCallerIdentity": "denied",
+		"aws:ecr/getImage:getImage":                     "image.use",
+	} {
+		denied := componenttest.WithCall(token, func(map[string]any) (map[string]any, error) { return nil, errors.New("denied") })
+		r := deploy(t, componenttest.Preview, "dev", least(), denied)
+		assert.ErrorContains(t, r.Err, component, token)
+		assert.Empty(t, r.names, "nothing is exported by half")
+	}
+}
+
+// Every difference between environments is configuration.
+func TestTheProgramDoesNotKnowTheSandbox(t *testing.T) {
+	files := 0
+	for _, dir := range []string{".", filepath.Join("..", "components")} {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			files++
+			var s scanner.Scanner // without its flag it leaves comments out
+			s.Init(token.NewFileSet().AddFile(path, -1, len(text)), text, nil, 0)
+			for {
+				_, kind, literal := s.Scan()
+				if kind == token.EOF {
+					return nil
+				}
+				assert.NotContains(t, strings.ToLower(literal), "sandbox", path)
+			}
+		}))
+	}
+	assert.Greater(t, files, 20)
+}
+
+// What the sandbox adds to its configuration is what is tested here.
+func TestTheSandboxAddsTheseKeys(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "sandbox", "local", "config.go"))
+	require.NoError(t, err)
+	var adds []string
+	for _, match := range regexp.MustCompile(`"((?:aws|dcv-sessions):[\w.]+)":`).FindAllStringSubmatch(string(text), -1) {
+		adds = append(adds, match[1])
+	}
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(sandboxAdds)), adds)
+}
