@@ -37,6 +37,15 @@ type Builder struct {
 
 	InstanceID      pulumi.StringOutput
 	SecurityGroupID pulumi.StringOutput
+	DockerHost      pulumi.StringOutput // ssh://builder@INSTANCE: reached with SSHOptions
+}
+
+// SSHOptions are how ssh comes to the builder: through SSM, so that no port is
+// open. The caller needs the AWS CLI with its Session Manager plugin (Systems
+// Manager user guide, "Allow and control permissions for SSH connections").
+var SSHOptions = []string{
+	"-o", "ProxyCommand=aws ssm start-session --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p",
+	"-o", "ServerAliveInterval=15", // a push says nothing for longer than a session may idle
 }
 
 // imageParameter is AWS's own pointer to the newest AL2023 image.
@@ -52,10 +61,12 @@ var (
 	arm = regexp.MustCompile(`^(a1|mac2[a-z0-9-]*|[a-z]+[0-9]+g[a-z]*)\.`)
 )
 
+// ValidType tells whether a text is an instance type that the builder can be.
+func ValidType(name string) bool { return instanceType.MatchString(name) && !arm.MatchString(name) }
+
 func (a *BuilderArgs) validate() error {
 	var f faults.Faults
-	f.Check(instanceType.MatchString(a.InstanceType), "instanceType", a.InstanceType, "an EC2 instance type, such as c6i.xlarge")
-	f.Check(!arm.MatchString(a.InstanceType), "instanceType", a.InstanceType, "an x86_64 type, such as c6i.xlarge: the session hosts are x86_64")
+	f.Check(ValidType(a.InstanceType), "instanceType", a.InstanceType, "an x86_64 EC2 instance type, such as c6i.xlarge: the session hosts are x86_64")
 	f.Between("volumeGib", a.VolumeGiB, 30, 16384)
 	f.Check(a.VPCID != nil, "vpcId", "nothing", "a VPC's id")
 	f.Check(a.SubnetID != nil, "subnetId", "nothing", "a subnet's id")
@@ -106,6 +117,7 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 		return nil, err
 	}
 	b.InstanceID, b.SecurityGroupID = instance.ID().ToStringOutput(), group.ID().ToStringOutput()
+	b.DockerHost = pulumi.Sprintf("ssh://builder@%s", b.InstanceID)
 	return b, ctx.RegisterResourceOutputs(b, pulumi.Map{"instanceId": b.InstanceID, "securityGroupId": b.SecurityGroupID})
 }
 

@@ -28,8 +28,8 @@ type GameImageArgs struct {
 	Use string
 	// BuildOn is BuildOnBuilder or BuildOnLocal.
 	BuildOn string
-	// Host is the Docker to build on ("ssh://…") and SSHOptions how to reach it;
-	// without a host the local one.
+	// Host is the builder's Docker ("ssh://…") and SSHOptions how to reach it; both
+	// are of use with BuildOnBuilder only.
 	Host       pulumi.StringInput
 	SSHOptions []string
 	// RepositoryURL, RepositoryName and RegistryID are the repository's.
@@ -77,6 +77,7 @@ func (a GameImageArgs) validate() error {
 	var f faults.Faults
 	f.Check(a.Use == "" || ValidUse(a.Use), "use", a.Use, "a tag, or repository@sha256:…")
 	f.Check(a.BuildOn == BuildOnBuilder || a.BuildOn == BuildOnLocal, "buildOn", a.BuildOn, BuildOnBuilder+" or "+BuildOnLocal)
+	f.Check(a.BuildOn != BuildOnBuilder || a.Host != nil, "host", "nothing", "the builder's Docker, ssh://…")
 	f.Check(a.BaseImage != "", "baseImage", a.BaseImage, "an image")
 	f.Check(a.RepositoryURL != nil && a.RepositoryName != nil && a.RegistryID != nil, "repositoryUrl", "nothing", "a repository")
 	return f.Err("image")
@@ -143,11 +144,11 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 		return fmt.Errorf("image: %w", err)
 	}
 	g.Tag = staged.tag
-	provider, err := docker.NewProvider(ctx, name, &docker.ProviderArgs{
-		Host:                     optional(a.Host),
-		SshOpts:                  pulumi.ToStringArray(a.SSHOptions),
-		DisableDockerDaemonCheck: pulumi.Bool(true), // a builder that is stopped must not fail a preview
-	}, pulumi.Parent(g))
+	where := &docker.ProviderArgs{DisableDockerDaemonCheck: pulumi.Bool(true)} // a builder that is stopped must not fail a preview
+	if a.BuildOn == BuildOnBuilder {
+		where.Host, where.SshOpts = a.Host.ToStringOutput().ToStringPtrOutput(), pulumi.ToStringArray(a.SSHOptions)
+	}
+	provider, err := docker.NewProvider(ctx, name, where, pulumi.Parent(g))
 	if err != nil {
 		return err
 	}
@@ -180,11 +181,4 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 		return digest, nil
 	}).(pulumi.StringOutput)
 	return nil
-}
-
-func optional(input pulumi.StringInput) pulumi.StringPtrInput {
-	if input == nil {
-		return nil
-	}
-	return input.ToStringOutput().ToStringPtrOutput()
 }

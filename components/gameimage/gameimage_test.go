@@ -143,7 +143,7 @@ func TestABuildIsOfTheStagedFolderAndPushesToTheRepository(t *testing.T) {
 
 		docker := r.One(t, provider)
 		assert.Equal(t, "image", docker.Parent)
-		assert.Equal(t, map[string]any{"disableDockerDaemonCheck": true, "sshOpts": []any{}}, docker.Inputs, "a preview needs no Docker")
+		assert.Equal(t, map[string]any{"disableDockerDaemonCheck": true}, docker.Inputs, "a preview needs no Docker")
 		if mode == componenttest.Preview {
 			assert.Empty(t, r.uri, "known once it is pushed")
 		} else {
@@ -162,12 +162,15 @@ func TestAPushThatGaveNoDigestFails(t *testing.T) {
 func TestABuilderIsReachedAsAsked(t *testing.T) {
 	args := checkout(t)
 	args.Host, args.SSHOptions = pulumi.String("ssh://builder"), []string{"-F", "config"}
+	assert.Equal(t, map[string]any{"disableDockerDaemonCheck": true}, run(t, componenttest.Update, args).One(t, provider).Inputs, "not where one builds locally")
+	args.BuildOn = gameimage.BuildOnBuilder
 	assert.Equal(t, map[string]any{"disableDockerDaemonCheck": true, "host": "ssh://builder", "sshOpts": []any{"-F", "config"}},
 		run(t, componenttest.Update, args).One(t, provider).Inputs)
 }
 
 func TestAPreviewOfARepositoryAndABuilderThatAreNotThereYet(t *testing.T) {
 	args := checkout(t)
+	args.BuildOn = gameimage.BuildOnBuilder
 	args.RepositoryURL, args.RepositoryName, args.RegistryID, args.Host = unknown(), unknown(), unknown(), unknown()
 	r := run(t, componenttest.Preview, args)
 	r.Must(t)

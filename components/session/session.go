@@ -83,9 +83,9 @@ type Sessions struct {
 // the session must come first, since it tells its user and says why.
 const timeoutMargin = 300
 
-// agentPorts are taken on every host (README of aws/amazon-ecs-agent,
-// ECS_RESERVED_PORTS), beside 22.
-var agentPorts = []contract.PortRange{{First: 2375, Last: 2376}, {First: 51678, Last: 51680}}
+// HostPorts are taken on every host, beside 22: Docker's and the ECS agent's
+// (README of aws/amazon-ecs-agent, ECS_RESERVED_PORTS). No session may have one.
+var HostPorts = []contract.PortRange{{First: 2375, Last: 2376}, {First: 51678, Last: 51680}}
 
 func (a SessionsArgs) validate() error {
 	var f faults.Faults
@@ -126,7 +126,7 @@ func (a SessionsArgs) validateUsers(f *faults.Faults) {
 func (a SessionsArgs) validatePorts(f *faults.Faults) {
 	p := a.Ports
 	f.Check(p.First >= 1024 && p.First <= p.Last && p.Last <= 65535, "ports", p, "a range within 1024-65535, the first port not after the last")
-	for _, taken := range agentPorts {
+	for _, taken := range HostPorts {
 		f.Check(p.Last < taken.First || p.First > taken.Last, "ports", p, "a range without "+taken.String()+", which the hosts use themselves")
 	}
 }

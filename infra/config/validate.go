@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/intraverse/dcv-sessions/components/builder"
 	"github.com/intraverse/dcv-sessions/components/compute"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
 	"github.com/intraverse/dcv-sessions/components/network"
+	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -20,8 +22,6 @@ var (
 	subnetPattern  = regexp.MustCompile(`^subnet-[0-9a-z]+$`)
 	imagePattern   = regexp.MustCompile(`^[a-zA-Z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?$`)
 	versionPattern = regexp.MustCompile(`^[A-Za-z0-9._+-]{1,128}$`)
-	typePattern    = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)
-	armPattern     = regexp.MustCompile(`^(a1|mac2[a-z0-9-]*|[a-z]+[0-9]+g[a-z]*)\.`) // what components/builder refuses
 	// tagPattern is what every AWS service takes (AWS general reference, "Tag
 	// naming limits and requirements").
 	tagPattern = regexp.MustCompile(`^[\p{L}\p{N} ._:/=+\-@]*$`)
@@ -89,8 +89,7 @@ func (v *validator) image(keys map[string]Key) {
 	v.check(v.Image.Use == "" || gameimage.ValidUse(v.Image.Use), keys["image.use"], v.Image.Use)
 	v.check(imagePattern.MatchString(v.Image.Base), keys["image.base"], v.Image.Base)
 	v.check(versionPattern.MatchString(v.Image.Version), keys["image.version"], v.Image.Version)
-	machine := v.Builder.InstanceType
-	v.check(typePattern.MatchString(machine) && !armPattern.MatchString(machine), keys["builder.instanceType"], machine)
+	v.check(builder.ValidType(v.Builder.InstanceType), keys["builder.instanceType"], v.Builder.InstanceType)
 }
 
 // tags leaves room for the stack's own: AWS takes 50 on a resource.
@@ -164,12 +163,9 @@ func (v *validator) fit() {
 	}
 }
 
-// agentPorts are taken on every host, and refused by components/session.
-var agentPorts = []contract.PortRange{{First: 2375, Last: 2376}, {First: 51678, Last: 51680}}
-
 func (v *validator) session() {
 	s, ports := v.Session, v.Ports()
-	for _, taken := range agentPorts {
+	for _, taken := range session.HostPorts {
 		v.cross(ports.Last < taken.First || ports.First > taken.Last, "session.firstPort", s.FirstPort,
 			fmt.Sprintf("one whose range, %s, leaves out %s, which the hosts use themselves", ports, taken), sessionKeys...)
 	}

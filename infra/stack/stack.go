@@ -108,6 +108,8 @@ func Deploy(ctx *pulumi.Context) error {
 	image, err := gameimage.NewGameImage(ctx, "image", &gameimage.GameImageArgs{
 		Use:            cfg.Image.Use,
 		BuildOn:        cfg.Image.BuildOn,
+		Host:           machine.DockerHost,
+		SSHOptions:     builder.SSHOptions,
 		RepositoryURL:  repository.URL,
 		RepositoryName: repository.Name,
 		RegistryID:     repository.RegistryID,

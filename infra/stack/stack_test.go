@@ -573,6 +573,7 @@ var effects = map[string]struct{ beside, change values }{
 	"session.attempts":                {users(1), values{"session.attempts": "3"}},
 	"session.privileged":              {users(1), values{"session.privileged": "true"}},
 	"image.use":                       {nil, values{"image.use": "another"}},
+	"image.buildOn":                   {values{"image.use": ""}, values{"image.buildOn": "local"}},
 	"image.base":                      {values{"image.use": ""}, values{"image.base": "ubuntu:24.04"}},
 	"image.version":                   {values{"image.use": ""}, values{"image.version": "1.2"}},
 	"builder.instanceType":            {nil, values{"builder.instanceType": "m7i.large"}},
@@ -585,10 +586,7 @@ var effects = map[string]struct{ beside, change values }{
 }
 
 func TestNoKeyIsWithoutEffect(t *testing.T) {
-	without := map[string]string{
-		"network.openToWorld": "only allows",
-		"image.buildOn":       "has one with the delivery to the builder: gameimage gets no host yet",
-	}
+	without := map[string]string{"network.openToWorld": "only allows"}
 	for _, k := range config.Keys() {
 		effect, tested := effects[k.Name]
 		if _, ok := without[k.Name]; ok || !assert.True(t, tested, k.Name) {

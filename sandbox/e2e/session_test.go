@@ -23,7 +23,7 @@ import (
 // inspectSession runs the stack's image as somebody would by hand: pulled by its
 // digest, with the environment that a job has.
 func (s *sandbox) inspectSession(t *testing.T, out outputs.Outputs) {
-	container := s.docker(t, "run", "--detach", "--network", "host", "--label", local.Label+"="+s.tree.Root,
+	container := s.docker(t, "run", "--detach", "--network", "host", "--label", local.Label+"="+s.tree.State,
 		"--env", contract.EnvContract+"="+fmt.Sprint(contract.Version), "--env", contract.EnvStack+"=sandbox", "--env", contract.EnvUser+"=player1",
 		"--env", contract.EnvImage+"="+out.ImageURI, "--env", contract.EnvRegion+"="+out.Region,
 		"--env", contract.EnvPortFirst+"=18443", "--env", contract.EnvPortLast+"=18643",

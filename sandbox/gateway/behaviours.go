@@ -22,6 +22,7 @@ func behaviours(config Config) []Behaviour {
 		ecrImages(config.Registry),
 		batchKept(),
 		ec2LaunchTemplates(),
+		ec2InstanceGroups(),
 		s3Notifications(),
 		s3Policies(),
 		budgetsKept(),

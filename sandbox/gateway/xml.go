@@ -25,12 +25,20 @@ func (e *element) all(name string) []*element {
 	return found
 }
 
-// text is what a child of that name holds; "" without one.
-func (e *element) text(name string) string {
+// child is the first child of that name; nil without one.
+func (e *element) child(name string) *element {
 	for _, child := range e.Children {
 		if child.XMLName.Local == name {
-			return child.Text
+			return child
 		}
+	}
+	return nil
+}
+
+// text is what a child of that name holds; "" without one.
+func (e *element) text(name string) string {
+	if child := e.child(name); child != nil {
+		return child.Text
 	}
 	return ""
 }

@@ -51,7 +51,7 @@ func startDocker(ctx context.Context, c *Cloud) error {
 // dockerDir holds the sockets of the sandbox's own Docker: a Unix socket's path
 // has 107 characters at most, which a work tree's path may exceed.
 func dockerDir(t Tree) string {
-	sum := sha256.Sum256([]byte(t.Root))
+	sum := sha256.Sum256([]byte(t.State))
 	return filepath.Join(os.TempDir(), "dcv-sessions-"+hex.EncodeToString(sum[:4]))
 }
 
@@ -77,16 +77,16 @@ func dockerClient() string {
 	return "docker"
 }
 
-// Label marks the sandbox's containers; its value is the work tree's root.
+// Label marks the sandbox's containers; its value is the sandbox's folder.
 const Label = "dcv-sessions.sandbox"
 
-// cleanDocker removes this work tree's containers and the images of its registry.
+// cleanDocker removes this sandbox's containers and the images of its registry.
 func (c *Cloud) cleanDocker(ctx context.Context) error {
 	if c.DockerHost == "" || !dockerAnswers(ctx, c.DockerHost) {
 		return nil
 	}
 	lists := []struct{ list, remove []string }{
-		{[]string{"ps", "-aq", "--filter", "label=" + Label + "=" + c.tree.Root}, []string{"rm", "-f", "-v"}},
+		{[]string{"ps", "-aq", "--filter", "label=" + Label + "=" + c.tree.State}, []string{"rm", "-f", "-v"}},
 		{[]string{"images", "-q", "--filter", "reference=" + c.Registry() + "/*"}, []string{"rmi", "-f"}},
 		{[]string{"images", "-q", "--filter", "reference=" + c.Registry() + "/*/*"}, []string{"rmi", "-f"}},
 	}
