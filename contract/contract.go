@@ -56,8 +56,9 @@ func JobTags(stack, user string) map[string]string {
 	return map[string]string{TagProject: Product, TagStack: stack, TagUser: user}
 }
 
-// LogGroup is the log group that all sessions of a stack write to.
-func LogGroup(stack string) string { return "/" + PathPrefix(stack) + "sessions" }
+// LogGroupPrefix begins the name of the log group that all sessions of a stack
+// write to. Consumers take the whole name from the stack's outputs.
+func LogGroupPrefix(stack string) string { return "/" + PathPrefix(stack) + "sessions-" }
 
 // Environment variables that the job definition sets for the session.
 const (

@@ -10,11 +10,11 @@ func arn(service, resource string) string {
 	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, Region, Account, resource)
 }
 
-// named is a type whose physical name is the input of that key, or derived
-// from its logical name as Pulumi's auto-naming does, and whose ARN ends with it.
-func named(key, service, resourcePrefix string) func(string, map[string]any) map[string]any {
+// named is a type whose physical name is the input "name", or derived from its
+// logical name as Pulumi's auto-naming does, and whose ARN ends with it.
+func named(service, resourcePrefix string) func(string, map[string]any) map[string]any {
 	return func(name string, inputs map[string]any) map[string]any {
-		physical, ok := inputs[key].(string)
+		physical, ok := inputs["name"].(string)
 		if !ok {
 			if prefix, has := inputs["namePrefix"].(string); has {
 				physical = prefix + "0a1b2c"
@@ -22,7 +22,7 @@ func named(key, service, resourcePrefix string) func(string, map[string]any) map
 				physical = name + "-0a1b2c3"
 			}
 		}
-		return map[string]any{key: physical, "arn": arn(service, resourcePrefix+physical)}
+		return map[string]any{"name": physical, "arn": arn(service, resourcePrefix+physical)}
 	}
 }
 
@@ -55,8 +55,8 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 		return map[string]any{"name": physical, "revision": 1,
 			"arn": arn("batch", "job-definition/"+physical+":1"), "arnPrefix": arn("batch", "job-definition/"+physical)}
 	},
-	"aws:batch/jobQueue:JobQueue":      named("name", "batch", "job-queue/"),
-	"aws:cloudwatch/logGroup:LogGroup": named("name", "logs", "log-group:"),
+	"aws:batch/jobQueue:JobQueue":      named("batch", "job-queue/"),
+	"aws:cloudwatch/logGroup:LogGroup": named("logs", "log-group:"),
 	"aws:ec2/instance:Instance": func(n string, _ map[string]any) map[string]any {
 		return map[string]any{"arn": arn("ec2", "instance/i-"+n)}
 	},
@@ -107,9 +107,9 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 	"aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2":                       none,
 	"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2": none,
 	"aws:s3/bucketOwnershipControls:BucketOwnershipControls":                                     none,
-	"aws:secretsmanager/secret:Secret":                                                           named("name", "secretsmanager", "secret:"),
+	"aws:secretsmanager/secret:Secret":                                                           named("secretsmanager", "secret:"),
 	"aws:secretsmanager/secretVersion:SecretVersion":                                             none,
-	"aws:sns/topic:Topic":                                                                        named("name", "sns", ""),
+	"aws:sns/topic:Topic":                                                                        named("sns", ""),
 	"aws:sns/topicPolicy:TopicPolicy":                                                            none,
 	"aws:sns/topicSubscription:TopicSubscription":                                                none,
 	"docker:index/image:Image": func(_ string, in map[string]any) map[string]any {

@@ -31,6 +31,7 @@ const (
 // Mode is how the engine runs a program.
 type Mode bool
 
+// The two ways.
 const (
 	Update  Mode = false
 	Preview Mode = true // nothing exists yet: ids and computed outputs are unknown

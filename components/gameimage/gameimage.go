@@ -20,8 +20,8 @@ const (
 	BuildOnLocal   = "local"   // the Docker of the machine that runs pulumi
 )
 
-// GameImageArgs: what decides whether and how to build is plain, the repository
-// is an input.
+// GameImageArgs are plain where they decide whether and how to build; the
+// repository is an input.
 type GameImageArgs struct {
 	// Use takes an image that exists instead of building: a tag of the repository,
 	// or repository@sha256:… of any account that lets this one pull.

@@ -16,10 +16,11 @@ import (
 
 // LogsArgs are plain values.
 type LogsArgs struct {
-	// LogGroupName is fixed: consumers and grants name it. Up to 512 letters,
-	// digits and "_-/.#", not beginning with "aws/" (CloudWatch Logs API reference,
-	// CreateLogGroup).
-	LogGroupName string
+	// NamePrefix begins the log group's name; what follows is new in each stack, so
+	// that a run which was killed before it knew of its group stands in nobody's
+	// way. Up to 480 letters, digits and "_-/.#", not beginning with "aws/"
+	// (CloudWatch Logs API reference, CreateLogGroup: 512 in all).
+	NamePrefix string
 	// RetentionDays is one of Retentions.
 	RetentionDays int
 	// Tags are put on the log group.
@@ -30,7 +31,7 @@ type LogsArgs struct {
 // PutRetentionPolicy).
 var Retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
-var groupName = regexp.MustCompile(`^[A-Za-z0-9_\-/.#]{1,512}$`)
+var groupName = regexp.MustCompile(`^[A-Za-z0-9_\-/.#]{1,480}$`)
 
 // Logs is the log group that all sessions of a stack write to.
 type Logs struct {
@@ -42,8 +43,8 @@ type Logs struct {
 
 func (a LogsArgs) validate() error {
 	var f faults.Faults
-	f.Check(groupName.MatchString(a.LogGroupName) && !strings.HasPrefix(a.LogGroupName, "aws/"), "logGroupName", a.LogGroupName,
-		`1 to 512 letters, digits and "_-/.#", not beginning with "aws/"`)
+	f.Check(groupName.MatchString(a.NamePrefix) && !strings.HasPrefix(a.NamePrefix, "aws/"), "namePrefix", a.NamePrefix,
+		`1 to 480 letters, digits and "_-/.#", not beginning with "aws/"`)
 	f.Check(slices.Contains(Retentions, a.RetentionDays), "retentionDays", a.RetentionDays,
 		"one of CloudWatch's retentions: "+strings.Trim(fmt.Sprint(Retentions), "[]"))
 	return f.Err("logs")
@@ -59,7 +60,7 @@ func NewLogs(ctx *pulumi.Context, name string, args *LogsArgs, opts ...pulumi.Re
 		return nil, err
 	}
 	group, err := cloudwatch.NewLogGroup(ctx, name, &cloudwatch.LogGroupArgs{
-		Name:            pulumi.String(args.LogGroupName),
+		NamePrefix:      pulumi.String(args.NamePrefix),
 		RetentionInDays: pulumi.Int(args.RetentionDays),
 		Tags:            pulumi.ToStringMap(args.Tags),
 	}, pulumi.Parent(l))

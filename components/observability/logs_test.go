@@ -23,16 +23,16 @@ func run(t *testing.T, mode componenttest.Mode, args observability.LogsArgs) *co
 	})
 }
 
-func TestTheLogGroupHasItsFixedNameAndEnds(t *testing.T) {
+func TestTheLogGroupHasItsPrefixAndEnds(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		r := run(t, mode, observability.LogsArgs{
-			LogGroupName: contract.LogGroup("dev"), RetentionDays: 30, Tags: map[string]string{"team": "games"},
+			NamePrefix: contract.LogGroupPrefix("dev"), RetentionDays: 30, Tags: map[string]string{"team": "games"},
 		}).Must(t)
 		assert.Equal(t, []string{logGroup + " logs", "dcv:observability:Logs logs"}, r.Names())
 		made := r.One(t, logGroup)
 		assert.Equal(t, "logs", made.Parent)
 		assert.Equal(t, map[string]any{
-			"name":            "/dcv-sessions/dev/sessions",
+			"namePrefix":      "/dcv-sessions/dev/sessions-",
 			"retentionInDays": 30.,
 			"tags":            map[string]any{"team": "games"},
 		}, made.Inputs)
@@ -42,19 +42,19 @@ func TestTheLogGroupHasItsFixedNameAndEnds(t *testing.T) {
 func TestConsumersGetTheGroupsNameAndARN(t *testing.T) {
 	given := make(chan []any, 1)
 	componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
-		made, err := observability.NewLogs(ctx, "logs", &observability.LogsArgs{LogGroupName: "/games/sessions", RetentionDays: 1})
+		made, err := observability.NewLogs(ctx, "logs", &observability.LogsArgs{NamePrefix: "/games/sessions-", RetentionDays: 1})
 		if err != nil {
 			return err
 		}
 		pulumi.All(made.LogGroupName, made.LogGroupARN).ApplyT(func(all []any) error { given <- all; return nil })
 		return nil
 	}).Must(t)
-	assert.Equal(t, []any{"/games/sessions", "arn:aws:logs:us-east-1:123456789012:log-group:/games/sessions"}, <-given)
+	assert.Equal(t, []any{"/games/sessions-0a1b2c", "arn:aws:logs:us-east-1:123456789012:log-group:/games/sessions-0a1b2c"}, <-given)
 }
 
 func TestOnlyRetentionsThatCloudWatchKnowsAreTaken(t *testing.T) {
 	for days, good := range map[int]bool{-1: false, 0: false, 1: true, 2: false, 365: true, 366: false, 3653: true, 3654: false} {
-		r := run(t, componenttest.Preview, observability.LogsArgs{LogGroupName: "/games", RetentionDays: days})
+		r := run(t, componenttest.Preview, observability.LogsArgs{NamePrefix: "/games", RetentionDays: days})
 		assert.Equal(t, good, r.Err == nil, "%d: %v", days, r.Err)
 	}
 }
@@ -62,17 +62,17 @@ func TestOnlyRetentionsThatCloudWatchKnowsAreTaken(t *testing.T) {
 func TestOnlyNamesThatCloudWatchTakesAreTaken(t *testing.T) {
 	for name, good := range map[string]bool{
 		"": false, "/games/sessions": true, "a_-/.#9": true, "games sessions": false, "games:sessions": false,
-		"aws/games": false, "/aws/games": true, strings.Repeat("a", 512): true, strings.Repeat("a", 513): false,
+		"aws/games": false, "/aws/games": true, strings.Repeat("a", 480): true, strings.Repeat("a", 481): false,
 	} {
-		r := run(t, componenttest.Preview, observability.LogsArgs{LogGroupName: name, RetentionDays: 30})
+		r := run(t, componenttest.Preview, observability.LogsArgs{NamePrefix: name, RetentionDays: 30})
 		assert.Equal(t, good, r.Err == nil, "%q: %v", name, r.Err)
 	}
 }
 
 func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
-	r := run(t, componenttest.Preview, observability.LogsArgs{LogGroupName: "a b", RetentionDays: 31})
+	r := run(t, componenttest.Preview, observability.LogsArgs{NamePrefix: "a b", RetentionDays: 31})
 	require.Error(t, r.Err)
-	assert.ErrorContains(t, r.Err, `logGroupName: "a b" is not allowed`)
+	assert.ErrorContains(t, r.Err, `namePrefix: "a b" is not allowed`)
 	assert.ErrorContains(t, r.Err, "retentionDays: 31 is not allowed: one of CloudWatch's retentions: 1 3 5 7 14 30")
 	assert.Empty(t, r.Resources)
 }

@@ -37,7 +37,7 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 		arn := func(service, name string) pulumi.String {
 			return pulumi.String("arn:aws:" + service + ":us-east-1:123456789012:" + name)
 		}
-		group := contract.LogGroup(stack)
+		group := contract.LogGroupPrefix(stack)
 		access, err := roles.NewRoles(ctx, "roles", &roles.RolesArgs{
 			Stack: stack, KeyARN: told.KeyARN, LogGroupARN: arn("logs", "log-group:"+group),
 			// ECR's and S3's longest names.
@@ -118,7 +118,7 @@ func TestAStacksGrantsReachNoOtherStack(t *testing.T) {
 			assert.Equal(t, own("launcher"), whoMay(all, "batch:SubmitJob", definition), stack)
 		}
 		for _, action := range []string{"logs:PutLogEvents", "logs:GetLogEvents"} {
-			stream := "arn:aws:logs" + at + "log-group:" + contract.LogGroup(stack) + ":log-stream:player1/default/0a1b"
+			stream := "arn:aws:logs" + at + "log-group:" + contract.LogGroupPrefix(stack) + ":log-stream:player1/default/0a1b"
 			assert.Equal(t, stack == "dev", len(whoMay(all, action, stream)) == 1, stack)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// LauncherPolicyArgs: the stack's name is plain, ARNs are inputs.
+// LauncherPolicyArgs have the stack's name, which is plain, and ARNs, which are inputs.
 type LauncherPolicyArgs struct {
 	Stack       string
 	QueueARN    pulumi.StringInput

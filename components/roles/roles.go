@@ -18,7 +18,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// RolesArgs: the stack's name is plain, ARNs are inputs.
+// RolesArgs have the stack's name, which is plain, and ARNs, which are inputs.
 type RolesArgs struct {
 	Stack               string
 	RepositoryARN       pulumi.StringInput // of the session images

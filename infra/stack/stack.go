@@ -62,7 +62,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 
 	logs, err := observability.NewLogs(ctx, "logs", &observability.LogsArgs{
-		LogGroupName:  contract.LogGroup(stack),
+		NamePrefix:    contract.LogGroupPrefix(stack),
 		RetentionDays: cfg.Logs.RetentionDays,
 		Tags:          tags,
 	}, keep)

@@ -413,7 +413,7 @@ func TestTheOutputsAreComplete(t *testing.T) {
 		}
 		assert.Len(t, o.JobDefinitions, len(users))
 		assert.Regexp(t, `^`+regexp.QuoteMeta(o.RepositoryURL)+`@sha256:[0-9a-f]{64}$`, o.ImageURI)
-		assert.Equal(t, contract.LogGroup(name), o.LogGroup)
+		assert.Contains(t, o.LogGroup, contract.LogGroupPrefix(name))
 		assert.Contains(t, o.SubmitCommand, o.QueueName)
 	})
 }

@@ -67,7 +67,7 @@ func newFixture(t *testing.T, script string) *fixture {
 	t.Helper()
 	dir := t.TempDir()
 	f := &fixture{newServer(nil), &recorder{}, filepath.Join(dir, "notes")}
-	f.server.engine, f.server.client, f.acceptSecrets = f.engine, filepath.Join(dir, "docker"), true
+	f.server.engine, f.client, f.acceptSecrets = f.engine, filepath.Join(dir, "docker"), true
 	write(t, f.client, `#!/bin/sh
 notes='`+f.notes+`'
 echo "$@" >> "$notes/args"

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,13 +27,11 @@ func TestARunKilledInTheMiddleIsCompletedByTheNext(t *testing.T) {
 	s.deploy(t, "preview", base) // what is built and started for it is not what is to be killed
 	c := s.aws(t)
 	s.killUp(t, "when the first resources exist", func() bool { return len(c.repositories(t)) > 0 })
-	s.killUp(t, "between the image's push and the state", func() bool {
-		return slices.ContainsFunc(c.repositories(t), func(name string) bool { return c.hasImages(t, name) })
-	})
+	pushed := c.images(t)
+	s.killUp(t, "between the image's push and the state", func() bool { return c.images(t) > pushed })
 
 	s.deploy(t, "up", base)
 	assert.Empty(t, changes(s.deploy(t, "up", base)), "after a killed run was completed, up still changes something")
-	assert.Len(t, c.repositories(t), 1, "a killed run's repository was made twice")
 
 	t.Run("and where everything was killed, up begins from nothing", func(t *testing.T) {
 		old := s.cloud(t)
@@ -100,6 +97,18 @@ func (c cloudClients) repositories(t *testing.T) []string {
 		names = append(names, *r.RepositoryName)
 	}
 	return names
+}
+
+// images counts the repositories that have one.
+func (c cloudClients) images(t *testing.T) int {
+	t.Helper()
+	count := 0
+	for _, name := range c.repositories(t) {
+		if c.hasImages(t, name) {
+			count++
+		}
+	}
+	return count
 }
 
 // hasImages asks the registry, not ECR: it knows as soon as the push has ended.

@@ -130,7 +130,7 @@ func (s *sandbox) committed(t *testing.T) config {
 	if err := yaml.Unmarshal(b, &c); err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return c.with(nil) // plain maps all the way down
 }
 
 // with is the configuration with some keys of dcv-sessions set otherwise.

@@ -133,7 +133,7 @@ func (e *images) describe(c *Call) (*http.Response, error) {
 
 // detail is an image as DescribeImages shows it.
 func (in imageCall) detail(i image) (map[string]any, error) {
-	manifest, err := in.repository.get(i.digest)
+	manifest, err := in.get(i.digest)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func (e *images) get(c *Call) (*http.Response, error) {
 	}
 	got := []map[string]any{}
 	failures, err := in.each(func(id imageID, i image) error {
-		manifest, err := in.repository.get(i.digest)
+		manifest, err := in.get(i.digest)
 		if err != nil {
 			return err
 		}
@@ -251,7 +251,7 @@ func (e *images) put(c *Call) (*http.Response, error) {
 		return nil, badRequest("ImageAlreadyExistsException", "Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
 			id.Digest, id.Tag, in.name, in.account)
 	}
-	if err := in.repository.put(id, m); err != nil {
+	if err := in.put(id, m); err != nil {
 		return nil, err
 	}
 	return answerJSON(c, http.StatusOK, map[string]any{"image": in.shown(id, in.ImageManifest, m.mediaType)}), nil

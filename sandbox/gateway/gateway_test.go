@@ -87,7 +87,7 @@ func start(t *testing.T, program, path string, args func(address string) []strin
 	go func() { ended <- cmd.Wait() }()
 	shared.stop = append(shared.stop, func() {
 		_ = cmd.Process.Kill()
-		<-ended
+		<-ended //nolint:errcheck // it was killed
 	})
 	require.Eventually(t, func() bool {
 		res, err := http.Get("http://" + address + path)

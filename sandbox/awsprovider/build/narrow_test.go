@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// upstreamTree is a provider in small: batch imports ec2, s3 is wanted by nobody.
+var upstreamTree = map[string]string{
+	"go.mod": "module " + module + "\n", "go.sum": "", "names/names.go": "package names\n", "version/version.go": "package version\n", "xpprovider/x.go": "package xpprovider\n",
+	"internal/service/batch/queue.go":      "package batch\nimport \"" + servicePrefix + "ec2\"\nvar _ = ec2.Subnet\nfunc q(c interface{ BatchClient() any }) { c.BatchClient() }\n",
+	"internal/service/batch/queue_test.go": "package batch\nimport \"" + servicePrefix + "s3\"\nvar _ = s3.Bucket\n",
+	"internal/service/ec2/subnet.go":       "package ec2\nvar Subnet any\nfunc s(c interface{ EC2Client() any }) { c.EC2Client() }\n",
+	"internal/service/s3/bucket.go":        "package s3\nvar Bucket any\nfunc b(c interface{ S3Client() any }) { c.S3Client() }\n",
+	"internal/acctest/a.go":                "package acctest\n",
+	"internal/provider/service_packages_gen.go": "package provider\nimport (\n\t\"" + servicePrefix + "batch\"\n\t\"" + servicePrefix + "ec2\"\n\t\"" + servicePrefix + "s3\"\n)\n" +
+		"func servicePackages() []any {\n\treturn []any{\n\t\tbatch.ServicePackage(),\n\t\tec2.ServicePackage(),\n\t\ts3.ServicePackage(),\n\t}\n}\n",
+	"internal/conns/awsclient_gen.go": "package conns\nimport (\n\tbatch_sdk \"sdk/batch\"\n\t\"sdk/ec2\"\n\t\"sdk/s3\"\n)\ntype AWSClient struct{}\n" +
+		"func (c *AWSClient) BatchClient() *batch_sdk.Client { return nil }\nfunc (c *AWSClient) EC2Client() *ec2.Client { return nil }\nfunc (c *AWSClient) S3Client() *s3.Client { return nil }\n",
+}
+
+func TestAServiceIsKeptWithWhatItImportsAndNothingElse(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "narrowed")
+	for name, text := range upstreamTree {
+		file := filepath.Join(from, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := narrow(from, to, []string{"batch"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(kept, []string{"batch", "ec2"}) {
+		t.Errorf("kept %v", kept)
+	}
+	for _, gone := range []string{"internal/service/s3", "internal/acctest", "internal/service/batch/queue_test.go"} {
+		if _, err := os.Stat(filepath.Join(to, gone)); err == nil {
+			t.Errorf("%s is still there", gone)
+		}
+	}
+	for _, file := range []string{"internal/provider/service_packages_gen.go", "internal/conns/awsclient_gen.go"} {
+		text, err := os.ReadFile(filepath.Join(to, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(strings.ToLower(string(text)), "s3") || !strings.Contains(string(text), "ec2") || !strings.Contains(string(text), "batch") {
+			t.Errorf("%s:\n%s", file, text)
+		}
+	}
+}
+
+func TestAServiceThatIsNotThereIsNamed(t *testing.T) {
+	if _, err := narrow(t.TempDir(), t.TempDir(), []string{"bacth"}); err == nil || !strings.Contains(err.Error(), "bacth") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheKeyKnowsEveryFileOfTheModule(t *testing.T) {
+	t.Chdir("..")
+	before, err := inputs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := inputs(); again != before {
+		t.Error("the same files have two keys")
+	}
+	t.Chdir(t.TempDir())
+	if empty, _ := inputs(); empty == before {
+		t.Error("no files have the same key")
+	}
+}
