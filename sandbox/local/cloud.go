@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -143,10 +141,8 @@ func (c *Cloud) Remove(ctx context.Context) error {
 	if err := errors.Join(faults...); err != nil {
 		return err // cloud.json stays, so that the next run tries again
 	}
-	// A container on the host's network leaves this mount of dockerd's behind.
-	_ = syscall.Unmount(filepath.Join(dockerDir(c.tree), "exec", "netns", "default"), syscall.MNT_DETACH)
 	for _, path := range []string{c.Dir(), dockerDir(c.tree), c.tree.path("docker"), c.tree.path("cloud.json")} {
-		if err := os.RemoveAll(path); err != nil {
+		if err := errors.Join(unmountUnder(path), os.RemoveAll(path)); err != nil {
 			return err
 		}
 	}
