@@ -32,12 +32,8 @@ func down(ctx context.Context, _ []string) error {
 	return p.Step("stopping the local AWS "+cloud.ID, "processes, containers, images and state", func() error { return cloud.Remove(ctx) })
 }
 
-func status(ctx context.Context, _ []string) error {
-	tree, err := local.FindTree()
-	if err != nil {
-		return err
-	}
-	cloud, err := local.Open(tree)
+func status(_ context.Context, _ []string) error {
+	cloud, err := lastCloud()
 	if err != nil {
 		return err
 	}
@@ -58,11 +54,7 @@ func status(ctx context.Context, _ []string) error {
 
 // env prints shell exports.
 func env(_ context.Context, _ []string) error {
-	tree, err := local.FindTree()
-	if err != nil {
-		return err
-	}
-	cloud, err := local.Open(tree)
+	cloud, err := lastCloud()
 	if err != nil {
 		return err
 	}
@@ -73,6 +65,15 @@ func env(_ context.Context, _ []string) error {
 		fmt.Fprintf(os.Stdout, "export %s\n", pair)
 	}
 	return nil
+}
+
+// lastCloud is the work tree's local AWS, running or not; nil if there is none.
+func lastCloud() (*local.Cloud, error) {
+	tree, err := local.FindTree()
+	if err != nil {
+		return nil, err
+	}
+	return local.Open(tree)
 }
 
 // base makes the base image for whoever builds by hand.

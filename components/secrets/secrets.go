@@ -54,17 +54,18 @@ func (a *SecretsArgs) validate() error {
 	for _, u := range a.Users {
 		f.Check(contract.UserPattern.MatchString(u.Name), "users", u.Name, contract.UserPattern.String())
 		f.Check(!seen[u.Name], "users", u.Name, "each user once")
-		f.Check(u.Notify == "" || isEmail(u.Notify), "users."+u.Name+".notify", u.Notify, "an e-mail address")
+		f.Check(u.Notify == "" || ValidEmail(u.Notify), "users."+u.Name+".notify", u.Notify, "an e-mail address")
 		seen[u.Name] = true
 	}
 	for i, address := range a.TeamEmails {
-		f.Check(isEmail(address), "teamEmails", address, "an e-mail address")
+		f.Check(ValidEmail(address), "teamEmails", address, "an e-mail address")
 		f.Check(!slices.Contains(a.TeamEmails[:i], address), "teamEmails", address, "each address once")
 	}
 	return f.Err("secrets")
 }
 
-func isEmail(address string) bool {
+// ValidEmail tells whether a text is an address, without a name beside it.
+func ValidEmail(address string) bool {
 	parsed, err := mail.ParseAddress(address)
 	return err == nil && parsed.Address == address
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/mail"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/intraverse/dcv-sessions/components/compute"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
 	"github.com/intraverse/dcv-sessions/components/network"
+	"github.com/intraverse/dcv-sessions/components/secrets"
 	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/contract"
 )
@@ -75,14 +75,9 @@ func (v *validator) users(keys map[string]Key) {
 		name := "users." + u.Name
 		v.cross(contract.UserPattern.MatchString(u.Name), name, u.Name, "a name that matches "+contract.UserPattern.String())
 		v.cross(!contract.Reserved(u.Name), name, u.Name, "a name that is no account of the session image")
-		v.cross(u.Notify == "" || isEmail(u.Notify), name+".notify", u.Notify, "an e-mail address")
+		v.cross(u.Notify == "" || secrets.ValidEmail(u.Notify), name+".notify", u.Notify, "an e-mail address")
 	}
-	v.each(keys["notifications.teamEmails"], v.Notifications.TeamEmails, isEmail)
-}
-
-func isEmail(address string) bool {
-	parsed, err := mail.ParseAddress(address)
-	return err == nil && parsed.Address == address
+	v.each(keys["notifications.teamEmails"], v.Notifications.TeamEmails, secrets.ValidEmail)
 }
 
 func (v *validator) image(keys map[string]Key) {

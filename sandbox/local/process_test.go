@@ -39,7 +39,7 @@ func TestAnotherProcessOfTheSamePidIsLeftAlone(t *testing.T) {
 }
 
 func TestAServiceThatEndsAtOnceIsReportedWithItsLastWords(t *testing.T) {
-	p := sleeping(t, "echo the port is taken; exit 1")
+	p := sleeping(t, "echo the port is taken; sleep 0.3; exit 1")
 	err := p.await(5*time.Second, func() bool { return false })
 	assert.ErrorContains(t, err, "sleeper ended at once: the port is taken")
 }
