@@ -94,21 +94,25 @@ func contextFiles(a GameImageArgs) ([]file, error) {
 }
 
 // compileSession builds the session as it runs in the container: static, without
-// paths, stamps or a build id, so that it is the same wherever it is built.
+// paths or stamps, so that it is the same wherever it is built. The binary stays
+// beside the staging folder: where nothing has changed it isn't linked again.
 func compileSession(a GameImageArgs) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "dcv-session-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "session")
 	source, err := filepath.Abs(filepath.Join(a.SourceDir, sessionPackage))
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", out, source)
+	dir, err := filepath.Abs(filepath.Dir(filepath.Clean(a.StagingDir)))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, folderMode); err != nil {
+		return nil, err
+	}
+	out := filepath.Join(dir, sessionPackage)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, source)
 	cmd.Dir = a.ModuleDir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "GOFLAGS=", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "GOFLAGS=", "GOWORK=off",
+		"GOTMPDIR="+dir) // on the same disk, so that the binary appears whole
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("compiling the session: %w\n%s", err, output)
 	}

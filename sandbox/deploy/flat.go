@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/sandbox/local"
@@ -57,6 +58,9 @@ func withoutDefaults(inputs map[string]any) map[string]any {
 func cleaned(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
+		if _, special := v[resource.SigKey]; special { // a secret, which events don't show
+			return "secret"
+		}
 		return withoutDefaults(v)
 	case []any:
 		list := make([]any, len(v))
