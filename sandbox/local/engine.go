@@ -135,23 +135,24 @@ func buildAWSProvider(ctx context.Context, t Tree, p Progress) (string, error) {
 
 func buildDockerProvider(ctx context.Context, t Tree, p Progress) (string, error) {
 	built := t.path("providers", "pulumi-resource-docker") // not in Bin, which is on the engine's PATH
-	return built, goBuild(ctx, t, p, built, "./dockerprovider")
+	return built, goBuild(ctx, t, p, built, "./dockerprovider", "the released one can't be reached")
 }
 
 // BuildDeploy builds the program that runs infra's stack by the Automation API.
 func BuildDeploy(ctx context.Context, t Tree, p Progress) error {
-	return goBuild(ctx, t, p, filepath.Join(t.Bin(), "deploy"), "./deploy")
+	return goBuild(ctx, t, p, filepath.Join(t.Bin(), "deploy"), "./deploy", "the first time compiles Pulumi's AWS packages: up to 4 minutes")
 }
 
 // goBuild builds a package of the sandbox's module; Go itself knows whether
 // anything changed.
-func goBuild(ctx context.Context, t Tree, p Progress, out, pkg string) error {
-	if _, err := os.Stat(out); err == nil {
+func goBuild(ctx context.Context, t Tree, p Progress, out, pkg, why string) error {
+	build := func() error {
 		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-o", out, pkg))
 	}
-	return p.Step("building "+filepath.Base(out), "the first time compiles Pulumi's AWS packages: up to 4 minutes", func() error {
-		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-o", out, pkg))
-	})
+	if _, err := os.Stat(out); err == nil {
+		return build()
+	}
+	return p.Step("building "+filepath.Base(out), why, build)
 }
 
 // buildOnce builds a file of the cache unless it is there. It appears whole or
