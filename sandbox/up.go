@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/intraverse/dcv-sessions/sandbox/baseimage"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -96,9 +98,20 @@ func install(ctx context.Context, _ []string) error {
 	return installAll(ctx, tree, p)
 }
 
+// installAll makes the base image beside the compiling: much of either is
+// waiting for one core, or for a download.
 func installAll(ctx context.Context, tree local.Tree, p local.Progress) error {
+	if err := local.Install(ctx, p); err != nil {
+		return err
+	}
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return baseimage.Make(ctx, p, tree.Cache) })
+	both.Go(func() error { return buildAll(ctx, tree, p) })
+	return both.Wait()
+}
+
+func buildAll(ctx context.Context, tree local.Tree, p local.Progress) error {
 	for _, step := range []func() error{
-		func() error { return local.Install(ctx, p) },
 		func() error { return local.InstallMoto(ctx, tree, p) },
 		func() error { return local.Pulumi(ctx, tree, p) },
 		func() error { return local.InstallPlugins(ctx, tree, p) },

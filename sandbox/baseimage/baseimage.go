@@ -38,19 +38,27 @@ func Ensure(ctx context.Context, p local.Progress, cache, host, name string) (st
 	if local.Docker(ctx, host, "image", "inspect", "--format", "{{.Id}}", image).Run() == nil {
 		return image, nil
 	}
-	file := filepath.Join(cache, "base-"+key()+".tar.gz")
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		err := p.Step("making the base image", "Debian "+suite+" by debootstrap, as no image can be pulled; about 2 minutes, once a machine", func() error {
-			return build(ctx, p, cache, file)
-		})
-		if err != nil {
-			return "", err
-		}
+	if err := Make(ctx, p, cache); err != nil {
+		return "", err
 	}
 	return image, p.Step("loading the base image", "this Docker is new", func() error {
-		return load(ctx, p, host, file, image)
+		return load(ctx, p, host, fileIn(cache), image)
 	})
 }
+
+// Make makes the file of the image where the machine has none. No Docker takes
+// part in it.
+func Make(ctx context.Context, p local.Progress, cache string) error {
+	file := fileIn(cache)
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return p.Step("making the base image", "Debian "+suite+" by debootstrap, as no image can be pulled; about 2 minutes, once a machine", func() error {
+		return build(ctx, p, cache, file)
+	})
+}
+
+func fileIn(cache string) string { return filepath.Join(cache, "base-"+key()+".tar.gz") }
 
 // key names an image by what it is made of. It leaves out the mirror and the
 // day: packages differ by their point release, which no program here sees.

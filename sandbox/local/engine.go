@@ -35,7 +35,7 @@ func Pulumi(ctx context.Context, t Tree, p Progress) error {
 	built := filepath.Join(t.Cache, "engine-"+key, "pulumi")
 	if err := buildOnce(built, func(out string) error {
 		return p.Step("building the Pulumi engine "+engineVersion, "no installed one was found; about 4 minutes, once a machine", func() error {
-			return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox", "engine"), []string{"GOFLAGS="}, "go", "build", "-trimpath", "-o", out,
+			return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox", "engine"), []string{"GOFLAGS="}, "go", "build", "-v", "-trimpath", "-o", out,
 				"-ldflags", "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version="+engineVersion,
 				"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"))
 		})
@@ -147,7 +147,7 @@ func BuildDeploy(ctx context.Context, t Tree, p Progress) error {
 // anything changed.
 func goBuild(ctx context.Context, t Tree, p Progress, out, pkg, why string) error {
 	build := func() error {
-		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-o", out, pkg))
+		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-v", "-o", out, pkg)) // -v: what is compiled is its progress
 	}
 	if _, err := os.Stat(out); err == nil {
 		return build()
