@@ -147,9 +147,6 @@ func ensureBase(ctx context.Context, tree local.Tree, cloud *local.Cloud, p loca
 }
 
 func runDeploy(ctx context.Context, tree local.Tree, cloud *local.Cloud, command string, flags ...string) error {
-	if err := os.MkdirAll(cloud.StateDir(), 0o755); err != nil {
-		return err
-	}
 	cmd := deployCommand(ctx, tree, cloud, command, flags...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()

@@ -100,8 +100,8 @@ func run(ctx context.Context, o options, command string) error {
 	return errors.Join(err, r.write(o.report))
 }
 
-// open selects the stack or makes it. A lock that is found is a killed run's:
-// the sandbox command lets one run at a time in.
+// open selects the stack or makes it. A lock that is still there once this run
+// is the only one is a killed run's.
 func open(ctx context.Context, o options) (auto.Stack, error) {
 	program, ok := o.programs()[o.program]
 	if !ok {
@@ -122,6 +122,10 @@ func open(ctx context.Context, o options) (auto.Stack, error) {
 	if err != nil {
 		return auto.Stack{}, err
 	}
+	locks, err := takeOver(stateDir(), o.stack)
+	if err != nil {
+		return auto.Stack{}, err
+	}
 	ws, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(project), auto.Program(program.run), auto.PulumiHome(os.Getenv("PULUMI_HOME")))
 	if err != nil {
 		return auto.Stack{}, err
@@ -133,8 +137,7 @@ func open(ctx context.Context, o options) (auto.Stack, error) {
 	if err != nil {
 		return s, err
 	}
-	locks, err := filepath.Glob(filepath.Join(stateDir(), ".pulumi", "locks", "*", "*", o.stack, "*.json"))
-	if err == nil && len(locks) > 0 {
+	if len(locks) > 0 {
 		fmt.Println("    an earlier run was killed: taking its lock away; this run completes it")
 		err = s.Cancel(ctx)
 	}

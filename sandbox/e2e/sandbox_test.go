@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,12 +61,30 @@ func (s *sandbox) downAtEnd(t *testing.T) {
 func (s *sandbox) binary() string { return filepath.Join(s.tree.Bin(), "sandbox") }
 
 // command is the sandbox command, its output kept.
-func (s *sandbox) command(args ...string) (*exec.Cmd, *strings.Builder) {
+func (s *sandbox) command(args ...string) (*exec.Cmd, *output) {
 	cmd := exec.Command(s.binary(), args...)
 	cmd.Dir = s.tree.Root
-	out := &strings.Builder{}
+	out := &output{}
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd, out
+}
+
+// output is what a command has said so far.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // run runs the sandbox command and returns its output.

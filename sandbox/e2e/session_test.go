@@ -100,7 +100,7 @@ func (s *sandbox) inspectState(t *testing.T, c cloudClients, out outputs.Outputs
 }
 
 func waitFor(limit time.Duration, holds func() bool) bool {
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if holds() {
 			return true
 		}

@@ -82,12 +82,13 @@ func TestOneStackThroughItsLife(t *testing.T) {
 	})
 
 	step("a port range elsewhere changes the rules and the job definitions only", func(t *testing.T) {
-		got := changes(s.deploy(t, "preview", base.with(map[string]any{"session.firstPort": 9443})))
+		got := changes(s.deploy(t, "up", base.with(map[string]any{"session.firstPort": 9443})))
 		assert.Len(t, got, 5)
 		for _, c := range got {
 			assert.True(t, strings.HasPrefix(c, "update aws:batch/jobDefinition:JobDefinition ") ||
 				strings.HasPrefix(c, "update aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule "), c)
 		}
+		assert.Len(t, changes(s.deploy(t, "up", base)), 5)
 	})
 
 	step("another instance type updates the environment in place", func(t *testing.T) {

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience is how long this run waits for an earlier one to end.
+const patience = 2 * time.Minute
+
+// takeOver makes this run the only one on a state, after an earlier one that may
+// have been killed in the middle. It returns the locks that one left behind.
+func takeOver(state, stack string) (locks []string, err error) {
+	if err := os.MkdirAll(state, 0o755); err != nil {
+		return nil, err
+	}
+	if err := alone(filepath.Join(state, "lock")); err != nil {
+		return nil, err
+	}
+	if locks, err = filepath.Glob(filepath.Join(state, ".pulumi", "locks", "*", "*", stack, "*.json")); err != nil {
+		return nil, err
+	}
+	for _, lock := range locks {
+		if err := awaitEngine(lock); err != nil {
+			return nil, err
+		}
+	}
+	return locks, mendAttributes(state)
+}
+
+// alone waits for a lock, and holds it as long as this process lives.
+func alone(file string) error {
+	fd, err := syscall.Open(file, syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o644) // never closed
+	if err != nil {
+		return err
+	}
+	if !wait(func() bool {
+		err = syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB)
+		return !errors.Is(err, syscall.EWOULDBLOCK)
+	}) {
+		return fmt.Errorf("an earlier deployment still runs after %s: end it, then run this again", patience)
+	}
+	return err
+}
+
+// awaitEngine waits for the engine that took a lock of Pulumi's: one whose
+// program was killed ends by itself, and writes the state until it does.
+func awaitEngine(lock string) error {
+	text, err := os.ReadFile(lock)
+	if err != nil {
+		return err
+	}
+	var holder struct {
+		PID int `json:"pid"`
+	}
+	if json.Unmarshal(text, &holder) != nil { // it was cut off, and names nobody
+		return nil
+	}
+	if !wait(func() bool { return !isEngine(holder.PID) }) {
+		return fmt.Errorf("the engine of an earlier deployment (pid %d) still runs after %s: end it, then run this again", holder.PID, patience)
+	}
+	return nil
+}
+
+// isEngine tells whether a process is a pulumi, and not one that was given the
+// pid of a pulumi that has ended.
+func isEngine(pid int) bool {
+	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && strings.HasPrefix(filepath.Base(program), "pulumi")
+}
+
+func wait(over func() bool) bool {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if over() {
+			return true
+		}
+	}
+	return over()
+}
+
+// mendAttributes removes the attributes of state files that were killed while
+// they were written: the file backend writes those in place, and then can't read
+// the state that they belong to ("failed to load checkpoint: EOF"). It does
+// without attributes where there are none.
+func mendAttributes(state string) error {
+	return filepath.WalkDir(state, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".attrs") {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil || info.Size() > 0 {
+			return err
+		}
+		return os.Remove(path)
+	})
+}
