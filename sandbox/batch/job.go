@@ -1,0 +1,124 @@
+package batch
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Job is a job as it is seen from outside; a copy, which nothing changes.
+type Job struct {
+	ID, ARN, Name string
+	QueueARN      string
+	Definition    Definition
+	Container     ContainerProperties // the definition's with the submission's overrides
+	RetryStrategy RetryStrategy
+	Timeout       Timeout
+	Tags          map[string]string
+	PropagateTags bool
+
+	Status       Status
+	StatusReason string
+	Created      time.Time
+	Started      time.Time // of the last attempt; zero if it never ran
+	Stopped      time.Time // zero while it has not ended
+	Attempts     []Attempt // those that have ended
+	Last         Attempt   // the one under way, or the last one; zero before the first
+
+	Cancelled, Terminated bool // somebody asked for it
+}
+
+// Attempt is one run of a job.
+type Attempt struct {
+	TaskARN, HostID  string
+	LogStream        string // "" where it never ran
+	Started, Stopped time.Time
+	Ending
+}
+
+// job is a job with what the scheduler needs to know of it.
+type job struct {
+	Job
+	need    resources
+	task    *task     // the attempt under way
+	blocked string    // the code of what keeps it at its queue's head
+	since   time.Time // since when it is blocked by that
+	stop    string    // why its task was asked to stop; "" where it was not
+}
+
+// task is an attempt on a host.
+type task struct {
+	Task
+	host    *host
+	started time.Time // zero until its container runs
+	stream  string
+}
+
+// resources are what a job takes of a host.
+type resources struct{ vcpus, memoryMiB, gpus int }
+
+func (r resources) fitsIn(free resources) bool {
+	return r.vcpus <= free.vcpus && r.memoryMiB <= free.memoryMiB && r.gpus <= free.gpus
+}
+
+func (r resources) plus(o resources) resources {
+	return resources{r.vcpus + o.vcpus, r.memoryMiB + o.memoryMiB, r.gpus + o.gpus}
+}
+
+func (r resources) minus(o resources) resources {
+	return resources{r.vcpus - o.vcpus, r.memoryMiB - o.memoryMiB, r.gpus - o.gpus}
+}
+
+func (t InstanceType) offers() resources { return resources{t.VCPUs, t.MemoryMiB, t.GPUs} }
+
+// needs reads the requirements of a container. AWS wants VCPU from 1 and MEMORY
+// from 4 MiB (API reference, ResourceRequirement).
+func (c ContainerProperties) needs() (resources, error) {
+	var r resources
+	targets := map[string]*int{"VCPU": &r.vcpus, "MEMORY": &r.memoryMiB, "GPU": &r.gpus}
+	for i, requirement := range c.ResourceRequirements {
+		target, known := targets[requirement.Type]
+		value, err := strconv.Atoi(requirement.Value)
+		if !known || err != nil || value < 0 {
+			return r, fmt.Errorf("resourceRequirements[%d] is %s %q: VCPU, MEMORY or GPU and a whole number are allowed", i, requirement.Type, requirement.Value)
+		}
+		*target = value
+	}
+	if r.vcpus < 1 || r.memoryMiB < 4 {
+		return r, fmt.Errorf("resourceRequirements have VCPU %d and MEMORY %d: at least 1 and 4 are needed", r.vcpus, r.memoryMiB)
+	}
+	return r, nil
+}
+
+// retries tells whether another attempt follows one that ended: the first rule
+// of which all conditions hold decides, and without one it is tried again.
+func (s RetryStrategy) retries(made int, e Ending) bool {
+	if made >= cmp.Or(s.Attempts, 1) {
+		return false
+	}
+	for _, rule := range s.EvaluateOnExit {
+		if rule.holds(e) {
+			return strings.EqualFold(rule.Action, "RETRY")
+		}
+	}
+	return true
+}
+
+func (r Rule) holds(e Ending) bool {
+	code := ""
+	if e.ExitCode != nil {
+		code = strconv.Itoa(*e.ExitCode)
+	}
+	return matches(r.OnStatusReason, e.StatusReason) && matches(r.OnReason, e.Reason) &&
+		(r.OnExitCode == "" || e.ExitCode != nil && matches(r.OnExitCode, code))
+}
+
+// matches takes a pattern with at most one "*", at its end; "" asks for nothing.
+func matches(pattern, text string) bool {
+	if prefix, open := strings.CutSuffix(pattern, "*"); open {
+		return strings.HasPrefix(text, prefix)
+	}
+	return pattern == "" || pattern == text
+}
