@@ -63,10 +63,6 @@ func (r resources) fitsIn(free resources) bool {
 	return r.vcpus <= free.vcpus && r.memoryMiB <= free.memoryMiB && r.gpus <= free.gpus
 }
 
-func (r resources) plus(o resources) resources {
-	return resources{r.vcpus + o.vcpus, r.memoryMiB + o.memoryMiB, r.gpus + o.gpus}
-}
-
 func (r resources) minus(o resources) resources {
 	return resources{r.vcpus - o.vcpus, r.memoryMiB - o.memoryMiB, r.gpus - o.gpus}
 }

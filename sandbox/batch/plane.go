@@ -18,12 +18,8 @@ func (p Plane) queues() []Queue {
 	return sorted
 }
 
-func (p Plane) queue(arn string) (Queue, bool) {
-	i := slices.IndexFunc(p.Queues, func(q Queue) bool { return q.ARN == arn })
-	if i < 0 {
-		return Queue{}, false
-	}
-	return p.Queues[i], true
+func (p Plane) has(queueARN string) bool {
+	return slices.ContainsFunc(p.Queues, func(q Queue) bool { return q.ARN == queueARN })
 }
 
 func (p Plane) environment(arn string) (Environment, bool) {

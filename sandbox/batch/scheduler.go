@@ -79,7 +79,7 @@ func (s *Scheduler) Pass() (next time.Time) {
 	s.dropQueuesJobs(now)
 	s.wakeHosts(now)
 	s.endOverdue(now)
-	s.place(now)
+	s.place()
 	s.grow(now)
 	s.shrink(now)
 	s.tellBlocked(now)
@@ -131,10 +131,10 @@ func (s *Scheduler) Submit(in Submission) (Job, error) {
 		Tags: maps.Clone(in.Tags), PropagateTags: in.PropagateTags, Status: Submitted, Created: s.config.Now(),
 	}}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.awake()
 	s.jobs[id] = j
 	s.order, s.submitted = append(s.order, j), append(s.submitted, j)
-	s.mu.Unlock()
-	s.awake()
 	return j.copy(), nil
 }
 
@@ -176,6 +176,23 @@ func (s *Scheduler) Tag(id string, tags map[string]string) {
 		}
 		maps.Copy(j.Tags, tags)
 	}
+}
+
+// Untag takes tags off a job.
+func (s *Scheduler) Untag(id string, keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j, there := s.jobs[id]; there {
+		for _, key := range keys {
+			delete(j.Tags, key)
+		}
+	}
+}
+
+func (s *Scheduler) queues() []Queue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plane.queues()
 }
 
 func (j *job) copy() Job {
@@ -298,7 +315,7 @@ func (s *Scheduler) admit() {
 func (s *Scheduler) dropQueuesJobs(now time.Time) {
 	const reason = "Job queue deleted"
 	for arn, jobs := range s.waiting {
-		if _, there := s.plane.queue(arn); !there {
+		if !s.plane.has(arn) {
 			for _, j := range slices.Clone(jobs) {
 				s.withdraw(j, reason, now)
 			}
@@ -306,7 +323,7 @@ func (s *Scheduler) dropQueuesJobs(now time.Time) {
 		}
 	}
 	for _, j := range s.tasks {
-		if _, there := s.plane.queue(j.QueueARN); !there {
+		if !s.plane.has(j.QueueARN) {
 			s.stopTask(j, reason)
 		}
 	}
@@ -331,7 +348,7 @@ func (j *job) overdue() time.Time {
 
 // place puts waiting jobs on hosts with room, first in, first out: one that finds
 // none holds up those behind it.
-func (s *Scheduler) place(now time.Time) {
+func (s *Scheduler) place() {
 	for _, q := range s.plane.queues() {
 		for len(s.waiting[q.ARN]) > 0 {
 			j := s.waiting[q.ARN][0]

@@ -215,7 +215,7 @@ func TestSpotTypesAreTriedInTheOrderOfTheConfiguration(t *testing.T) {
 		e.Strategy = strategy
 		w := newWorld(t, e)
 		w.submit(container(3, 9000, 1))
-		assert.Equal(t, host, w.Scheduler.Hosts()[0].Type, strategy)
+		assert.Equal(t, host, w.Hosts()[0].Type, strategy)
 	}
 }
 
@@ -536,7 +536,7 @@ func TestTenThousandJobsAtRandom(t *testing.T) {
 			}
 		}
 		w.gone = nil
-		if hosts := w.Scheduler.Hosts(); len(hosts) > 0 && random.IntN(50) == 0 {
+		if hosts := w.Hosts(); len(hosts) > 0 && random.IntN(50) == 0 {
 			id := hosts[random.IntN(len(hosts))].ID
 			require.NoError(t, w.TakeHost(id))
 			taken++
@@ -580,7 +580,7 @@ func TestTenThousandJobsAtRandom(t *testing.T) {
 	w.after(time.Hour)
 	assert.Empty(t, w.tasks)
 	total := 0
-	for _, h := range w.Scheduler.Hosts() {
+	for _, h := range w.Hosts() {
 		assert.Empty(t, h.Jobs)
 		total += w.hosts[h.ID].Type.VCPUs
 	}

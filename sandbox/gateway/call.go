@@ -63,6 +63,9 @@ func (c *Call) SetBody(b []byte) {
 	c.rewind()
 }
 
+// Answer is a successful answer in JSON, for behaviours of other packages.
+func (c *Call) Answer(value any) *http.Response { return answerJSON(c, http.StatusOK, value) }
+
 func (c *Call) rewind() {
 	if c.read {
 		c.Request.Body = io.NopCloser(bytes.NewReader(c.body))

@@ -27,6 +27,10 @@ type Config struct {
 	// Behaviours are asked before the built-in ones: how a part of the sandbox
 	// that is too large for a file here (the Batch host) takes its calls.
 	Behaviours []Behaviour
+
+	// Pages are the sandbox's own beside the health page, by path. No AWS service
+	// has a path that begins with "/_".
+	Pages map[string]http.HandlerFunc
 }
 
 // Gateway is the AWS endpoint. It is safe for concurrent use.
@@ -91,6 +95,10 @@ func handlerKey(service, operation string) string { return strings.ToLower(servi
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == HealthPath {
 		g.health(w)
+		return
+	}
+	if page, there := g.config.Pages[r.URL.Path]; there {
+		page(w, r)
 		return
 	}
 	g.proxy.ServeHTTP(w, r)

@@ -1,0 +1,119 @@
+package batch
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+)
+
+// Service is AWS Batch's job calls in the gateway, with the scheduler behind
+// them. Queues, environments and job definitions are read where they are kept.
+type Service struct {
+	// Check names what the agent does not know of a container; nil: it knows all.
+	Check func(ContainerProperties) []error
+
+	scheduler *Scheduler
+	control   control
+
+	mu    sync.Mutex
+	stale bool // the control plane has changed since it was read
+}
+
+// NewService makes one that reads the control plane at an AWS endpoint, which is
+// the gateway that it is a part of.
+func NewService(config Config, endpoint string) *Service {
+	return &Service{scheduler: New(config), control: control{endpoint: endpoint, region: config.Region}, stale: true}
+}
+
+// Run schedules until the context ends.
+func (s *Service) Run(ctx context.Context) { s.scheduler.Run(ctx) }
+
+// JobTags are a job's tags; none where there is no such job.
+func (s *Service) JobTags(id string) map[string]string {
+	j, _ := s.scheduler.Job(id)
+	return j.Tags
+}
+
+// Behaviours are what the gateway answers by this service.
+func (s *Service) Behaviours() []gateway.Behaviour {
+	return []gateway.Behaviour{
+		{Name: "batch jobs", Service: "batch", Answers: map[string]gateway.Handler{
+			"SubmitJob": s.submit, "DescribeJobs": s.describe, "ListJobs": s.list, "CancelJob": s.cancel, "TerminateJob": s.terminate,
+			"TagResource": s.tag, "UntagResource": s.untag, "ListTagsForResource": s.listTags,
+		}},
+		{Name: "batch control plane", Service: "batch", Answers: map[string]gateway.Handler{
+			"CreateComputeEnvironment": s.changed, "UpdateComputeEnvironment": s.changed, "DeleteComputeEnvironment": s.changed,
+			"CreateJobQueue": s.changed, "UpdateJobQueue": s.changed, "DeleteJobQueue": s.changed,
+		}},
+	}
+}
+
+// changed lets the scheduler know what became of the control plane.
+func (s *Service) changed(c *gateway.Call) (*http.Response, error) {
+	res, err := c.Forward()
+	s.mu.Lock()
+	s.stale = true
+	s.mu.Unlock()
+	go func() {
+		if err := s.refresh(context.Background()); err != nil {
+			s.scheduler.config.Logf("the control plane: %v", err)
+		}
+	}()
+	return res, err
+}
+
+// refresh reads the control plane where it has changed.
+func (s *Service) refresh(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stale {
+		return nil
+	}
+	s.stale = false // what changes from here on is read again
+	plane, err := s.control.plane(ctx)
+	if err != nil {
+		s.stale = true
+		return err
+	}
+	s.scheduler.SetPlane(plane)
+	return nil
+}
+
+// HostsPath is the page of the hosts: GET lists them, POST with ?take=ID takes
+// one away; without an id, one on which something runs.
+const HostsPath = "/_sandbox/hosts"
+
+// HostsPage serves HostsPath.
+func (s *Service) HostsPage(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		if err := s.scheduler.TakeHost(s.chosen(r.URL.Query().Get("take"))); err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(s.scheduler.Hosts()); err != nil {
+		s.scheduler.config.Logf("hosts page: %v", err)
+	}
+}
+
+func (s *Service) chosen(id string) string {
+	for _, h := range s.scheduler.Hosts() {
+		if id == "" && len(h.Jobs) > 0 {
+			return h.ID
+		}
+	}
+	return id
+}
+
+// RandomID is 32 random hexadecimal digits.
+func RandomID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,442 @@
+package batch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+	"github.com/intraverse/dcv-sessions/sandbox/mototest"
+)
+
+func TestMain(m *testing.M) { mototest.Main(m) }
+
+// plant is a service in a gateway before a real moto, with an agent that starts
+// every task at once and ends it when it is told.
+type plant struct {
+	*Service
+	t      *testing.T
+	client *batch.Client
+	url    string
+	name   string // of the queue and everything else of this test
+
+	mu    sync.Mutex
+	tasks []Task
+	hosts []Host
+}
+
+func newPlant(t *testing.T) *plant {
+	p := &plant{t: t, name: strings.ToLower(fmt.Sprintf("q%d", time.Now().UnixNano()))}
+	moto := mototest.Moto(t)
+	var handler http.Handler
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(server.Close)
+	p.url = server.URL
+	p.Service = NewService(Config{
+		Region: "us-east-1", Account: "123456789012", Agent: p, HostStart: time.Millisecond, HostIdle: time.Minute,
+		Now: time.Now, NewID: RandomID, Logf: t.Logf,
+	}, server.URL)
+	g, err := gateway.New(gateway.Config{
+		Upstream: moto, Registry: "127.0.0.1:1", Log: t.Output(), Behaviours: p.Behaviours(),
+		Pages: map[string]http.HandlerFunc{HostsPath: p.HostsPage},
+	})
+	require.NoError(t, err)
+	handler = g
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { p.Service.Run(ctx); close(done) }()
+	t.Cleanup(func() { stop(); <-done })
+	p.client = batch.NewFromConfig(aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("sandbox", "sandbox", ""),
+	})
+	p.createQueue()
+	return p
+}
+
+func (p *plant) StartHost(h Host) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hosts = append(p.hosts, h)
+	return nil
+}
+
+func (p *plant) StopHost(string) {}
+
+func (p *plant) Run(task Task, w Watcher) {
+	p.mu.Lock()
+	p.tasks = append(p.tasks, task)
+	p.mu.Unlock()
+	w.Started(task.ID, "player1/default/"+task.ID)
+}
+
+func (p *plant) Stop(taskID string) { p.end(taskID, 143) }
+
+func (p *plant) end(taskID string, code int) {
+	p.scheduler.Ended(taskID, Ending{ExitCode: &code, StatusReason: "Essential container in task exited"})
+}
+
+// createQueue makes an environment of g4dn.xlarge, a queue and a definition.
+func (p *plant) createQueue() {
+	p.t.Helper()
+	ctx := p.t.Context()
+	subnet, group := p.first("DescribeSubnets", "subnetId"), p.first("DescribeSecurityGroups", "groupId")
+	template := p.first("CreateLaunchTemplate&LaunchTemplateName="+p.name+"&LaunchTemplateData.UserData="+
+		"RUNTX0NPTlRBSU5FUl9TVE9QX1RJTUVPVVQ9NDVzCg%3D%3D", "launchTemplateId") // ECS_CONTAINER_STOP_TIMEOUT=45s
+	p.iam("CreateRole&AssumeRolePolicyDocument={}&RoleName=" + p.name)
+	p.iam("CreateInstanceProfile&InstanceProfileName=" + p.name)
+	environment, err := p.client.CreateComputeEnvironment(ctx, &batch.CreateComputeEnvironmentInput{
+		ComputeEnvironmentName: &p.name, Type: types.CETypeManaged, State: types.CEStateEnabled, ServiceRole: aws.String("arn:aws:iam::123456789012:role/" + p.name),
+		ComputeResources: &types.ComputeResource{
+			Type: types.CRTypeEc2, AllocationStrategy: types.CRAllocationStrategyBestFitProgressive, InstanceTypes: []string{"g4dn.xlarge"},
+			MinvCpus: aws.Int32(0), MaxvCpus: aws.Int32(8), Subnets: []string{subnet}, SecurityGroupIds: []string{group},
+			InstanceRole:   aws.String("arn:aws:iam::123456789012:instance-profile/" + p.name),
+			LaunchTemplate: &types.LaunchTemplateSpecification{LaunchTemplateId: &template, Version: aws.String("1")},
+		},
+	})
+	require.NoError(p.t, err)
+	_, err = p.client.CreateJobQueue(ctx, &batch.CreateJobQueueInput{
+		JobQueueName: &p.name, Priority: aws.Int32(1), State: types.JQStateEnabled,
+		ComputeEnvironmentOrder: []types.ComputeEnvironmentOrder{{ComputeEnvironment: environment.ComputeEnvironmentArn, Order: aws.Int32(1)}},
+		JobStateTimeLimitActions: []types.JobStateTimeLimitAction{{Action: types.JobStateTimeLimitActionsActionCancel, State: types.JobStateTimeLimitActionsStateRunnable,
+			Reason: aws.String("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"), MaxTimeSeconds: aws.Int32(600)}},
+	})
+	require.NoError(p.t, err)
+	p.register(func(*batch.RegisterJobDefinitionInput) {})
+}
+
+func (p *plant) register(change func(*batch.RegisterJobDefinitionInput)) string {
+	p.t.Helper()
+	in := &batch.RegisterJobDefinitionInput{
+		JobDefinitionName: &p.name, Type: types.JobDefinitionTypeContainer, PlatformCapabilities: []types.PlatformCapability{types.PlatformCapabilityEc2},
+		ContainerProperties: &types.ContainerProperties{
+			Image: aws.String("game@sha256:1"), ExecutionRoleArn: aws.String("arn:aws:iam::123456789012:role/execution"), JobRoleArn: aws.String("arn:aws:iam::123456789012:role/session"),
+			ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeVcpu, Value: aws.String("3")}, {Type: types.ResourceTypeMemory, Value: aws.String("2048")}, {Type: types.ResourceTypeGpu, Value: aws.String("1")}},
+			Environment:          []types.KeyValuePair{{Name: aws.String("B"), Value: aws.String("2")}, {Name: aws.String("A"), Value: aws.String("1")}},
+			Secrets:              []types.Secret{{Name: aws.String("S"), ValueFrom: aws.String("arn:aws:secretsmanager:us-east-1:123456789012:secret:s-AbCdEf")}},
+			LinuxParameters:      &types.LinuxParameters{SharedMemorySize: aws.Int32(256)},
+			LogConfiguration:     &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{"awslogs-group": "/sessions"}},
+		},
+		RetryStrategy: &types.RetryStrategy{Attempts: aws.Int32(2), EvaluateOnExit: []types.EvaluateOnExit{
+			{Action: "retry", OnStatusReason: aws.String("Host EC2*")}, {Action: "exit", OnReason: aws.String("*")}}},
+		Timeout: &types.JobTimeout{AttemptDurationSeconds: aws.Int32(3600)}, PropagateTags: aws.Bool(true),
+	}
+	change(in)
+	out, err := p.client.RegisterJobDefinition(p.t.Context(), in)
+	require.NoError(p.t, err)
+	return *out.JobDefinitionArn
+}
+
+// first calls EC2 and returns the first element of a name.
+func (p *plant) first(call, element string) string {
+	answer := p.query("ec2", call+"&Version=2016-11-15")
+	_, after, found := strings.Cut(answer, "<"+element+">")
+	require.True(p.t, found, answer)
+	value, _, _ := strings.Cut(after, "<")
+	return value
+}
+
+func (p *plant) iam(call string) { p.query("iam", call+"&Version=2010-05-08") }
+
+func (p *plant) query(service, call string) string {
+	c := control{endpoint: p.url, region: "us-east-1"}
+	answer, err := c.call(p.t.Context(), service, "/", "application/x-www-form-urlencoded", []byte("Action="+call))
+	require.NoError(p.t, err)
+	return string(answer)
+}
+
+func (p *plant) submit(change ...func(*batch.SubmitJobInput)) (string, error) {
+	in := &batch.SubmitJobInput{JobName: aws.String("player1"), JobQueue: &p.name, JobDefinition: &p.name, Tags: map[string]string{"user": "player1"}}
+	for _, f := range change {
+		f(in)
+	}
+	out, err := p.client.SubmitJob(p.t.Context(), in)
+	if err != nil {
+		return "", err
+	}
+	assert.Equal(p.t, "arn:aws:batch:us-east-1:123456789012:job/"+*out.JobId, *out.JobArn)
+	return *out.JobId, nil
+}
+
+func (p *plant) describe(id string) types.JobDetail {
+	p.t.Helper()
+	out, err := p.client.DescribeJobs(p.t.Context(), &batch.DescribeJobsInput{Jobs: []string{id, "unknown"}})
+	require.NoError(p.t, err)
+	require.Len(p.t, out.Jobs, 1, "unknown ids are left out")
+	return out.Jobs[0]
+}
+
+func (p *plant) await(id string, status types.JobStatus) types.JobDetail {
+	p.t.Helper()
+	require.Eventually(p.t, func() bool { return p.describe(id).Status == status }, 10*time.Second, 10*time.Millisecond, status)
+	return p.describe(id)
+}
+
+// refused is the message of the service's error.
+func refused(t *testing.T, err error) string {
+	t.Helper()
+	var fault smithy.APIError
+	require.ErrorAs(t, err, &fault)
+	var client *types.ClientException
+	assert.True(t, errors.As(err, &client), "a ClientException: %v", err)
+	return fault.ErrorMessage()
+}
+
+func TestASubmittedJobRunsAndIsDescribedAsAWSDoes(t *testing.T) {
+	p := newPlant(t)
+	id, err := p.submit(func(in *batch.SubmitJobInput) {
+		in.ContainerOverrides = &types.ContainerOverrides{Environment: []types.KeyValuePair{{Name: aws.String("B"), Value: aws.String("3")}}}
+	})
+	require.NoError(t, err)
+	j := p.await(id, types.JobStatusRunning)
+	assert.Equal(t, "arn:aws:batch:us-east-1:123456789012:job-queue/"+p.name, *j.JobQueue)
+	assert.Equal(t, "arn:aws:batch:us-east-1:123456789012:job-definition/"+p.name+":1", *j.JobDefinition)
+	assert.Equal(t, map[string]string{"user": "player1"}, j.Tags)
+	assert.Nil(t, j.StatusReason)
+	assert.Nil(t, j.StoppedAt)
+	assert.NotNil(t, j.StartedAt)
+	assert.Empty(t, j.Attempts)
+	assert.EqualValues(t, 2, *j.RetryStrategy.Attempts)
+	assert.EqualValues(t, 3600, *j.Timeout.AttemptDurationSeconds)
+	c := j.Container
+	assert.Equal(t, []types.KeyValuePair{{Name: aws.String("A"), Value: aws.String("1")}, {Name: aws.String("B"), Value: aws.String("3")}}, c.Environment)
+	assert.EqualValues(t, 256, *c.LinuxParameters.SharedMemorySize)
+	assert.Equal(t, types.LogDriverAwslogs, c.LogConfiguration.LogDriver)
+	assert.Nil(t, c.ExitCode)
+	assert.Regexp(t, "^player1/default/[0-9a-f]{32}$", *c.LogStreamName)
+	assert.True(t, strings.HasSuffix(*c.LogStreamName, (*c.TaskArn)[strings.LastIndex(*c.TaskArn, "/")+1:]), "the stream ends with the task's id")
+	assert.Equal(t, 45*time.Second, p.hosts[0].StopTimeout, "as the launch template has it")
+	assert.Equal(t, InstanceType{"g4dn.xlarge", 4, 16384*95/100 - 32, 1}, p.hosts[0].Type)
+
+	p.end(p.tasks[0].ID, 0)
+	j = p.await(id, types.JobStatusSucceeded)
+	assert.Equal(t, "Essential container in task exited", *j.StatusReason)
+	assert.EqualValues(t, 0, *j.Container.ExitCode)
+	require.Len(t, j.Attempts, 1)
+	assert.Equal(t, *j.Container.LogStreamName, *j.Attempts[0].Container.LogStreamName)
+	assert.Equal(t, *j.StoppedAt, *j.Attempts[0].StoppedAt)
+}
+
+func TestAJobDefinitionIsTakenByNameRevisionOrARN(t *testing.T) {
+	p := newPlant(t)
+	second := p.register(func(in *batch.RegisterJobDefinitionInput) { in.ContainerProperties.Image = aws.String("game@sha256:2") })
+	for named, revision := range map[string]string{
+		p.name: ":2", p.name + ":1": ":1", second: ":2", strings.TrimSuffix(second, ":2"): ":2", strings.TrimSuffix(second, "2") + "1": ":1",
+	} {
+		id, err := p.submit(func(in *batch.SubmitJobInput) { in.JobDefinition = &named })
+		require.NoError(t, err, named)
+		assert.True(t, strings.HasSuffix(*p.describe(id).JobDefinition, revision), named)
+	}
+	_, err := p.client.DeregisterJobDefinition(t.Context(), &batch.DeregisterJobDefinitionInput{JobDefinition: &second})
+	require.NoError(t, err)
+	id, err := p.submit()
+	require.NoError(t, err)
+	assert.True(t, strings.HasSuffix(*p.describe(id).JobDefinition, ":1"), "the latest active one")
+	for _, named := range []string{second, p.name + ":9", p.name + ":x", "none"} {
+		_, err := p.submit(func(in *batch.SubmitJobInput) { in.JobDefinition = &named })
+		assert.Contains(t, refused(t, err), named)
+	}
+}
+
+func TestADisabledOrUnknownQueueTakesNoJob(t *testing.T) {
+	p := newPlant(t)
+	_, err := p.submit(func(in *batch.SubmitJobInput) { in.JobQueue = aws.String("none") })
+	assert.Contains(t, refused(t, err), "none")
+	_, err = p.client.UpdateJobQueue(t.Context(), &batch.UpdateJobQueueInput{JobQueue: &p.name, State: types.JQStateDisabled})
+	require.NoError(t, err)
+	_, err = p.submit()
+	assert.Contains(t, refused(t, err), "DISABLED")
+}
+
+func TestWhatTheAgentDoesNotKnowIsRefusedByName(t *testing.T) {
+	p := newPlant(t)
+	p.Check = func(c ContainerProperties) []error {
+		if c.LogConfiguration.LogDriver == "syslog" {
+			return []error{errors.New("containerProperties.logConfiguration.logDriver syslog")}
+		}
+		return nil
+	}
+	for path, change := range map[string]func(*batch.RegisterJobDefinitionInput){
+		"containerProperties.linuxParameters.tmpfs": func(in *batch.RegisterJobDefinitionInput) {
+			in.ContainerProperties.LinuxParameters.Tmpfs = []types.Tmpfs{{ContainerPath: aws.String("/t"), Size: aws.Int32(1)}}
+		},
+		"containerProperties.linuxParameters.initProcessEnabled": func(in *batch.RegisterJobDefinitionInput) {
+			in.ContainerProperties.LinuxParameters.InitProcessEnabled = aws.Bool(true)
+		},
+		"containerProperties.mountPoints": func(in *batch.RegisterJobDefinitionInput) {
+			in.ContainerProperties.MountPoints = []types.MountPoint{{ContainerPath: aws.String("/m"), SourceVolume: aws.String("v")}}
+		},
+		"containerProperties.readonlyRootFilesystem": func(in *batch.RegisterJobDefinitionInput) {
+			in.ContainerProperties.ReadonlyRootFilesystem = aws.Bool(true)
+		},
+		"containerProperties.logConfiguration.logDriver syslog": func(in *batch.RegisterJobDefinitionInput) {
+			in.ContainerProperties.LogConfiguration.LogDriver = types.LogDriverSyslog
+		},
+		"parameters": func(in *batch.RegisterJobDefinitionInput) { in.Parameters = map[string]string{"a": "b"} },
+	} {
+		p.register(change)
+		_, err := p.submit()
+		assert.Contains(t, refused(t, err), path)
+	}
+	p.register(func(*batch.RegisterJobDefinitionInput) {})
+	for key, change := range map[string]func(*batch.SubmitJobInput){
+		"dependsOn":       func(in *batch.SubmitJobInput) { in.DependsOn = []types.JobDependency{{JobId: aws.String("x")}} },
+		"arrayProperties": func(in *batch.SubmitJobInput) { in.ArrayProperties = &types.ArrayProperties{Size: aws.Int32(2)} },
+		"shareIdentifier": func(in *batch.SubmitJobInput) { in.ShareIdentifier = aws.String("a") },
+		"jobName":         func(in *batch.SubmitJobInput) { in.JobName = aws.String("no blanks") },
+		"AWS_BATCH": func(in *batch.SubmitJobInput) {
+			in.ContainerOverrides = &types.ContainerOverrides{Environment: []types.KeyValuePair{{Name: aws.String("AWS_BATCH_X"), Value: aws.String("1")}}}
+		},
+		"attemptDuration": func(in *batch.SubmitJobInput) { in.Timeout = &types.JobTimeout{AttemptDurationSeconds: aws.Int32(59)} },
+		"attempts":        func(in *batch.SubmitJobInput) { in.RetryStrategy = &types.RetryStrategy{Attempts: aws.Int32(11)} },
+		"RetryAttempts must": func(in *batch.SubmitJobInput) {
+			in.RetryStrategy = &types.RetryStrategy{EvaluateOnExit: []types.EvaluateOnExit{{Action: "exit", OnReason: aws.String("*")}}}
+		},
+		"restricted": func(in *batch.SubmitJobInput) {
+			in.RetryStrategy = &types.RetryStrategy{Attempts: aws.Int32(2), EvaluateOnExit: []types.EvaluateOnExit{{Action: "exit", OnReason: aws.String("*x")}}}
+		},
+	} {
+		_, err := p.submit(change)
+		assert.Contains(t, refused(t, err), key)
+	}
+}
+
+func TestListJobsShowsWhatAWSShows(t *testing.T) {
+	p := newPlant(t)
+	var ids []string
+	for i := range 4 { // two run, two wait: the environment has 8 vCPUs
+		id, err := p.submit(func(in *batch.SubmitJobInput) { in.JobName = aws.String(fmt.Sprintf("Stack_player%d", i)) })
+		require.NoError(t, err)
+		ids = append(ids, id)
+	}
+	p.await(ids[1], types.JobStatusRunning)
+	list := func(in batch.ListJobsInput) (found []string) {
+		in.JobQueue = &p.name
+		pages := batch.NewListJobsPaginator(p.client, &in)
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(t.Context())
+			require.NoError(t, err)
+			for _, j := range page.JobSummaryList {
+				found = append(found, *j.JobId)
+			}
+		}
+		return found
+	}
+	filter := func(name string, values ...string) batch.ListJobsInput {
+		return batch.ListJobsInput{Filters: []types.KeyValuesPair{{Name: &name, Values: values}}}
+	}
+	assert.ElementsMatch(t, ids[:2], list(batch.ListJobsInput{}), "RUNNING only, where nothing is asked for")
+	assert.ElementsMatch(t, ids[2:], list(batch.ListJobsInput{JobStatus: types.JobStatusRunnable}))
+	assert.Equal(t, []string{ids[3]}, list(filter("JOB_NAME", "stack_PLAYER3")), "whatever the case")
+	assert.Equal(t, []string{ids[3], ids[2], ids[1], ids[0]}, list(filter("JOB_NAME", "stack_*")), "of every state, the newest first")
+	assert.Len(t, list(filter("JOB_DEFINITION", p.name)), 4)
+	assert.Len(t, list(filter("AFTER_CREATED_AT", "0")), 4)
+	assert.Empty(t, list(filter("BEFORE_CREATED_AT", "1000")))
+	paged := filter("JOB_NAME", "stack_*")
+	paged.MaxResults = aws.Int32(1)
+	assert.Len(t, list(paged), 4, "page by page")
+	_, err := p.client.ListJobs(t.Context(), &batch.ListJobsInput{JobQueue: aws.String("none")})
+	refused(t, err)
+}
+
+func TestCancelTerminateAndTagsOfJobs(t *testing.T) {
+	p := newPlant(t)
+	runs, err := p.submit()
+	require.NoError(t, err)
+	p.await(runs, types.JobStatusRunning)
+	_, err = p.client.CancelJob(t.Context(), &batch.CancelJobInput{JobId: &runs, Reason: aws.String("x")})
+	require.NoError(t, err)
+	assert.Equal(t, types.JobStatusRunning, p.describe(runs).Status, "a cancel does nothing to a job that runs")
+	_, err = p.client.TerminateJob(t.Context(), &batch.TerminateJobInput{JobId: &runs, Reason: aws.String("enough")})
+	require.NoError(t, err)
+	j := p.await(runs, types.JobStatusFailed)
+	assert.Equal(t, "enough", *j.StatusReason)
+	assert.True(t, *j.IsTerminated)
+
+	arn := "arn:aws:batch:us-east-1:123456789012:job/" + runs
+	_, err = p.client.TagResource(t.Context(), &batch.TagResourceInput{ResourceArn: &arn, Tags: map[string]string{"a": "b"}})
+	require.NoError(t, err)
+	_, err = p.client.UntagResource(t.Context(), &batch.UntagResourceInput{ResourceArn: &arn, TagKeys: []string{"user"}})
+	require.NoError(t, err)
+	tags, err := p.client.ListTagsForResource(t.Context(), &batch.ListTagsForResourceInput{ResourceArn: &arn})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"a": "b"}, tags.Tags)
+	_, err = p.client.ListTagsForResource(t.Context(), &batch.ListTagsForResourceInput{ResourceArn: aws.String("arn:aws:batch:us-east-1:123456789012:job-queue/" + p.name)})
+	assert.NoError(t, err, "of other resources moto tells the tags")
+}
+
+func TestAHostIsTakenAwayByHand(t *testing.T) {
+	p := newPlant(t)
+	id, err := p.submit()
+	require.NoError(t, err)
+	p.await(id, types.JobStatusRunning)
+	res, err := http.Post(p.url+HostsPath, "", nil)
+	require.NoError(t, err)
+	res.Body.Close()
+	require.Eventually(t, func() bool {
+		j := p.describe(id)
+		return len(j.Attempts) == 1 && j.Status == types.JobStatusRunning
+	}, 10*time.Second, 10*time.Millisecond, "it runs again")
+	j := p.describe(id)
+	assert.Regexp(t, `^Host EC2 \(instance i-[0-9a-f]{17}\) terminated\.$`, *j.Attempts[0].StatusReason)
+	assert.Nil(t, j.Attempts[0].Container.ExitCode)
+	assert.NotEqual(t, *j.Attempts[0].Container.LogStreamName, *j.Container.LogStreamName)
+	var hosts []HostState
+	res, err = http.Get(p.url + HostsPath)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.NoError(t, json.NewDecoder(res.Body).Decode(&hosts))
+	require.Len(t, hosts, 1)
+	assert.Equal(t, []string{id}, hosts[0].Jobs)
+	res, err = http.Post(p.url+HostsPath+"?take=i-none", "", nil)
+	require.NoError(t, err)
+	res.Body.Close()
+	assert.Equal(t, http.StatusNotFound, res.StatusCode)
+}
+
+// TestTheAWSCLIParsesEveryAnswer is botocore's view of the same calls.
+func TestTheAWSCLIParsesEveryAnswer(t *testing.T) {
+	if _, err := exec.LookPath("aws"); err != nil {
+		t.Skip("the AWS CLI is not installed")
+	}
+	p := newPlant(t)
+	cli := func(args ...string) (answer map[string]any) {
+		cmd := exec.Command("aws", append([]string{"batch", "--output", "json"}, args...)...)
+		cmd.Env = append(cmd.Environ(), "AWS_ENDPOINT_URL="+p.url, "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=sandbox", "AWS_SECRET_ACCESS_KEY=sandbox", "AWS_PAGER=")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%v: %s", args, out)
+		if len(out) > 0 {
+			require.NoError(t, json.Unmarshal(out, &answer))
+		}
+		return answer
+	}
+	id := cli("submit-job", "--job-name", "player1", "--job-queue", p.name, "--job-definition", p.name, "--tags", "user=player1", "--propagate-tags")["jobId"].(string)
+	p.await(id, types.JobStatusRunning)
+	job := cli("describe-jobs", "--jobs", id)["jobs"].([]any)[0].(map[string]any)
+	assert.Equal(t, "RUNNING", job["status"])
+	assert.NotContains(t, job, "stoppedAt")
+	listed := cli("list-jobs", "--job-queue", p.name, "--filters", "name=JOB_NAME,values=player1")["jobSummaryList"].([]any)[0].(map[string]any)
+	assert.Equal(t, id, listed["jobId"])
+	cli("cancel-job", "--job-id", id, "--reason", "x")
+	cli("terminate-job", "--job-id", id, "--reason", "enough")
+	p.await(id, types.JobStatusFailed)
+	job = cli("describe-jobs", "--jobs", id)["jobs"].([]any)[0].(map[string]any)
+	assert.Equal(t, "enough", job["statusReason"])
+	assert.EqualValues(t, 143, job["container"].(map[string]any)["exitCode"])
+}

@@ -1,0 +1,108 @@
+// Package mototest gives tests the real servers behind the gateway: moto and an
+// image registry, started once a test binary.
+package mototest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+var shared struct {
+	mu             sync.Mutex
+	stop           []func()
+	moto, registry string
+}
+
+// Main runs a package's tests and stops what they started: TestMain's whole body.
+func Main(m *testing.M) {
+	code := m.Run()
+	for _, stop := range shared.stop {
+		stop()
+	}
+	os.Exit(code)
+}
+
+// Moto is a moto server's address. It skips the test where none is installed.
+func Moto(t *testing.T) *url.URL {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.moto == "" {
+		shared.moto = start(t, "moto_server", "/moto-api/", func(address string) []string {
+			host, port, _ := net.SplitHostPort(address)
+			return []string{"-H", host, "-p", port}
+		})
+	}
+	return &url.URL{Scheme: "http", Host: shared.moto}
+}
+
+// Registry is an image registry's HOST:PORT. It skips the test where none is
+// installed.
+func Registry(t *testing.T) string {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.registry == "" {
+		dir, err := os.MkdirTemp("", "mototest-registry-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.stop = append(shared.stop, func() { os.RemoveAll(dir) })
+		shared.registry = start(t, "docker-registry", "/v2/", func(address string) []string {
+			config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {rootdirectory: %q}\n  delete: {enabled: true}\nhttp: {addr: %q}\n",
+				filepath.Join(dir, "data"), address)
+			file := filepath.Join(dir, "config.yaml")
+			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return []string{"serve", file}
+		})
+	}
+	return shared.registry
+}
+
+// start runs a server on a free port until Main ends it.
+func start(t *testing.T, program, path string, args func(address string) []string) (address string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("%s is not installed: this promise is about its real behaviour", program)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = listener.Addr().String()
+	listener.Close()
+	var log bytes.Buffer
+	cmd := exec.Command(program, args(address)...)
+	cmd.Env = append(os.Environ(), "MOTO_IAM_LOAD_MANAGED_POLICIES=true")
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	shared.stop = append(shared.stop, func() {
+		_ = cmd.Process.Kill()
+		<-ended //nolint:errcheck // it was killed
+	})
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if res, err := http.Get("http://" + address + path); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return address
+			}
+		}
+	}
+	t.Fatalf("%s does not answer:\n%s", program, log.String())
+	return ""
+}
