@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // Fault is an error of AWS's own. A handler returns it, and the caller is
@@ -23,18 +24,40 @@ func badRequest(code, format string, args ...any) *Fault {
 
 func (f *Fault) Error() string { return f.Code + ": " + f.Message }
 
-// response is the fault as the service writes it: XML for S3, else JSON with
-// the code where either JSON protocol looks for it.
+// response is the fault as the service writes it: XML for S3 and in the query
+// protocol, else JSON with the code where either JSON protocol looks for it.
 func (f *Fault) response(c *Call) *http.Response {
-	if c.Service == "s3" {
+	told := faultXML{Code: f.Code, Message: f.Message}
+	switch {
+	case c.Service == "s3":
+		return answerXML(c, f.Status, told)
+	case speaksQuery(c) && c.Service == "ec2":
 		return answerXML(c, f.Status, struct {
-			XMLName       xml.Name `xml:"Error"`
-			Code, Message string
-		}{Code: f.Code, Message: f.Message})
+			XMLName xml.Name `xml:"Response"`
+			Error   faultXML `xml:"Errors>Error"`
+		}{Error: told})
+	case speaksQuery(c):
+		return answerXML(c, f.Status, struct {
+			XMLName xml.Name `xml:"ErrorResponse"`
+			Error   faultXML
+		}{Error: told})
 	}
 	res := answerJSON(c, f.Status, map[string]string{"__type": f.Code, "message": f.Message})
 	res.Header.Set("X-Amzn-Errortype", f.Code)
 	return res
+}
+
+type faultXML struct {
+	XMLName       xml.Name `xml:"Error"`
+	Code, Message string
+}
+
+// speaksQuery tells whether a call came in the query protocol.
+func speaksQuery(c *Call) bool {
+	if c.Request == nil || c.Request.Header.Get("X-Amz-Target") != "" {
+		return false
+	}
+	return strings.HasPrefix(c.Request.Header.Get("Content-Type"), "application/x-www-form-urlencoded") || c.Request.URL.Query().Has("Action")
 }
 
 // refusal is moto's refusal of a call that the gateway made for the caller.

@@ -1,18 +1,13 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/sandbox/mototest"
 )
 
 // sandbox is a gateway in front of a moto server and a registry, each real.
@@ -29,75 +26,14 @@ type sandbox struct {
 	registry   string
 }
 
-var shared struct { // started once by the first test that needs them, stopped by TestMain
-	stop           []func()
-	moto, registry string
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, stop := range shared.stop {
-		stop()
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { mototest.Main(m) }
 
 // newSandbox skips the test where the machine has no moto or no registry.
 func newSandbox(t *testing.T) sandbox {
 	t.Helper()
-	if shared.moto == "" {
-		shared.moto = start(t, "moto_server", "/moto-api/", func(address string) []string {
-			host, port, _ := net.SplitHostPort(address)
-			return []string{"-H", host, "-p", port}
-		})
-	}
-	if shared.registry == "" {
-		dir, err := os.MkdirTemp("", "gateway-registry-")
-		require.NoError(t, err)
-		shared.stop = append(shared.stop, func() { os.RemoveAll(dir) })
-		shared.registry = start(t, "docker-registry", "/v2/", func(address string) []string {
-			config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {rootdirectory: %q}\n  delete: {enabled: true}\nhttp: {addr: %q}\n",
-				filepath.Join(dir, "data"), address)
-			file := filepath.Join(dir, "config.yaml")
-			require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
-			return []string{"serve", file}
-		})
-	}
-	upstream := &url.URL{Scheme: "http", Host: shared.moto}
-	address := serve(t, Config{Upstream: upstream, Registry: shared.registry, StartID: "start-1"})
-	return sandbox{Config: clientConfig(address), url: address, registry: shared.registry}
-}
-
-// start runs a server on a free port until TestMain ends it.
-func start(t *testing.T, program, path string, args func(address string) []string) (address string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		t.Skipf("%s is not installed: this promise is about its real behaviour", program)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address = listener.Addr().String()
-	require.NoError(t, listener.Close())
-	var log bytes.Buffer
-	cmd := exec.Command(program, args(address)...)
-	cmd.Env = append(os.Environ(), "MOTO_IAM_LOAD_MANAGED_POLICIES=true")
-	cmd.Stdout, cmd.Stderr = &log, &log
-	require.NoError(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	shared.stop = append(shared.stop, func() {
-		_ = cmd.Process.Kill()
-		<-ended //nolint:errcheck // it was killed
-	})
-	require.Eventually(t, func() bool {
-		res, err := http.Get("http://" + address + path)
-		if err != nil {
-			return false
-		}
-		res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	}, time.Minute, 50*time.Millisecond, "%s does not answer", program)
-	return address
+	registry := mototest.Registry(t)
+	address := serve(t, Config{Upstream: mototest.Moto(t), Registry: registry, StartID: "start-1"})
+	return sandbox{Config: clientConfig(address), url: address, registry: registry}
 }
 
 func serve(t *testing.T, config Config) string {

@@ -1,0 +1,502 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// Rights decides the calls that are made with a role's temporary credentials, by
+// the role's own policies, which moto keeps and does not apply. The sandbox's
+// dummy key is the account's administrator: what it calls passes.
+//
+// Signatures are not checked: who knows an access key has its rights.
+type Rights struct {
+	// JobTags finds a Batch job's tags, for policies that look at them; without
+	// it no job has any. Set it before the first call.
+	JobTags func(jobID string) map[string]string
+
+	moto   *url.URL
+	client *http.Client
+
+	mu       sync.Mutex
+	sessions map[string]session // by access key
+	roles    map[string]*role   // by ARN, as last read
+	changes  int                // how often IAM may have changed
+}
+
+// Credentials are a role's temporary credentials.
+type Credentials struct {
+	AccessKeyID, SecretAccessKey, SessionToken string
+	Expiration                                 time.Time
+	RoleARN                                    string
+}
+
+// session is who calls: a role under a session's name, or the administrator.
+type session struct{ arn, roleARN string }
+
+var administrator = session{arn: "arn:aws:iam::" + local.Account + ":root"}
+
+// role is a role as IAM has it. Its trust policy is parsed where it is needed:
+// what the sandbox does not know of it is no matter to the role's own calls.
+type role struct {
+	arn      string
+	trust    string
+	policies []policy
+}
+
+// NewRights makes Rights over the IAM and STS of a moto server.
+func NewRights(moto *url.URL) *Rights {
+	return &Rights{moto: moto, client: &http.Client{Timeout: time.Minute}, sessions: map[string]session{}, roles: map[string]*role{}}
+}
+
+// Behaviour is asked first of all, for every call.
+func (r *Rights) Behaviour() Behaviour {
+	return Behaviour{Name: "rights", Service: "*", Answers: map[string]Handler{"*": r.check}}
+}
+
+// Issue gives an AWS service, e.g. "ecs-tasks.amazonaws.com", temporary
+// credentials of a role. A role that is not there or does not trust the service
+// is a *Fault with the code AccessDenied.
+func (r *Rights) Issue(ctx context.Context, roleARN, service string) (Credentials, error) {
+	how, err := r.trusts(ctx, roleARN, principal{service: service})
+	if err != nil {
+		return Credentials{}, err
+	}
+	if how != byName {
+		return Credentials{}, accessDenied("%s can't assume the role %s: its trust policy does not admit this service", service, roleARN)
+	}
+	sessionName, _, _ := strings.Cut(service, ".")
+	given, err := r.ask(ctx, "sts", "AssumeRole", "RoleArn", roleARN, "RoleSessionName", sessionName)
+	if err != nil {
+		return Credentials{}, err
+	}
+	return r.remember(given, roleARN)
+}
+
+func accessDenied(format string, args ...any) *Fault {
+	return &Fault{http.StatusForbidden, "AccessDenied", fmt.Sprintf(format, args...)}
+}
+
+// check lets a call pass or refuses it.
+func (r *Rights) check(c *Call) (*http.Response, error) {
+	who, err := r.caller(c)
+	if err != nil {
+		return nil, err
+	}
+	if changesIAM(c) { // whatever comes of it: what was read before it counts no more
+		defer r.forget()
+	}
+	switch {
+	case calls(c, "sts", "GetCallerIdentity"): // no policy can deny it
+	case calls(c, "sts", "AssumeRole"):
+		return r.assume(c, who)
+	case who != administrator:
+		if err := r.decide(c, who); err != nil {
+			return nil, err
+		}
+	}
+	return c.Forward()
+}
+
+func calls(c *Call, service, operation string) bool {
+	return handlerKey(c.Service, c.Operation) == handlerKey(service, operation)
+}
+
+// caller is who makes a call.
+func (r *Rights) caller(c *Call) (session, error) {
+	key := accessKey(c.Request)
+	switch key {
+	case "":
+		return session{}, &Fault{http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token"}
+	case local.AccessKey:
+		return administrator, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	who, known := r.sessions[key]
+	if !known {
+		return session{}, invalidKey(c)
+	}
+	return who, nil
+}
+
+// accessKey reads it where scope reads service and Region.
+func accessKey(r *http.Request) string {
+	credential := r.URL.Query().Get("X-Amz-Credential")
+	if _, after, found := strings.Cut(r.Header.Get("Authorization"), "Credential="); found {
+		credential = after
+	}
+	key, _, _ := strings.Cut(strings.TrimSpace(credential), "/")
+	return key
+}
+
+// changesIAM goes by the name: IAM's other operations all change something.
+func changesIAM(c *Call) bool {
+	reads := func(verb string) bool { return strings.HasPrefix(c.Operation, verb) }
+	return c.Service == "iam" && !slices.ContainsFunc([]string{"Get", "List", "Simulate", "Generate"}, reads)
+}
+
+// forget makes roles be read anew, also those that are being read just now.
+func (r *Rights) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes++
+	clear(r.roles)
+}
+
+// wording is how a protocol refuses.
+type wording struct {
+	status             int // of a denial
+	denied, invalidKey string
+}
+
+// ownWordings are of services that have their own.
+var ownWordings = map[string]wording{
+	"ec2": {http.StatusForbidden, "UnauthorizedOperation", "AuthFailure"},
+	"s3":  {http.StatusForbidden, "AccessDenied", "InvalidAccessKeyId"},
+	"sns": {http.StatusForbidden, "AuthorizationError", "InvalidClientTokenId"},
+}
+
+func wordingOf(c *Call) wording {
+	own, has := ownWordings[c.Service]
+	switch {
+	case has:
+		return own
+	case speaksQuery(c):
+		return wording{http.StatusForbidden, "AccessDenied", "InvalidClientTokenId"}
+	case c.Request.Header.Get("X-Amz-Target") != "":
+		return wording{http.StatusBadRequest, "AccessDeniedException", "UnrecognizedClientException"}
+	}
+	return wording{http.StatusForbidden, "AccessDeniedException", "UnrecognizedClientException"}
+}
+
+func invalidKey(c *Call) *Fault {
+	return &Fault{http.StatusForbidden, wordingOf(c).invalidKey, "The security token included in the request is invalid."}
+}
+
+// denial is AWS's refusal of a call for want of a right.
+func denial(c *Call, who session, n need, why string) *Fault {
+	said := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", who.arn, n.action, cmp.Or(n.resource, "*"))
+	w := wordingOf(c)
+	return &Fault{w.status, w.denied, said + why}
+}
+
+// undecided is the sandbox's refusal to guess. SDKs don't try a 501 again.
+func undecided(roleARN string, err error) *Fault {
+	return &Fault{http.StatusNotImplemented, "NotImplemented", fmt.Sprintf("the sandbox can't decide by the policies of %s: %v", roleARN, err)}
+}
+
+// decide refuses a role's call unless its policies allow all that the call needs.
+func (r *Rights) decide(c *Call, who session) error {
+	needs, err := r.needs(c)
+	if err != nil {
+		return err
+	}
+	for _, n := range needs {
+		so, err := r.verdict(c, who, n)
+		if err != nil {
+			return err
+		}
+		switch so {
+		case unsaid:
+			return denial(c, who, n, fmt.Sprintf(" because no identity-based policy allows the %s action", n.action))
+		case denied:
+			return denial(c, who, n, " with an explicit deny in an identity-based policy")
+		}
+	}
+	return nil
+}
+
+// verdict is what the policies of the caller's role say of a need.
+func (r *Rights) verdict(c *Call, who session, n need) (verdict, error) {
+	own, err := r.role(c.Request.Context(), who.roleARN)
+	if errors.Is(err, errNoRole) { // it was deleted, and its sessions with it
+		return unsaid, invalidKey(c)
+	}
+	if err != nil {
+		return unsaid, err
+	}
+	so, err := decide(own.policies, n)
+	if err != nil {
+		return unsaid, undecided(own.arn, err)
+	}
+	return so, nil
+}
+
+// assumable are the parameters of AssumeRole that the sandbox knows. Others make
+// a session with fewer rights than its role, or with tags.
+var assumable = []string{"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"}
+
+// assume passes AssumeRole on for who may, and remembers whose the new key is.
+func (r *Rights) assume(c *Call, who session) (*http.Response, error) {
+	in, err := form(c)
+	if err != nil {
+		return nil, err
+	}
+	for parameter := range in {
+		if !slices.Contains(assumable, parameter) {
+			return nil, undecided(in.Get("RoleArn"), notKnown("the parameter %s of AssumeRole", parameter))
+		}
+	}
+	if err := r.mayAssume(c, who, in.Get("RoleArn")); err != nil {
+		return nil, err
+	}
+	res, err := c.Forward()
+	if err != nil || !succeeded(res) {
+		return res, err
+	}
+	body, err := readBody(res)
+	if err != nil {
+		return nil, err
+	}
+	given := &element{}
+	if err := xml.Unmarshal(body, given); err != nil {
+		return nil, err
+	}
+	_, err = r.remember(given, in.Get("RoleArn"))
+	return res, err
+}
+
+// mayAssume asks the role's trust policy, and the caller's own policies unless
+// the trust policy names the caller's role. Even then these can forbid it.
+func (r *Rights) mayAssume(c *Call, who session, roleARN string) error {
+	n := need{action: assumeRole, resource: roleARN}
+	how, err := r.trusts(c.Request.Context(), roleARN, principal{account: local.Account, roleARN: who.roleARN})
+	if err != nil {
+		return err
+	}
+	if how == distrusted || how == forbidden {
+		return denial(c, who, n, "")
+	}
+	if who == administrator {
+		return nil
+	}
+	so, err := r.verdict(c, who, n)
+	if err != nil {
+		return err
+	}
+	if so == denied || so == unsaid && how == byAccount {
+		return denial(c, who, n, "")
+	}
+	return nil
+}
+
+// trusts asks a role's trust policy.
+func (r *Rights) trusts(ctx context.Context, roleARN string, who principal) (trust, error) {
+	asked, err := r.role(ctx, roleARN)
+	if errors.Is(err, errNoRole) {
+		return distrusted, accessDenied("the role %s can't be assumed: there is no such role", roleARN)
+	}
+	if err != nil {
+		return distrusted, err
+	}
+	p, err := parsePolicy("trust policy", asked.trust, trustGrammar)
+	if err != nil {
+		return distrusted, undecided(roleARN, err)
+	}
+	how, err := p.trusts(who)
+	if err != nil {
+		return distrusted, undecided(roleARN, err)
+	}
+	return how, nil
+}
+
+// remember keeps whose an access key is that AssumeRole has given.
+func (r *Rights) remember(given *element, roleARN string) (Credentials, error) {
+	credentials, users := given.all("Credentials"), given.all("AssumedRoleUser")
+	if len(credentials) != 1 || len(users) != 1 {
+		return Credentials{}, fmt.Errorf("moto's AssumeRole gives no credentials of %s", roleARN)
+	}
+	expiration, err := time.Parse(time.RFC3339, credentials[0].text("Expiration"))
+	if err != nil {
+		return Credentials{}, fmt.Errorf("moto's AssumeRole: %w", err)
+	}
+	gives := Credentials{
+		AccessKeyID: credentials[0].text("AccessKeyId"), SecretAccessKey: credentials[0].text("SecretAccessKey"),
+		SessionToken: credentials[0].text("SessionToken"), Expiration: expiration, RoleARN: roleARN,
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sessions[gives.AccessKeyID] = session{arn: users[0].text("Arn"), roleARN: roleARN}
+	return gives, nil
+}
+
+var errNoRole = errors.New("there is no such role")
+
+// role finds a role with its policies. It is read once, until IAM changes.
+func (r *Rights) role(ctx context.Context, arn string) (*role, error) {
+	r.mu.Lock()
+	known, changes := r.roles[arn], r.changes
+	r.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	found, err := r.read(ctx, arn)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if changes == r.changes {
+		r.roles[arn] = found
+	}
+	return found, nil
+}
+
+// read asks IAM for a role and all its policies.
+func (r *Rights) read(ctx context.Context, arn string) (*role, error) {
+	name := path.Base(arn)
+	answer, err := r.ask(ctx, "iam", "GetRole", "RoleName", name)
+	var refused *Fault
+	if errors.As(err, &refused) && refused.Code == "NoSuchEntity" {
+		return nil, errNoRole
+	}
+	if err != nil {
+		return nil, err
+	}
+	if answer.one("Arn") != arn { // of another account, or another path
+		return nil, errNoRole
+	}
+	if len(answer.all("PermissionsBoundary")) > 0 {
+		return nil, undecided(arn, notKnown("PermissionsBoundary"))
+	}
+	found := &role{arn: arn}
+	if found.trust, err = url.PathUnescape(answer.one("AssumeRolePolicyDocument")); err != nil {
+		return nil, err
+	}
+	documents, err := r.documents(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range documents {
+		p, err := parsePolicy(d.name, d.text, rightsGrammar)
+		if err != nil {
+			return nil, undecided(arn, err)
+		}
+		found.policies = append(found.policies, p)
+	}
+	return found, nil
+}
+
+type document struct{ name, text string }
+
+// documents are a role's inline policies and those attached to it.
+func (r *Rights) documents(ctx context.Context, roleName string) ([]document, error) {
+	var found []document
+	inline, err := r.list(ctx, "ListRolePolicies", roleName, "member")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range inline {
+		text, err := r.document(ctx, "PolicyDocument", "GetRolePolicy", "RoleName", roleName, "PolicyName", name)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, document{name, text})
+	}
+	attached, err := r.list(ctx, "ListAttachedRolePolicies", roleName, "PolicyArn")
+	if err != nil {
+		return nil, err
+	}
+	for _, arn := range attached {
+		policy, err := r.ask(ctx, "iam", "GetPolicy", "PolicyArn", arn)
+		if err != nil {
+			return nil, err
+		}
+		text, err := r.document(ctx, "Document", "GetPolicyVersion", "PolicyArn", arn, "VersionId", policy.one("DefaultVersionId"))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, document{arn, text})
+	}
+	return found, nil
+}
+
+// list is what a listing of a role's policies has in all elements of a name.
+func (r *Rights) list(ctx context.Context, operation, roleName, name string) ([]string, error) {
+	answer, err := r.ask(ctx, "iam", operation, "RoleName", roleName)
+	if err != nil {
+		return nil, err
+	}
+	if answer.one("IsTruncated") == "true" {
+		return nil, fmt.Errorf("moto's %s has more than one page for %s, which the sandbox does not read", operation, roleName)
+	}
+	var list []string
+	for _, e := range answer.all(name) {
+		list = append(list, e.Text)
+	}
+	return list, nil
+}
+
+func (r *Rights) document(ctx context.Context, name, operation string, params ...string) (string, error) {
+	answer, err := r.ask(ctx, "iam", operation, params...)
+	if err != nil {
+		return "", err
+	}
+	return url.PathUnescape(answer.one(name))
+}
+
+// one is what the first element of that name holds, however deep; "" without one.
+func (e *element) one(name string) string {
+	for _, found := range e.all(name) {
+		return found.Text
+	}
+	return ""
+}
+
+// queryVersions are the API versions of the services that Rights asks.
+var queryVersions = map[string]string{"iam": "2010-05-08", "sts": "2011-06-15"}
+
+// ask calls moto as the administrator. moto's refusal is a *Fault.
+func (r *Rights) ask(ctx context.Context, service, operation string, params ...string) (*element, error) {
+	in := url.Values{"Action": {operation}, "Version": {queryVersions[service]}}
+	for i := 0; i < len(params); i += 2 {
+		in.Set(params[i], params[i+1])
+	}
+	target := url.URL{Scheme: r.moto.Scheme, Host: r.moto.Host, Path: "/"}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(in.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+local.AccessKey+"/20260101/"+local.Region+"/"+service+
+		"/aws4_request, SignedHeaders=host, Signature=none")
+	res, err := r.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s at moto: %w", operation, err)
+	}
+	defer res.Body.Close()
+	answer := &element{}
+	if err := xml.NewDecoder(res.Body).Decode(answer); err != nil {
+		return nil, fmt.Errorf("%s at moto: %s: %w", operation, res.Status, err)
+	}
+	if !succeeded(res) {
+		return nil, &Fault{res.StatusCode, answer.one("Code"), answer.one("Message")}
+	}
+	return answer, nil
+}
+
+// form is what a call in the query protocol says.
+func form(c *Call) (url.Values, error) {
+	body, err := c.Body()
+	if err != nil || len(body) == 0 {
+		return c.Request.URL.Query(), err
+	}
+	in, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, badRequest("MalformedQueryString", "%v", err)
+	}
+	return in, nil
+}

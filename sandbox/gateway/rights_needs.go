@@ -1,0 +1,251 @@
+package gateway
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// operation is a row of what calls need. about tells the resources; an action
+// that it leaves out is the operation itself.
+type operation struct {
+	service string // as in Call
+	names   []string
+	about   func(*Rights, *Call) ([]need, error)
+}
+
+// operations are those of which the sandbox knows what a call is about (Service
+// Authorization Reference, "Actions defined by" each service).
+var operations = []operation{
+	{"batch", []string{"SubmitJob"}, submission},
+	{"batch", []string{"CancelJob", "TerminateJob"}, job},
+	{"batch", []string{"DescribeJobs", "ListJobs", "DescribeJobQueues", "DescribeJobDefinitions", "DescribeComputeEnvironments"}, nothing},
+	{"batch", []string{"ListTagsForResource", "TagResource", "UntagResource"}, tagged},
+	{"ecr", []string{"GetAuthorizationToken"}, nothing},
+	{"ecr", []string{
+		"BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "DescribeImages", "DescribeRepositories",
+		"GetDownloadUrlForLayer", "InitiateLayerUpload", "ListImages", "PutImage", "UploadLayerPart",
+	}, repositories},
+	{"logs", []string{"CreateLogStream", "GetLogEvents", "PutLogEvents"}, logStream},
+	{"logs", []string{"CreateLogGroup", "DescribeLogGroups", "DescribeLogStreams", "FilterLogEvents"}, logGroup},
+	{"secretsmanager", []string{"DescribeSecret", "GetSecretValue", "PutSecretValue"}, secret},
+	{"sns", []string{"Publish"}, topic},
+}
+
+// iamPrefix is how policies write a service whose scope has another name.
+var iamPrefix = map[string]string{"email": "ses", "monitoring": "cloudwatch", "tagging": "tag"}
+
+// needs tells what a call has to be allowed, all of it.
+func (r *Rights) needs(c *Call) ([]need, error) {
+	if c.Service == "s3" {
+		return []need{s3Need(c.Request)}, nil
+	}
+	prefix := cmp.Or(iamPrefix[c.Service], c.Service) + ":"
+	for _, o := range operations {
+		i := slices.IndexFunc(o.names, func(name string) bool { return calls(c, o.service, name) })
+		if i < 0 {
+			continue
+		}
+		needs, err := o.about(r, c)
+		for n := range needs {
+			needs[n].action = cmp.Or(needs[n].action, prefix+o.names[i])
+		}
+		return needs, err
+	}
+	return []need{{action: prefix + c.Operation, nameless: slices.Contains(methods, c.Operation)}}, nil
+}
+
+// methods are what an operation is called where only a REST path tells it.
+var methods = []string{"", http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodPut}
+
+// nothing is for actions without a resource level.
+func nothing(*Rights, *Call) ([]need, error) { return []need{{resource: "*"}}, nil }
+
+func arnOf(c *Call, service, resource string) string {
+	return "arn:aws:" + service + ":" + c.Region + ":" + local.Account + ":" + resource
+}
+
+// named is the ARN of what a call gives by its name or by its ARN.
+func named(c *Call, service, kind, given string) string {
+	if strings.HasPrefix(given, "arn:") {
+		return given
+	}
+	return arnOf(c, service, kind+given)
+}
+
+// fields are a call's body. They are found by their exact names, as AWS does.
+type fields map[string]any
+
+func fieldsOf(c *Call) (fields, error) {
+	in := fields{}
+	return in, c.JSON(&in)
+}
+
+func (f fields) text(name string) string {
+	text, _ := f[name].(string)
+	return text
+}
+
+func (f fields) tags() map[string]string {
+	tags := map[string]string{}
+	sent, _ := f["tags"].(map[string]any)
+	for key, value := range sent {
+		tags[key], _ = value.(string)
+	}
+	return tags
+}
+
+func submission(_ *Rights, c *Call) ([]need, error) {
+	in, err := fieldsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	tags, jobs := in.tags(), arnOf(c, "batch", "job/*")
+	needs := []need{
+		{resource: named(c, "batch", "job-queue/", in.text("jobQueue")), requestTags: tags},
+		{resource: named(c, "batch", "job-definition/", in.text("jobDefinition")), requestTags: tags},
+		{resource: jobs, requestTags: tags},
+	}
+	if len(tags) > 0 {
+		needs = append(needs, need{action: "batch:TagResource", resource: jobs, requestTags: tags})
+	}
+	return needs, nil
+}
+
+func job(r *Rights, c *Call) ([]need, error) {
+	in, err := fieldsOf(c)
+	id := in.text("jobId")
+	return []need{{resource: arnOf(c, "batch", "job/"+id), resourceTags: r.jobTags(id)}}, err
+}
+
+func (r *Rights) jobTags(id string) map[string]string {
+	tags := map[string]string{}
+	if r.JobTags != nil {
+		for key, value := range r.JobTags(id) {
+			tags[key] = value
+		}
+	}
+	return tags
+}
+
+// tagged is what Batch's operations on tags have in their path.
+func tagged(r *Rights, c *Call) ([]need, error) {
+	in, err := fieldsOf(c)
+	n := need{resource: strings.TrimPrefix(c.Request.URL.Path, "/v1/tags/"), requestTags: in.tags()}
+	if _, id, isJob := strings.Cut(n.resource, ":job/"); isJob {
+		n.resourceTags = r.jobTags(id)
+	}
+	return []need{n}, err
+}
+
+func repositories(_ *Rights, c *Call) ([]need, error) {
+	in, err := fieldsOf(c)
+	var names []string
+	list, _ := in["repositoryNames"].([]any)
+	for _, name := range list {
+		names = append(names, fmt.Sprint(name))
+	}
+	if len(names) == 0 {
+		names = []string{cmp.Or(in.text("repositoryName"), "*")}
+	}
+	var needs []need
+	for _, name := range names {
+		needs = append(needs, need{resource: arnOf(c, "ecr", "repository/"+name)})
+	}
+	return needs, err
+}
+
+// logGroup's ARN is a stream's without its name, which "GROUP:*" matches.
+func logGroup(_ *Rights, c *Call) ([]need, error) { return logNeed(c, "") }
+
+func logStream(_ *Rights, c *Call) ([]need, error) { return logNeed(c, "logStreamName") }
+
+func logNeed(c *Call, stream string) ([]need, error) {
+	in, err := fieldsOf(c)
+	group := strings.TrimSuffix(cmp.Or(in.text("logGroupName"), in.text("logGroupIdentifier")), ":*")
+	return []need{{resource: named(c, "logs", "log-group:", group) + ":log-stream:" + in.text(stream)}}, err
+}
+
+// secret asks moto for the whole ARN, which ends in six characters of AWS's.
+func secret(_ *Rights, c *Call) ([]need, error) {
+	in, err := fieldsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	var found struct{ ARN string }
+	err = c.Ask("DescribeSecret", map[string]string{"SecretId": in.text("SecretId")}, &found)
+	var refused *refusal
+	if errors.As(err, &refused) { // there is none
+		found.ARN, err = named(c, "secretsmanager", "secret:", in.text("SecretId")), refused.res.Body.Close()
+	}
+	return []need{{resource: found.ARN}}, err
+}
+
+// topic is "*" for a text message to a telephone.
+func topic(_ *Rights, c *Call) ([]need, error) {
+	in, err := form(c)
+	return []need{{resource: cmp.Or(in.Get("TopicArn"), in.Get("TargetArn"), "*")}}, err
+}
+
+// s3Row is a call of S3 by what tells it from others: its method, whether it is
+// about an object, and the one query parameter that names a part or a version.
+type s3Row struct {
+	method   string
+	object   bool
+	part     string   // "" for none
+	harmless []string // query parameters that do not change what it needs
+	action   string
+}
+
+var (
+	s3Page   = []string{"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "start-after", "marker", "encoding-type", "fetch-owner"}
+	s3Answer = []string{"partNumber", "response-cache-control", "response-content-disposition", "response-content-encoding",
+		"response-content-language", "response-content-type", "response-expires"}
+	s3Rows = []s3Row{
+		{http.MethodGet, true, "", s3Answer, "s3:GetObject"},
+		{http.MethodHead, true, "", s3Answer, "s3:GetObject"},
+		{http.MethodGet, true, "versionId", s3Answer, "s3:GetObjectVersion"},
+		{http.MethodHead, true, "versionId", s3Answer, "s3:GetObjectVersion"},
+		{http.MethodPut, true, "", nil, "s3:PutObject"},
+		{http.MethodGet, false, "", s3Page, "s3:ListBucket"},
+		{http.MethodHead, false, "", nil, "s3:ListBucket"},
+	}
+	// s3Further are headers by which writing an object needs more rights than that.
+	s3Further = []string{"X-Amz-Acl", "X-Amz-Copy-Source", "X-Amz-Grant-", "X-Amz-Object-Lock-", "X-Amz-Tagging"}
+)
+
+// s3Need is nameless for what is not in the table: S3's operations are called
+// otherwise than its actions.
+func s3Need(r *http.Request) need {
+	bucket, key := s3Bucket(r)
+	for _, row := range s3Rows {
+		if bucket != "" && row.matches(r, key != "") {
+			resource := "arn:aws:s3:::" + bucket
+			if key != "" {
+				resource += "/" + key
+			}
+			return need{action: row.action, resource: resource}
+		}
+	}
+	return need{action: "s3:" + r.Method, nameless: true}
+}
+
+func (row s3Row) matches(r *http.Request, object bool) bool {
+	var parts []string
+	for name := range r.URL.Query() {
+		if name != "x-id" && !strings.HasPrefix(name, "X-Amz-") && !slices.Contains(row.harmless, name) {
+			parts = append(parts, name)
+		}
+	}
+	for header := range r.Header {
+		if slices.ContainsFunc(s3Further, func(further string) bool { return strings.HasPrefix(header, further) }) {
+			return false
+		}
+	}
+	return row.method == r.Method && row.object == object && strings.Join(parts, "&") == row.part
+}

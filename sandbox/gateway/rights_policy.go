@@ -1,0 +1,409 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// policy is a policy document: what a role may do, or who may assume it. What
+// it says in a way that the sandbox does not know is an error, when it is parsed
+// or when it would decide: it never lets a call pass.
+type policy struct {
+	name       string
+	statements []statement
+}
+
+type statement struct {
+	name               string // its Sid, else its number
+	effect             string
+	principals         map[string][]string // by kind: "AWS", "Service"
+	actions, resources []string
+	conditions         map[string]map[string]json.RawMessage // by operator and key
+}
+
+// grammar is how a statement takes each element that it may have.
+type grammar map[string]func(*statement, json.RawMessage) error
+
+// What a statement may say. An identity policy must not have a Principal, and a
+// trust policy must not have a Resource.
+var (
+	rightsGrammar = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Resource": takeResource, "Condition": takeCondition}
+	trustGrammar  = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Principal": takePrincipal, "Condition": takeCondition}
+	optional      = []string{"Sid", "Condition"}
+	versions      = []string{"2012-10-17", "2008-10-17"} // they differ in policy variables only, which are refused in both
+)
+
+func takeSid(s *statement, raw json.RawMessage) error { return json.Unmarshal(raw, &s.name) }
+
+func takeEffect(s *statement, raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, &s.effect); err != nil {
+		return err
+	}
+	if s.effect != "Allow" && s.effect != "Deny" {
+		return notKnown("Effect %q", s.effect)
+	}
+	return nil
+}
+
+func takeAction(s *statement, raw json.RawMessage) (err error) {
+	s.actions, err = stringList(raw)
+	return err
+}
+
+func takeResource(s *statement, raw json.RawMessage) (err error) {
+	s.resources, err = stringList(raw)
+	return err
+}
+
+func takeCondition(s *statement, raw json.RawMessage) error {
+	return json.Unmarshal(raw, &s.conditions)
+}
+
+func takePrincipal(s *statement, raw json.RawMessage) error {
+	if string(raw) == `"*"` {
+		s.principals = map[string][]string{"AWS": {"*"}}
+		return nil
+	}
+	var kinds map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &kinds); err != nil {
+		return err
+	}
+	s.principals = map[string][]string{}
+	for kind, names := range kinds {
+		if kind != "AWS" && kind != "Service" {
+			return notKnown("Principal %q", kind)
+		}
+		list, err := stringList(names)
+		if err != nil {
+			return err
+		}
+		s.principals[kind] = list
+	}
+	return nil
+}
+
+func notKnown(format string, args ...any) error {
+	return fmt.Errorf("the sandbox does not know "+format, args...)
+}
+
+// stringList reads a string or a list of strings.
+func stringList(raw json.RawMessage) ([]string, error) {
+	if !bytes.HasPrefix(raw, []byte("[")) {
+		raw = slices.Concat([]byte("["), raw, []byte("]"))
+	}
+	var list []string
+	return list, json.Unmarshal(raw, &list)
+}
+
+func parsePolicy(name, text string, known grammar) (policy, error) {
+	p := policy{name: name}
+	var document map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &document); err != nil {
+		return p, fmt.Errorf("policy %q: %w", name, err)
+	}
+	for element, raw := range document {
+		var err error
+		switch element {
+		case "Version":
+			err = checkVersion(raw)
+		case "Id":
+		case "Statement":
+			p.statements, err = parseStatements(raw, known)
+		default:
+			err = notKnown("%s", element)
+		}
+		if err != nil {
+			return p, fmt.Errorf("policy %q: %w", name, err)
+		}
+	}
+	return p, nil
+}
+
+func checkVersion(raw json.RawMessage) error {
+	if list, err := stringList(raw); err != nil || len(list) != 1 || !slices.Contains(versions, list[0]) {
+		return notKnown("Version %s", raw)
+	}
+	return nil
+}
+
+func parseStatements(raw json.RawMessage, known grammar) ([]statement, error) {
+	if !bytes.HasPrefix(raw, []byte("[")) {
+		raw = slices.Concat([]byte("["), raw, []byte("]"))
+	}
+	var list []map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, err
+	}
+	var statements []statement
+	for i, said := range list {
+		s := statement{name: fmt.Sprint(i + 1)}
+		if err := s.take(said, known); err != nil {
+			return nil, fmt.Errorf("statement %q: %w", s.name, err)
+		}
+		statements = append(statements, s)
+	}
+	return statements, nil
+}
+
+func (s *statement) take(said map[string]json.RawMessage, known grammar) error {
+	for _, element := range slices.Sorted(maps.Keys(said)) {
+		take, ok := known[element]
+		if !ok {
+			return notKnown("%s", element)
+		}
+		if err := take(s, said[element]); err != nil {
+			return fmt.Errorf("%s: %w", element, err)
+		}
+	}
+	for element := range known {
+		if _, there := said[element]; !there && !slices.Contains(optional, element) {
+			return fmt.Errorf("%s is missing", element)
+		}
+	}
+	return nil
+}
+
+// need is one thing that a call needs to be allowed.
+type need struct {
+	action   string // "service:Operation" as IAM spells it
+	nameless bool   // the operation's part of action is no name of AWS's
+	resource string // an ARN; "*" where the action is about none; "" where the sandbox does not know
+
+	requestTags, resourceTags map[string]string // nil where the sandbox does not know
+}
+
+// verdict is what policies say of a need.
+type verdict int
+
+const (
+	unsaid verdict = iota // which is a refusal too
+	allowed
+	denied
+)
+
+// decide weighs identity policies as IAM does: a Deny wins over every Allow.
+func decide(policies []policy, n need) (verdict, error) {
+	so := unsaid
+	for _, p := range policies {
+		for _, s := range p.statements {
+			covers, err := s.covers(n)
+			if err != nil {
+				return unsaid, fmt.Errorf("policy %q, statement %q: %w", p.name, s.name, err)
+			}
+			if covers {
+				so = max(so, s.verdict())
+			}
+		}
+	}
+	return so, nil
+}
+
+func (s statement) verdict() verdict {
+	if s.effect == "Deny" {
+		return denied
+	}
+	return allowed
+}
+
+// covers looks at the conditions last: one that the sandbox does not know
+// matters only where all else fits.
+func (s statement) covers(n need) (bool, error) {
+	for _, fits := range []func(need) (bool, error){s.acts, s.reaches, s.holds} {
+		if ok, err := fits(n); err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (s statement) acts(n need) (bool, error) {
+	if !n.nameless {
+		return slices.ContainsFunc(s.actions, func(pattern string) bool {
+			return wildcard(strings.ToLower(pattern), strings.ToLower(n.action))
+		}), nil
+	}
+	service, _, _ := strings.Cut(n.action, ":")
+	var perhaps error
+	for _, pattern := range s.actions {
+		of, operation, _ := strings.Cut(strings.ToLower(pattern), ":")
+		switch {
+		case pattern == "*" || operation == "*" && wildcard(of, service):
+			return true, nil // whatever the operation is called
+		case wildcard(of, service):
+			perhaps = notKnown("whether the Action %q is this call (%s)", pattern, n.action)
+		}
+	}
+	return false, perhaps
+}
+
+func (s statement) reaches(n need) (bool, error) {
+	if slices.Contains(s.resources, "*") {
+		return true, nil
+	}
+	if n.resource == "" {
+		return false, notKnown("what resource a call of %s is about, and the Resource is not \"*\"", n.action)
+	}
+	for _, pattern := range s.resources {
+		if matches, err := matchARN(pattern, n.resource); err != nil || matches {
+			return matches, err
+		}
+	}
+	return false, nil
+}
+
+// arnParts is how many parts an ARN has; the last may hold colons.
+const arnParts = 6
+
+// matchARN compares part by part: a wildcard ends where its part does.
+func matchARN(pattern, arn string) (bool, error) {
+	wanted, got := strings.SplitN(pattern, ":", arnParts), strings.SplitN(arn, ":", arnParts)
+	if len(wanted) != arnParts || strings.Contains(pattern, "${") {
+		return false, notKnown("the Resource %q: it has to be a whole ARN without variables", pattern)
+	}
+	return slices.EqualFunc(wanted, got, wildcard), nil
+}
+
+// wildcard matches "*" with anything and "?" with one character.
+func wildcard(pattern, text string) bool {
+	expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
+	return regexp.MustCompile(`(?s)^` + expression + `$`).MatchString(text)
+}
+
+// operators compare a key's value with what a condition wants.
+var operators = map[string]func(value string, there bool, want []string) bool{
+	"StringEquals": func(value string, there bool, want []string) bool { return there && slices.Contains(want, value) },
+	"StringEqualsIfExists": func(value string, there bool, want []string) bool {
+		return !there || slices.Contains(want, value)
+	},
+}
+
+// holds asks every condition, so that an unknown one is found even where another
+// one fails.
+func (s statement) holds(n need) (bool, error) {
+	all := true
+	for _, operator := range slices.Sorted(maps.Keys(s.conditions)) {
+		compare, known := operators[operator]
+		if !known {
+			return false, notKnown("the Condition operator %q", operator)
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.conditions[operator])) {
+			value, there, err := n.value(key)
+			if err != nil {
+				return false, err
+			}
+			want, err := stringList(s.conditions[operator][key])
+			if err != nil || slices.ContainsFunc(want, func(w string) bool { return strings.Contains(w, "${") }) {
+				return false, notKnown("the Condition's value %s", s.conditions[operator][key])
+			}
+			all = all && compare(value, there, want)
+		}
+	}
+	return all, nil
+}
+
+// value is a condition key's value. The names of keys and tags ignore case there.
+func (n need) value(key string) (value string, there bool, err error) {
+	kind, tag, _ := strings.Cut(key, "/")
+	tags := map[string]map[string]string{"aws:requesttag": n.requestTags, "aws:resourcetag": n.resourceTags}[strings.ToLower(kind)]
+	if tags == nil {
+		return "", false, notKnown("the Condition key %q of %s", key, n.action)
+	}
+	for name, v := range tags {
+		if !strings.EqualFold(name, tag) {
+			continue
+		}
+		if there {
+			return "", false, notKnown("which of the tags is meant by the Condition key %q", key)
+		}
+		value, there = v, true
+	}
+	return value, there, nil
+}
+
+// principal is who asks for a role: an AWS service, or a member of an account.
+type principal struct {
+	service string // e.g. "ec2.amazonaws.com"
+	account string
+	roleARN string // "" for the account's administrator
+}
+
+// trust is how far a role's trust policy goes.
+type trust int
+
+const (
+	distrusted trust = iota
+	byAccount        // the policy admits the account; its own policies must let a role of it do so
+	byName           // the policy names who asks
+	forbidden
+)
+
+const assumeRole = "sts:AssumeRole"
+
+// trusts tells whether a trust policy admits who asks.
+func (p policy) trusts(who principal) (trust, error) {
+	so := distrusted
+	for _, s := range p.statements {
+		how, err := s.trusts(who)
+		if err != nil {
+			return distrusted, fmt.Errorf("policy %q, statement %q: %w", p.name, s.name, err)
+		}
+		so = max(so, how)
+	}
+	return so, nil
+}
+
+func (s statement) trusts(who principal) (trust, error) {
+	how := distrusted
+	n := need{action: assumeRole}
+	if acts, err := s.acts(n); err != nil || !acts {
+		return distrusted, err
+	}
+	if slices.Contains(s.principals["Service"], who.service) {
+		how = byName
+	}
+	for _, name := range s.principals["AWS"] {
+		by, err := who.is(name)
+		if err != nil {
+			return distrusted, err
+		}
+		how = max(how, by)
+	}
+	if how == distrusted {
+		return distrusted, nil
+	}
+	if holds, err := s.holds(n); err != nil || !holds {
+		return distrusted, err
+	}
+	if s.effect == "Deny" {
+		return forbidden, nil
+	}
+	return how, nil
+}
+
+var (
+	accountName = regexp.MustCompile(`^(?:arn:aws:iam::)?(\d{12})(?::root)?$`)
+	roleName    = regexp.MustCompile(`^arn:aws:iam::\d{12}:role/[^*?]+$`)
+)
+
+// is compares who asks with a name of the kind "AWS".
+func (who principal) is(name string) (trust, error) {
+	account := accountName.FindStringSubmatch(name)
+	switch {
+	case name == "*" && who.service != "":
+		return distrusted, notKnown("whether the Principal \"*\" is %s too", who.service)
+	case name == "*", account != nil && account[1] == who.account:
+		return byAccount, nil
+	case account != nil:
+		return distrusted, nil
+	case !roleName.MatchString(name):
+		return distrusted, notKnown("the Principal %q", name)
+	case name == who.roleARN:
+		return byName, nil
+	}
+	return distrusted, nil
+}
