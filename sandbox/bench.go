@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,13 +111,8 @@ func (b *bencher) file(name string) string { return filepath.Join(b.cloud.Dir(),
 
 // calls counts the AWS calls since the local AWS started.
 func (b *bencher) calls() (int, error) {
-	res, err := http.Get(b.cloud.Endpoint() + gateway.HealthPath)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
 	var health gateway.Health
-	if err := json.NewDecoder(res.Body).Decode(&health); err != nil {
+	if err := local.GetJSON(b.ctx, b.cloud.Endpoint()+gateway.HealthPath, &health); err != nil {
 		return 0, err
 	}
 	sum := 0

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // patience is how long this run waits for an earlier one to end.
@@ -41,7 +43,7 @@ func alone(file string) error {
 	if err != nil {
 		return err
 	}
-	if !wait(func() bool {
+	if !local.WaitUntil(patience, func() bool {
 		err = syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB)
 		return !errors.Is(err, syscall.EWOULDBLOCK)
 	}) {
@@ -63,7 +65,7 @@ func awaitEngine(lock string) error {
 	if json.Unmarshal(text, &holder) != nil { // it was cut off, and names nobody
 		return nil
 	}
-	if !wait(func() bool { return !isEngine(holder.PID) }) {
+	if !local.WaitUntil(patience, func() bool { return !isEngine(holder.PID) }) {
 		return fmt.Errorf("the engine of an earlier deployment (pid %d) still runs after %s: end it, then run this again", holder.PID, patience)
 	}
 	return nil
@@ -74,15 +76,6 @@ func awaitEngine(lock string) error {
 func isEngine(pid int) bool {
 	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	return err == nil && strings.HasPrefix(filepath.Base(program), "pulumi")
-}
-
-func wait(over func() bool) bool {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if over() {
-			return true
-		}
-	}
-	return over()
 }
 
 // mendAttributes removes the attributes of state files that were killed while

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // TestARunKilledInTheMiddleIsCompletedByTheNext kills the engine, its providers
@@ -50,7 +52,7 @@ func (s *sandbox) killUp(t *testing.T, name, sign string) {
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	waitFor(4*time.Minute, func() bool { return strings.Contains(out.String(), sign) || len(ended) > 0 })
+	local.WaitUntil(4*time.Minute, func() bool { return strings.Contains(out.String(), sign) || len(ended) > 0 })
 	killed := killTree(cmd.Process.Pid)
 	require.Error(t, <-ended, "%s: up came to its end", name)
 	require.Contains(t, out.String(), sign, name)

@@ -34,7 +34,7 @@ func (s *sandbox) inspectSession(t *testing.T, out outputs.Outputs) {
 	t.Cleanup(func() { s.docker(t, "rm", "--force", container) })
 
 	var ready contract.Event
-	require.True(t, waitFor(30*time.Second, func() bool {
+	require.True(t, local.WaitUntil(30*time.Second, func() bool {
 		for _, e := range s.events(t, container) {
 			if e.Event == contract.EventReady {
 				ready = e
@@ -97,13 +97,4 @@ func (s *sandbox) inspectState(t *testing.T, c cloudClients, out outputs.Outputs
 		require.NoError(t, err)
 	}
 	assert.Greater(t, files, 3, "the state was looked at")
-}
-
-func waitFor(limit time.Duration, holds func() bool) bool {
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if holds() {
-			return true
-		}
-	}
-	return holds()
 }

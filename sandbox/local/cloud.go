@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -92,7 +93,7 @@ func start(ctx context.Context, t Tree, p Progress) (*Cloud, error) {
 			return nil, errors.Join(err, c.Remove(ctx))
 		}
 	}
-	p.Say("local AWS %s at %s, in memory: it forgets everything when it stops", c.ID, c.Endpoint())
+	p.Say("local AWS %s at %s, in memory: it forgets everything when it stops, jobs too", c.ID, c.Endpoint())
 	return c, nil
 }
 
@@ -116,7 +117,7 @@ func (c *Cloud) lost(ctx context.Context) string {
 	health := struct {
 		StartID string `json:"startId"`
 	}{}
-	if err := getJSON(ctx, c.Endpoint()+"/_sandbox/health", &health); err != nil {
+	if err := GetJSON(ctx, c.Endpoint()+"/_sandbox/health", &health); err != nil {
 		return err.Error()
 	}
 	if health.StartID != c.ID {
@@ -132,13 +133,22 @@ func (c *Cloud) lost(ctx context.Context) string {
 func (c *Cloud) Running(ctx context.Context) bool { return c.lost(ctx) == "" }
 
 // Remove stops what this cloud started, last first, and removes its containers,
-// images, data and state.
+// images, data and state. Docker ends last: until the gateway has ended, new
+// containers may come, and without Docker none can be removed.
 func (c *Cloud) Remove(ctx context.Context) error {
-	faults := []error{c.cleanDocker(ctx)}
-	for i := len(c.Processes) - 1; i >= 0; i-- {
-		faults = append(faults, c.Processes[i].Stop())
+	var faults []error
+	for _, p := range slices.Backward(c.Processes) {
+		if p.Name != dockerd {
+			faults = append(faults, p.Stop())
+		}
 	}
-	if err := errors.Join(faults...); err != nil {
+	faults = append(faults, c.cleanDocker(ctx))
+	for _, p := range c.Processes {
+		if p.Name == dockerd {
+			faults = append(faults, p.Stop())
+		}
+	}
+	if err := errors.Join(append(faults, endContainers(dockerDir(c.tree)))...); err != nil {
 		return err // cloud.json stays, so that the next run tries again
 	}
 	for _, path := range []string{c.Dir(), dockerDir(c.tree), c.tree.path("docker"), c.tree.path("cloud.json")} {
@@ -195,7 +205,8 @@ func leadsElsewhere(pair string) bool {
 
 func pathWith(dir string) string { return dir + string(os.PathListSeparator) + os.Getenv("PATH") }
 
-func getJSON(ctx context.Context, url string, into any) error {
+// GetJSON reads a page of this machine's.
+func GetJSON(ctx context.Context, url string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

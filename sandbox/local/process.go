@@ -62,7 +62,7 @@ func (p Process) Stop() error {
 		if err := syscall.Kill(-p.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("stop %s (pid %d): %w", p.Name, p.PID, err)
 		}
-		if waitUntil(10*time.Second, func() bool { return !p.Alive() }) {
+		if WaitUntil(10*time.Second, func() bool { return !p.Alive() }) {
 			return nil
 		}
 	}
@@ -83,7 +83,9 @@ func startTicks(pid int) (uint64, error) {
 	return strconv.ParseUint(fields[19], 10, 64)
 }
 
-func waitUntil(limit time.Duration, holds func() bool) bool {
+// WaitUntil tells whether something holds within a time; it looks at once, and
+// then twenty times a second.
+func WaitUntil(limit time.Duration, holds func() bool) bool {
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if holds() {
 			return true

@@ -24,6 +24,9 @@ var services = []struct {
 	{"the gateway", "it is the one AWS endpoint, and does what moto cannot", startGateway},
 }
 
+// dockerd is the sandbox's own Docker, as a program and as a process.
+const dockerd = "dockerd"
+
 // startDocker uses the Docker that runs, or starts one of the sandbox's own,
 // with its data in the work tree and without a bridge: sessions use the host's
 // network, as on AWS.
@@ -39,7 +42,7 @@ func startDocker(ctx context.Context, c *Cloud) error {
 		return err
 	}
 	c.DockerHost = "unix://" + dir + "/docker.sock"
-	p, err := c.run(startProcess("dockerd", c.tree.path("docker.log"), exec.Command("dockerd",
+	p, err := c.run(startProcess(dockerd, c.tree.path("docker.log"), exec.Command(dockerd,
 		"--host", c.DockerHost, "--data-root", c.tree.path("docker"), "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
 		"--bridge", "none", "--iptables=false", "--ip6tables=false")))
 	if err != nil {
@@ -138,9 +141,16 @@ func startMoto(ctx context.Context, c *Cloud) error {
 }
 
 func startGateway(ctx context.Context, c *Cloud) error {
-	p, err := c.run(startProcess("gateway", filepath.Join(c.Dir(), "gateway.log"), exec.Command(filepath.Join(c.tree.Bin(), "sandbox"), "gateway",
-		"-listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.Gateway), "-moto", fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Moto),
-		"-registry", c.Registry(), "-start", c.ID)))
+	args := []string{
+		"gateway", "-listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.Gateway), "-moto", fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Moto),
+		"-registry", c.Registry(), "-start", c.ID, "-docker", c.DockerHost, "-label", c.tree.State,
+	}
+	for flag, variable := range map[string]string{"-host-start": "DCV_HOST_START", "-host-idle": "DCV_HOST_IDLE"} {
+		if value := os.Getenv(variable); value != "" {
+			args = append(args, flag, value)
+		}
+	}
+	p, err := c.run(startProcess("gateway", filepath.Join(c.Dir(), "gateway.log"), exec.Command(filepath.Join(c.tree.Bin(), "sandbox"), args...)))
 	if err != nil {
 		return err
 	}
@@ -151,7 +161,7 @@ func startGateway(ctx context.Context, c *Cloud) error {
 // or takes too long.
 func (p Process) await(limit time.Duration, serves func() bool) error {
 	ended := false
-	if waitUntil(limit, func() bool { ended = !p.Alive(); return ended || serves() }) && !ended {
+	if WaitUntil(limit, func() bool { ended = !p.Alive(); return ended || serves() }) && !ended {
 		return nil
 	}
 	if ended {
