@@ -78,6 +78,16 @@ func MaxSessionsPerHost(types []string, need Need) int {
 	return most
 }
 
+// MostSessions is how many sessions hosts of some types carry at once within a
+// number of vCPUs.
+func MostSessions(types []string, need Need, vcpus int) int {
+	most := 0
+	for name, carried := range SessionsPerHost(types, need) {
+		most = max(most, vcpus/InstanceTypes[name].VCPUs*carried)
+	}
+	return most
+}
+
 // Known lists the table's types in order.
 func Known() []string {
 	names := make([]string, 0, len(InstanceTypes))

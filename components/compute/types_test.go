@@ -36,6 +36,23 @@ func TestThePortRangeIsAsWideAsTheHostThatCarriesMost(t *testing.T) {
 	assert.Zero(t, compute.MaxSessionsPerHost([]string{"m5.large"}, need), "a type without GPUs is not in the table")
 }
 
+func TestMostSessionsAreThoseOfTheTypeThatCarriesMostWithinTheVCPUs(t *testing.T) {
+	need := compute.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}
+	for _, c := range []struct {
+		types []string
+		vcpus int
+		want  int
+	}{
+		{[]string{"g5.xlarge"}, 11, 2},
+		{[]string{"g5.2xlarge"}, 16, 2},
+		{[]string{"g5.2xlarge", "g5.xlarge"}, 16, 4},
+		{[]string{"g5.12xlarge"}, 47, 0},
+		{nil, 100, 0},
+	} {
+		assert.Equal(t, c.want, compute.MostSessions(c.types, need, c.vcpus), "%v within %d", c.types, c.vcpus)
+	}
+}
+
 // The three hosts whose memory for containers is on record.
 func TestTheMemoryEstimateIsNeverAboveWhatHostsWereSeenToOffer(t *testing.T) {
 	for sold, offered := range map[int]int{8192: 7953, 32768: 31431} {

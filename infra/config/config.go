@@ -108,6 +108,19 @@ func (c *Config) Ports() contract.PortRange {
 	return contract.PortRange{First: c.Session.FirstPort, Last: c.Session.FirstPort + width - 1}
 }
 
+// MaxSessions is how many sessions run at once at most.
+func (c *Config) MaxSessions() int {
+	vcpus := []int{c.Compute.MaxVCPUs}
+	if c.Compute.Spot {
+		vcpus = append(vcpus, c.Compute.SpotMaxVCPUs)
+	}
+	sum := 0
+	for _, limit := range vcpus {
+		sum += compute.MostSessions(c.Compute.InstanceTypes, c.need(), limit)
+	}
+	return sum
+}
+
 // need is what one session reserves on its host.
 func (c *Config) need() compute.Need {
 	return compute.Need{VCPUs: c.Session.VCPUs, MemoryMiB: c.Session.MemoryMiB, GPUs: c.GPUs()}

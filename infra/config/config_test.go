@@ -615,6 +615,13 @@ func TestASharedGPUIsReservedByNobody(t *testing.T) {
 	assert.True(t, shared.SharedGPU())
 }
 
+func TestSpotHostsAddToTheMostSessionsAtOnce(t *testing.T) {
+	onDemand := values{"compute.instanceTypes": `["g5.xlarge"]`, "compute.maxVcpus": "9"}
+	assert.Equal(t, 2, mustLoad(t, onDemand).MaxSessions())
+	onDemand["compute.spot"], onDemand["compute.spotMaxVcpus"] = "true", "4"
+	assert.Equal(t, 3, mustLoad(t, onDemand).MaxSessions())
+}
+
 func TestEveryFieldIsAKeyWithTypeDocAndWhatIsAllowed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range config.Keys() {
