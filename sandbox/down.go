@@ -54,12 +54,9 @@ func status(_ context.Context, _ []string) error {
 
 // env prints shell exports.
 func env(_ context.Context, _ []string) error {
-	cloud, err := lastCloud()
+	cloud, err := runningCloud()
 	if err != nil {
 		return err
-	}
-	if cloud == nil {
-		return fmt.Errorf("nothing runs; make up starts it")
 	}
 	for _, pair := range cloud.Variables() {
 		fmt.Fprintf(os.Stdout, "export %s\n", pair)

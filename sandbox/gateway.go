@@ -4,21 +4,33 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"log"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/intraverse/dcv-sessions/sandbox/batch"
+	"github.com/intraverse/dcv-sessions/sandbox/ecs"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// runGateway serves the one AWS endpoint until it is told to end.
+// runGateway serves the one AWS endpoint until it is told to end: moto with what
+// it lacks, the rights of roles, and AWS Batch's jobs on this machine's Docker.
 func runGateway(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "the address to serve at, on loopback")
 	moto := flags.String("moto", "", "the moto server's URL")
 	registry := flags.String("registry", "", "the local registry, HOST:PORT")
 	start := flags.String("start", "", "the id of this start of the local AWS")
+	docker := flags.String("docker", "", "the DOCKER_HOST that jobs run on")
+	label := flags.String("label", "", "the label of their containers")
+	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
+	hostIdle := flags.Duration("host-idle", time.Minute, "after how long without a job it leaves")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -26,16 +38,41 @@ func runGateway(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(gateway.Config{Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr})
+	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: *listen, Handler: g, ReadHeaderTimeout: 10 * time.Second}
+	endpoint := "http://" + listener.Addr().String()
+	rights := gateway.NewRights(upstream)
+	runner, err := ecs.New(ecs.Config{
+		DockerHost: *docker, Label: *label, Endpoint: endpoint, Region: local.Region, Account: local.Account, Registry: *registry,
+		Roles: rights, Admin: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""), Log: os.Stderr,
+	})
+	if err != nil {
+		return err
+	}
+	defer runner.Close()
+	jobs := batch.NewService(batch.Config{
+		Region: local.Region, Account: local.Account, Agent: runner, HostStart: *hostStart, HostIdle: *hostIdle,
+		Now: time.Now, NewID: batch.RandomID, Logf: log.New(os.Stderr, "batch: ", log.LstdFlags).Printf,
+	}, endpoint)
+	jobs.Check = ecs.Check
+	rights.JobTags = jobs.JobTags
+	g, err := gateway.New(gateway.Config{
+		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr,
+		Behaviours: append(jobs.Behaviours(), rights.Behaviour()),
+		Pages:      map[string]http.HandlerFunc{batch.HostsPath: jobs.HostsPage},
+	})
+	if err != nil {
+		return err
+	}
+	go jobs.Run(ctx)
+	server := &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()
 	}()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -24,10 +24,12 @@ func up(ctx context.Context, args []string) error {
 	}
 	fmt.Print(`
 Next:
-  make up          again: no changes
-  make preview     what a change of Pulumi.sandbox.yaml would do
+  make session PLAYER=player1   start a session; its host takes 2 seconds here, on AWS minutes
+  make sessions                 who plays and who waits, and why
+  make up                       again: no changes
+  make preview                  what a change of Pulumi.sandbox.yaml would do
   eval "$(.sandbox/bin/sandbox env)"; aws batch describe-job-queues
-  make down        destroy everything and stop
+  make down                     destroy everything and stop
 `)
 	return nil
 }

@@ -42,12 +42,17 @@ type cloudClients struct {
 
 func (s *sandbox) aws(t *testing.T) cloudClients {
 	t.Helper()
-	cloud := s.cloud(t)
-	config := aws.Config{
-		Region: local.Region, BaseEndpoint: aws.String(cloud.Endpoint()),
+	cloud, config := s.cloud(t), s.config(t)
+	return cloudClients{cloud.Endpoint(), cloud.Registry(), batch.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config)}
+}
+
+// config is the administrator's.
+func (s *sandbox) config(t *testing.T) aws.Config {
+	t.Helper()
+	return aws.Config{
+		Region: local.Region, BaseEndpoint: aws.String(s.cloud(t).Endpoint()),
 		Credentials: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""),
 	}
-	return cloudClients{cloud.Endpoint(), cloud.Registry(), batch.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config)}
 }
 
 // listings are the calls that show each kind of resource which a stack has, and
@@ -124,6 +129,7 @@ func (s *sandbox) inspect(t *testing.T, out outputs.Outputs) {
 	t.Run("one active job definition a user, of an image that is in the registry", func(t *testing.T) { c.inspectDefinitions(t, out) })
 	t.Run("a secret a user, with a strong password", func(t *testing.T) { c.inspectSecrets(t, out) })
 	t.Run("roles with exactly the intended policies", func(t *testing.T) { c.inspectRoles(t) })
+	t.Run("every role may do what it is for, and nothing else", func(t *testing.T) { s.inspectRights(t, out) })
 	t.Run("the image starts by docker run and answers", func(t *testing.T) { s.inspectSession(t, out) })
 	t.Run("no password and no registry token is in the state or on disk", func(t *testing.T) { s.inspectState(t, c, out) })
 }

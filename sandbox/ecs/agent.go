@@ -1,0 +1,267 @@
+// Package ecs plays the Amazon ECS agent on the sandbox's simulated hosts: it
+// runs the containers of AWS Batch's jobs on a real Docker, with what the agent
+// gives them on AWS: secrets, credentials, metadata, logs and its own words for
+// what goes wrong.
+package ecs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+
+	"github.com/intraverse/dcv-sessions/sandbox/batch"
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+)
+
+// Config is what an agent needs.
+type Config struct {
+	DockerHost      string // a DOCKER_HOST
+	Label           string // the value of the containers' label local.Label
+	Endpoint        string // the AWS endpoint, for the agent and for sessions
+	Region, Account string
+	Registry        string // the registry behind ECR's addresses, HOST:PORT
+	Roles           Roles
+	Admin           aws.CredentialsProvider // reads which role a host has
+	Log             io.Writer               // one line a fault
+}
+
+// Roles gives AWS services credentials of roles.
+type Roles interface {
+	Issue(ctx context.Context, roleARN, service string) (gateway.Credentials, error)
+}
+
+// Agent runs tasks on all hosts. It implements batch.Agent.
+type Agent struct {
+	config Config
+	docker *client.Client
+	log    *log.Logger
+	machine
+	roles roleCache
+
+	mu    sync.Mutex
+	hosts map[string]*host
+	runs  map[string]*run
+	all   sync.WaitGroup
+}
+
+// run is a task under way.
+type run struct {
+	batch.Task
+	host    *host
+	watcher batch.Watcher
+	// alive ends when nobody wants to know any more: its host was taken away.
+	alive context.Context
+	leave context.CancelFunc
+	// prepared ends when the task shall not start any more.
+	prepared context.Context
+	giveUp   context.CancelFunc
+
+	credentialsID string // the unguessable part of its credentials' address
+
+	mu        sync.Mutex
+	container string // its id, once it runs
+	stopping  bool
+}
+
+// New connects to Docker.
+func New(config Config) (*Agent, error) {
+	docker, err := client.NewClientWithOpts(client.WithHost(config.DockerHost), client.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{config: config, docker: docker, log: log.New(cmp.Or(config.Log, io.Discard), "agent: ", log.LstdFlags), hosts: map[string]*host{}, runs: map[string]*run{}}
+	a.roles = roleCache{issue: config.Roles.Issue, known: map[string]aws.CredentialsProvider{}}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	a.machine, err = inspectMachine(ctx, docker)
+	if err != nil {
+		return nil, errors.Join(err, docker.Close())
+	}
+	for _, lacks := range a.lacks {
+		a.log.Print(lacks)
+	}
+	return a, nil
+}
+
+// Close takes all hosts away, and waits until nothing of them is left.
+func (a *Agent) Close() {
+	a.mu.Lock()
+	var ids []string
+	for id := range a.hosts {
+		ids = append(ids, id)
+	}
+	a.mu.Unlock()
+	for _, id := range ids {
+		a.StopHost(id)
+	}
+	a.all.Wait()
+	_ = a.docker.Close()
+}
+
+// Run starts a task and returns at once.
+func (a *Agent) Run(task batch.Task, w batch.Watcher) {
+	r := &run{Task: task, watcher: w, credentialsID: batch.RandomID()}
+	r.alive, r.leave = context.WithCancel(context.Background())
+	r.prepared, r.giveUp = context.WithCancel(r.alive)
+	a.mu.Lock()
+	r.host = a.hosts[task.HostID]
+	if r.host != nil {
+		a.runs[task.ID] = r
+		a.all.Add(1)
+	}
+	a.mu.Unlock()
+	if r.host == nil { // it was taken away meanwhile, and so was the task
+		r.leave()
+		return
+	}
+	go a.live(r)
+}
+
+// live is a task's whole life.
+func (a *Agent) live(r *run) {
+	defer a.all.Done()
+	defer r.leave()
+	ending := a.attempt(r)
+	a.remove(r)
+	a.mu.Lock()
+	delete(a.runs, r.ID)
+	a.mu.Unlock()
+	if r.alive.Err() == nil {
+		r.watcher.Ended(r.ID, ending)
+	}
+}
+
+// attempt runs the container and tells how it ended.
+func (a *Agent) attempt(r *run) batch.Ending {
+	stream, fault := a.prepare(r)
+	if fault != nil {
+		return fault.ending()
+	}
+	defer stream.close()
+	if err := a.docker.ContainerStart(r.prepared, name(r.ID), container.StartOptions{}); err != nil {
+		return (&failure{"CannotStartContainerError", err}).ending()
+	}
+	r.watcher.Started(r.ID, stream.name)
+	a.started(r)
+	return a.follow(r, stream)
+}
+
+// prepare does all that comes before the container's start.
+func (a *Agent) prepare(r *run) (*stream, *failure) {
+	secrets, fault := a.secrets(r)
+	if fault != nil {
+		return nil, fault
+	}
+	image, fault := a.pull(r)
+	if fault != nil {
+		return nil, fault
+	}
+	if fault := a.create(r, image, secrets); fault != nil {
+		return nil, fault
+	}
+	return a.open(r)
+}
+
+// started remembers the container, and stops it where that was asked for before.
+func (a *Agent) started(r *run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.container = name(r.ID)
+	if r.stopping {
+		go a.stop(r)
+	}
+}
+
+// follow reads the container's output until it has ended.
+func (a *Agent) follow(r *run, s *stream) batch.Ending {
+	ended, failed := a.docker.ContainerWait(r.alive, name(r.ID), container.WaitConditionNotRunning)
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		if err := a.copyLog(r, s); err != nil && r.alive.Err() == nil {
+			a.log.Printf("task %s: its output: %v", r.ID, err)
+		}
+	}()
+	select {
+	case result := <-ended:
+		<-copied
+		return a.ending(r, int(result.StatusCode))
+	case err := <-failed:
+		return (&failure{"DockerTimeoutError", err}).ending()
+	}
+}
+
+// ending of a container that exited by itself or was stopped.
+func (a *Agent) ending(r *run, code int) batch.Ending {
+	e := batch.Ending{ExitCode: &code, StatusReason: "Essential container in task exited"}
+	if state, err := a.docker.ContainerInspect(r.alive, name(r.ID)); err == nil && state.State != nil && state.State.OOMKilled {
+		e.Reason = "OutOfMemoryError: Container killed due to memory usage"
+	}
+	return e
+}
+
+// Stop ends a task: SIGTERM, and SIGKILL after the host's stop timeout.
+func (a *Agent) Stop(taskID string) {
+	a.mu.Lock()
+	r := a.runs[taskID]
+	a.mu.Unlock()
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopping {
+		return
+	}
+	r.stopping = true
+	if r.container == "" {
+		r.giveUp()
+		return
+	}
+	go a.stop(r)
+}
+
+func (a *Agent) stop(r *run) {
+	patience := int(r.host.StopTimeout / time.Second)
+	if err := a.docker.ContainerStop(r.alive, name(r.ID), container.StopOptions{Timeout: &patience}); err != nil && r.alive.Err() == nil {
+		a.log.Printf("stop of task %s: %v", r.ID, err)
+	}
+}
+
+// remove takes a task's container away, whatever it does.
+func (a *Agent) remove(r *run) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := a.docker.ContainerRemove(ctx, name(r.ID), container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if err != nil && !client.IsErrNotFound(err) {
+		a.log.Printf("removal of task %s: %v", r.ID, err)
+	}
+}
+
+// name is a task's container's.
+func name(taskID string) string { return "ecs-" + taskID }
+
+// failure is why a task did not start, in ECS's words.
+type failure struct {
+	kind string // e.g. "CannotPullContainerError"; "" where the cause is told as the task's stopped reason
+	err  error
+}
+
+func (f *failure) ending() batch.Ending {
+	if f.kind == "" {
+		return batch.Ending{StatusReason: f.err.Error()}
+	}
+	// AWS shows 255 characters of a container's reason (API reference, ContainerDetail).
+	reason := fmt.Sprintf("%s: %v", f.kind, f.err)
+	return batch.Ending{StatusReason: "Task failed to start", Reason: strings.ToValidUTF8(reason[:min(len(reason), 255)], "")}
+}

@@ -1,0 +1,182 @@
+package ecs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+
+	"github.com/intraverse/dcv-sessions/sandbox/batch"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// machine is what this computer's Docker can do.
+type machine struct {
+	limitsMemory bool
+	gpus         []string // ids of real GPUs; none where NVIDIA's runtime is not installed
+	lacks        []string // in words
+}
+
+var gpuID = regexp.MustCompile(`UUID: (GPU-[0-9a-f-]+)`)
+
+func inspectMachine(ctx context.Context, docker *client.Client) (machine, error) {
+	info, err := docker.Info(ctx)
+	if err != nil {
+		return machine{}, err
+	}
+	m := machine{limitsMemory: info.MemoryLimit}
+	if !m.limitsMemory {
+		m.lacks = append(m.lacks, "this machine's Docker can't limit memory: no session is ended for using too much")
+	}
+	if _, installed := info.Runtimes["nvidia"]; installed {
+		out, err := exec.CommandContext(ctx, "nvidia-smi", "-L").Output()
+		if err != nil {
+			return m, fmt.Errorf("the GPUs of NVIDIA's runtime: nvidia-smi -L: %w", err)
+		}
+		for _, found := range gpuID.FindAllSubmatch(out, -1) {
+			m.gpus = append(m.gpus, string(found[1]))
+		}
+	}
+	return m, nil
+}
+
+// create makes the container with what the job definition asks for.
+func (a *Agent) create(r *run, image string, secrets map[string]string) *failure {
+	environment, err := a.environment(r, secrets)
+	if err != nil {
+		return &failure{"", err}
+	}
+	config, host, err := a.parameters(r, image, environment)
+	if err != nil {
+		return &failure{"CannotCreateContainerError", err}
+	}
+	if _, err := a.docker.ContainerCreate(r.prepared, config, host, nil, nil, name(r.ID)); err != nil {
+		return &failure{"CannotCreateContainerError", err}
+	}
+	return nil
+}
+
+// parameters are Docker's for a job's container (AWS Batch API reference,
+// ContainerProperties, says what becomes what).
+func (a *Agent) parameters(r *run, image string, environment []string) (*container.Config, *container.HostConfig, error) {
+	c := r.Container
+	needs, err := requirements(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	config := &container.Config{
+		Image: image, Cmd: c.Command, Env: environment, User: c.User,
+		Labels: map[string]string{
+			local.Label: a.config.Label, "com.amazonaws.ecs.task-arn": r.ARN, "com.amazonaws.ecs.container-name": "default",
+			"com.amazonaws.ecs.task-definition-family": r.DefinitionName,
+		},
+	}
+	host := &container.HostConfig{
+		NetworkMode: "host", Privileged: c.Privileged, ShmSize: int64(c.LinuxParameters.SharedMemorySize) << 20,
+		LogConfig: container.LogConfig{Type: "local"}, // read at once, and not kept
+		Resources: container.Resources{CPUShares: max(int64(needs["VCPU"])*1024, 2)},
+	}
+	if a.limitsMemory {
+		host.Memory = int64(needs["MEMORY"]) << 20
+	}
+	if len(r.GPUs) > 0 && len(a.gpus) > 0 {
+		host.Runtime = "nvidia"
+	}
+	return config, host, nil
+}
+
+// environment is the container's, in the order of the names.
+func (a *Agent) environment(r *run, secrets map[string]string) ([]string, error) {
+	all := map[string]string{
+		"AWS_BATCH_JOB_ID": r.JobID, "AWS_BATCH_JOB_ATTEMPT": strconv.Itoa(r.Attempt),
+		"AWS_BATCH_JQ_NAME": r.QueueName, "AWS_BATCH_CE_NAME": r.EnvironmentName,
+		"AWS_EXECUTION_ENV":             "AWS_ECS_EC2",
+		"ECS_CONTAINER_METADATA_URI_V4": r.host.url + "/v4/" + r.ID,
+		// The SDKs' own variables: on AWS these are found at 169.254.169.254 and
+		// 169.254.170.2, and the endpoint by the Region.
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT": r.host.url,
+		"AWS_ENDPOINT_URL":                  a.config.Endpoint,
+	}
+	if r.Container.JobRoleARN != "" {
+		all["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = r.host.url + credentialsPath + r.credentialsID
+	}
+	if len(r.GPUs) > 0 {
+		all["NVIDIA_VISIBLE_DEVICES"] = strings.Join(a.gpuIDs(r), ",")
+	}
+	for _, v := range r.Container.Environment {
+		all[v.Name] = v.Value
+	}
+	for name, value := range secrets {
+		if slices.ContainsFunc(r.Container.Environment, func(v batch.KeyValue) bool { return v.Name == name }) {
+			return nil, fmt.Errorf("The secret name must be unique and not shared with any new or existing environment variables set on the container, such as '%s'.", name) //nolint:revive,staticcheck // ECS's words
+		}
+		all[name] = value
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, name+"="+all[name])
+	}
+	return list, nil
+}
+
+// gpuIDs are the real ones where there are some: several simulated hosts then
+// share them. Else they are made up of the host's id.
+func (a *Agent) gpuIDs(r *run) []string {
+	var ids []string
+	for _, i := range r.GPUs {
+		if len(a.gpus) > 0 {
+			ids = append(ids, a.gpus[i%len(a.gpus)])
+		} else {
+			ids = append(ids, fmt.Sprintf("GPU-%s-%d", strings.TrimPrefix(r.HostID, "i-"), i))
+		}
+	}
+	return ids
+}
+
+// requirements are a container's by their types.
+func requirements(c batch.ContainerProperties) (map[string]int, error) {
+	needs := map[string]int{}
+	for _, requirement := range c.ResourceRequirements {
+		value, err := strconv.Atoi(requirement.Value)
+		if err != nil {
+			return nil, fmt.Errorf("resourceRequirements %s: %w", requirement.Type, err)
+		}
+		needs[requirement.Type] = value
+	}
+	return needs, nil
+}
+
+// logOptions are those of awslogs that this agent carries out.
+var logOptions = []string{optionGroup, optionRegion, optionPrefix, optionCreate, optionMode, optionBuffer}
+
+// Check names what this agent does not know of a container.
+func Check(c batch.ContainerProperties) []error {
+	var faults []error
+	const at = "containerProperties.logConfiguration"
+	if driver := c.LogConfiguration.LogDriver; driver != "" && driver != "awslogs" {
+		faults = append(faults, fmt.Errorf("%s.logDriver %s (awslogs is known)", at, driver))
+	}
+	for _, option := range slices.Sorted(maps.Keys(c.LogConfiguration.Options)) {
+		if !slices.Contains(logOptions, option) {
+			faults = append(faults, fmt.Errorf("%s.options.%s", at, option))
+		}
+	}
+	if mode := c.LogConfiguration.Options[optionMode]; mode != "" && mode != "blocking" && mode != "non-blocking" {
+		faults = append(faults, fmt.Errorf("%s.options.mode %s", at, mode))
+	}
+	if _, err := bufferSize(c.LogConfiguration.Options[optionBuffer]); err != nil {
+		faults = append(faults, fmt.Errorf("%s.options.max-buffer-size: %w", at, err))
+	}
+	if c.LinuxParameters.SharedMemorySize < 0 {
+		faults = append(faults, errors.New("containerProperties.linuxParameters.sharedMemorySize is negative"))
+	}
+	return faults
+}

@@ -1,0 +1,239 @@
+package ecs
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+// The options of awslogs (Docker's and ECS's documentation of the driver).
+const (
+	optionGroup  = "awslogs-group"         // /aws/batch/job by default
+	optionRegion = "awslogs-region"        // the agent's; there is one Region here
+	optionPrefix = "awslogs-stream-prefix" // the definition's name by default, of which 200 characters
+	optionCreate = "awslogs-create-group"  // false by default
+	optionMode   = "mode"                  // blocking, or non-blocking: lines beyond the buffer are lost
+	optionBuffer = "max-buffer-size"       // 10m by default; only without blocking
+)
+
+// Limits of PutLogEvents (CloudWatch Logs API reference). Each event counts 26
+// bytes more than its text.
+const (
+	maxBatch      = 10_000
+	maxBatchBytes = 1 << 20
+	eventOverhead = 26
+	maxLine       = 256<<10 - eventOverhead
+)
+
+// flushAfter is how long a line waits for others. The driver takes 5 seconds; a
+// player who waits for `ready` on one's own machine shall not.
+const flushAfter = 250 * time.Millisecond
+
+// stream writes one task's lines to its log stream.
+type stream struct {
+	name, group string
+	client      *cloudwatchlogs.Client
+	blocking    bool
+	room        int // bytes of lines that may wait
+	failed      func(error)
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	waiting []types.InputLogEvent
+	bytes   int
+	closed  bool
+	done    chan struct{}
+}
+
+// open makes the task's log stream. The driver does so before the container
+// starts, and without it none does.
+func (a *Agent) open(r *run) (*stream, *failure) {
+	options := r.Container.LogConfiguration.Options
+	cannot := func(err error) *failure {
+		return &failure{"CannotStartContainerError", fmt.Errorf("Error response from daemon: failed to initialize logging driver: failed to create Cloudwatch log stream: %w", err)} //nolint:revive,staticcheck // Docker's words
+	}
+	role, service := r.Container.ExecutionRoleARN, taskService
+	if role == "" {
+		var err error
+		if role, err = a.hostRole(r.prepared, r.host); err != nil {
+			return nil, cannot(err)
+		}
+		service = hostService
+	}
+	room, err := bufferSize(options[optionBuffer])
+	if err != nil {
+		return nil, cannot(err)
+	}
+	prefix := cmp.Or(options[optionPrefix], r.DefinitionName[:min(len(r.DefinitionName), 200)])
+	s := &stream{
+		name: prefix + "/default/" + r.ID, group: cmp.Or(options[optionGroup], "/aws/batch/job"),
+		client:   cloudwatchlogs.NewFromConfig(a.as(role, service)),
+		blocking: options[optionMode] != "non-blocking", room: room, done: make(chan struct{}),
+		failed: func(err error) { a.log.Printf("log stream %s/default/%s: %v", prefix, r.ID, err) },
+	}
+	s.changed = sync.NewCond(&s.mu)
+	if options[optionCreate] == "true" {
+		_, err := s.client.CreateLogGroup(r.prepared, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &s.group})
+		var there *types.ResourceAlreadyExistsException
+		if err != nil && !errors.As(err, &there) {
+			return nil, cannot(err)
+		}
+	}
+	if _, err := s.client.CreateLogStream(r.prepared, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &s.group, LogStreamName: &s.name}); err != nil {
+		return nil, cannot(err)
+	}
+	go s.write()
+	return s, nil
+}
+
+// bufferSize reads "10m", "512k" or a number of bytes.
+func bufferSize(text string) (int, error) {
+	units := map[string]int{"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+	text = strings.ToLower(cmp.Or(text, "10m"))
+	unit := text[len(text)-1:]
+	factor, has := units[unit]
+	if has {
+		text = text[:len(text)-1]
+	} else {
+		factor = 1
+	}
+	number, err := strconv.Atoi(text)
+	if err != nil || number < 1 {
+		return 0, fmt.Errorf("%q is no size: a number with k, m or g is", text)
+	}
+	return number * factor, nil
+}
+
+// copyLog reads a container's output until it has ended.
+func (a *Agent) copyLog(r *run, s *stream) error {
+	output, err := a.docker.ContainerLogs(r.alive, name(r.ID), container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+	if err != nil {
+		return err
+	}
+	defer output.Close()
+	stdout, stderr := &lines{to: s}, &lines{to: s}
+	_, err = stdcopy.StdCopy(stdout, stderr, output)
+	stdout.rest()
+	stderr.rest()
+	return err
+}
+
+// lines cuts output into lines, and lines that are too long for an event.
+type lines struct {
+	to   *stream
+	left []byte
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.left = append(l.left, b...)
+	for {
+		end := bytes.IndexByte(l.left, '\n')
+		switch {
+		case end >= 0 && end <= maxLine:
+			l.to.add(string(bytes.TrimSuffix(l.left[:end], []byte("\r"))))
+			l.left = l.left[end+1:]
+		case len(l.left) > maxLine:
+			l.to.add(string(l.left[:maxLine]))
+			l.left = l.left[maxLine:]
+		default:
+			return len(b), nil
+		}
+	}
+}
+
+func (l *lines) rest() {
+	if len(l.left) > 0 {
+		l.to.add(string(l.left))
+		l.left = nil
+	}
+}
+
+// add queues a line; CloudWatch takes no empty ones.
+func (s *stream) add(line string) {
+	if line == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.bytes+len(line) > s.room && len(s.waiting) > 0 {
+		if !s.blocking {
+			return
+		}
+		s.changed.Wait()
+	}
+	now := time.Now().UnixMilli()
+	s.waiting = append(s.waiting, types.InputLogEvent{Message: &line, Timestamp: &now})
+	s.bytes += len(line)
+	s.changed.Broadcast()
+}
+
+// close writes what is left.
+func (s *stream) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	<-s.done
+}
+
+// write sends lines as they come, until the stream is closed and empty.
+func (s *stream) write() {
+	defer close(s.done)
+	for {
+		s.mu.Lock()
+		for len(s.waiting) == 0 && !s.closed {
+			s.changed.Wait()
+		}
+		over := s.closed
+		s.mu.Unlock()
+		if !over {
+			time.Sleep(flushAfter)
+		}
+		batch := s.take()
+		if len(batch) == 0 {
+			return
+		}
+		if err := s.put(batch); err != nil {
+			s.failed(err)
+		}
+	}
+}
+
+// take is as much of what waits as one call may carry.
+func (s *stream) take() []types.InputLogEvent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count, size := 0, 0
+	for count < min(len(s.waiting), maxBatch) {
+		length := len(*s.waiting[count].Message)
+		if size+length+eventOverhead > maxBatchBytes {
+			break
+		}
+		size += length + eventOverhead
+		s.bytes -= length
+		count++
+	}
+	batch := s.waiting[:count:count]
+	s.waiting = s.waiting[count:]
+	s.changed.Broadcast()
+	return batch
+}
+
+// put is tried again by the SDK where AWS throttles or fails.
+func (s *stream) put(batch []types.InputLogEvent) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	_, err := s.client.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: &s.group, LogStreamName: &s.name, LogEvents: batch})
+	return err
+}

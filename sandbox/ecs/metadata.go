@@ -1,0 +1,244 @@
+package ecs
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+
+	"github.com/intraverse/dcv-sessions/sandbox/batch"
+)
+
+// hostService assumes the roles of instances.
+const hostService = "ec2.amazonaws.com"
+
+// credentialsPath is where a task finds its role's credentials, by a name that
+// cannot be guessed.
+const credentialsPath = "/v2/credentials/"
+
+// agentPort is the ECS agent's own on every host, which no session may take
+// (README of aws/amazon-ecs-agent). Listening on it makes an address this
+// host's alone, also where several sandboxes run on one machine.
+const agentPort = 51678
+
+// host is a simulated instance: an address on loopback with its metadata.
+type host struct {
+	batch.Host
+	agent   *Agent
+	address netip.Addr
+	url     string
+	server  *http.Server
+	token   string // of IMDSv2; one for all who ask, since they are on the host
+
+	role struct {
+		sync.Mutex
+		arn string
+	}
+}
+
+// StartHost gives a host its address.
+func (a *Agent) StartHost(of batch.Host) error {
+	listener, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	at := listener.Addr().(*net.TCPAddr).AddrPort()
+	h := &host{Host: of, agent: a, address: at.Addr(), url: "http://" + at.String(), token: batch.RandomID()}
+	h.server = &http.Server{Handler: h.pages(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: a.log}
+	a.mu.Lock()
+	a.hosts[h.ID] = h
+	a.mu.Unlock()
+	go func() {
+		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Printf("host %s: %v", h.ID, err)
+		}
+	}()
+	return nil
+}
+
+// freeAddress is the first of 127.1.0.1 and what follows that is nobody's host.
+func freeAddress() (net.Listener, error) {
+	at := netip.AddrFrom4([4]byte{127, 1, 0, 1})
+	for range 1 << 14 {
+		if listener, err := net.Listen("tcp", netip.AddrPortFrom(at, agentPort).String()); err == nil {
+			return listener, nil
+		}
+		at = at.Next()
+	}
+	return nil, errors.New("no address of 127.1.0.0/18 is free for a host")
+}
+
+// StopHost takes a host away with all that runs on it, at once.
+func (a *Agent) StopHost(id string) {
+	a.mu.Lock()
+	h := a.hosts[id]
+	delete(a.hosts, id)
+	var lost []*run
+	for _, r := range a.runs {
+		if r.HostID == id {
+			lost = append(lost, r)
+		}
+	}
+	a.mu.Unlock()
+	for _, r := range lost {
+		r.leave() // its container is removed, whatever it does
+	}
+	if h != nil {
+		_ = h.server.Close()
+	}
+}
+
+// pages are what EC2 and the ECS agent serve on a host.
+func (h *host) pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("PUT /latest/api/token", h.giveToken)
+	mux.HandleFunc("GET /latest/meta-data/{name...}", h.metadata)
+	mux.HandleFunc("GET "+credentialsPath+"{id}", h.taskCredentials)
+	mux.HandleFunc("GET /v4/{task}", h.taskMetadata)
+	mux.HandleFunc("GET /v4/{task}/task", h.taskMetadata)
+	return mux
+}
+
+func (h *host) giveToken(w http.ResponseWriter, r *http.Request) {
+	const header = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
+	if r.Header.Get(header) == "" {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	w.Header().Set(header, r.Header.Get(header))
+	fmt.Fprint(w, h.token)
+}
+
+// metadata serves IMDSv2; without a token there is nothing, as the launch
+// template asks for it.
+func (h *host) metadata(w http.ResponseWriter, r *http.Request) {
+	if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Aws-Ec2-Metadata-Token")), []byte(h.token)) != 1 {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	name := r.PathValue("name")
+	if strings.HasPrefix(name, "iam/security-credentials") {
+		h.hostCredentials(w, r, strings.Trim(strings.TrimPrefix(name, "iam/security-credentials"), "/"))
+		return
+	}
+	value, known := map[string]string{
+		"instance-id": h.ID, "instance-type": h.Type.Name, "local-ipv4": h.address.String(), "public-ipv4": h.address.String(),
+		"placement/region": h.agent.config.Region, "placement/availability-zone": h.agent.config.Region + "a",
+	}[name]
+	if !known {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	fmt.Fprint(w, value)
+}
+
+// credentialsJSON is the document of either credentials endpoint.
+type credentialsJSON struct {
+	Code            string `json:",omitempty"`
+	Type            string `json:",omitempty"`
+	RoleArn         string `json:",omitempty"`
+	AccessKeyID     string `json:"AccessKeyId"`
+	SecretAccessKey string
+	Token           string
+	Expiration      string
+	LastUpdated     string `json:",omitempty"`
+}
+
+// hostCredentials are the host's role's: a session on the host's network reads
+// them on AWS too, which is why that role may do so little.
+func (h *host) hostCredentials(w http.ResponseWriter, r *http.Request, asked string) {
+	role, err := h.agent.hostRole(r.Context(), h)
+	switch {
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case asked == "":
+		fmt.Fprint(w, path.Base(role))
+	case asked != path.Base(role):
+		w.WriteHeader(http.StatusNotFound)
+	default:
+		h.serveCredentials(w, r, h.agent.roles.provider(role, hostService), credentialsJSON{Code: "Success", Type: "AWS-HMAC", LastUpdated: time.Now().UTC().Format(time.RFC3339)})
+	}
+}
+
+// taskCredentials are those of a task's role, as long as the task lives.
+func (h *host) taskCredentials(w http.ResponseWriter, r *http.Request) {
+	for _, t := range h.agent.tasksOn(h) {
+		if subtle.ConstantTimeCompare([]byte(t.credentialsID), []byte(r.PathValue("id"))) == 1 && t.Container.JobRoleARN != "" {
+			h.serveCredentials(w, r, h.agent.roles.provider(t.Container.JobRoleARN, taskService), credentialsJSON{RoleArn: t.Container.JobRoleARN})
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNotFound)
+}
+
+func (h *host) serveCredentials(w http.ResponseWriter, r *http.Request, from aws.CredentialsProvider, document credentialsJSON) {
+	given, err := from.Retrieve(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	document.AccessKeyID, document.SecretAccessKey, document.Token = given.AccessKeyID, given.SecretAccessKey, given.SessionToken
+	document.Expiration = given.Expires.UTC().Format(time.RFC3339)
+	h.serve(w, document)
+}
+
+// taskMetadata is a small part of the agent's version 4.
+func (h *host) taskMetadata(w http.ResponseWriter, r *http.Request) {
+	for _, t := range h.agent.tasksOn(h) {
+		if t.ID == r.PathValue("task") {
+			h.serve(w, map[string]string{"TaskARN": t.ARN, "Cluster": t.EnvironmentName + "_Batch", "Family": t.DefinitionName, "KnownStatus": "RUNNING"})
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNotFound)
+}
+
+func (h *host) serve(w http.ResponseWriter, document any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(document); err != nil {
+		h.agent.log.Printf("host %s: %v", h.ID, err)
+	}
+}
+
+func (a *Agent) tasksOn(h *host) []*run {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list []*run
+	for _, r := range a.runs {
+		if r.host == h {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// hostRole is the role of a host's instance profile, read once.
+func (a *Agent) hostRole(ctx context.Context, h *host) (string, error) {
+	h.role.Lock()
+	defer h.role.Unlock()
+	if h.role.arn != "" {
+		return h.role.arn, nil
+	}
+	profile := path.Base(h.InstanceProfileARN)
+	reader := iam.NewFromConfig(aws.Config{Region: a.config.Region, BaseEndpoint: &a.config.Endpoint, Credentials: a.config.Admin})
+	found, err := reader.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: &profile})
+	if err != nil {
+		return "", fmt.Errorf("the host's instance profile %s: %w", profile, err)
+	}
+	if len(found.InstanceProfile.Roles) == 0 {
+		return "", fmt.Errorf("the host's instance profile %s has no role", profile)
+	}
+	h.role.arn = *found.InstanceProfile.Roles[0].Arn
+	return h.role.arn, nil
+}
