@@ -103,8 +103,42 @@ func (r PortRange) Width() int { return r.Last - r.First + 1 }
 // String is "8443-8446".
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
 
+// EnvLaunch is what a launcher sets for a session that it submits, to a random
+// text: AWS Batch's SubmitJob has no client token, and by this a launcher knows
+// which job is its own when the answer was lost. The session does not read it.
+const EnvLaunch = "DCV_LAUNCH"
+
 // HealthPath is served by the session on its public port from its first second.
 const HealthPath = "/healthz"
+
+// EndPath takes an EndRequest by POST, on the session's public port. A session
+// that is asked to end exits with ExitOK and its job is SUCCEEDED; one that AWS
+// Batch terminates is always FAILED.
+const EndPath = "/end"
+
+// EndRequest asks a session to end.
+type EndRequest struct {
+	Session string `json:"session"` // the session's id, which is its job's
+	Reason  string `json:"reason"`  // in words; told by the `ended` event
+	Proof   Proof  `json:"proof"`
+}
+
+// Proof is a call of CloudWatch Logs, signed by who asks and sent by the session:
+// DescribeLogStreams of the stack's log group. AWS answers it only for who may
+// read the log, as the launcher policy allows for its own stack; so IAM decides
+// who may end a session, and nobody keeps a secret for it. The signature covers
+// HeaderSession: a proof is good for one session.
+type Proof struct {
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
+	Body    string            `json:"body"`
+}
+
+// ProofTarget is the operation that a Proof calls, by its X-Amz-Target.
+const ProofTarget = "Logs_20140328.DescribeLogStreams"
+
+// HeaderSession carries the session's id in a Proof.
+const HeaderSession = "X-Dcv-Session"
 
 // EventName names a line of a session's log.
 type EventName string
@@ -112,22 +146,25 @@ type EventName string
 // The events of a session's life, in the order in which they come.
 const (
 	EventStarting EventName = "starting"
-	EventReady    EventName = "ready" // carries URL
+	EventReady    EventName = "ready" // carries URL and Certificate
 	EventEnded    EventName = "ended" // carries ExitCode and Reason
 )
 
 // Event is one JSON line on a session's stdout. Metric filters and the
 // launcher read it; nobody else writes to the stream.
 type Event struct {
-	Event    EventName `json:"event"`
-	Time     string    `json:"time"` // RFC 3339 with milliseconds, UTC
-	Session  string    `json:"session"`
-	Stack    string    `json:"stack"`
-	User     string    `json:"user"`
-	Image    string    `json:"image"`
-	URL      string    `json:"url,omitempty"`
-	Reason   string    `json:"reason,omitempty"`
-	ExitCode *int      `json:"exitCode,omitempty"`
+	Event   EventName `json:"event"`
+	Time    string    `json:"time"` // RFC 3339 with milliseconds, UTC
+	Session string    `json:"session"`
+	Stack   string    `json:"stack"`
+	User    string    `json:"user"`
+	Image   string    `json:"image"`
+	URL     string    `json:"url,omitempty"`
+	// Certificate is the SHA-256 of the session's certificate (DER), in
+	// hexadecimal digits: a launcher trusts this one and no other.
+	Certificate string `json:"certificateSha256,omitempty"`
+	Reason      string `json:"reason,omitempty"`
+	ExitCode    *int   `json:"exitCode,omitempty"`
 }
 
 // ExitCode is how a session's process ends. The job definition's retry rules

@@ -4,9 +4,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,21 +42,19 @@ func listen(at netip.Addr, ports contract.PortRange) (net.Listener, error) {
 	return nil, fmt.Errorf("%w: %s", errNoPort, ports)
 }
 
-// newServer is the session's HTTPS server: for now its health page.
-func newServer(names addresses) (*http.Server, error) {
-	certificate, err := selfSigned(names)
-	if err != nil {
-		return nil, err
-	}
+// newServer is the session's HTTPS server: its health page, and requests to end.
+func newServer(certificate tls.Certificate, end http.Handler) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+contract.HealthPath, health)
+	mux.Handle("POST "+contract.EndPath, end)
 	return &http.Server{
 		Handler:           mux,
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		ReadTimeout:       30 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0), // the internet's noise; stdout is for events
-	}, nil
+	}
 }
 
 // health tells anyone that a session answers here, and nothing about whose.
@@ -65,6 +65,12 @@ func health(w http.ResponseWriter, _ *http.Request) {
 		Status   string `json:"status"`
 		Contract int    `json:"contract"`
 	}{"ready", contract.Version})
+}
+
+// fingerprint is a certificate's SHA-256.
+func fingerprint(certificate tls.Certificate) string {
+	sum := sha256.Sum256(certificate.Certificate[0])
+	return hex.EncodeToString(sum[:])
 }
 
 // selfSigned makes the session's certificate for the addresses that it has.

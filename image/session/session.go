@@ -47,24 +47,27 @@ func live(ctx context.Context, s settings, log *events) ending {
 	if err != nil {
 		return ending{contract.ExitHost, err.Error()}
 	}
-	server, err := newServer(at)
+	certificate, err := selfSigned(at)
 	if err != nil {
 		return ending{contract.ExitInternal, errors.Join(err, listener.Close()).Error()}
 	}
-	failed := make(chan error, 1)
+	asked, failed := make(chan string, 1), make(chan error, 1)
+	server := newServer(certificate, newEnder(s, asked))
 	go func() { failed <- server.ServeTLS(listener, "", "") }()
-	log.write(contract.Event{Event: contract.EventReady, URL: publicURL(at.public, listener)})
-	end := wait(ctx, s.max, failed)
+	log.write(contract.Event{Event: contract.EventReady, URL: publicURL(at.public, listener), Certificate: fingerprint(certificate)})
+	end := wait(ctx, s.max, asked, failed)
 	return leave(server, s.stop, end)
 }
 
 // wait returns when the session is to end, and why.
-func wait(ctx context.Context, longest time.Duration, failed <-chan error) ending {
+func wait(ctx context.Context, longest time.Duration, asked <-chan string, failed <-chan error) ending {
 	timer := time.NewTimer(longest)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ending{contract.ExitOK, "the session was asked to end"}
+	case reason := <-asked:
+		return ending{contract.ExitOK, "the session was asked to end: " + reason}
 	case <-timer.C:
 		return ending{contract.ExitOK, fmt.Sprintf("the longest session, %s, is over", longest)}
 	case err := <-failed:

@@ -227,7 +227,7 @@ func TestAnAddressThatIsNotTheHostsIsTheHostsFault(t *testing.T) {
 }
 
 func TestASessionEndsItselfWhenItsTimeIsOver(t *testing.T) {
-	end := wait(context.Background(), time.Millisecond, make(chan error))
+	end := wait(context.Background(), time.Millisecond, make(chan string), make(chan error))
 	assert.Equal(t, contract.ExitOK, end.code)
 	assert.Contains(t, end.reason, "longest session")
 }

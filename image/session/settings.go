@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -24,10 +25,12 @@ type settings struct {
 	stack, user string
 	image       string
 	region      string
-	ports       contract.PortRange
-	stop        time.Duration // between SIGTERM and SIGKILL
-	max         time.Duration // the session ends itself after this long
-	credentials contract.Credentials
+	// logsEndpoint is the SDKs' own setting for CloudWatch Logs; "" on AWS.
+	logsEndpoint string
+	ports        contract.PortRange
+	stop         time.Duration // between SIGTERM and SIGKILL
+	max          time.Duration // the session ends itself after this long
+	credentials  contract.Credentials
 }
 
 // readSettings reads the environment and names everything that is wrong with
@@ -39,7 +42,8 @@ func readSettings(environ []string) (settings, error) {
 		r.env[name] = value
 	}
 	s := settings{
-		session: r.env[envJob], onBatchHost: r.env[envJob] != "",
+		logsEndpoint: cmp.Or(r.env["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"], r.env["AWS_ENDPOINT_URL"]),
+		session:      r.env[envJob], onBatchHost: r.env[envJob] != "",
 		stack: r.text(contract.EnvStack), user: r.text(contract.EnvUser),
 		image: r.text(contract.EnvImage), region: r.text(contract.EnvRegion),
 		ports: contract.PortRange{First: r.number(contract.EnvPortFirst, 1024, 65535), Last: r.number(contract.EnvPortLast, 1024, 65535)},

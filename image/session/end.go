@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// ender takes requests to end the session, and passes on those that AWS vouches
+// for: see contract.Proof.
+type ender struct {
+	session, stack, region string
+	endpoint               string // of CloudWatch Logs where the environment names one, else ""
+	asked                  chan<- string
+	client                 *http.Client
+
+	mu     sync.Mutex
+	checks []time.Time // the latest ones
+}
+
+const (
+	maxEndRequest = 16 << 10
+	proofLimit    = 5 * time.Second
+	// Nobody makes a session call AWS more often than that.
+	maxChecks = 5
+	perWindow = time.Second
+)
+
+func newEnder(s settings, asked chan<- string) *ender {
+	return &ender{
+		session: s.session, stack: s.stack, region: s.region, endpoint: s.logsEndpoint, asked: asked,
+		client: &http.Client{
+			Timeout:       proofLimit,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// ServeHTTP answers 202 and has the session end, or says why not.
+func (e *ender) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status, err := e.take(r)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	answer := struct {
+		Error string `json:"error,omitempty"`
+	}{}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (e *ender) take(r *http.Request) (int, error) {
+	var in contract.EndRequest
+	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxEndRequest)).Decode(&in); err != nil {
+		return http.StatusBadRequest, errors.New("no request to end a session")
+	}
+	if err := e.wellFormed(in); err != nil {
+		return http.StatusBadRequest, err
+	}
+	if !e.mayCheck(time.Now()) {
+		return http.StatusTooManyRequests, errors.New("too many requests: try again in a second")
+	}
+	if !e.vouchedFor(r.Context(), in.Proof) {
+		return http.StatusForbidden, errors.New("AWS does not let the caller read this stack's session log")
+	}
+	select {
+	case e.asked <- in.Reason:
+	default: // it ends already
+	}
+	return http.StatusAccepted, nil
+}
+
+// wellFormed sees to it that a proof is the one call that it may be, to AWS
+// itself, signed for this session.
+func (e *ender) wellFormed(in contract.EndRequest) error {
+	var body struct {
+		LogGroupName string `json:"logGroupName"`
+	}
+	signed := signedHeaders(in.Proof.Headers["Authorization"])
+	for _, check := range []struct {
+		holds bool
+		fault string
+	}{
+		{in.Session == e.session, "session: it is not this one"},
+		{in.Reason != "" && len(in.Reason) <= 256, "reason: 1 to 256 characters"},
+		{e.isLogs(in.Proof.URL), "proof.url: it is not CloudWatch Logs of this session's Region"},
+		{in.Proof.Headers["X-Amz-Target"] == contract.ProofTarget, "proof.headers: X-Amz-Target is not " + contract.ProofTarget},
+		{in.Proof.Headers[contract.HeaderSession] == e.session, "proof.headers: " + contract.HeaderSession + " is not this session"},
+		{contains(signed, "host", "x-amz-target", strings.ToLower(contract.HeaderSession)), "proof.headers: the signature has to cover Host, X-Amz-Target and " + contract.HeaderSession},
+		{json.Unmarshal([]byte(in.Proof.Body), &body) == nil && strings.HasPrefix(body.LogGroupName, contract.LogGroupPrefix(e.stack)),
+			"proof.body: logGroupName is not this stack's log group"},
+	} {
+		if !check.holds {
+			return errors.New(check.fault)
+		}
+	}
+	return nil
+}
+
+// isLogs tells whether a URL is where CloudWatch Logs of the session's Region is
+// (AWS General Reference, "CloudWatch Logs endpoints"), or where the environment
+// says that it is.
+func (e *ender) isLogs(address string) bool {
+	at, err := url.Parse(address)
+	if err != nil || at.User != nil {
+		return false
+	}
+	if e.endpoint != "" {
+		named, err := url.Parse(e.endpoint)
+		return err == nil && at.Scheme == named.Scheme && at.Host == named.Host
+	}
+	var hosts []string
+	for _, form := range []string{"logs.%s.amazonaws.com", "logs-fips.%s.amazonaws.com", "logs.%s.amazonaws.com.cn", "logs.%s.api.aws"} {
+		hosts = append(hosts, fmt.Sprintf(form, e.region))
+	}
+	return at.Scheme == "https" && slices.Contains(hosts, at.Host)
+}
+
+// signedHeaders are those that a signature covers, in lower case (AWS Signature
+// Version 4, "SignedHeaders").
+func signedHeaders(authorization string) []string {
+	_, after, _ := strings.Cut(authorization, "SignedHeaders=")
+	list, _, _ := strings.Cut(after, ",")
+	return strings.Split(strings.TrimSpace(list), ";")
+}
+
+func contains(list []string, all ...string) bool {
+	return !slices.ContainsFunc(all, func(one string) bool { return !slices.Contains(list, one) })
+}
+
+// mayCheck counts.
+func (e *ender) mayCheck(now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.checks = slices.DeleteFunc(e.checks, func(at time.Time) bool { return now.Sub(at) >= perWindow })
+	if len(e.checks) >= maxChecks {
+		return false
+	}
+	e.checks = append(e.checks, now)
+	return true
+}
+
+// sent are the headers of a proof that go on to AWS.
+var sent = []string{"Accept-Encoding", "Authorization", "Content-Type", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Target", "Amz-Sdk-Invocation-Id", "Amz-Sdk-Request", contract.HeaderSession}
+
+// vouchedFor sends the proof. Nothing of AWS's answer goes to who asked.
+func (e *ender) vouchedFor(ctx context.Context, p contract.Proof) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, bytes.NewReader([]byte(p.Body)))
+	if err != nil {
+		return false
+	}
+	for name, value := range p.Headers {
+		if slices.Contains(sent, http.CanonicalHeaderKey(name)) {
+			req.Header.Set(name, value)
+		}
+	}
+	res, err := e.client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))
+	return res.StatusCode == http.StatusOK
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// logsService is AWS as a proof meets it.
+type logsService struct {
+	*httptest.Server
+	status atomic.Int32
+	calls  atomic.Int32
+	last   atomic.Pointer[http.Request]
+}
+
+func newLogsService(t *testing.T) *logsService {
+	t.Helper()
+	s := &logsService{}
+	s.status.Store(http.StatusOK)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.calls.Add(1)
+		s.last.Store(r)
+		w.WriteHeader(int(s.status.Load()))
+		_, _ = io.WriteString(w, "what AWS answers")
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func proof(address string) contract.Proof {
+	return contract.Proof{
+		URL: address + "/",
+		Headers: map[string]string{
+			"Authorization": "AWS4-HMAC-SHA256 Credential=AKIA/20261124/us-east-1/logs/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target;x-dcv-session, Signature=s",
+			"X-Amz-Target":  contract.ProofTarget, contract.HeaderSession: "job-1", "X-Amz-Date": "20261124T000000Z", "Cookie": "not sent on",
+		},
+		Body: `{"logGroupName":"/dcv-sessions/dev/sessions-1","limit":1}`,
+	}
+}
+
+func (s *logsService) ender(asked chan<- string) *ender {
+	return newEnder(settings{session: "job-1", stack: "dev", region: "us-east-1", logsEndpoint: s.URL}, asked)
+}
+
+func ask(e *ender, in contract.EndRequest) (int, string) {
+	body, _ := json.Marshal(in)
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodPost, contract.EndPath, bytes.NewReader(body)))
+	return w.Code, w.Body.String()
+}
+
+func TestASessionEndsWhenSomebodyAsksForWhomAWSVouches(t *testing.T) {
+	noMetadata(t)
+	aws := newLogsService(t)
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+	s := start(t, environment(freeRange(t, 1), "AWS_ENDPOINT_URL="+aws.URL))
+	session := s.next(t).Session
+	ready := s.next(t)
+	p := proof(aws.URL)
+	p.Headers[contract.HeaderSession] = session
+	body, err := json.Marshal(contract.EndRequest{Session: session, Reason: "support", Proof: p})
+	require.NoError(t, err)
+	var shown string
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true,
+		VerifyConnection: func(c tls.ConnectionState) error {
+			shown = fingerprint(tls.Certificate{Certificate: [][]byte{c.PeerCertificates[0].Raw}})
+			return nil
+		}}}}
+	res, err := client.Post(strings.TrimSuffix(ready.URL, "/")+contract.EndPath, "application/json", bytes.NewReader(body))
+	require.NoError(t, err)
+	res.Body.Close()
+	assert.Equal(t, http.StatusAccepted, res.StatusCode)
+	assert.Equal(t, shown, ready.Certificate, "the ready event tells the certificate")
+	ended := s.next(t)
+	assert.Equal(t, contract.ExitOK, *ended.ExitCode)
+	assert.Equal(t, "the session was asked to end: support", ended.Reason)
+}
+
+func TestAProofIsSentToAWSWithItsOwnHeadersOnly(t *testing.T) {
+	aws, asked := newLogsService(t), make(chan string, 1)
+	code, _ := ask(aws.ender(asked), contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
+	require.Equal(t, http.StatusAccepted, code)
+	got := aws.last.Load()
+	assert.Equal(t, contract.ProofTarget, got.Header.Get("X-Amz-Target"))
+	assert.Equal(t, "job-1", got.Header.Get(contract.HeaderSession))
+	assert.Empty(t, got.Header.Get("Cookie"))
+	assert.Equal(t, "x", <-asked)
+}
+
+func TestWhomAWSDoesNotVouchForEndsNothingAndLearnsNothing(t *testing.T) {
+	aws, asked := newLogsService(t), make(chan string, 1)
+	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusFound, http.StatusInternalServerError} {
+		aws.status.Store(int32(status))
+		code, body := ask(aws.ender(asked), contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
+		assert.Equal(t, http.StatusForbidden, code)
+		assert.NotContains(t, body, "what AWS answers")
+	}
+	aws.Close()
+	code, _ := ask(aws.ender(asked), contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
+	assert.Equal(t, http.StatusForbidden, code)
+	assert.Empty(t, asked)
+}
+
+func TestAProofThatIsNotThisSessionsCallOfAWSIsNeverSent(t *testing.T) {
+	aws, asked := newLogsService(t), make(chan string, 1)
+	for name, change := range map[string]func(*contract.EndRequest){
+		"another session":             func(r *contract.EndRequest) { r.Session = "job-2" },
+		"a proof for another session": func(r *contract.EndRequest) { r.Proof.Headers[contract.HeaderSession] = "job-2" },
+		"a session that isn't signed": func(r *contract.EndRequest) {
+			r.Proof.Headers["Authorization"] = strings.ReplaceAll(r.Proof.Headers["Authorization"], ";x-dcv-session", "")
+		},
+		"no signature":       func(r *contract.EndRequest) { delete(r.Proof.Headers, "Authorization") },
+		"another operation":  func(r *contract.EndRequest) { r.Proof.Headers["X-Amz-Target"] = "Logs_20140328.DeleteLogGroup" },
+		"another stack":      func(r *contract.EndRequest) { r.Proof.Body = `{"logGroupName":"/dcv-sessions/dev2/sessions-1"}` },
+		"no body":            func(r *contract.EndRequest) { r.Proof.Body = "" },
+		"another host":       func(r *contract.EndRequest) { r.Proof.URL = "http://127.0.0.1:1/" },
+		"a host with a user": func(r *contract.EndRequest) { r.Proof.URL = strings.Replace(aws.URL, "://", "://u@", 1) },
+		"no reason":          func(r *contract.EndRequest) { r.Reason = "" },
+		"too much":           func(r *contract.EndRequest) { r.Reason = strings.Repeat("x", maxEndRequest) },
+	} {
+		in := contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)}
+		change(&in)
+		code, _ := ask(aws.ender(asked), in)
+		assert.Equal(t, http.StatusBadRequest, code, name)
+	}
+	assert.Zero(t, aws.calls.Load())
+	assert.Empty(t, asked)
+}
+
+func TestOnAWSAProofGoesToCloudWatchLogsOfItsRegionOnly(t *testing.T) {
+	e := newEnder(settings{session: "job-1", stack: "dev", region: "eu-west-1"}, nil)
+	for address, is := range map[string]bool{
+		"https://logs.eu-west-1.amazonaws.com/": true, "https://logs-fips.eu-west-1.amazonaws.com": true, "https://logs.eu-west-1.api.aws/": true,
+		"http://logs.eu-west-1.amazonaws.com/": false, "https://logs.us-east-1.amazonaws.com/": false, "https://logs.eu-west-1.amazonaws.com.evil.example/": false,
+		"https://evil.example/logs.eu-west-1.amazonaws.com": false, "https://logs.eu-west-1.amazonaws.com:444/": false, "://": false,
+	} {
+		assert.Equal(t, is, e.isLogs(address), address)
+	}
+}
+
+func TestNobodyMakesASessionCallAWSEndlessly(t *testing.T) {
+	aws, asked := newLogsService(t), make(chan string, 1)
+	aws.status.Store(http.StatusForbidden)
+	e := aws.ender(asked)
+	codes := map[int]int{}
+	for range 50 {
+		code, _ := ask(e, contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
+		codes[code]++
+	}
+	assert.NotZero(t, codes[http.StatusTooManyRequests], fmt.Sprint(codes))
+	now := time.Now().Add(time.Minute)
+	for range maxChecks {
+		assert.True(t, e.mayCheck(now))
+	}
+	assert.False(t, e.mayCheck(now))
+	assert.True(t, e.mayCheck(now.Add(perWindow)))
+}
