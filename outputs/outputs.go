@@ -1,6 +1,6 @@
 // Package outputs is the contract of a stack with other teams: what it exports,
-// under which names, and how a consumer reads it, from a StackReference in a
-// Pulumi program or from `pulumi stack output --json`.
+// under which names, and how a consumer reads it from `pulumi stack output
+// --json`. Pulumi programs read it by package pulumioutputs.
 //
 // A released name keeps its meaning and type. Adding one is no change of the
 // contract; renaming, removing or retyping one takes a new contract.Version.
@@ -19,10 +19,12 @@ import (
 // generated from them).
 type Outputs struct {
 	ContractVersion   int                `json:"contractVersion" doc:"The version of this contract. A consumer refuses one that it does not know."`
+	Stack             string             `json:"stack" doc:"The Pulumi stack's name: a part of every job's name and tags."`
 	Region            string             `json:"region" doc:"The AWS Region of the stack."`
 	QueueARN          string             `json:"queueArn" doc:"The job queue that sessions are submitted to."`
 	QueueName         string             `json:"queueName" doc:"The queue's name."`
 	JobDefinitions    map[string]string  `json:"jobDefinitions" doc:"Each user's job definition, by name. Submit by this name, never by a revision: the newest active one is used."`
+	MaxSessions       int                `json:"maxSessions" doc:"How many sessions run at once at most, as far as the stack's own limits go; further ones wait in the queue."`
 	ImageURI          string             `json:"imageUri" doc:"The session image that new sessions run, repository@sha256:…."`
 	RepositoryURL     string             `json:"repositoryUrl" doc:"The ECR repository of session images."`
 	Ports             contract.PortRange `json:"ports" doc:"The ports, TCP and UDP, of which each session takes one; first and last are included."`

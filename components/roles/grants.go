@@ -61,8 +61,12 @@ func launch(at place, queue, group string) []iampolicy.Statement {
 	jobs := at.arn("batch", "job/*")
 	return []iampolicy.Statement{
 		iampolicy.Allow("Submit", list{"batch:SubmitJob"}, list{queue, definitions, jobs}),
+		// A job that is being submitted has no tag yet: IfExists lets it pass. One
+		// that is there must be this stack's already, else a launcher could put its
+		// stack's tag on another stack's job, and then end it.
 		iampolicy.Allow("TagWhatIsSubmitted", list{"batch:TagResource"}, list{jobs}).
-			When("StringEquals", "aws:RequestTag/"+contract.TagStack, at.stack),
+			When("StringEquals", "aws:RequestTag/"+contract.TagStack, at.stack).
+			When("StringEqualsIfExists", "aws:ResourceTag/"+contract.TagStack, at.stack),
 		iampolicy.Allow("End", list{"batch:CancelJob", "batch:TerminateJob"}, list{jobs}).
 			When("StringEquals", "aws:ResourceTag/"+contract.TagStack, at.stack),
 		// Neither has a resource level (Service Authorization Reference, "Actions

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
 	"github.com/intraverse/dcv-sessions/components/roles"
 	"github.com/intraverse/dcv-sessions/components/secrets"
 	"github.com/intraverse/dcv-sessions/components/session"
@@ -123,6 +124,29 @@ func TestAStacksGrantsReachNoOtherStack(t *testing.T) {
 		}
 	}
 	assert.Empty(t, whoMay(all, "sns:Publish", "arn:aws:sns"+at+"secrets-team-0a1b2c3"), "the team's topic is not a session's")
+}
+
+// Who may put the stack's tag on a job may end that job: the tag must not reach a
+// job that has another stack's already.
+func TestNoLauncherMakesAnotherStacksJobItsOwn(t *testing.T) {
+	var conditions []map[string]map[string]oneOrMore
+	for _, s := range documents(t, everything(t, "dev", 1))["launcher"] {
+		if slices.Contains(s.Action, "batch:TagResource") {
+			conditions = append(conditions, s.Condition)
+		}
+	}
+	assert.Equal(t, []map[string]map[string]oneOrMore{{
+		"StringEquals":         {"aws:RequestTag/" + contract.TagStack: {"dev"}},
+		"StringEqualsIfExists": {"aws:ResourceTag/" + contract.TagStack: {"dev"}},
+	}}, conditions)
+}
+
+func TestConditionsOfSeveralOperatorsAllStand(t *testing.T) {
+	once := iampolicy.Allow("A", iampolicy.List{"s:A"}, iampolicy.List{"*"}).When("StringEquals", "k1", "v1")
+	both := once.When("Bool", "k2", "true").When("StringEquals", "k3", "b", "a")
+	assert.JSONEq(t, `{"Version": "2012-10-17", "Statement": [{"Sid": "A", "Effect": "Allow", "Action": "s:A", "Resource": "*",
+		"Condition": {"StringEquals": {"k1": "v1", "k3": ["a", "b"]}, "Bool": {"k2": "true"}}}]}`, iampolicy.JSON(both))
+	assert.Len(t, once.Condition, 1, "the statement that it was made from stays as it was")
 }
 
 // IAM's quotas in characters (IAM user guide, "IAM and AWS STS quotas"). White

@@ -20,7 +20,7 @@ import (
 	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/infra/config"
-	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/outputs/pulumioutputs"
 )
 
 // Deploy declares the stack.
@@ -188,11 +188,12 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	outputs.Export(ctx, outputs.Values{
+	pulumioutputs.Export(ctx, pulumioutputs.Values{
 		Region:            cfg.Region,
 		QueueARN:          line.ARN,
 		QueueName:         line.Name,
 		JobDefinitions:    sessions.JobDefinitions,
+		MaxSessions:       cfg.MaxSessions(),
 		ImageURI:          image.URI,
 		RepositoryURL:     repository.URL,
 		Ports:             cfg.Ports(),

@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 
 	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/outputs/pulumioutputs"
 )
 
 // Program exports what the team's website needs to start a user's session.
@@ -22,7 +23,7 @@ func Program(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	sessions := outputs.FromStack(ref)
+	sessions := pulumioutputs.FromStack(ref)
 	ctx.Export("queueArn", sessions.ApplyT(func(o outputs.Outputs) string { return o.QueueARN }))
 	ctx.Export("launcherPolicyArn", sessions.ApplyT(func(o outputs.Outputs) string { return o.LauncherPolicyARN }))
 	ctx.Export("jobDefinition", sessions.ApplyT(func(o outputs.Outputs) (string, error) {

@@ -1,4 +1,8 @@
-package outputs
+// Package pulumioutputs is the side of the outputs that needs Pulumi's SDK: how
+// the stack exports them, and how another Pulumi program reads them. It is apart
+// from package outputs so that a launcher or a website, which reads the outputs'
+// JSON, does not compile Pulumi.
+package pulumioutputs
 
 import (
 	"encoding/json"
@@ -8,15 +12,17 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/outputs"
 )
 
 // Values are what the stack exports, as far as it is not the same for every
-// stack: the fields of Outputs by the same names.
+// stack: the fields of outputs.Outputs by the same names.
 type Values struct {
 	Region            string
 	QueueARN          pulumi.StringInput
 	QueueName         pulumi.StringInput
 	JobDefinitions    map[string]pulumi.StringOutput
+	MaxSessions       int
 	ImageURI          pulumi.StringInput
 	RepositoryURL     pulumi.StringInput
 	Ports             contract.PortRange
@@ -34,10 +40,12 @@ type Values struct {
 func Export(ctx *pulumi.Context, v Values) {
 	for name, value := range map[string]pulumi.Input{
 		"contractVersion":   pulumi.Int(contract.Version),
+		"stack":             pulumi.String(ctx.Stack()),
 		"region":            pulumi.String(v.Region),
 		"queueArn":          v.QueueARN,
 		"queueName":         v.QueueName,
 		"jobDefinitions":    pulumi.ToStringMapOutput(v.JobDefinitions),
+		"maxSessions":       pulumi.Int(v.MaxSessions),
 		"imageUri":          v.ImageURI,
 		"repositoryUrl":     v.RepositoryURL,
 		"ports":             pulumi.IntMap{"first": pulumi.Int(v.Ports.First), "last": pulumi.Int(v.Ports.Last)},
@@ -50,7 +58,7 @@ func Export(ctx *pulumi.Context, v Values) {
 		"gameBuildsBucket":  v.GameBuildsBucket,
 		"launcherPolicyArn": v.LauncherPolicyARN,
 		"submitCommand": v.QueueName.ToStringOutput().ApplyT(func(queue string) string {
-			return SubmitCommand(v.Region, queue, ctx.Stack(), v.somePlayer())
+			return outputs.SubmitCommand(v.Region, queue, ctx.Stack(), v.somePlayer())
 		}),
 	} {
 		ctx.Export(name, value)
@@ -69,26 +77,26 @@ func (v Values) somePlayer() string {
 	return slices.Min(players)
 }
 
-// OutputsOutput is an output of Outputs, for consumers that are Pulumi programs.
+// OutputsOutput is an output of outputs.Outputs, for consumers that are Pulumi programs.
 type OutputsOutput struct{ *pulumi.OutputState }
 
-// ElementType is Outputs.
-func (OutputsOutput) ElementType() reflect.Type { return reflect.TypeFor[Outputs]() }
+// ElementType is outputs.Outputs.
+func (OutputsOutput) ElementType() reflect.Type { return reflect.TypeFor[outputs.Outputs]() }
 
 func init() { pulumi.RegisterOutputType(OutputsOutput{}) }
 
 // FromStack reads the outputs of a stack that another program refers to:
 //
 //	ref, err := pulumi.NewStackReference(ctx, "organization/dcv-sessions/dev", nil)
-//	queue := outputs.FromStack(ref).ApplyT(func(o outputs.Outputs) string { return o.QueueARN }).(pulumi.StringOutput)
+//	queue := pulumioutputs.FromStack(ref).ApplyT(func(o outputs.Outputs) string { return o.QueueARN }).(pulumi.StringOutput)
 //
-// It fails where Parse does.
+// It fails where outputs.Parse does.
 func FromStack(ref *pulumi.StackReference) OutputsOutput {
-	return ref.Outputs.ApplyT(func(all map[string]any) (Outputs, error) {
+	return ref.Outputs.ApplyT(func(all map[string]any) (outputs.Outputs, error) {
 		text, err := json.Marshal(all)
 		if err != nil {
-			return Outputs{}, err
+			return outputs.Outputs{}, err
 		}
-		return Parse(text)
+		return outputs.Parse(text)
 	}).(OutputsOutput)
 }
