@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 
@@ -46,7 +47,6 @@ type Agent struct {
 	docker *client.Client
 	log    *log.Logger
 	machine
-	roles roleCache
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -66,7 +66,9 @@ type run struct {
 	prepared context.Context
 	giveUp   context.CancelFunc
 
-	credentialsID string // the unguessable part of its credentials' address
+	roles         *roleCache    // its own: roles are assumed anew for each task
+	credentialsID string        // the unguessable part of its credentials' address
+	gone          chan struct{} // closed when nothing of it is left
 
 	mu        sync.Mutex
 	container string // its id, once it runs
@@ -80,7 +82,6 @@ func New(config Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{config: config, docker: docker, log: log.New(cmp.Or(config.Log, io.Discard), "agent: ", log.LstdFlags), hosts: map[string]*host{}, runs: map[string]*run{}}
-	a.roles = roleCache{issue: config.Roles.Issue, known: map[string]aws.CredentialsProvider{}}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	a.machine, err = inspectMachine(ctx, docker)
@@ -110,7 +111,7 @@ func (a *Agent) Close() {
 
 // Run starts a task and returns at once.
 func (a *Agent) Run(task batch.Task, w batch.Watcher) {
-	r := &run{Task: task, watcher: w, credentialsID: batch.RandomID()}
+	r := &run{Task: task, watcher: w, roles: newRoleCache(a.config.Roles), credentialsID: batch.RandomID(), gone: make(chan struct{})}
 	r.alive, r.leave = context.WithCancel(context.Background())
 	r.prepared, r.giveUp = context.WithCancel(r.alive)
 	a.mu.Lock()
@@ -130,6 +131,7 @@ func (a *Agent) Run(task batch.Task, w batch.Watcher) {
 // live is a task's whole life.
 func (a *Agent) live(r *run) {
 	defer a.all.Done()
+	defer close(r.gone)
 	defer r.leave()
 	ending := a.attempt(r)
 	a.remove(r)
@@ -145,15 +147,28 @@ func (a *Agent) live(r *run) {
 func (a *Agent) attempt(r *run) batch.Ending {
 	stream, fault := a.prepare(r)
 	if fault != nil {
-		return fault.ending()
+		return r.notStarted(fault)
 	}
 	defer stream.close()
-	if err := a.docker.ContainerStart(r.prepared, name(r.ID), container.StartOptions{}); err != nil {
-		return (&failure{"CannotStartContainerError", err}).ending()
+	output, err := a.attach(r)
+	if err == nil {
+		defer output.Close()
+		err = a.docker.ContainerStart(r.prepared, name(r.ID), container.StartOptions{})
+	}
+	if err != nil {
+		return r.notStarted(&failure{"CannotStartContainerError", err})
 	}
 	r.watcher.Started(r.ID, stream.name)
 	a.started(r)
-	return a.follow(r, stream)
+	return a.follow(r, output.Reader, stream)
+}
+
+// notStarted tells why; a task that somebody stopped before has no error.
+func (r *run) notStarted(why *failure) batch.Ending {
+	if r.prepared.Err() != nil {
+		return batch.Ending{StatusReason: "Task failed to start"}
+	}
+	return why.ending()
 }
 
 // prepare does all that comes before the container's start.
@@ -183,12 +198,12 @@ func (a *Agent) started(r *run) {
 }
 
 // follow reads the container's output until it has ended.
-func (a *Agent) follow(r *run, s *stream) batch.Ending {
+func (a *Agent) follow(r *run, output io.Reader, s *stream) batch.Ending {
 	ended, failed := a.docker.ContainerWait(r.alive, name(r.ID), container.WaitConditionNotRunning)
 	copied := make(chan struct{})
 	go func() {
 		defer close(copied)
-		if err := a.copyLog(r, s); err != nil && r.alive.Err() == nil {
+		if err := copyLog(output, s); err != nil && r.alive.Err() == nil {
 			a.log.Printf("task %s: its output: %v", r.ID, err)
 		}
 	}()
@@ -243,7 +258,7 @@ func (a *Agent) remove(r *run) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	err := a.docker.ContainerRemove(ctx, name(r.ID), container.RemoveOptions{Force: true, RemoveVolumes: true})
-	if err != nil && !client.IsErrNotFound(err) {
+	if err != nil && !errdefs.IsNotFound(err) {
 		a.log.Printf("removal of task %s: %v", r.ID, err)
 	}
 }

@@ -39,7 +39,7 @@ func inspectMachine(ctx context.Context, docker *client.Client) (machine, error)
 	if _, installed := info.Runtimes["nvidia"]; installed {
 		out, err := exec.CommandContext(ctx, "nvidia-smi", "-L").Output()
 		if err != nil {
-			return m, fmt.Errorf("the GPUs of NVIDIA's runtime: nvidia-smi -L: %w", err)
+			m.lacks = append(m.lacks, fmt.Sprintf("NVIDIA's runtime is installed, but its GPUs can't be listed, and jobs get none: nvidia-smi -L: %v", err))
 		}
 		for _, found := range gpuID.FindAllSubmatch(out, -1) {
 			m.gpus = append(m.gpus, string(found[1]))
@@ -81,7 +81,8 @@ func (a *Agent) parameters(r *run, image string, environment []string) (*contain
 	}
 	host := &container.HostConfig{
 		NetworkMode: "host", Privileged: c.Privileged, ShmSize: int64(c.LinuxParameters.SharedMemorySize) << 20,
-		LogConfig: container.LogConfig{Type: "local"}, // read at once, and not kept
+		// The agent is attached; this little is for who looks with `docker logs`.
+		LogConfig: container.LogConfig{Type: "local", Config: map[string]string{"max-size": "1m", "max-file": "1", "compress": "false"}},
 		Resources: container.Resources{CPUShares: max(int64(needs["VCPU"])*1024, 2)},
 	}
 	if a.limitsMemory {
@@ -93,8 +94,29 @@ func (a *Agent) parameters(r *run, image string, environment []string) (*contain
 	return config, host, nil
 }
 
-// environment is the container's, in the order of the names.
+// environment is the container's, in the order of the names. The agent's own
+// variables replace a definition's.
 func (a *Agent) environment(r *run, secrets map[string]string) ([]string, error) {
+	all := map[string]string{}
+	for _, v := range r.Container.Environment {
+		all[v.Name] = v.Value
+	}
+	for name, value := range secrets {
+		if _, taken := all[name]; taken {
+			return nil, fmt.Errorf("The secret name must be unique and not shared with any new or existing environment variables set on the container, such as '%s'.", name) //nolint:revive,staticcheck // ECS's words
+		}
+		all[name] = value
+	}
+	maps.Copy(all, a.given(r))
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, name+"="+all[name])
+	}
+	return list, nil
+}
+
+// given are the variables of AWS Batch and of the agent.
+func (a *Agent) given(r *run) map[string]string {
 	all := map[string]string{
 		"AWS_BATCH_JOB_ID": r.JobID, "AWS_BATCH_JOB_ATTEMPT": strconv.Itoa(r.Attempt),
 		"AWS_BATCH_JQ_NAME": r.QueueName, "AWS_BATCH_CE_NAME": r.EnvironmentName,
@@ -111,20 +133,7 @@ func (a *Agent) environment(r *run, secrets map[string]string) ([]string, error)
 	if len(r.GPUs) > 0 {
 		all["NVIDIA_VISIBLE_DEVICES"] = strings.Join(a.gpuIDs(r), ",")
 	}
-	for _, v := range r.Container.Environment {
-		all[v.Name] = v.Value
-	}
-	for name, value := range secrets {
-		if slices.ContainsFunc(r.Container.Environment, func(v batch.KeyValue) bool { return v.Name == name }) {
-			return nil, fmt.Errorf("The secret name must be unique and not shared with any new or existing environment variables set on the container, such as '%s'.", name) //nolint:revive,staticcheck // ECS's words
-		}
-		all[name] = value
-	}
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		list = append(list, name+"="+all[name])
-	}
-	return list, nil
+	return all
 }
 
 // gpuIDs are the real ones where there are some: several simulated hosts then
@@ -157,9 +166,18 @@ func requirements(c batch.ContainerProperties) (map[string]int, error) {
 // logOptions are those of awslogs that this agent carries out.
 var logOptions = []string{optionGroup, optionRegion, optionPrefix, optionCreate, optionMode, optionBuffer}
 
+// least are the smallest values of requirements on EC2.
+var least = map[string]int{"VCPU": 1, "MEMORY": 4, "GPU": 0}
+
 // Check names what this agent does not know of a container.
 func Check(c batch.ContainerProperties) []error {
 	var faults []error
+	for i, r := range c.ResourceRequirements {
+		value, err := strconv.Atoi(r.Value)
+		if smallest, known := least[r.Type]; !known || err != nil || value < smallest {
+			faults = append(faults, fmt.Errorf("containerProperties.resourceRequirements[%d]: %s %s (a whole number of VCPU, MEMORY from 4, or GPU)", i, r.Type, r.Value))
+		}
+	}
 	const at = "containerProperties.logConfiguration"
 	if driver := c.LogConfiguration.LogDriver; driver != "" && driver != "awslogs" {
 		faults = append(faults, fmt.Errorf("%s.logDriver %s (awslogs is known)", at, driver))

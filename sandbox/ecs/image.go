@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,25 +19,47 @@ import (
 // Images of ECR are pulled with the host's role.
 func (a *Agent) pull(r *run) (string, *failure) {
 	name := r.Container.Image
-	if _, err := a.docker.ImageInspect(r.prepared, name); err == nil {
-		return name, nil
-	}
 	options := image.PullOptions{}
-	if repository, ours := strings.CutPrefix(name, a.config.Registry+"/"); ours {
+	// A new host on AWS has no images: ECR is asked also where another host's pull
+	// has left the image in this Docker.
+	repository, ours := strings.CutPrefix(name, a.config.Registry+"/")
+	if ours {
 		login, fault := a.login(r, repository)
 		if fault != nil {
 			return "", fault
 		}
 		options.RegistryAuth = login
 	}
+	_, absent := a.docker.ImageInspect(r.prepared, name)
+	if absent == nil && (!ours || strings.Contains(name, "@")) {
+		return name, nil // a digest always names the same
+	}
 	progress, err := a.docker.ImagePull(r.prepared, name, options)
 	if err == nil {
 		err = pulled(progress)
 	}
-	if err != nil {
-		return "", &failure{"CannotPullContainerError", fmt.Errorf("The task can’t pull the image. Check your network configuration. Error response from daemon: %w", err)} //nolint:revive,staticcheck // ECS's words
+	if err != nil && absent != nil {
+		return "", &failure{"CannotPullContainerError", explained(err)}
 	}
 	return name, nil
+}
+
+// hints are what the agent puts before Docker's words that it knows.
+var hints = []struct{ words, hint string }{
+	{"pull access denied", "The task can’t pull the image. Check whether the image exists. "},
+	{"manifest unknown", "The task can’t pull the image. Check whether the image exists. "},
+	{"dial tcp", "The task can’t pull the image. Check your network configuration. "},
+	{"net/http: ", "The task can’t pull the image. Check your network configuration. "},
+}
+
+func explained(err error) error {
+	text := "Error response from daemon: " + strings.TrimPrefix(err.Error(), "Error response from daemon: ")
+	for _, h := range hints {
+		if strings.Contains(text, h.words) {
+			return errors.New(h.hint + text)
+		}
+	}
+	return errors.New(text)
 }
 
 // pulled reads the progress to its end, which is also where errors are told.
@@ -61,13 +84,13 @@ func pulled(progress io.ReadCloser) error {
 // may not, or where there is no such image, is told in ECS's words.
 func (a *Agent) login(r *run, repository string) (string, *failure) {
 	cannot := func(hint string, err error) *failure {
-		return &failure{"CannotPullContainerError", fmt.Errorf("The task can’t pull the image. %s %w", hint, err)} //nolint:revive,staticcheck // ECS's words
+		return &failure{"CannotPullContainerError", fmt.Errorf("The task can’t pull the image. %s %w", hint, err)} //nolint:staticcheck // ECS's words
 	}
 	role, err := a.hostRole(r.prepared, r.host)
 	if err != nil {
 		return "", cannot("Check that the role has the permissions to pull images from the registry.", err)
 	}
-	client := ecr.NewFromConfig(a.as(role, hostService))
+	client := ecr.NewFromConfig(a.as(r.host.roles, role, hostService))
 	given, err := client.GetAuthorizationToken(r.prepared, &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
 		return "", cannot("Check that the role has the permissions to pull images from the registry.", err)
@@ -81,13 +104,27 @@ func (a *Agent) login(r *run, repository string) (string, *failure) {
 	case err != nil:
 		return "", cannot("Check that the role has the permissions to pull images from the registry.", err)
 	case len(found.Images) == 0:
-		return "", cannot("Check whether the image exists.", fmt.Errorf("Error response from daemon: manifest for %s not found", r.Container.Image)) //nolint:revive,staticcheck // Docker's words
+		return "", cannot("Check whether the image exists.", fmt.Errorf("Error response from daemon: manifest for %s not found", r.Container.Image)) //nolint:staticcheck // Docker's words
 	}
-	login, err := registry.EncodeAuthConfig(registry.AuthConfig{Auth: *given.AuthorizationData[0].AuthorizationToken})
+	user, password, err := account(given.AuthorizationData)
+	if err != nil {
+		return "", cannot("", err)
+	}
+	login, err := registry.EncodeAuthConfig(registry.AuthConfig{Username: user, Password: password})
 	if err != nil {
 		return "", cannot("", err)
 	}
 	return login, nil
+}
+
+// account reads ECR's token, "USER:PASSWORD" in base64; Docker takes only the two.
+func account(given []types.AuthorizationData) (user, password string, err error) {
+	if len(given) == 0 {
+		return "", "", errors.New("missing authorization data")
+	}
+	text, err := base64.StdEncoding.DecodeString(*given[0].AuthorizationToken)
+	user, password, _ = strings.Cut(string(text), ":")
+	return user, password, err
 }
 
 // imageID splits REPOSITORY@DIGEST or REPOSITORY:TAG.

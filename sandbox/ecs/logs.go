@@ -6,13 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	docker "github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 )
@@ -47,6 +50,7 @@ type stream struct {
 	blocking    bool
 	room        int // bytes of lines that may wait
 	failed      func(error)
+	alive       context.Context // ends with the host: what waits then is lost, as on AWS
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -61,16 +65,18 @@ type stream struct {
 func (a *Agent) open(r *run) (*stream, *failure) {
 	options := r.Container.LogConfiguration.Options
 	cannot := func(err error) *failure {
-		return &failure{"CannotStartContainerError", fmt.Errorf("Error response from daemon: failed to initialize logging driver: failed to create Cloudwatch log stream: %w", err)} //nolint:revive,staticcheck // Docker's words
+		return &failure{"CannotStartContainerError", fmt.Errorf("Error response from daemon: failed to initialize logging driver: failed to create Cloudwatch log stream: %w", err)} //nolint:staticcheck // Docker's words
 	}
-	role, service := r.Container.ExecutionRoleARN, taskService
+	role, service, roles := r.Container.ExecutionRoleARN, taskService, r.roles
 	if role == "" {
 		var err error
 		if role, err = a.hostRole(r.prepared, r.host); err != nil {
 			return nil, cannot(err)
 		}
-		service = hostService
+		service, roles = hostService, r.host.roles
 	}
+	as := a.as(roles, role, service)
+	as.Region = cmp.Or(options[optionRegion], as.Region)
 	room, err := bufferSize(options[optionBuffer])
 	if err != nil {
 		return nil, cannot(err)
@@ -78,23 +84,34 @@ func (a *Agent) open(r *run) (*stream, *failure) {
 	prefix := cmp.Or(options[optionPrefix], r.DefinitionName[:min(len(r.DefinitionName), 200)])
 	s := &stream{
 		name: prefix + "/default/" + r.ID, group: cmp.Or(options[optionGroup], "/aws/batch/job"),
-		client:   cloudwatchlogs.NewFromConfig(a.as(role, service)),
+		client:   cloudwatchlogs.NewFromConfig(as),
+		alive:    r.alive,
 		blocking: options[optionMode] != "non-blocking", room: room, done: make(chan struct{}),
 		failed: func(err error) { a.log.Printf("log stream %s/default/%s: %v", prefix, r.ID, err) },
 	}
 	s.changed = sync.NewCond(&s.mu)
-	if options[optionCreate] == "true" {
-		_, err := s.client.CreateLogGroup(r.prepared, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &s.group})
-		var there *types.ResourceAlreadyExistsException
-		if err != nil && !errors.As(err, &there) {
-			return nil, cannot(err)
-		}
-	}
-	if _, err := s.client.CreateLogStream(r.prepared, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &s.group, LogStreamName: &s.name}); err != nil {
+	if err := s.create(r.prepared, options[optionCreate] == "true"); err != nil {
 		return nil, cannot(err)
 	}
 	go s.write()
 	return s, nil
+}
+
+// create makes the stream, and its group where it is missing and may be made.
+func (s *stream) create(ctx context.Context, group bool) error {
+	in := &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &s.group, LogStreamName: &s.name}
+	_, err := s.client.CreateLogStream(ctx, in)
+	var missing *types.ResourceNotFoundException
+	if !group || !errors.As(err, &missing) {
+		return err
+	}
+	_, err = s.client.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &s.group})
+	var there *types.ResourceAlreadyExistsException
+	if err != nil && !errors.As(err, &there) { // another task was faster
+		return err
+	}
+	_, err = s.client.CreateLogStream(ctx, in)
+	return err
 }
 
 // bufferSize reads "10m", "512k" or a number of bytes.
@@ -115,15 +132,20 @@ func bufferSize(text string) (int, error) {
 	return number * factor, nil
 }
 
-// copyLog reads a container's output until it has ended.
-func (a *Agent) copyLog(r *run, s *stream) error {
-	output, err := a.docker.ContainerLogs(r.alive, name(r.ID), container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
-	if err != nil {
-		return err
+// attach connects to the output of a container that has not started. `docker
+// logs --follow` can lose the last line, where that has no end.
+func (a *Agent) attach(r *run) (docker.HijackedResponse, error) {
+	output, err := a.docker.ContainerAttach(r.prepared, name(r.ID), container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
+	if err == nil {
+		context.AfterFunc(r.alive, output.Close)
 	}
-	defer output.Close()
+	return output, err
+}
+
+// copyLog reads a container's output until it has ended.
+func copyLog(output io.Reader, s *stream) error {
 	stdout, stderr := &lines{to: s}, &lines{to: s}
-	_, err = stdcopy.StdCopy(stdout, stderr, output)
+	_, err := stdcopy.StdCopy(stdout, stderr, output)
 	stdout.rest()
 	stderr.rest()
 	return err
@@ -144,8 +166,12 @@ func (l *lines) Write(b []byte) (int, error) {
 			l.to.add(string(bytes.TrimSuffix(l.left[:end], []byte("\r"))))
 			l.left = l.left[end+1:]
 		case len(l.left) > maxLine:
-			l.to.add(string(l.left[:maxLine]))
-			l.left = l.left[maxLine:]
+			cut := maxLine
+			for back := 1; back < utf8.UTFMax && !utf8.RuneStart(l.left[cut]); back++ {
+				cut-- // not within a letter
+			}
+			l.to.add(string(l.left[:cut]))
+			l.left = l.left[cut:]
 		default:
 			return len(b), nil
 		}
@@ -195,16 +221,16 @@ func (s *stream) write() {
 		for len(s.waiting) == 0 && !s.closed {
 			s.changed.Wait()
 		}
-		over := s.closed
+		inHurry := s.closed || len(s.waiting) >= maxBatch || s.bytes >= maxBatchBytes
 		s.mu.Unlock()
-		if !over {
+		if !inHurry {
 			time.Sleep(flushAfter)
 		}
 		batch := s.take()
 		if len(batch) == 0 {
 			return
 		}
-		if err := s.put(batch); err != nil {
+		if err := s.put(batch); err != nil && s.alive.Err() == nil {
 			s.failed(err)
 		}
 	}
@@ -232,7 +258,7 @@ func (s *stream) take() []types.InputLogEvent {
 
 // put is tried again by the SDK where AWS throttles or fails.
 func (s *stream) put(batch []types.InputLogEvent) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.alive, 30*time.Second)
 	defer cancel()
 	_, err := s.client.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: &s.group, LogStreamName: &s.name, LogEvents: batch})
 	return err

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +41,8 @@ type host struct {
 	address netip.Addr
 	url     string
 	server  *http.Server
-	token   string // of IMDSv2; one for all who ask, since they are on the host
+	roles   *roleCache
+	tokens  tokens
 
 	role struct {
 		sync.Mutex
@@ -54,7 +57,7 @@ func (a *Agent) StartHost(of batch.Host) error {
 		return err
 	}
 	at := listener.Addr().(*net.TCPAddr).AddrPort()
-	h := &host{Host: of, agent: a, address: at.Addr(), url: "http://" + at.String(), token: batch.RandomID()}
+	h := &host{Host: of, agent: a, address: at.Addr(), url: "http://" + at.String(), roles: newRoleCache(a.config.Roles), tokens: tokens{ends: map[string]time.Time{}}}
 	h.server = &http.Server{Handler: h.pages(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: a.log}
 	a.mu.Lock()
 	a.hosts[h.ID] = h
@@ -94,9 +97,16 @@ func (a *Agent) StopHost(id string) {
 	for _, r := range lost {
 		r.leave() // its container is removed, whatever it does
 	}
-	if h != nil {
-		_ = h.server.Close()
+	if h == nil {
+		return
 	}
+	// Another host may have the address when no container listens at it any more.
+	a.all.Go(func() {
+		for _, r := range lost {
+			<-r.gone
+		}
+		_ = h.server.Close()
+	})
 }
 
 // pages are what EC2 and the ECS agent serve on a host.
@@ -112,18 +122,40 @@ func (h *host) pages() http.Handler {
 
 func (h *host) giveToken(w http.ResponseWriter, r *http.Request) {
 	const header = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
-	if r.Header.Get(header) == "" {
+	seconds, err := strconv.Atoi(r.Header.Get(header))
+	if err != nil || seconds < 1 || seconds > 21600 {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	w.Header().Set(header, r.Header.Get(header))
-	fmt.Fprint(w, h.token)
+	fmt.Fprint(w, h.tokens.give(time.Duration(seconds)*time.Second))
+}
+
+// tokens are IMDSv2's.
+type tokens struct {
+	mu   sync.Mutex
+	ends map[string]time.Time
+}
+
+func (t *tokens) give(life time.Duration) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.ends, func(_ string, end time.Time) bool { return time.Now().After(end) })
+	token := batch.RandomID()
+	t.ends[token] = time.Now().Add(life)
+	return token
+}
+
+func (t *tokens) holds(token string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return time.Now().Before(t.ends[token])
 }
 
 // metadata serves IMDSv2; without a token there is nothing, as the launch
 // template asks for it.
 func (h *host) metadata(w http.ResponseWriter, r *http.Request) {
-	if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Aws-Ec2-Metadata-Token")), []byte(h.token)) != 1 {
+	if !h.tokens.holds(r.Header.Get("X-Aws-Ec2-Metadata-Token")) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -167,7 +199,7 @@ func (h *host) hostCredentials(w http.ResponseWriter, r *http.Request, asked str
 	case asked != path.Base(role):
 		w.WriteHeader(http.StatusNotFound)
 	default:
-		h.serveCredentials(w, r, h.agent.roles.provider(role, hostService), credentialsJSON{Code: "Success", Type: "AWS-HMAC", LastUpdated: time.Now().UTC().Format(time.RFC3339)})
+		h.serveCredentials(w, r, h.roles.provider(role, hostService), credentialsJSON{Code: "Success", Type: "AWS-HMAC", LastUpdated: time.Now().UTC().Format(time.RFC3339)})
 	}
 }
 
@@ -175,7 +207,7 @@ func (h *host) hostCredentials(w http.ResponseWriter, r *http.Request, asked str
 func (h *host) taskCredentials(w http.ResponseWriter, r *http.Request) {
 	for _, t := range h.agent.tasksOn(h) {
 		if subtle.ConstantTimeCompare([]byte(t.credentialsID), []byte(r.PathValue("id"))) == 1 && t.Container.JobRoleARN != "" {
-			h.serveCredentials(w, r, h.agent.roles.provider(t.Container.JobRoleARN, taskService), credentialsJSON{RoleArn: t.Container.JobRoleARN})
+			h.serveCredentials(w, r, t.roles.provider(t.Container.JobRoleARN, taskService), credentialsJSON{RoleArn: t.Container.JobRoleARN})
 			return
 		}
 	}

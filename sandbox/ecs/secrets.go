@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
@@ -31,7 +33,7 @@ func (a *Agent) secrets(r *run) (map[string]string, *failure) {
 	if role == "" {
 		return nil, &failure{"", errors.New("ASM secret resource: unable to find execution role credentials")}
 	}
-	reader := secretsmanager.NewFromConfig(a.as(role, taskService))
+	reader := secretsmanager.NewFromConfig(a.as(r.roles, role, taskService))
 	values, faults := make([]string, len(list)), make([]error, len(list))
 	var all sync.WaitGroup
 	for i, s := range list {
@@ -58,7 +60,7 @@ func (a *Agent) assumable(r *run) *failure {
 		if role == "" {
 			continue
 		}
-		_, err := a.roles.provider(role, taskService).Retrieve(r.prepared)
+		_, err := r.roles.provider(role, taskService).Retrieve(r.prepared)
 		var denied *gateway.Fault
 		if errors.As(err, &denied) {
 			return &failure{"", fmt.Errorf("ECS was unable to assume the role '%s' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role.", role)} //nolint:revive,staticcheck // ECS's words
@@ -84,8 +86,12 @@ func readSecret(ctx context.Context, reader *secretsmanager.Client, valueFrom st
 		in.VersionStage, in.VersionId = filled(parts[plain+1]), filled(parts[plain+2])
 	}
 	out, err := reader.GetSecretValue(ctx, in)
-	if err != nil {
+	var absent *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &absent):
 		return "", fmt.Errorf("ResourceInitializationError: The task can't retrieve the secret with ARN '%s' from AWS Secrets Manager. Check that the secret ARN is correct: %w", arn, err)
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", err, err) // the agent wraps the error into its own text
 	}
 	value := aws.ToString(out.SecretString)
 	if key == "" {
@@ -110,15 +116,23 @@ func filled(text string) *string {
 }
 
 // as is the configuration of AWS clients in a role.
-func (a *Agent) as(role, service string) aws.Config {
-	return aws.Config{Region: a.config.Region, BaseEndpoint: &a.config.Endpoint, Credentials: a.roles.provider(role, service)}
+func (a *Agent) as(roles *roleCache, role, service string) aws.Config {
+	return aws.Config{Region: a.config.Region, BaseEndpoint: &a.config.Endpoint, Credentials: roles.provider(role, service)}
 }
 
-// roleCache keeps roles' credentials until shortly before they expire.
+// renewBefore is how long credentials are still good for when others replace
+// them: SDKs ask for new ones up to 15 minutes before the end.
+const renewBefore = 20 * time.Minute
+
+// roleCache keeps a task's or a host's credentials until they are renewed.
 type roleCache struct {
-	issue func(ctx context.Context, roleARN, service string) (gateway.Credentials, error)
+	roles Roles
 	mu    sync.Mutex
-	known map[string]aws.CredentialsProvider
+	known map[string]*lease
+}
+
+func newRoleCache(roles Roles) *roleCache {
+	return &roleCache{roles: roles, known: map[string]*lease{}}
 }
 
 func (c *roleCache) provider(role, service string) aws.CredentialsProvider {
@@ -126,15 +140,34 @@ func (c *roleCache) provider(role, service string) aws.CredentialsProvider {
 	defer c.mu.Unlock()
 	key := role + " " + service
 	if c.known[key] == nil {
-		c.known[key] = aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
-			given, err := c.issue(ctx, role, service)
-			return aws.Credentials{
-				AccessKeyID: given.AccessKeyID, SecretAccessKey: given.SecretAccessKey, SessionToken: given.SessionToken,
-				CanExpire: true, Expires: given.Expiration, Source: "sandbox",
-			}, err
-		}))
+		c.known[key] = &lease{issue: func(ctx context.Context) (gateway.Credentials, error) { return c.roles.Issue(ctx, role, service) }}
 	}
 	return c.known[key]
+}
+
+// lease is a role's credentials. It does without the SDK's cache, which tells an
+// earlier expiry than the credentials have.
+type lease struct {
+	issue func(context.Context) (gateway.Credentials, error)
+	mu    sync.Mutex
+	given gateway.Credentials
+}
+
+// Retrieve implements aws.CredentialsProvider.
+func (l *lease) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Until(l.given.Expiration) < renewBefore {
+		given, err := l.issue(ctx)
+		if err != nil {
+			return aws.Credentials{}, err
+		}
+		l.given = given
+	}
+	return aws.Credentials{
+		AccessKeyID: l.given.AccessKeyID, SecretAccessKey: l.given.SecretAccessKey, SessionToken: l.given.SessionToken,
+		CanExpire: true, Expires: l.given.Expiration, Source: "sandbox",
+	}, nil
 }
 
 var _ batch.Agent = (*Agent)(nil)
