@@ -3,11 +3,17 @@
 
 SHELL := /bin/bash
 sandbox := .sandbox/bin/sandbox
+launch := .sandbox/bin/launch
 
-.PHONY: help up preview down status test test-unit test-engine lint bench generate FORCE
+# The commands about sessions: PLAYER names the user, STACK the stack.
+STACK ?= sandbox
+launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
+player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
+
+.PHONY: help up preview down status session sessions session-logs session-end acceptance test test-unit test-engine test-long lint bench generate FORCE
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 up: $(sandbox) ## set up what is missing, then `pulumi up` of the stack sandbox against the local AWS
 	@$(sandbox) up
@@ -20,6 +26,21 @@ down: $(sandbox) ## destroy the stack and stop what make up started
 
 status: $(sandbox) ## what runs, and where
 	@$(sandbox) status
+
+session: $(sandbox) $(launch) ## start PLAYER's session and wait until it is ready (STACK=dev: on AWS)
+	@$(launcher) start $(player)
+
+sessions: $(sandbox) $(launch) ## who plays and who waits, and why
+	@$(launcher) list
+
+session-logs: $(sandbox) $(launch) ## PLAYER's session's log, until it ends
+	@$(launcher) logs --follow $(player)
+
+session-end: $(sandbox) $(launch) ## end PLAYER's session
+	@$(launcher) end $(player)
+
+acceptance: $(sandbox) $(launch) ## try a deployed stack through the launcher; LAUNCHER_ROLE=ARN checks its limits too
+	@$(launcher) acceptance $(if $(PLAYER),--user $(PLAYER)) $(if $(LAUNCHER_ROLE),--launcher-role $(LAUNCHER_ROLE))
 
 test: ## every test, on a fresh machine, with the time of each phase
 	@.ci/test all
@@ -39,6 +60,10 @@ bench: $(sandbox) ## the figures that matter, each as a ratio or with its condit
 generate: ## what is generated from the typed config and outputs: Pulumi.yaml's config block, docs
 	go run ./infra/config/generate
 	go run ./outputs/generate
+
+$(launch): FORCE
+	@mkdir -p $(@D)
+	@go build -o $@ ./launch/cmd/launch
 
 $(sandbox): FORCE
 	@mkdir -p $(@D)

@@ -127,7 +127,8 @@ type EndRequest struct {
 // DescribeLogStreams of the stack's log group. AWS answers it only for who may
 // read the log, as the launcher policy allows for its own stack; so IAM decides
 // who may end a session, and nobody keeps a secret for it. The signature covers
-// HeaderSession: a proof is good for one session.
+// HeaderSession: a proof is good for one session. The streams in AWS's answer
+// must be of the session's own account: everybody may have a group of that name.
 type Proof struct {
 	URL     string            `json:"url"`
 	Headers map[string]string `json:"headers"`

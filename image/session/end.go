@@ -22,6 +22,7 @@ import (
 type ender struct {
 	session, stack, region string
 	endpoint               string // of CloudWatch Logs where the environment names one, else ""
+	taskMetadata           string // of the ECS agent, else ""
 	asked                  chan<- string
 	client                 *http.Client
 
@@ -39,7 +40,7 @@ const (
 
 func newEnder(s settings, asked chan<- string) *ender {
 	return &ender{
-		session: s.session, stack: s.stack, region: s.region, endpoint: s.logsEndpoint, asked: asked,
+		session: s.session, stack: s.stack, region: s.region, endpoint: s.logsEndpoint, taskMetadata: s.taskMetadata, asked: asked,
 		client: &http.Client{
 			Timeout:       proofLimit,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -156,7 +157,15 @@ func (e *ender) mayCheck(now time.Time) bool {
 var sent = []string{"Accept-Encoding", "Authorization", "Content-Type", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Target", "Amz-Sdk-Invocation-Id", "Amz-Sdk-Request", contract.HeaderSession}
 
 // vouchedFor sends the proof. Nothing of AWS's answer goes to who asked.
+//
+// That AWS answers is not enough: everybody may sign for an account of their own
+// and have a log group of the same name there. The streams that it lists must be
+// of this session's account, and of this stack's group, whatever the proof said.
 func (e *ender) vouchedFor(ctx context.Context, p contract.Proof) bool {
+	account, err := e.account(ctx)
+	if err != nil {
+		return false
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, bytes.NewReader([]byte(p.Body)))
 	if err != nil {
 		return false
@@ -166,11 +175,61 @@ func (e *ender) vouchedFor(ctx context.Context, p contract.Proof) bool {
 			req.Header.Set(name, value)
 		}
 	}
+	var answer struct {
+		LogStreams []struct {
+			ARN string `json:"arn"`
+		} `json:"logStreams"`
+	}
+	if err := e.fetch(req, &answer); err != nil || len(answer.LogStreams) == 0 {
+		return false // this session's own stream would be there
+	}
+	for _, stream := range answer.LogStreams {
+		if !e.isOwn(stream.ARN, account) {
+			return false
+		}
+	}
+	return true
+}
+
+// isOwn tells whether a log stream is of this stack's log group in an account:
+// arn:aws:logs:REGION:ACCOUNT:log-group:NAME:log-stream:NAME.
+func (e *ender) isOwn(arn, account string) bool {
+	parts := strings.SplitN(arn, ":", 8)
+	return len(parts) == 8 && parts[2] == "logs" && parts[3] == e.region && parts[4] == account &&
+		parts[5] == "log-group" && strings.HasPrefix(parts[6], contract.LogGroupPrefix(e.stack))
+}
+
+// account is the AWS account that the session runs in, as the ECS agent tells it
+// (ECS developer guide, "Task metadata endpoint version 4"). A session elsewhere
+// belongs to no account, and nobody can vouch for who asks it to end.
+func (e *ender) account(ctx context.Context) (string, error) {
+	if e.taskMetadata == "" {
+		return "", errors.New("the session is no ECS task")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.taskMetadata+"/task", nil)
+	if err != nil {
+		return "", err
+	}
+	var task struct{ TaskARN string }
+	if err := e.fetch(req, &task); err != nil {
+		return "", err
+	}
+	parts := strings.SplitN(task.TaskARN, ":", 6) // arn:aws:ecs:REGION:ACCOUNT:task/…
+	if len(parts) != 6 || parts[4] == "" {
+		return "", fmt.Errorf("the ECS agent names the task %q", task.TaskARN)
+	}
+	return parts[4], nil
+}
+
+// fetch reads a JSON answer of status 200.
+func (e *ender) fetch(req *http.Request, into any) error {
 	res, err := e.client.Do(req)
 	if err != nil {
-		return false
+		return err
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<20))
-	return res.StatusCode == http.StatusOK
+	if res.StatusCode != http.StatusOK {
+		return errors.New(res.Status)
+	}
+	return json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(into)
 }

@@ -19,23 +19,36 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// logsService is AWS as a proof meets it.
+// logsService is AWS as a proof meets it, and the ECS agent.
 type logsService struct {
 	*httptest.Server
 	status atomic.Int32
-	calls  atomic.Int32
+	calls  atomic.Int32 // of proofs
 	last   atomic.Pointer[http.Request]
+	answer atomic.Value // a string
+	task   atomic.Value // a string: the session's ARN
+}
+
+// streamOf is what AWS answers of a log group.
+func streamOf(account, group string) string {
+	return fmt.Sprintf(`{"logStreams":[{"arn":"arn:aws:logs:us-east-1:%s:log-group:%s:log-stream:player1/default/1"}]}`, account, group)
 }
 
 func newLogsService(t *testing.T) *logsService {
 	t.Helper()
 	s := &logsService{}
 	s.status.Store(http.StatusOK)
+	s.answer.Store(streamOf("111111111111", "/dcv-sessions/dev/sessions-1"))
+	s.task.Store("arn:aws:ecs:us-east-1:111111111111:task/hosts_Batch/1")
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v4/1/task" {
+			_ = json.NewEncoder(w).Encode(map[string]any{"TaskARN": s.task.Load()})
+			return
+		}
 		s.calls.Add(1)
 		s.last.Store(r)
 		w.WriteHeader(int(s.status.Load()))
-		_, _ = io.WriteString(w, "what AWS answers")
+		_, _ = io.WriteString(w, s.answer.Load().(string))
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -53,7 +66,7 @@ func proof(address string) contract.Proof {
 }
 
 func (s *logsService) ender(asked chan<- string) *ender {
-	return newEnder(settings{session: "job-1", stack: "dev", region: "us-east-1", logsEndpoint: s.URL}, asked)
+	return newEnder(settings{session: "job-1", stack: "dev", region: "us-east-1", logsEndpoint: s.URL, taskMetadata: s.URL + "/v4/1"}, asked)
 }
 
 func ask(e *ender, in contract.EndRequest) (int, string) {
@@ -67,7 +80,7 @@ func TestASessionEndsWhenSomebodyAsksForWhomAWSVouches(t *testing.T) {
 	noMetadata(t)
 	aws := newLogsService(t)
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
-	s := start(t, environment(freeRange(t, 1), "AWS_ENDPOINT_URL="+aws.URL))
+	s := start(t, environment(freeRange(t, 1), "AWS_ENDPOINT_URL="+aws.URL, "ECS_CONTAINER_METADATA_URI_V4="+aws.URL+"/v4/1"))
 	session := s.next(t).Session
 	ready := s.next(t)
 	p := proof(aws.URL)
@@ -107,11 +120,47 @@ func TestWhomAWSDoesNotVouchForEndsNothingAndLearnsNothing(t *testing.T) {
 		aws.status.Store(int32(status))
 		code, body := ask(aws.ender(asked), contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
 		assert.Equal(t, http.StatusForbidden, code)
-		assert.NotContains(t, body, "what AWS answers")
+		assert.NotContains(t, body, "log-stream")
 	}
 	aws.Close()
 	code, _ := ask(aws.ender(asked), contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
 	assert.Equal(t, http.StatusForbidden, code)
+	assert.Empty(t, asked)
+}
+
+// Everybody has an account of their own, and may have a log group of any name
+// there; and a proof may be read by AWS otherwise than by the session.
+func TestWhoMayReadAnotherLogEndsNothing(t *testing.T) {
+	const own, group = "111111111111", "/dcv-sessions/dev/sessions-1"
+	for name, answer := range map[string]string{
+		"another account":   streamOf("222222222222", group),
+		"another stack":     streamOf(own, "/dcv-sessions/dev2/sessions-1"),
+		"another log group": streamOf(own, "/aws/batch/job"),
+		"another Region":    strings.ReplaceAll(streamOf(own, group), "us-east-1", "us-east-2"),
+		"no stream":         `{"logStreams":[]}`,
+		"one of two":        strings.Replace(streamOf(own, group), "]", `,{"arn":"arn:aws:logs:us-east-1:222222222222:log-group:`+group+`:log-stream:a"}]`, 1),
+		"no JSON":           "OK",
+	} {
+		aws, asked := newLogsService(t), make(chan string, 1)
+		aws.answer.Store(answer)
+		code, _ := ask(aws.ender(asked), contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
+		assert.Equal(t, http.StatusForbidden, code, name)
+		assert.Empty(t, asked, name)
+	}
+}
+
+func TestASessionThatDoesNotKnowItsAccountBelievesNobody(t *testing.T) {
+	aws, asked := newLogsService(t), make(chan string, 1)
+	e := aws.ender(asked)
+	for _, arn := range []string{"", "arn:aws:ecs:us-east-1", "arn:aws:ecs:us-east-1::task/1"} {
+		aws.task.Store(arn)
+		code, _ := ask(e, contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
+		assert.Equal(t, http.StatusForbidden, code)
+	}
+	e.taskMetadata = ""
+	code, _ := ask(e, contract.EndRequest{Session: "job-1", Reason: "x", Proof: proof(aws.URL)})
+	assert.Equal(t, http.StatusForbidden, code)
+	assert.Zero(t, aws.calls.Load(), "AWS is not even asked")
 	assert.Empty(t, asked)
 }
 

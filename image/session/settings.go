@@ -27,6 +27,8 @@ type settings struct {
 	region      string
 	// logsEndpoint is the SDKs' own setting for CloudWatch Logs; "" on AWS.
 	logsEndpoint string
+	// taskMetadata is where the ECS agent tells of the session's task; "" off ECS.
+	taskMetadata string
 	ports        contract.PortRange
 	stop         time.Duration // between SIGTERM and SIGKILL
 	max          time.Duration // the session ends itself after this long
@@ -43,6 +45,7 @@ func readSettings(environ []string) (settings, error) {
 	}
 	s := settings{
 		logsEndpoint: cmp.Or(r.env["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"], r.env["AWS_ENDPOINT_URL"]),
+		taskMetadata: r.env["ECS_CONTAINER_METADATA_URI_V4"],
 		session:      r.env[envJob], onBatchHost: r.env[envJob] != "",
 		stack: r.text(contract.EnvStack), user: r.text(contract.EnvUser),
 		image: r.text(contract.EnvImage), region: r.text(contract.EnvRegion),

@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/launch"
+	"github.com/intraverse/dcv-sessions/outputs"
+)
+
+// commands are what this program does, in the order of its help.
+var commands = []struct {
+	name, args, does string
+	run              func(context.Context, *invocation) error
+}{
+	{"start", "[--no-wait] [--limit 20m] [--password] USER", "give a user a session and wait until it is ready", start},
+	{"list", "[--all]", "the stack's sessions; with --all those too that have ended", list},
+	{"show", "USER", "a user's session, or the last one", show},
+	{"logs", "[--follow] USER", "its log", logs},
+	{"end", "[--reason TEXT] [--limit 3m] USER", "end it, and wait until it has ended", end},
+	{"acceptance", "[--user USER] [--launcher-role ARN] [--limit 20m]", "try a deployed stack from start to end", acceptance},
+}
+
+// invocation is a command with its arguments.
+type invocation struct {
+	streams
+	args     []string
+	json     bool
+	launcher *launch.Launcher
+	stack    outputs.Outputs
+}
+
+func dispatch(ctx context.Context, args []string, s streams) error {
+	flags := flag.NewFlagSet("launch", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	stack := flags.String("stack", "", "")
+	file := flags.String("outputs", "", "")
+	asJSON := flags.Bool("json", false, "")
+	if err := flags.Parse(args); err != nil {
+		return misuse("%w", err)
+	}
+	if flags.NArg() == 0 {
+		usage(s.err)
+		return misuse("name a command")
+	}
+	if flags.Arg(0) == "help" {
+		usage(s.out)
+		return nil
+	}
+	in := &invocation{streams: s, args: flags.Args()[1:], json: *asJSON}
+	for _, c := range commands {
+		if c.name != flags.Arg(0) {
+			continue
+		}
+		if err := in.connect(ctx, *stack, *file); err != nil {
+			return err
+		}
+		return c.run(ctx, in)
+	}
+	usage(s.err)
+	return misuse("there is no command %q", flags.Arg(0))
+}
+
+// connect reads the stack's outputs and makes a launcher.
+func (in *invocation) connect(ctx context.Context, stack, file string) error {
+	text, err := in.outputs(ctx, stack, file)
+	if err != nil {
+		return err
+	}
+	if in.stack, err = outputs.Parse(text); err != nil {
+		return err
+	}
+	aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(in.stack.Region))
+	if err != nil {
+		return err
+	}
+	var options []launch.Option
+	if onLoopback(os.Getenv("AWS_ENDPOINT_URL")) {
+		options = append(options, launch.WithPoll(200*time.Millisecond))
+	}
+	in.launcher, err = launch.New(aws, in.stack, options...)
+	return err
+}
+
+func onLoopback(endpoint string) bool {
+	at, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(at.Hostname())
+	return at.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (in *invocation) outputs(ctx context.Context, stack, file string) ([]byte, error) {
+	switch {
+	case (stack == "") == (file == ""):
+		return nil, misuse("name the stack: --stack NAME, or --outputs FILE with the JSON of `pulumi stack output --json` (- for standard input)")
+	case file == "-":
+		return io.ReadAll(in.in)
+	case file != "":
+		return os.ReadFile(file)
+	}
+	cmd := exec.CommandContext(ctx, "pulumi", "stack", "output", "--json", "--stack", stack)
+	cmd.Stderr = in.err
+	text, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("pulumi stack output --stack %s: %w", stack, err)
+	}
+	return text, nil
+}
+
+// parse reads a command's own flags; users is how many must follow.
+func (in *invocation) parse(users int, define func(*flag.FlagSet)) ([]string, error) {
+	flags := flag.NewFlagSet("launch", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.BoolVar(&in.json, "json", in.json, "")
+	define(flags)
+	var named []string
+	for rest := in.args; ; { // flags may stand before and after the user
+		if err := flags.Parse(rest); err != nil {
+			return nil, misuse("%w", err)
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		named, rest = append(named, flags.Arg(0)), flags.Args()[1:]
+	}
+	if len(named) != users {
+		return nil, misuse("%d user(s) must be named, and nothing else: %q", users, named)
+	}
+	return named, nil
+}
+
+func start(ctx context.Context, in *invocation) error {
+	var noWait, password bool
+	var limit time.Duration
+	users, err := in.parse(1, func(f *flag.FlagSet) {
+		f.BoolVar(&noWait, "no-wait", false, "")
+		f.BoolVar(&password, "password", false, "")
+		f.DurationVar(&limit, "limit", launch.DefaultStartLimit, "")
+	})
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	s, err := in.launcher.Start(ctx, users[0], launch.StartOptions{Wait: !noWait, Limit: limit, Progress: func(step launch.Step) { in.progress(began, step) }})
+	if err != nil {
+		return err
+	}
+	result := started{Session: s}
+	if password {
+		c, err := in.launcher.Password(ctx, users[0])
+		if err != nil {
+			return fmt.Errorf("the session is at %s, but: %w", s.URL, err)
+		}
+		result.Credentials = &c
+	}
+	if in.json {
+		return in.document(result)
+	}
+	result.print(in.out)
+	return nil
+}
+
+// started is what a start tells.
+type started struct {
+	launch.Session
+	Credentials *contract.Credentials `json:"credentials,omitempty"` // with --password
+}
+
+func (s started) print(w io.Writer) {
+	if s.URL != "" {
+		fmt.Fprintln(w, s.URL)
+	} else {
+		fmt.Fprintf(w, "job %s, %s\n", s.JobID, s.State)
+	}
+	if s.Credentials != nil {
+		fmt.Fprintf(w, "user %s, password %s\n", s.Credentials.Username, s.Credentials.Password)
+	}
+}
+
+// progress tells a person what a start waits for, and how long each step took.
+func (in *invocation) progress(began time.Time, step launch.Step) {
+	since := time.Since(began).Round(time.Second)
+	fmt.Fprintf(in.err, "%6s  %-8s %s\n", since, step.Name, step.Words)
+}
+
+func list(ctx context.Context, in *invocation) error {
+	var all bool
+	if _, err := in.parse(0, func(f *flag.FlagSet) { f.BoolVar(&all, "all", false, "") }); err != nil {
+		return err
+	}
+	sessions, err := in.launcher.List(ctx, launch.ListOptions{Ended: all})
+	if err != nil {
+		return err
+	}
+	if in.json {
+		return in.document(append([]launch.Session{}, sessions...))
+	}
+	return in.table(sessions)
+}
+
+func (in *invocation) table(sessions []launch.Session) error {
+	if len(sessions) == 0 {
+		fmt.Fprintln(in.out, "no session")
+		return nil
+	}
+	table := tabwriter.NewWriter(in.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "USER\tSTATE\tAGE\tTO START\tADDRESS, OR WHAT IT WAITS FOR\tJOB")
+	for _, s := range sessions {
+		toStart := ""
+		if !s.Started.IsZero() {
+			toStart = s.Started.Sub(s.Created).Round(100 * time.Millisecond).String()
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", s.User, s.State, time.Since(s.Created).Round(time.Second), toStart, s.URL+s.Wait+s.Reason, s.JobID)
+	}
+	return table.Flush()
+}
+
+func show(ctx context.Context, in *invocation) error {
+	users, err := in.parse(1, func(*flag.FlagSet) {})
+	if err != nil {
+		return err
+	}
+	s, err := in.launcher.Show(ctx, users[0])
+	if err != nil {
+		return err
+	}
+	if in.json {
+		return in.document(s)
+	}
+	return in.table([]launch.Session{s})
+}
+
+func logs(ctx context.Context, in *invocation) error {
+	var follow bool
+	users, err := in.parse(1, func(f *flag.FlagSet) { f.BoolVar(&follow, "follow", false, "") })
+	if err != nil {
+		return err
+	}
+	if !in.json {
+		return in.launcher.Logs(ctx, users[0], follow, func(l launch.LogLine) { fmt.Fprintln(in.out, l.Message) })
+	}
+	lines := []launch.LogLine{} // one document, so with --follow it comes at the end
+	if err := in.launcher.Logs(ctx, users[0], follow, func(l launch.LogLine) { lines = append(lines, l) }); err != nil {
+		return err
+	}
+	return in.document(lines)
+}
+
+func end(ctx context.Context, in *invocation) error {
+	var reason string
+	var limit time.Duration
+	users, err := in.parse(1, func(f *flag.FlagSet) {
+		f.StringVar(&reason, "reason", "ended by the launcher", "")
+		f.DurationVar(&limit, "limit", launch.DefaultEndLimit, "")
+	})
+	if err != nil {
+		return err
+	}
+	s, err := in.launcher.End(ctx, users[0], reason, launch.EndOptions{Limit: limit, Progress: func(words string) { fmt.Fprintln(in.err, words) }})
+	if err != nil {
+		return err
+	}
+	if in.json {
+		return in.document(s)
+	}
+	return in.table([]launch.Session{s})
+}
+
+func acceptance(ctx context.Context, in *invocation) error {
+	o := launch.AcceptanceOptions{}
+	if _, err := in.parse(0, func(f *flag.FlagSet) {
+		f.StringVar(&o.User, "user", "", "")
+		f.StringVar(&o.Role, "launcher-role", "", "")
+		f.DurationVar(&o.Limit, "limit", launch.DefaultStartLimit, "")
+	}); err != nil {
+		return err
+	}
+	if o.User == "" {
+		o.User = in.someUser()
+	}
+	o.Tell = func(c launch.Check) { fmt.Fprintf(in.err, "%-11s %s\n", c.Result, c.Name) }
+	checks, err := in.launcher.Accept(ctx, o)
+	if err != nil {
+		return err
+	}
+	if in.json {
+		err = in.document(checks)
+	} else {
+		err = in.checks(checks)
+	}
+	for _, c := range checks {
+		if c.Result == launch.NotPassed {
+			return errors.Join(err, errors.New("the stack is not accepted"))
+		}
+	}
+	return err
+}
+
+// someUser is the first of the stack's, in the order of their names.
+func (in *invocation) someUser() string {
+	first := ""
+	for user := range in.stack.JobDefinitions {
+		if first == "" || user < first {
+			first = user
+		}
+	}
+	return first
+}
+
+func (in *invocation) checks(checks []launch.Check) error {
+	table := tabwriter.NewWriter(in.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "WHAT\tRESULT\tTIME\t")
+	for _, c := range checks {
+		said := c.Detail
+		if c.LookAt != "" {
+			said += "; look at " + c.LookAt
+		}
+		fmt.Fprintf(table, "%s\t%s\t%.1f s\t%s\n", c.Name, c.Result, c.Seconds, said)
+	}
+	return table.Flush()
+}
+
+func (in *invocation) document(value any) error {
+	encoder := json.NewEncoder(in.out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// usageError is a wrong use of the command.
+type usageError struct{ error }
+
+func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(err error) int {
+	if errors.As(err, new(usageError)) {
+		return launch.CodeUsage
+	}
+	return launch.ExitCode(err)
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: launch --stack NAME | --outputs FILE [--json] COMMAND")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-62s %s\n", strings.TrimSpace(c.name+" "+c.args), c.does)
+	}
+	fmt.Fprintln(w, "exit codes:")
+	for _, e := range launch.Codes {
+		fmt.Fprintf(w, "  %-4d %s\n", e.Code, e.Meaning)
+	}
+}

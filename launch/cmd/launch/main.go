@@ -1,0 +1,32 @@
+// Command launch starts, finds and ends the sessions of a stack: see
+// `launch help`, and docs/launching.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // for life
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// streams are a process's. Results go to out, as text or as one JSON document;
+// progress and errors go to err.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func run(ctx context.Context, args []string, s streams) int {
+	err := dispatch(ctx, args, s)
+	if err != nil {
+		fmt.Fprintln(s.err, "launch:", err)
+	}
+	return exitCode(err)
+}

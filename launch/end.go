@@ -1,0 +1,148 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+)
+
+// EndOptions say how End goes about it.
+type EndOptions struct {
+	// Progress is told, in words, what End does.
+	Progress func(words string)
+	// Limit is the longest that End takes; 0 is DefaultEndLimit.
+	Limit time.Duration
+}
+
+// DefaultEndLimit is how long End waits at most, if nothing else is said.
+const DefaultEndLimit = 3 * time.Minute
+
+// maxReason is how many bytes of a reason a session takes.
+const maxReason = 256
+
+// End ends a user's session and returns when it is over, as it then is. The
+// reason, up to 256 bytes, goes to the session's log.
+//
+// A session that is ready is asked to end: it exits by itself and is SUCCEEDED.
+// One that isn't, can't be reached or refuses is ended by AWS Batch, which marks
+// it FAILED; Session.Reason then says why it came to that.
+//
+// It fails with ErrNoSession; with *LimitPassed, *Denied and context.Canceled.
+func (l *Launcher) End(ctx context.Context, user, reason string, o EndOptions) (Session, error) {
+	ctx, cancel := under(ctx, o.Limit, DefaultEndLimit)
+	defer cancel()
+	live, err := l.live(ctx, user)
+	if err != nil {
+		return Session{}, stopped(ctx, err, user, "", "")
+	}
+	if len(live) == 0 {
+		return Session{}, l.nothing(user)
+	}
+	e := end{Launcher: l, reason: brief(reason), progress: o.Progress}
+	var first Session
+	for i, j := range live { // more than one where two launchers just came at once
+		ended, err := e.end(ctx, j)
+		if err != nil {
+			return ended, stopped(ctx, err, user, j.id(), "it was asked to end and has not ended")
+		}
+		if i == 0 {
+			first = ended
+		}
+	}
+	return first, nil
+}
+
+// brief is a reason as sessions and AWS Batch take it.
+func brief(reason string) string {
+	if reason == "" {
+		return "no reason was given"
+	}
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") // a character may be cut in two
+	}
+	return reason
+}
+
+// end is one call of End.
+type end struct {
+	*Launcher
+	reason   string
+	progress func(string)
+}
+
+func (e end) tell(words string) {
+	if e.progress != nil {
+		e.progress(words)
+	}
+}
+
+func (e end) end(ctx context.Context, j job) (Session, error) {
+	why := e.ask(ctx, j)
+	if why == nil {
+		e.tell("the session was asked to end")
+	} else {
+		e.tell(fmt.Sprintf("AWS Batch ends it, since %v", why))
+		if err := e.terminate(ctx, j.id(), e.reason); err != nil {
+			return plain(j), err
+		}
+	}
+	j, err := e.awaitEnd(ctx, j)
+	if err != nil {
+		return plain(j), err
+	}
+	s, err := e.view(ctx, j, nil)
+	if err == nil && why != nil && j.Status == types.JobStatusFailed {
+		s.Reason = fmt.Sprintf("asked to end: %s; AWS Batch ended it, since %v, and so the queue shows it as FAILED", e.reason, why)
+	}
+	return s, err
+}
+
+// ask asks a session that is ready to end; the error says why that is not the
+// way.
+func (e end) ask(ctx context.Context, j job) error {
+	if j.Status != types.JobStatusRunning {
+		return errors.New("it did not run yet")
+	}
+	told, err := e.told(ctx, j.stream())
+	if err != nil {
+		return fmt.Errorf("its log can't be read: %w", explain(err))
+	}
+	if told.ended != nil {
+		return nil // it ends already
+	}
+	if told.ready == nil {
+		return errors.New("it was not ready yet")
+	}
+	return e.request(ctx, *told.ready, j.id(), e.reason)
+}
+
+// awaitEnd waits until AWS Batch says that the job is over.
+func (l *Launcher) awaitEnd(ctx context.Context, j job) (job, error) {
+	for {
+		next, err := l.again(ctx, j.id())
+		if err != nil {
+			return j, err
+		}
+		if next.told() {
+			j = next
+		}
+		if j.ended() {
+			return j, nil
+		}
+		if err := pause(ctx, l.poll); err != nil {
+			return j, err
+		}
+	}
+}
+
+// terminate has AWS Batch end a job, in whatever state it is. It does nothing to
+// one that is over.
+func (l *Launcher) terminate(ctx context.Context, id, reason string) error {
+	_, err := l.batch.TerminateJob(ctx, &batch.TerminateJobInput{JobId: &id, Reason: &reason})
+	return err
+}

@@ -1,0 +1,213 @@
+package launch_test
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/launch"
+)
+
+// fakeSession answers requests to end a job.
+type fakeSession struct {
+	*httptest.Server
+	asked  atomic.Pointer[contract.EndRequest]
+	status int
+}
+
+// session is a job that runs and is ready, with a session behind its address.
+func (c *cloud) session(t *testing.T, user string) (*fakeJob, *fakeSession) {
+	t.Helper()
+	j, s := c.add(user), &fakeSession{status: http.StatusAccepted}
+	s.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in contract.EndRequest
+		if r.Method != http.MethodPost || r.URL.Path != contract.EndPath || json.NewDecoder(r.Body).Decode(&in) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		s.asked.Store(&in)
+		w.WriteHeader(s.status)
+		if s.status != http.StatusAccepted {
+			_, _ = w.Write([]byte(`{"error":"AWS does not vouch for you"}`))
+			return
+		}
+		c.with(func() { j.script = []step{nothing, exits(0, "the session was asked to end: "+in.Reason)} })
+	}))
+	t.Cleanup(s.Close)
+	hash := sha256.Sum256(s.Certificate().Raw)
+	c.with(func() {
+		running("1")(c, j)
+		isReady(s.URL+"/", hex.EncodeToString(hash[:]))(c, j)
+	})
+	return j, s
+}
+
+func TestASessionThatIsAskedToEndHasSucceeded(t *testing.T) {
+	c := newCloud(t)
+	j, session := c.session(t, "alice")
+	s, err := c.launcher(t).End(t.Context(), "alice", "support", launch.EndOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, []any{j.id, "SUCCEEDED", 0, "the session was asked to end: support"}, []any{s.JobID, s.State, *s.ExitCode, s.Reason})
+	assert.Zero(t, c.count("terminatejob"))
+
+	asked := session.asked.Load()
+	assert.Equal(t, j.id, asked.Session)
+	assert.Equal(t, contract.ProofTarget, asked.Proof.Headers["X-Amz-Target"])
+	assert.Equal(t, j.id, asked.Proof.Headers[contract.HeaderSession])
+	assert.Contains(t, asked.Proof.Headers["Authorization"], "SignedHeaders=content-length;content-type;host;x-amz-date;x-amz-security-token;x-amz-target;x-dcv-session,")
+	assert.JSONEq(t, `{"logGroupName":"`+logGroup+`","limit":1}`, asked.Proof.Body)
+	assert.Equal(t, c.URL+"/", asked.Proof.URL)
+}
+
+func TestASessionThatCannotBeAskedIsTerminatedAndThatIsSaid(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(c *cloud, j *fakeJob, s *fakeSession)
+		why    string
+	}{
+		"unreachable":     {func(_ *cloud, _ *fakeJob, s *fakeSession) { s.Close() }, "it can't be reached"},
+		"it refuses":      {func(_ *cloud, _ *fakeJob, s *fakeSession) { s.status = http.StatusForbidden }, "it refuses (403 Forbidden): AWS does not vouch for you"},
+		"not ready yet":   {func(c *cloud, j *fakeJob, _ *fakeSession) { c.streams[j.stream] = nil }, "it was not ready yet"},
+		"not running yet": {func(_ *cloud, j *fakeJob, _ *fakeSession) { j.status = "STARTING" }, "it did not run yet"},
+		"in the queue":    {func(_ *cloud, j *fakeJob, _ *fakeSession) { j.status, j.stream = "RUNNABLE", "" }, "it did not run yet"},
+		"wrong certificate": {func(c *cloud, j *fakeJob, s *fakeSession) {
+			c.streams[j.stream] = nil
+			isReady(s.URL+"/", "beef")(c, j)
+		}, "its certificate is not the session's"},
+		"no certificate": {func(c *cloud, j *fakeJob, s *fakeSession) { c.streams[j.stream] = nil; isReady(s.URL+"/", "")(c, j) }, "its certificate is not the session's"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCloud(t)
+			j, session := c.session(t, "alice")
+			c.with(func() { test.change(c, j, session) })
+			s, err := c.launcher(t).End(t.Context(), "alice", "support", launch.EndOptions{})
+			require.NoError(t, err)
+			assert.Equal(t, "FAILED", s.State)
+			assert.Contains(t, s.Reason, "asked to end: support; AWS Batch ended it, since ")
+			assert.Contains(t, s.Reason, test.why)
+			assert.Contains(t, s.Reason, "the queue shows it as FAILED")
+			assert.Equal(t, 1, c.count("terminatejob"))
+			if strings.Contains(name, "certificate") {
+				assert.Nil(t, session.asked.Load(), "nothing is told to a stranger, least of all a proof")
+			}
+		})
+	}
+}
+
+func TestThereIsNothingToEndWithoutASession(t *testing.T) {
+	c := newCloud(t)
+	gone := c.add("alice")
+	c.with(func() { exits(0, "")(c, gone) })
+	_, err := c.launcher(t).End(t.Context(), "alice", "", launch.EndOptions{})
+	assert.ErrorIs(t, err, launch.ErrNoSession)
+}
+
+func TestASessionThatDoesNotEndPassesTheLimit(t *testing.T) {
+	c := newCloud(t)
+	j, _ := c.session(t, "alice")
+	c.with(func() { c.denied["terminatejob"] = true })
+	l := c.launcher(t)
+	c.with(func() { c.log(j, contract.Event{Event: contract.EventEnded}) }) // it says so, and stays
+	_, err := l.End(t.Context(), "alice", "", launch.EndOptions{Limit: 100 * time.Millisecond})
+	var limit *launch.LimitPassed
+	require.ErrorAs(t, err, &limit)
+	assert.Equal(t, j.id, limit.JobID)
+}
+
+func TestWhoMayNotEndIsToldTheRight(t *testing.T) {
+	c := newCloud(t)
+	c.add("alice", to("RUNNABLE"))
+	c.with(func() { c.denied["terminatejob"] = true })
+	_, err := c.launcher(t).End(t.Context(), "alice", "", launch.EndOptions{})
+	var denied *launch.Denied
+	require.ErrorAs(t, err, &denied)
+	assert.Equal(t, "batch:TerminateJob", denied.Action)
+}
+
+func TestOfTwoSessionsThatJustCameAtOnceBothAreEnded(t *testing.T) {
+	c := newCloud(t)
+	c.session(t, "alice")
+	c.add("alice", to("RUNNABLE"))
+	s, err := c.launcher(t).End(t.Context(), "alice", "", launch.EndOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "SUCCEEDED", s.State)
+	assert.Empty(t, c.alive())
+}
+
+// The program itself, as the image has it: what the launcher signs is what the
+// session takes, and what it sends on is what AWS checks.
+func TestARealSessionEndsWhenTheLauncherAsks(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "session")
+	built, err := exec.Command("go", "build", "-o", program, "../image/session").CombinedOutput()
+	require.NoError(t, err, string(built))
+	c := newCloud(t)
+	c.script = []step{to("RUNNABLE"), to("STARTING"), func(c *cloud, j *fakeJob) { c.run(t, program, j) }}
+	l := c.launcher(t)
+	s, err := l.Start(t.Context(), "alice", waits)
+	require.NoError(t, err)
+	res, err := s.Client().Get(strings.TrimSuffix(s.URL, "/") + contract.HealthPath)
+	require.NoError(t, err)
+	res.Body.Close()
+	assert.Equal(t, http.StatusOK, res.StatusCode)
+
+	ended, err := l.End(t.Context(), "alice", "support", launch.EndOptions{Limit: time.Minute})
+	require.NoError(t, err)
+	assert.Equal(t, []any{s.JobID, "SUCCEEDED", 0, "the session was asked to end: support"}, []any{ended.JobID, ended.State, *ended.ExitCode, ended.Reason})
+	assert.Equal(t, 1, c.count("DescribeLogStreams"))
+	assert.Zero(t, c.count("terminatejob"))
+}
+
+// run is a job's container. It is called under the cloud's lock.
+func (c *cloud) run(t *testing.T, program string, j *fakeJob) {
+	j.status, j.stream, j.started = "RUNNING", "alice/default/"+j.id, j.created+1
+	c.streams[j.stream] = nil
+	port := freePort(t)
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), "AWS_BATCH_JOB_ID="+j.id, "DCV_CONTRACT=1", "DCV_STACK=dev", "DCV_USER=alice", "DCV_IMAGE=i@sha256:1", "AWS_REGION=us-east-1",
+		"DCV_PORT_FIRST="+port, "DCV_PORT_LAST="+port, "DCV_STOP_SECONDS=10", "DCV_MAX_SECONDS=600", `DCV_CREDENTIALS={"username":"alice","password":"p"}`,
+		"AWS_ENDPOINT_URL="+c.URL, "AWS_EC2_METADATA_SERVICE_ENDPOINT="+c.URL, "ECS_CONTAINER_METADATA_URI_V4="+c.URL+"/v4/1")
+	stdout, err := cmd.StdoutPipe()
+	if !assert.NoError(t, err) || !assert.NoError(t, cmd.Start()) {
+		return
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-done })
+	go func() {
+		defer close(done)
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			c.with(func() { c.streams[j.stream] = append(c.streams[j.stream], lines.Text()) })
+		}
+		_ = cmd.Wait()
+		c.with(func() {
+			code := cmd.ProcessState.ExitCode()
+			j.status, j.exit = "FAILED", &code
+			if code == 0 {
+				j.status = "SUCCEEDED"
+			}
+			j.endAttempt("Essential container in task exited")
+		})
+	}()
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}

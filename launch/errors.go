@@ -1,0 +1,227 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go"
+)
+
+// The command's exit codes.
+const (
+	CodeOK          = 0
+	CodeFault       = 1
+	CodeUsage       = 2
+	CodeUnknownUser = 3
+	CodeNoSession   = 4
+	CodeFailed      = 5
+	CodeLimit       = 6
+	CodeDenied      = 7
+	CodeInterrupted = 130
+)
+
+// Code is one of the command's exit codes, in words.
+type Code struct {
+	Code    int
+	Meaning string
+}
+
+// Codes is the whole table, ascending.
+var Codes = []Code{
+	{CodeOK, "done"},
+	{CodeFault, "a fault: what AWS answered, or what stands in its way"},
+	{CodeUsage, "usage"},
+	{CodeUnknownUser, "the stack has no such user"},
+	{CodeNoSession, "the user has no session"},
+	{CodeFailed, "the session ended before it was ready"},
+	{CodeLimit, "it took longer than the limit; the session goes on"},
+	{CodeDenied, "the caller lacks a right, which is named"},
+	{CodeInterrupted, "interrupted; the session goes on"},
+}
+
+// ExitCode is an error's exit code; nil is CodeOK.
+func ExitCode(err error) int {
+	var (
+		unknown *UnknownUser
+		failed  *Failed
+		limit   *LimitPassed
+		denied  *Denied
+	)
+	switch {
+	case err == nil:
+		return CodeOK
+	case errors.As(err, &unknown):
+		return CodeUnknownUser
+	case errors.Is(err, ErrNoSession):
+		return CodeNoSession
+	case errors.As(err, &failed):
+		return CodeFailed
+	case errors.As(err, &limit):
+		return CodeLimit
+	case errors.As(err, &denied):
+		return CodeDenied
+	case errors.Is(err, context.Canceled):
+		return CodeInterrupted
+	}
+	return CodeFault
+}
+
+// ErrNoSession says that a user has no session: none to end, and none to show.
+var ErrNoSession = errors.New("no session")
+
+// UnknownUser says that the stack has no such user.
+type UnknownUser struct {
+	User  string
+	Known []string // sorted
+}
+
+// Error names the users that there are.
+func (e *UnknownUser) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("no user %q: the stack has none yet", e.User)
+	}
+	return fmt.Sprintf("no user %q: the stack has %s", e.User, strings.Join(e.Known, ", "))
+}
+
+// Failed says that a session ended before it was ready.
+type Failed struct {
+	User, JobID string
+	// Words are for a person: what happened and what to look at.
+	Words string
+	// Status and Container are AWS Batch's own texts: the job's statusReason and
+	// its container's reason. Either may be empty.
+	Status, Container string
+}
+
+// Error ends with AWS's own words.
+func (e *Failed) Error() string {
+	text := fmt.Sprintf("the session of %s ended before it was ready: %s; job %s", e.User, e.Words, e.JobID)
+	if said := join("; ", e.Status, e.Container); said != "" {
+		text += fmt.Sprintf(" (AWS Batch: %s)", said)
+	}
+	return text
+}
+
+// LimitPassed says that something took longer than the caller's limit. The
+// session is where it was.
+type LimitPassed struct {
+	User  string
+	JobID string // "" where none was submitted yet
+	Limit time.Duration
+	// Waiting is what was waited for, in words.
+	Waiting string
+}
+
+// Error says what was waited for and what becomes of the session.
+func (e *LimitPassed) Error() string {
+	text := fmt.Sprintf("%s passed for the session of %s: %s", e.Limit, e.User, e.Waiting)
+	if e.JobID != "" {
+		text += fmt.Sprintf("; job %s goes on", e.JobID)
+	}
+	return text
+}
+
+// Denied says that AWS denied a call.
+type Denied struct {
+	// Action is the right that is missing, as IAM writes it: batch:SubmitJob.
+	Action string
+	// Who says who gives it, in words.
+	Who string
+	Err error // AWS's answer
+}
+
+// Error names the right and who gives it.
+func (e *Denied) Error() string { return fmt.Sprintf("AWS denies %s: %s (%v)", e.Action, e.Who, e.Err) }
+
+// Unwrap is AWS's answer.
+func (e *Denied) Unwrap() error { return e.Err }
+
+// prefixes are IAM's names of the services that a Launcher calls, by the SDK's.
+var prefixes = map[string]string{"Batch": "batch", "CloudWatch Logs": "logs", "Secrets Manager": "secretsmanager"}
+
+const (
+	whoLauncher = "the policy that the output launcherPolicyArn names grants it, for this stack only"
+	whoSecrets  = "the launcher policy does not grant it, and the stack gives it to nobody: whoever administers the account may, for this secret"
+)
+
+// explain makes a Denied of AWS's denials and leaves other errors as they are.
+func explain(err error) error {
+	var answer smithy.APIError
+	var call *smithy.OperationError
+	if !errors.As(err, &answer) || !errors.As(err, &call) || !strings.HasPrefix(answer.ErrorCode(), "AccessDenied") {
+		return err
+	}
+	who := whoLauncher
+	if call.ServiceID == "Secrets Manager" {
+		who = whoSecrets
+	}
+	return &Denied{Action: prefixes[call.ServiceID] + ":" + call.OperationName, Who: who, Err: answer}
+}
+
+// known refuses users that the stack does not have.
+func (l *Launcher) known(user string) error {
+	if _, known := l.stack.JobDefinitions[user]; known {
+		return nil
+	}
+	return &UnknownUser{User: user, Known: slices.Sorted(maps.Keys(l.stack.JobDefinitions))}
+}
+
+// nothing says why there is no session: a user who was removed may still have
+// one, so users are looked for first and asked about after.
+func (l *Launcher) nothing(user string) error {
+	if err := l.known(user); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s has %w", user, ErrNoSession)
+}
+
+// limitCause marks the end of a context as the caller's limit, and no interrupt.
+type limitCause struct{ limit time.Duration }
+
+func (c limitCause) Error() string { return fmt.Sprintf("the limit of %s passed", c.limit) }
+
+// under puts a limit on a context; 0 is the default.
+func under(ctx context.Context, limit, otherwise time.Duration) (context.Context, context.CancelFunc) {
+	if limit == 0 {
+		limit = otherwise
+	}
+	return context.WithTimeoutCause(ctx, limit, limitCause{limit})
+}
+
+// stopped makes of an error that a context's end brought about what it means to
+// the caller.
+func stopped(ctx context.Context, err error, user, jobID, waiting string) error {
+	if err == nil || ctx.Err() == nil {
+		return explain(err)
+	}
+	var cause limitCause
+	if errors.As(context.Cause(ctx), &cause) {
+		return &LimitPassed{User: user, JobID: jobID, Limit: cause.limit, Waiting: waiting}
+	}
+	if jobID == "" {
+		return fmt.Errorf("interrupted: %w", ctx.Err())
+	}
+	return fmt.Errorf("interrupted: %w; job %s goes on", ctx.Err(), jobID)
+}
+
+// pause waits, or returns early with the context's error.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// join joins what is not empty.
+func join(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), separator)
+}

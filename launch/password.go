@@ -1,0 +1,30 @@
+package launch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// Password reads a user's credentials. The launcher policy does not grant it:
+// without a right beside it, for the user's secret, it fails with *Denied.
+func (l *Launcher) Password(ctx context.Context, user string) (contract.Credentials, error) {
+	if err := l.known(user); err != nil {
+		return contract.Credentials{}, err
+	}
+	arn := l.stack.CredentialsARNs[user]
+	out, err := l.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
+	if err != nil {
+		return contract.Credentials{}, explain(err)
+	}
+	var c contract.Credentials
+	if json.Unmarshal([]byte(aws.ToString(out.SecretString)), &c) != nil || c.Password == "" {
+		return contract.Credentials{}, fmt.Errorf("the secret of %s holds no password: run pulumi up once", user)
+	}
+	return c, nil
+}
