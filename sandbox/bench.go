@@ -37,7 +37,7 @@ func bench(ctx context.Context, _ []string) error {
 		return err
 	}
 	b := bencher{ctx: ctx, tree: tree, cloud: cloud, progress: p, config: file}
-	for _, measure := range []func() error{b.deployed, b.previews, b.flat, b.rebuild} {
+	for _, measure := range []func() error{b.deployed, b.start, b.queued, b.previews, b.flat, b.rebuild} {
 		if err := measure(); err != nil {
 			return err
 		}

@@ -51,6 +51,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("AWS shows what was promised", func(t *testing.T) { s.inspect(t, deployed) })
 
+	step("the launcher starts, finds and ends sessions", func(t *testing.T) { s.launchSessions(t, deployed) })
+
 	step("a second up changes nothing and no password", func(t *testing.T) {
 		password := s.aws(t).password(t, deployed, "player1")
 		assert.Empty(t, changes(s.deploy(t, "up", base)))

@@ -1,0 +1,261 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/launch"
+	"github.com/intraverse/dcv-sessions/outputs"
+)
+
+// launch runs the launcher's command as `make session` does, and returns what it
+// printed and its exit code.
+func (s *sandbox) launch(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.Command(s.binary(), append([]string{"exec", s.launcherBinary(t), "--stack", "sandbox"}, args...)...)
+	cmd.Dir = s.tree.Root
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	var exit *exec.ExitError
+	if failed := cmd.Run(); failed != nil && !errors.As(failed, &exit) {
+		t.Fatal(failed)
+	}
+	return out.String(), err.String(), cmd.ProcessState.ExitCode()
+}
+
+var buildLauncher sync.Once
+
+func (s *sandbox) launcherBinary(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(s.tree.Bin(), "launch")
+	buildLauncher.Do(func() {
+		build := exec.Command("go", "build", "-o", binary, "./launch/cmd/launch")
+		build.Dir = s.tree.Root
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("building the launcher: %v\n%s", err, out)
+		}
+	})
+	return binary
+}
+
+// session runs a command of the launcher that shows a session.
+func (s *sandbox) session(t *testing.T, args ...string) launch.Session {
+	t.Helper()
+	stdout, stderr, code := s.launch(t, append([]string{"--json"}, args...)...)
+	require.Zero(t, code, "launch %v: %s%s", args, stdout, stderr)
+	var session launch.Session
+	require.NoError(t, json.Unmarshal([]byte(stdout), &session), stdout)
+	return session
+}
+
+func (s *sandbox) sessions(t *testing.T) map[string]launch.Session {
+	t.Helper()
+	stdout, stderr, code := s.launch(t, "--json", "list")
+	require.Zero(t, code, stderr)
+	var list []launch.Session
+	require.NoError(t, json.Unmarshal([]byte(stdout), &list), stdout)
+	byUser := map[string]launch.Session{}
+	for _, session := range list {
+		byUser[session.User] = session
+	}
+	return byUser
+}
+
+// answers tells whether a session's page does.
+func answers(session launch.Session) bool {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	res, err := client.Get(strings.TrimSuffix(session.URL, "/") + contract.HealthPath)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}
+
+// launchSessions goes through a day of the launcher's on a stack with room for
+// two sessions.
+func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
+	c := s.aws(t)
+	step := func(name string, test func(t *testing.T)) {
+		t.Helper()
+		if !t.Run(name, test) {
+			t.FailNow()
+		}
+	}
+
+	var first, second launch.Session
+	step("two users get two addresses that answer", func(t *testing.T) {
+		first, second = s.session(t, "start", "player1"), s.session(t, "start", "player2")
+		assert.NotEqual(t, first.URL, second.URL)
+		assert.True(t, answers(first) && answers(second))
+		all := s.sessions(t)
+		assert.Equal(t, "RUNNING", all["player1"].State)
+		assert.Equal(t, second.URL, all["player2"].URL)
+	})
+	step("a repeated start gives the session that there is", func(t *testing.T) {
+		assert.Equal(t, first.JobID, s.session(t, "start", "player1").JobID)
+	})
+	step("the third waits, and says why; two launchers at once leave one session", func(t *testing.T) {
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				_, stderr, code := s.launch(t, "--json", "start", "--no-wait", "player3")
+				assert.Zero(t, code, stderr)
+			})
+		}
+		both.Wait()
+		assert.Len(t, c.live(t, out, "player3"), 1)
+		third := s.sessions(t)["player3"]
+		assert.Equal(t, "RUNNABLE", third.State)
+		assert.NotEmpty(t, third.Wait)
+		t.Log(third.Wait)
+	})
+	step("it starts by itself when another ends, and that one succeeded", func(t *testing.T) {
+		ended := s.session(t, "end", "player1")
+		assert.Equal(t, first.JobID, ended.JobID)
+		assert.Equal(t, "SUCCEEDED", ended.State)
+		assert.False(t, answers(first))
+		assert.True(t, answers(s.session(t, "start", "player3")))
+	})
+	step("a session whose host is taken away comes back by itself", func(t *testing.T) {
+		host := c.hostOf(t, second)
+		text, err := s.run(t, "take-host", host)
+		require.NoError(t, err, text)
+		assert.False(t, answers(second))
+		again := s.session(t, "start", "player2")
+		assert.Equal(t, second.JobID, again.JobID, "the same session")
+		assert.Equal(t, 2, again.Attempt)
+		assert.True(t, answers(again))
+	})
+	step("a session's log has its events", func(t *testing.T) {
+		stdout, stderr, code := s.launch(t, "logs", "player2")
+		require.Zero(t, code, stderr)
+		for _, event := range []contract.EventName{contract.EventStarting, contract.EventReady} {
+			assert.Contains(t, stdout, `"event":"`+string(event)+`"`)
+		}
+	})
+	step("who asks for a password gets it where their rights allow it", func(t *testing.T) {
+		stdout, _, code := s.launch(t, "start", "--password", "player2")
+		require.Zero(t, code)
+		assert.Contains(t, stdout, c.password(t, out, "player2"))
+	})
+	step("a user who is not there is refused by name", func(t *testing.T) {
+		_, stderr, code := s.launch(t, "start", "nobody")
+		assert.NotZero(t, code)
+		assert.Contains(t, stderr, "nobody")
+		assert.Contains(t, stderr, "player1")
+	})
+	step("a secret that may not be read fails the session in words", func(t *testing.T) {
+		restore := c.withoutSecretRights(t)
+		_, stderr, code := s.launch(t, "start", "player1")
+		restore()
+		assert.NotZero(t, code)
+		assert.Contains(t, stderr, "secret")
+		t.Log(stderr)
+	})
+	step("an image that is not there fails the session in words", func(t *testing.T) {
+		revision := c.registerBroken(t, out, "player1")
+		_, stderr, code := s.launch(t, "start", "player1")
+		_, err := c.batch.DeregisterJobDefinition(t.Context(), &batch.DeregisterJobDefinitionInput{JobDefinition: &revision})
+		require.NoError(t, err)
+		assert.NotZero(t, code)
+		assert.Contains(t, stderr, "image")
+		t.Log(stderr)
+	})
+	step("the acceptance run passes, under the launcher's own rights too", func(t *testing.T) {
+		stdout, stderr, code := s.launch(t, "acceptance", "--user", "player1", "--launcher-role", s.launcherRole(t, out))
+		assert.Zero(t, code, "%s%s", stdout, stderr)
+		assert.NotContains(t, stdout, "not checked")
+		t.Log("\n" + stdout)
+	})
+}
+
+// live are the ids of a user's jobs that have not ended.
+func (c cloudClients) live(t *testing.T, out outputs.Outputs, user string) (ids []string) {
+	t.Helper()
+	listed, err := c.batch.ListJobs(t.Context(), &batch.ListJobsInput{JobQueue: &out.QueueARN,
+		Filters: []types.KeyValuesPair{{Name: aws.String("JOB_NAME"), Values: []string{contract.JobName("sandbox", user)}}}})
+	require.NoError(t, err)
+	for _, j := range listed.JobSummaryList {
+		if j.Status != types.JobStatusSucceeded && j.Status != types.JobStatusFailed {
+			ids = append(ids, *j.JobId)
+		}
+	}
+	return ids
+}
+
+// hostOf is the instance that a session runs on.
+func (c cloudClients) hostOf(t *testing.T, session launch.Session) string {
+	t.Helper()
+	described, err := c.batch.DescribeJobs(t.Context(), &batch.DescribeJobsInput{Jobs: []string{session.JobID}})
+	require.NoError(t, err)
+	arn := *described.Jobs[0].Container.ContainerInstanceArn
+	return arn[strings.LastIndex(arn, "/")+1:]
+}
+
+// withoutSecretRights takes the execution role's policies away.
+func (c cloudClients) withoutSecretRights(t *testing.T) (restore func()) {
+	t.Helper()
+	ctx := context.Background()
+	roles, err := c.iam.ListRoles(ctx, &iam.ListRolesInput{})
+	require.NoError(t, err)
+	for _, role := range roles.Roles {
+		if !strings.HasPrefix(*role.RoleName, "roles-execution-") {
+			continue
+		}
+		names, err := c.iam.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: role.RoleName})
+		require.NoError(t, err)
+		policy, err := c.iam.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: role.RoleName, PolicyName: &names.PolicyNames[0]})
+		require.NoError(t, err)
+		text, err := url.QueryUnescape(*policy.PolicyDocument)
+		require.NoError(t, err)
+		put := func(document string) {
+			_, err := c.iam.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: role.RoleName, PolicyName: policy.PolicyName, PolicyDocument: &document})
+			require.NoError(t, err)
+		}
+		put(strings.ReplaceAll(text, "secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"))
+		return func() { put(text) }
+	}
+	t.Fatal("there is no execution role")
+	return nil
+}
+
+// registerBroken registers a revision of a user's definition with an image that
+// the registry does not have.
+func (c cloudClients) registerBroken(t *testing.T, out outputs.Outputs, user string) (arn string) {
+	t.Helper()
+	name := out.JobDefinitions[user]
+	for _, d := range c.activeDefinitions(t) {
+		if *d.JobDefinitionName != name {
+			continue
+		}
+		container := *d.ContainerProperties
+		repository, _, _ := strings.Cut(out.ImageURI, "@")
+		container.Image = aws.String(repository + "@sha256:" + strings.Repeat("0", 64))
+		made, err := c.batch.RegisterJobDefinition(t.Context(), &batch.RegisterJobDefinitionInput{
+			JobDefinitionName: &name, Type: types.JobDefinitionTypeContainer, ContainerProperties: &container, Tags: d.Tags, PropagateTags: d.PropagateTags})
+		require.NoError(t, err)
+		return *made.JobDefinitionArn
+	}
+	t.Fatalf("there is no job definition %s", name)
+	return ""
+}
