@@ -10,7 +10,7 @@ STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview down status session sessions session-logs session-end acceptance test test-unit test-engine test-long lint bench generate FORCE
+.PHONY: help up preview down status session sessions session-logs session-end acceptance test test-unit test-engine lint bench generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
