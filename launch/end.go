@@ -95,7 +95,7 @@ func (e end) end(ctx context.Context, j job) (Session, error) {
 	if err != nil {
 		return plain(j), err
 	}
-	s, err := e.view(ctx, j, nil)
+	s, err := e.view(ctx, j, line{})
 	if err == nil && why != nil && j.Status == types.JobStatusFailed {
 		s.Reason = fmt.Sprintf("asked to end: %s; AWS Batch ended it, since %v, and so the queue shows it as FAILED", e.reason, why)
 	}

@@ -123,7 +123,7 @@ func TestASessionThatDoesNotEndPassesTheLimit(t *testing.T) {
 	c.with(func() { c.denied["terminatejob"] = true })
 	l := c.launcher(t)
 	c.with(func() { c.log(j, contract.Event{Event: contract.EventEnded}) }) // it says so, and stays
-	_, err := l.End(t.Context(), "alice", "", launch.EndOptions{Limit: 100 * time.Millisecond})
+	_, err := l.End(t.Context(), "alice", "", launch.EndOptions{Limit: time.Second})
 	var limit *launch.LimitPassed
 	require.ErrorAs(t, err, &limit)
 	assert.Equal(t, j.id, limit.JobID)

@@ -207,23 +207,34 @@ func (l *Launcher) again(ctx context.Context, id string) (job, error) {
 	return job{types.JobDetail{JobId: &id, Status: types.JobStatusSubmitted}}, nil
 }
 
-// places are how many sessions are before each one in the queue, by job id. A
-// session that is tried again goes to the front, and by its age it stands there.
-func (l *Launcher) places(ctx context.Context) (map[string]int, error) {
-	waiting, err := l.list(ctx, &batch.ListJobsInput{JobStatus: types.JobStatusRunnable})
-	if err != nil {
-		return nil, err
+// line is how things stand in the queue.
+type line struct {
+	before map[string]int // how many sessions are before each waiting one, by job id
+	full   bool           // as many run as the stack has room for
+}
+
+// line looks at the queue. A session that is tried again goes to the front, and
+// by its age it stands there.
+func (l *Launcher) line(ctx context.Context) (line, error) {
+	byStatus := map[types.JobStatus][]types.JobSummary{}
+	for _, status := range []types.JobStatus{types.JobStatusRunnable, types.JobStatusStarting, types.JobStatusRunning} {
+		var err error
+		if byStatus[status], err = l.list(ctx, &batch.ListJobsInput{JobStatus: status}); err != nil {
+			return line{}, err
+		}
 	}
 	var queue []job
-	for _, s := range waiting {
+	for _, s := range byStatus[types.JobStatusRunnable] {
 		queue = append(queue, l.undescribed(s))
 	}
 	slices.SortFunc(queue, older)
-	places := map[string]int{}
+	now := line{before: map[string]int{}}
 	for i, j := range queue {
-		places[j.id()] = i
+		now.before[j.id()] = i
 	}
-	return places, nil
+	placed := len(byStatus[types.JobStatusStarting]) + len(byStatus[types.JobStatusRunning])
+	now.full = l.stack.MaxSessions > 0 && placed >= l.stack.MaxSessions
+	return now, nil
 }
 
 // Session is one session as AWS Batch and its log tell it. The JSON names are
@@ -279,7 +290,7 @@ func moment(ms *int64) time.Time {
 }
 
 // view is all of a session: with its place in the queue and what its log tells.
-func (l *Launcher) view(ctx context.Context, j job, places map[string]int) (Session, error) {
+func (l *Launcher) view(ctx context.Context, j job, now line) (Session, error) {
 	s := plain(j)
 	told, err := l.told(ctx, j.stream())
 	if err != nil {
@@ -291,7 +302,7 @@ func (l *Launcher) view(ctx context.Context, j job, places map[string]int) (Sess
 	case told.ready != nil && told.ended == nil:
 		s.URL, s.Certificate = told.ready.URL, told.ready.Certificate
 	default:
-		_, s.Wait = waiting(j, places, told)
+		_, s.Wait = waiting(j, now, told)
 	}
 	return s, nil
 }
@@ -312,7 +323,7 @@ func (l *Launcher) List(ctx context.Context, o ListOptions) ([]Session, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	places, err := l.placesOf(ctx, jobs...)
+	now, err := l.lineFor(ctx, jobs...)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -321,7 +332,7 @@ func (l *Launcher) List(ctx context.Context, o ListOptions) ([]Session, error) {
 	group.SetLimit(parallel)
 	for i, j := range jobs {
 		group.Go(func() (err error) {
-			sessions[i], err = l.view(ctx, j, places)
+			sessions[i], err = l.view(ctx, j, now)
 			return err
 		})
 	}
@@ -333,12 +344,12 @@ func (l *Launcher) List(ctx context.Context, o ListOptions) ([]Session, error) {
 	return sessions, nil
 }
 
-// placesOf asks for places only where one of the jobs waits for its turn.
-func (l *Launcher) placesOf(ctx context.Context, jobs ...job) (map[string]int, error) {
+// lineFor looks at the queue only where one of the jobs waits for its turn.
+func (l *Launcher) lineFor(ctx context.Context, jobs ...job) (line, error) {
 	if !slices.ContainsFunc(jobs, func(j job) bool { return j.Status == types.JobStatusRunnable }) {
-		return nil, nil
+		return line{}, nil
 	}
-	return l.places(ctx)
+	return l.line(ctx)
 }
 
 // Show is a user's session, or their last one where it is over. It fails with
@@ -348,10 +359,10 @@ func (l *Launcher) Show(ctx context.Context, user string) (Session, error) {
 	if err != nil {
 		return Session{}, explain(err)
 	}
-	places, err := l.placesOf(ctx, j)
+	now, err := l.lineFor(ctx, j)
 	if err != nil {
 		return plain(j), explain(err)
 	}
-	s, err := l.view(ctx, j, places)
+	s, err := l.view(ctx, j, now)
 	return s, explain(err)
 }

@@ -314,7 +314,7 @@ func TestWaitingIsToldInWords(t *testing.T) {
 		"head":           {[]step{to("RUNNABLE")}, 0, "host: waiting for a host to start"},
 		"submitted":      {nil, 0, "queue: in the queue"},
 		"no capacity":    {[]step{blocked("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type [g4dn.xlarge]")}, 0, "compute.instanceTypes"},
-		"full":           {[]step{blocked("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the CPU requirement of the job.")}, 0, "every host is taken"},
+		"full":           {[]step{blocked("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the CPU requirement of the job.")}, 0, "more vCPUs than compute.maxVcpus"},
 		"fits nothing":   {[]step{blocked("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource …")}, 0, "fits no instance type"},
 		"invalid":        {[]step{blocked("ACTION_REQUIRED - CE(s) associated with the job queue are invalid.")}, 0, "INVALID"},
 		"news from AWS":  {[]step{blocked("SOMETHING_NEW - who knows")}, 0, "SOMETHING_NEW"},
@@ -328,12 +328,15 @@ func TestWaitingIsToldInWords(t *testing.T) {
 				c.with(func() { c.submit("somebody", nil, nil).status = "RUNNABLE" })
 			}
 			c.script = test.script
-			var last string
-			_, err := c.launcher(t).Start(t.Context(), "alice", launch.StartOptions{Wait: true, Limit: 150 * time.Millisecond, Progress: func(s launch.Step) { last = s.Name + ": " + s.Words }})
-			var limit *launch.LimitPassed
-			require.ErrorAs(t, err, &limit)
-			assert.Contains(t, last, test.want)
-			assert.Contains(t, err.Error(), limit.Waiting)
+			ctx, seen := context.WithCancel(t.Context())
+			var told []string
+			_, err := c.launcher(t).Start(ctx, "alice", launch.StartOptions{Wait: true, Limit: 10 * time.Second, Progress: func(s launch.Step) {
+				told = append(told, s.Name+": "+s.Words)
+				if strings.Contains(told[len(told)-1], test.want) {
+					seen()
+				}
+			}})
+			assert.ErrorIs(t, err, context.Canceled, "told only: %q", told)
 		})
 	}
 }
@@ -401,7 +404,7 @@ func TestAFailedSessionIsToldInWords(t *testing.T) {
 func TestALimitLeavesTheSessionInTheQueue(t *testing.T) {
 	c := newCloud(t)
 	c.script = []step{to("RUNNABLE")}
-	s, err := c.launcher(t).Start(t.Context(), "alice", launch.StartOptions{Wait: true, Limit: 100 * time.Millisecond})
+	s, err := c.launcher(t).Start(t.Context(), "alice", launch.StartOptions{Wait: true, Limit: time.Second})
 	var limit *launch.LimitPassed
 	require.ErrorAs(t, err, &limit)
 	assert.Equal(t, []string{"job-1", "waiting for a host to start"}, []string{limit.JobID, limit.Waiting})
@@ -535,4 +538,21 @@ func TestEveryExitCodeIsInTheTable(t *testing.T) {
 	}
 	assert.Equal(t, launch.CodeOK, launch.ExitCode(nil))
 	assert.Equal(t, launch.CodeFault, launch.ExitCode(assert.AnError))
+}
+
+func TestWhoWaitsWhileEveryHostIsTakenIsToldSo(t *testing.T) {
+	for most, want := range map[int]string{1: "in the queue, the next: every host is taken, it starts when a session ends", 2: "waiting for a host to start"} {
+		c := newCloud(t)
+		out := c.outputs()
+		out.MaxSessions = most
+		l, err := launch.New(c.config(), out, launch.WithPoll(time.Millisecond))
+		require.NoError(t, err)
+		c.add("bob", running("1"), nothing)
+		_, err = l.Show(t.Context(), "bob") // it takes its first step
+		require.NoError(t, err)
+		c.add("alice", to("RUNNABLE"), nothing)
+		s, err := l.Show(t.Context(), "alice")
+		require.NoError(t, err)
+		assert.Equal(t, want, s.Wait)
+	}
 }

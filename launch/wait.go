@@ -112,11 +112,11 @@ func (s *start) judge(ctx context.Context) (ready bool, err error) {
 		s.step(StepReady, "the session is ready")
 		return true, nil
 	}
-	places, err := s.placesOf(ctx, j)
+	now, err := s.lineFor(ctx, j)
 	if err != nil {
 		return false, err
 	}
-	name, text := waiting(j, places, s.told)
+	name, text := waiting(j, now, s.told)
 	s.seen.Wait = text
 	s.step(name, text)
 	return false, nil

@@ -18,7 +18,7 @@ type phrase struct{ beginning, words string }
 // under "Nothing starts".
 var blocked = []phrase{
 	{"CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "AWS has none of these instances now; more may help: types in compute.instanceTypes, zones, compute.spot"},
-	{"MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", "every host is taken, or compute.maxVcpus is below what a session needs: look at compute.maxVcpus and the account's G and VT quota"},
+	{"MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", "one session needs more vCPUs than compute.maxVcpus has"},
 	{"MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "the session fits no instance type: look at session.memoryMib, session.vcpus and compute.instanceTypes, and for a job that was submitted by another definition"},
 	{"MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED", "AWS can't start one of compute.instanceTypes as it is configured"},
 	{"MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS", "AWS Batch's service role lacks a right: look at compute.createServiceLinkedRole"},
@@ -127,7 +127,7 @@ const (
 )
 
 // waiting is the step that a session is at, and what it waits for in words.
-func waiting(j job, places map[string]int, told events) (step, text string) {
+func waiting(j job, now line, told events) (step, text string) {
 	switch j.Status {
 	case types.JobStatusRunning:
 		if told.ended != nil {
@@ -137,7 +137,7 @@ func waiting(j job, places map[string]int, told events) (step, text string) {
 	case types.JobStatusStarting:
 		return StepImage, "the host pulls the image"
 	}
-	step, text = queued(j, places)
+	step, text = queued(j, now)
 	if last := j.last(); last != nil {
 		text = retried(last) + "; another attempt: " + text
 	}
@@ -146,8 +146,8 @@ func waiting(j job, places map[string]int, told events) (step, text string) {
 
 // queued tells of a session without a host. Where AWS Batch gives no reason at
 // the queue's head, a host is on its way: that takes AWS minutes.
-func queued(j job, places map[string]int) (step, text string) {
-	before, counted := places[j.id()]
+func queued(j job, now line) (step, text string) {
+	before, counted := now.before[j.id()]
 	reason := aws.ToString(j.StatusReason)
 	switch {
 	case look(blocked, reason) != "":
@@ -156,6 +156,8 @@ func queued(j job, places map[string]int) (step, text string) {
 		return StepQueue, reason
 	case before > 0:
 		return StepQueue, fmt.Sprintf("in the queue: %d before you", before)
+	case counted && now.full:
+		return StepQueue, "in the queue, the next: every host is taken, it starts when a session ends"
 	case counted:
 		return StepHost, "waiting for a host to start"
 	}
