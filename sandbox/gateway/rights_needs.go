@@ -112,7 +112,8 @@ func submission(_ *Rights, c *Call) ([]need, error) {
 		{resource: jobs, requestTags: tags},
 	}
 	if len(tags) > 0 {
-		needs = append(needs, need{action: "batch:TagResource", resource: jobs, requestTags: tags})
+		// A job that is not there yet has no tags.
+		needs = append(needs, need{action: "batch:TagResource", resource: jobs, requestTags: tags, resourceTags: map[string]string{}})
 	}
 	return needs, nil
 }
