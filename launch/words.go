@@ -40,13 +40,15 @@ var failures = []phrase{
 	{"Fetching secret data", unreadable},
 	{"fetching secret data", unreadable},
 	{"ASM secret resource", unreadable},
+	{"operation error Secrets Manager", unreadable},
+	{"AccessDeniedException", unreadable},
 	{"ECS was unable to assume the role", "the host can't assume one of the session's roles: `pulumi up` restores them"},
 	{"OutOfMemoryError", "the session used more than session.memoryMib, and the host ended it"},
 	{"Task failed to start", "the host could not start the container"},
 	{"Canceled by JobStateTimeLimit", "it waited longer than queue.maxWaitMinutes at the head of the queue"},
 }
 
-const unreadable = "the host can't read the user's secret: is it there, and does it hold a password? `pulumi up` sees to both"
+const unreadable = "the host can't read the user's secret: is it there, and may the execution role read it? `pulumi up` sees to both"
 
 // exited is AWS Batch's text for a container that ended by itself, well or not.
 const exited = "Essential container in task exited"
