@@ -79,6 +79,12 @@ func uses(out outputs.Outputs, ours, foreign string) []use {
 			return err
 		}
 	}
+	push := func(repository string) func(context.Context, aws.Config) error {
+		return func(ctx context.Context, c aws.Config) error {
+			_, err := ecr.NewFromConfig(c).PutImage(ctx, &ecr.PutImageInput{RepositoryName: &repository, ImageManifest: aws.String("{}")})
+			return err
+		}
+	}
 	definition := out.JobDefinitions["player1"]
 	return []use{
 		{"read a user's password", []string{"execution"}, secret(out.CredentialsARNs["player1"])},
@@ -101,14 +107,8 @@ func uses(out outputs.Outputs, ours, foreign string) []use {
 			_, err := ecr.NewFromConfig(c).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 			return err
 		}},
-		{"push a layer", []string{"builder"}, func(ctx context.Context, c aws.Config) error {
-			_, err := ecr.NewFromConfig(c).InitiateLayerUpload(ctx, &ecr.InitiateLayerUploadInput{RepositoryName: &repository})
-			return err
-		}},
-		{"push to another repository", nil, func(ctx context.Context, c aws.Config) error {
-			_, err := ecr.NewFromConfig(c).InitiateLayerUpload(ctx, &ecr.InitiateLayerUploadInput{RepositoryName: aws.String("other")})
-			return err
-		}},
+		{"push an image", []string{"builder"}, push(repository)},
+		{"push to another repository", nil, push("other")},
 		{"read a game build", []string{"builder"}, object(out.GameBuildsBucket)},
 		{"read another bucket", nil, object("other-bucket")},
 		{"submit a session", []string{"launcher"}, submit(definition, "sandbox")},
