@@ -25,6 +25,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/launch"
 	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // launch runs the launcher's command as `make session` does, and returns what it
@@ -140,7 +141,7 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		host := c.hostOf(t, second)
 		text, err := s.run(t, "take-host", host)
 		require.NoError(t, err, text)
-		assert.False(t, answers(second))
+		assert.True(t, local.WaitUntil(5*time.Second, func() bool { return !answers(second) }), "it is gone")
 		again := s.session(t, "start", "player2")
 		assert.Equal(t, second.JobID, again.JobID, "the same session")
 		assert.Equal(t, 2, again.Attempt)
