@@ -35,6 +35,10 @@ func TestARunKilledInTheMiddleIsCompletedByTheNext(t *testing.T) {
 
 	t.Run("and where everything was killed, up begins from nothing", func(t *testing.T) {
 		old := s.cloud(t)
+		s.session(t, "start", "player1")
+		containers := strings.Fields(s.docker(t, "ps", "--quiet"))
+		require.NotEmpty(t, containers)
+		pid := s.docker(t, "inspect", "--format", "{{.State.Pid}}", containers[0])
 		for _, p := range old.Processes {
 			require.NoError(t, syscall.Kill(p.PID, syscall.SIGKILL))
 		}
@@ -42,6 +46,8 @@ func TestARunKilledInTheMiddleIsCompletedByTheNext(t *testing.T) {
 		assert.NotEqual(t, old.ID, s.cloud(t).ID, "the dead cloud's id was used again")
 		assert.Equal(t, len(r.Changed()), r.Changes["create"], "the state of a cloud that is gone was used: %v", r.Changes)
 		assert.NoDirExists(t, old.Dir())
+		program, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+		assert.NotContains(t, string(program), "session", "a session outlived its sandbox")
 	})
 }
 
