@@ -21,6 +21,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/launch"
 	"github.com/intraverse/dcv-sessions/outputs"
+	batchhost "github.com/intraverse/dcv-sessions/sandbox/batch"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
@@ -33,6 +34,9 @@ func (b *bencher) start() error {
 	}
 	launcher, err := launch.New(b.aws(), out, launch.WithPoll(100*time.Millisecond))
 	if err != nil {
+		return err
+	}
+	if err := b.takeHosts(); err != nil {
 		return err
 	}
 	const user = "player1"
@@ -53,6 +57,20 @@ func (b *bencher) start() error {
 		}
 		b.add("submit to ready, "+host, strings.Join(steps, ", "), "%.1f s", time.Since(began).Seconds())
 		if _, err := launcher.End(b.ctx, user, "measured", launch.EndOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeHosts leaves no host that another session has started.
+func (b *bencher) takeHosts() error {
+	var list []batchhost.HostState
+	if err := local.GetJSON(b.ctx, b.cloud.Endpoint()+batchhost.HostsPath, &list); err != nil {
+		return err
+	}
+	for _, h := range list {
+		if err := takeHost(b.ctx, []string{h.ID}); err != nil {
 			return err
 		}
 	}
