@@ -21,7 +21,7 @@ import (
 )
 
 // control reads the control plane by AWS's own calls.
-type control struct{ endpoint, region string }
+type control struct{ endpoint string }
 
 // place is an environment's place in a queue.
 type place struct {
@@ -229,7 +229,7 @@ func (c control) ec2(ctx context.Context, form url.Values, out any) error {
 	return xml.Unmarshal(answer, out)
 }
 
-// call is made with the administrator's key; nobody here looks at signatures.
+// call is made by the administrator.
 func (c control) call(ctx context.Context, service, path, contentType string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -238,7 +238,7 @@ func (c control) call(ctx context.Context, service, path, contentType string, bo
 		return nil, err
 	}
 	req.Header.Set("Content-Type", contentType)
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+local.AccessKey+"/20200101/"+c.region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=none")
+	req.Header.Set("Authorization", local.Authorization(service))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err

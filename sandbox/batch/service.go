@@ -27,7 +27,7 @@ type Service struct {
 // NewService makes one that reads the control plane at an AWS endpoint, which is
 // the gateway that it is a part of.
 func NewService(config Config, endpoint string) *Service {
-	return &Service{scheduler: New(config), control: control{endpoint: endpoint, region: config.Region}, stale: true}
+	return &Service{scheduler: New(config), control: control{endpoint}, stale: true}
 }
 
 // Run schedules until the context ends.

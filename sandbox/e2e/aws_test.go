@@ -91,7 +91,7 @@ func (c cloudClients) everything(t *testing.T) map[string]int {
 func (c cloudClients) call(t *testing.T, service, call string) string {
 	t.Helper()
 	method, path, body := http.MethodPost, "/", call
-	header := http.Header{"Authorization": {"AWS4-HMAC-SHA256 Credential=" + local.AccessKey + "/20260101/" + local.Region + "/" + service + "/aws4_request, SignedHeaders=host, Signature=none"}}
+	header := http.Header{"Authorization": {local.Authorization(service)}}
 	switch {
 	case strings.HasPrefix(call, "Action="):
 		header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -471,8 +471,7 @@ func (r *Rights) ask(ctx context.Context, service, operation string, params ...s
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+local.AccessKey+"/20260101/"+local.Region+"/"+service+
-		"/aws4_request, SignedHeaders=host, Signature=none")
+	req.Header.Set("Authorization", local.Authorization(service))
 	res, err := r.client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%s at moto: %w", operation, err)

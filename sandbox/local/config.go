@@ -94,7 +94,7 @@ func (c *Cloud) defaultNetwork(ctx context.Context) (vpc string, subnets []strin
 		return "", nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+AccessKey+"/20200101/"+Region+"/ec2/aws4_request, SignedHeaders=host, Signature=none")
+	req.Header.Set("Authorization", Authorization("ec2"))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", nil, err
