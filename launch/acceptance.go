@@ -130,13 +130,7 @@ func (a *acceptance) starts(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("somebody else started a session just now (job %s), which is left alone", s.JobID)
 	}
 	a.session = s
-	var steps []string
-	for _, step := range s.Steps {
-		if step.Name != StepReady {
-			steps = append(steps, fmt.Sprintf("%s %.1f s", step.Name, step.Seconds))
-		}
-	}
-	return strings.Join(steps, ", "), err
+	return s.Took(), err
 }
 
 // ready skips what needs a session that is ready.

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -41,21 +40,16 @@ func (b *bencher) start() error {
 	}
 	const user = "player1"
 	for _, host := range []string{"on a host that starts (2 s here, minutes on AWS)", "on a host that is there"} {
-		var steps []string
+		var s launch.Session
 		began := time.Now()
-		err := b.progress.Step("session "+host, "measured", func() error {
-			s, err := launcher.Start(b.ctx, user, launch.StartOptions{Wait: true})
-			for _, step := range s.Steps {
-				if step.Name != launch.StepReady {
-					steps = append(steps, fmt.Sprintf("%s %.1f s", step.Name, step.Seconds))
-				}
-			}
+		err := b.progress.Step("session "+host, "measured", func() (err error) {
+			s, err = launcher.Start(b.ctx, user, launch.StartOptions{Wait: true})
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		b.add("submit to ready, "+host, strings.Join(steps, ", "), "%.1f s", time.Since(began).Seconds())
+		b.add("submit to ready, "+host, s.Took(), "%.1f s", time.Since(began).Seconds())
 		if _, err := launcher.End(b.ctx, user, "measured", launch.EndOptions{}); err != nil {
 			return err
 		}
@@ -168,13 +162,12 @@ func (b *bencher) gatewayCPU(while time.Duration) (time.Duration, error) {
 // processorTime reads utime and stime of /proc/PID/stat (proc(5)), in ticks of
 // 10 ms.
 func processorTime(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := local.Stat(pid)
 	if err != nil {
 		return 0, err
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	var sum time.Duration
-	for _, field := range fields[11:13] {
+	for _, field := range stat[11:13] {
 		ticks, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return 0, err

@@ -74,11 +74,7 @@ func takeHost(ctx context.Context, args []string) error {
 		return err
 	}
 	take := url.Values{"take": {strings.Join(args, "")}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, cloud.Endpoint()+batch.HostsPath+"?"+take.Encode(), nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := local.Request(ctx, http.MethodPost, cloud.Endpoint()+batch.HostsPath+"?"+take.Encode())
 	if err != nil {
 		return err
 	}

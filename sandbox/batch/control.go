@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -222,7 +221,7 @@ func (c control) post(ctx context.Context, operation string, in, out any) error 
 // ec2 makes a call of EC2's.
 func (c control) ec2(ctx context.Context, form url.Values, out any) error {
 	form.Set("Version", "2016-11-15")
-	answer, err := c.call(ctx, "ec2", "/", "application/x-www-form-urlencoded", []byte(form.Encode()))
+	answer, err := c.call(ctx, "ec2", "/", local.Form, []byte(form.Encode()))
 	if err != nil {
 		return fmt.Errorf("%s: %w", form.Get("Action"), err)
 	}
@@ -233,13 +232,7 @@ func (c control) ec2(ctx context.Context, form url.Values, out any) error {
 func (c control) call(ctx context.Context, service, path, contentType string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", contentType)
-	req.Header.Set("Authorization", local.Authorization(service))
-	res, err := http.DefaultClient.Do(req)
+	res, err := local.Call(ctx, c.endpoint+path, service, contentType, body)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ type host struct {
 	gpus    []bool // which are taken
 }
 
-func (h *host) free() resources {
+func (h *host) free() Resources {
 	free := h.Type.offers()
 	for _, j := range h.tasks {
 		free = free.minus(j.need)
@@ -52,7 +52,7 @@ func (h *host) release(t *task, now time.Time) {
 // they are tried. AWS takes the cheapest vCPUs; within the families that carry
 // games that is the smallest type. For Spot it takes the deepest pools, which
 // nobody else knows: here the order is that of the configuration.
-func (e Environment) candidates(need resources) []InstanceType {
+func (e Environment) candidates(need Resources) []InstanceType {
 	var fit []InstanceType
 	for _, t := range e.Types {
 		if need.fitsIn(t.offers()) {
@@ -71,7 +71,7 @@ func (e Environment) candidates(need resources) []InstanceType {
 // it adds.
 type room struct {
 	host *host
-	free resources
+	free Resources
 }
 
 func (s *Scheduler) rooms() []*room {
@@ -114,11 +114,11 @@ func (s *Scheduler) grow(now time.Time) {
 func (s *Scheduler) growToMinimum(e Environment, now time.Time) {
 	for {
 		total := s.vcpus(e.ARN)
-		i := slices.IndexFunc(e.candidates(resources{}), func(t InstanceType) bool { return total+t.VCPUs <= e.MaxVCPUs })
+		i := slices.IndexFunc(e.candidates(Resources{}), func(t InstanceType) bool { return total+t.VCPUs <= e.MaxVCPUs })
 		if total >= e.MinVCPUs || i < 0 {
 			return
 		}
-		s.startHost(e, e.candidates(resources{})[i], now)
+		s.startHost(e, e.candidates(Resources{})[i], now)
 	}
 }
 

@@ -41,7 +41,7 @@ type Attempt struct {
 // job is a job with what the scheduler needs to know of it.
 type job struct {
 	Job
-	need    resources
+	need    Resources
 	task    *task     // the attempt under way
 	blocked string    // the code of what keeps it at its queue's head
 	since   time.Time // since when it is blocked by that
@@ -56,24 +56,24 @@ type task struct {
 	stream  string
 }
 
-// resources are what a job takes of a host.
-type resources struct{ vcpus, memoryMiB, gpus int }
+// Resources are what a job takes of a host.
+type Resources struct{ VCPUs, MemoryMiB, GPUs int }
 
-func (r resources) fitsIn(free resources) bool {
-	return r.vcpus <= free.vcpus && r.memoryMiB <= free.memoryMiB && r.gpus <= free.gpus
+func (r Resources) fitsIn(free Resources) bool {
+	return r.VCPUs <= free.VCPUs && r.MemoryMiB <= free.MemoryMiB && r.GPUs <= free.GPUs
 }
 
-func (r resources) minus(o resources) resources {
-	return resources{r.vcpus - o.vcpus, r.memoryMiB - o.memoryMiB, r.gpus - o.gpus}
+func (r Resources) minus(o Resources) Resources {
+	return Resources{r.VCPUs - o.VCPUs, r.MemoryMiB - o.MemoryMiB, r.GPUs - o.GPUs}
 }
 
-func (t InstanceType) offers() resources { return resources{t.VCPUs, t.MemoryMiB, t.GPUs} }
+func (t InstanceType) offers() Resources { return Resources{t.VCPUs, t.MemoryMiB, t.GPUs} }
 
-// needs reads the requirements of a container. AWS wants VCPU from 1 and MEMORY
+// Needs reads the requirements of a container. AWS wants VCPU from 1 and MEMORY
 // from 4 MiB (API reference, ResourceRequirement).
-func (c ContainerProperties) needs() (resources, error) {
-	var r resources
-	targets := map[string]*int{"VCPU": &r.vcpus, "MEMORY": &r.memoryMiB, "GPU": &r.gpus}
+func (c ContainerProperties) Needs() (Resources, error) {
+	var r Resources
+	targets := map[string]*int{"VCPU": &r.VCPUs, "MEMORY": &r.MemoryMiB, "GPU": &r.GPUs}
 	for i, requirement := range c.ResourceRequirements {
 		target, known := targets[requirement.Type]
 		value, err := strconv.Atoi(requirement.Value)
@@ -82,8 +82,8 @@ func (c ContainerProperties) needs() (resources, error) {
 		}
 		*target = value
 	}
-	if r.vcpus < 1 || r.memoryMiB < 4 {
-		return r, fmt.Errorf("resourceRequirements have VCPU %d and MEMORY %d: at least 1 and 4 are needed", r.vcpus, r.memoryMiB)
+	if r.VCPUs < 1 || r.MemoryMiB < 4 {
+		return r, fmt.Errorf("resourceRequirements have VCPU %d and MEMORY %d: at least 1 and 4 are needed", r.VCPUs, r.MemoryMiB)
 	}
 	return r, nil
 }

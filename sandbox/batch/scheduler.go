@@ -120,7 +120,7 @@ type Submission struct {
 
 // Submit takes a job. It fails only where its requirements make no sense.
 func (s *Scheduler) Submit(in Submission) (Job, error) {
-	need, err := in.Container.needs()
+	need, err := in.Container.Needs()
 	if err != nil {
 		return Job{}, err
 	}
@@ -380,7 +380,7 @@ func (s *Scheduler) run(q Queue, j *job, h *host) {
 	j.task = &task{host: h, Task: Task{
 		ID: id, ARN: fmt.Sprintf("arn:aws:ecs:%s:%s:task/%s_Batch/%s", s.config.Region, s.config.Account, h.EnvironmentName, id),
 		JobID: j.ID, Attempt: len(j.Attempts) + 1, QueueName: q.Name, EnvironmentName: h.EnvironmentName, HostID: h.ID,
-		DefinitionName: j.Definition.Name, Container: j.Container, GPUs: h.takeGPUs(j.need.gpus),
+		DefinitionName: j.Definition.Name, Container: j.Container, GPUs: h.takeGPUs(j.need.GPUs),
 	}}
 	j.Status, j.StatusReason, j.blocked = Starting, "", ""
 	j.Last = Attempt{TaskARN: j.task.ARN, HostID: h.ID}

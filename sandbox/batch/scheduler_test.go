@@ -598,7 +598,7 @@ func (w *world) check() {
 	vcpus := map[string]int{}
 	for _, h := range w.Scheduler.hosts {
 		free := h.free()
-		require.False(w.t, free.vcpus < 0 || free.memoryMiB < 0 || free.gpus < 0, "host %s is overfull: %+v", h.ID, free)
+		require.False(w.t, free.VCPUs < 0 || free.MemoryMiB < 0 || free.GPUs < 0, "host %s is overfull: %+v", h.ID, free)
 		owner := map[int]string{}
 		for id, j := range h.tasks {
 			require.Equal(w.t, h, j.task.host)

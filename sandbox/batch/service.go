@@ -103,12 +103,15 @@ func (s *Service) HostsPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) chosen(id string) string {
+	if id != "" {
+		return id
+	}
 	for _, h := range s.scheduler.Hosts() {
-		if id == "" && len(h.Jobs) > 0 {
+		if len(h.Jobs) > 0 {
 			return h.ID
 		}
 	}
-	return id
+	return ""
 }
 
 // RandomID is 32 random hexadecimal digits.

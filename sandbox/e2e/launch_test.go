@@ -82,9 +82,9 @@ func (s *sandbox) sessions(t *testing.T) map[string]launch.Session {
 }
 
 // answers tells whether a session's page does.
-func answers(session launch.Session) bool {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	res, err := client.Get(strings.TrimSuffix(session.URL, "/") + contract.HealthPath)
+func answers(url string) bool {
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	res, err := client.Get(strings.TrimSuffix(url, "/") + contract.HealthPath)
 	if err != nil {
 		return false
 	}
@@ -107,7 +107,7 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 	step("two users get two addresses that answer", func(t *testing.T) {
 		first, second = s.session(t, "start", "player1"), s.session(t, "start", "player2")
 		assert.NotEqual(t, first.URL, second.URL)
-		assert.True(t, answers(first) && answers(second))
+		assert.True(t, answers(first.URL) && answers(second.URL))
 		all := s.sessions(t)
 		assert.Equal(t, "RUNNING", all["player1"].State)
 		assert.Equal(t, second.URL, all["player2"].URL)
@@ -134,18 +134,18 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		ended := s.session(t, "end", "player1")
 		assert.Equal(t, first.JobID, ended.JobID)
 		assert.Equal(t, "SUCCEEDED", ended.State)
-		assert.False(t, answers(first))
-		assert.True(t, answers(s.session(t, "start", "player3")))
+		assert.False(t, answers(first.URL))
+		assert.True(t, answers(s.session(t, "start", "player3").URL))
 	})
 	step("a session whose host is taken away comes back by itself", func(t *testing.T) {
 		host := c.hostOf(t, second)
 		text, err := s.run(t, "take-host", host)
 		require.NoError(t, err, text)
-		assert.True(t, local.WaitUntil(5*time.Second, func() bool { return !answers(second) }), "it is gone")
+		assert.True(t, local.WaitUntil(5*time.Second, func() bool { return !answers(second.URL) }), "it is gone")
 		again := s.session(t, "start", "player2")
 		assert.Equal(t, second.JobID, again.JobID, "the same session")
 		assert.Equal(t, 2, again.Attempt)
-		assert.True(t, answers(again))
+		assert.True(t, answers(again.URL))
 	})
 	step("a session's log has its events", func(t *testing.T) {
 		stdout, stderr, code := s.launch(t, "logs", "player2")

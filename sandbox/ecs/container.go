@@ -68,7 +68,7 @@ func (a *Agent) create(r *run, image string, secrets map[string]string) *failure
 // ContainerProperties, says what becomes what).
 func (a *Agent) parameters(r *run, image string, environment []string) (*container.Config, *container.HostConfig, error) {
 	c := r.Container
-	needs, err := requirements(c)
+	needs, err := c.Needs()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,10 +83,10 @@ func (a *Agent) parameters(r *run, image string, environment []string) (*contain
 		NetworkMode: "host", Privileged: c.Privileged, ShmSize: int64(c.LinuxParameters.SharedMemorySize) << 20,
 		// The agent is attached; this little is for who looks with `docker logs`.
 		LogConfig: container.LogConfig{Type: "local", Config: map[string]string{"max-size": "1m", "max-file": "1", "compress": "false"}},
-		Resources: container.Resources{CPUShares: max(int64(needs["VCPU"])*1024, 2)},
+		Resources: container.Resources{CPUShares: max(int64(needs.VCPUs)*1024, 2)},
 	}
 	if a.limitsMemory {
-		host.Memory = int64(needs["MEMORY"]) << 20
+		host.Memory = int64(needs.MemoryMiB) << 20
 	}
 	if len(r.GPUs) > 0 && len(a.gpus) > 0 {
 		host.Runtime = "nvidia"
@@ -148,19 +148,6 @@ func (a *Agent) gpuIDs(r *run) []string {
 		}
 	}
 	return ids
-}
-
-// requirements are a container's by their types.
-func requirements(c batch.ContainerProperties) (map[string]int, error) {
-	needs := map[string]int{}
-	for _, requirement := range c.ResourceRequirements {
-		value, err := strconv.Atoi(requirement.Value)
-		if err != nil {
-			return nil, fmt.Errorf("resourceRequirements %s: %w", requirement.Type, err)
-		}
-		needs[requirement.Type] = value
-	}
-	return needs, nil
 }
 
 // logOptions are those of awslogs that this agent carries out.

@@ -27,8 +27,7 @@ type Rights struct {
 	// it no job has any. Set it before the first call.
 	JobTags func(jobID string) map[string]string
 
-	moto   *url.URL
-	client *http.Client
+	moto *url.URL
 
 	mu       sync.Mutex
 	sessions map[string]session // by access key
@@ -58,7 +57,7 @@ type role struct {
 
 // NewRights makes Rights over the IAM and STS of a moto server.
 func NewRights(moto *url.URL) *Rights {
-	return &Rights{moto: moto, client: &http.Client{Timeout: time.Minute}, sessions: map[string]session{}, roles: map[string]*role{}}
+	return &Rights{moto: moto, sessions: map[string]session{}, roles: map[string]*role{}}
 }
 
 // Behaviour is asked first of all, for every call.
@@ -466,13 +465,9 @@ func (r *Rights) ask(ctx context.Context, service, operation string, params ...s
 		in.Set(params[i], params[i+1])
 	}
 	target := url.URL{Scheme: r.moto.Scheme, Host: r.moto.Host, Path: "/"}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(in.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", local.Authorization(service))
-	res, err := r.client.Do(req)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	res, err := local.Call(ctx, target.String(), service, local.Form, []byte(in.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("%s at moto: %w", operation, err)
 	}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,21 @@ const (
 func Authorization(service string) string {
 	return "AWS4-HMAC-SHA256 Credential=" + AccessKey + "/20200101/" + Region + "/" + service + "/aws4_request, SignedHeaders=host, Signature=none"
 }
+
+// Call makes a call of an AWS service as the administrator, by POST. The answer
+// is returned whatever it is; close it.
+func Call(ctx context.Context, address, service, contentType string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Authorization", Authorization(service))
+	return http.DefaultClient.Do(req)
+}
+
+// Form is the content type of AWS's query protocol.
+const Form = "application/x-www-form-urlencoded"
 
 // Endpoint is the one AWS endpoint: the gateway.
 func (c *Cloud) Endpoint() string { return fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Gateway) }
@@ -215,11 +231,7 @@ func pathWith(dir string) string { return dir + string(os.PathListSeparator) + o
 func GetJSON(ctx context.Context, url string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := Request(ctx, http.MethodGet, url)
 	if err != nil {
 		return err
 	}
@@ -228,4 +240,13 @@ func GetJSON(ctx context.Context, url string, into any) error {
 		return fmt.Errorf("%s answers %s", url, res.Status)
 	}
 	return json.NewDecoder(res.Body).Decode(into)
+}
+
+// Request asks for a page of this machine's, whatever it answers.
+func Request(ctx context.Context, method, url string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	return http.DefaultClient.Do(req)
 }

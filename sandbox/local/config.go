@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -89,13 +88,7 @@ func (c *Cloud) defaultNetwork(ctx context.Context) (vpc string, subnets []strin
 		} `xml:"subnetSet>item"`
 	}
 	form := url.Values{"Action": {"DescribeSubnets"}, "Version": {"2016-11-15"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint(), strings.NewReader(form.Encode()))
-	if err != nil {
-		return "", nil, err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Authorization", Authorization("ec2"))
-	res, err := http.DefaultClient.Do(req)
+	res, err := Call(ctx, c.Endpoint(), "ec2", Form, []byte(form.Encode()))
 	if err != nil {
 		return "", nil, err
 	}

@@ -49,15 +49,11 @@ func isShim(commandLine []byte, dir string) bool {
 
 // parent is a process's parent; 0 where the process has ended.
 func parent(pid int) int {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := Stat(pid)
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 2 {
-		return 0
-	}
-	of, _ := strconv.Atoi(fields[1])
+	of, _ := strconv.Atoi(stat[1])
 	return of
 }
 

@@ -71,16 +71,28 @@ func (p Process) Stop() error {
 
 // startTicks reads when a live process started; a zombie counts as ended.
 func startTicks(pid int) (uint64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := Stat(pid)
 	if err != nil {
 		return 0, err
 	}
-	// The command's name stands in parentheses and may hold blanks.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" {
+	if stat[0] == "Z" {
 		return 0, fmt.Errorf("process %d has ended", pid)
 	}
-	return strconv.ParseUint(fields[19], 10, 64)
+	return strconv.ParseUint(stat[19], 10, 64)
+}
+
+// Stat is what /proc/PID/stat says (proc(5)) from its third field on: the second,
+// the command's name, stands in parentheses and may hold blanks.
+func Stat(pid int) ([]string, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 20 {
+		return nil, fmt.Errorf("process %d has ended", pid)
+	}
+	return fields, nil
 }
 
 // WaitUntil tells whether something holds within a time; it looks at once, and

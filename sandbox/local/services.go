@@ -173,11 +173,7 @@ func (p Process) await(limit time.Duration, serves func() bool) error {
 func answers(ctx context.Context, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := Request(ctx, http.MethodGet, url)
 	if err != nil {
 		return false
 	}

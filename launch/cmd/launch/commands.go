@@ -161,7 +161,9 @@ func start(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
-	in.took(s.Steps)
+	if took := s.Took(); took != "" && s.URL != "" {
+		fmt.Fprintf(in.err, "        took     %s\n", took)
+	}
 	result := started{Session: s}
 	if password {
 		c, err := in.launcher.Password(ctx, users[0])
@@ -175,18 +177,6 @@ func start(ctx context.Context, in *invocation) error {
 	}
 	result.print(in.out)
 	return nil
-}
-
-// took tells how long each step of a start was, once it is ready.
-func (in *invocation) took(steps []launch.Step) {
-	var parts []string
-	for _, step := range steps {
-		if step.Name != launch.StepReady {
-			parts = append(parts, fmt.Sprintf("%s %.1f s", step.Name, step.Seconds))
-		} else if len(parts) > 0 {
-			fmt.Fprintf(in.err, "        took     %s\n", strings.Join(parts, ", "))
-		}
-	}
 }
 
 // started is what a start tells.
