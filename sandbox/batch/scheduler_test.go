@@ -2,7 +2,9 @@ package batch
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -43,7 +45,7 @@ func newWorld(t *testing.T, environments ...Environment) *world {
 	w.Scheduler = New(Config{
 		Region: "us-east-1", Account: "123456789012", Agent: w, HostStart: 2 * time.Second, HostIdle: time.Minute,
 		Now:   func() time.Time { return w.now },
-		NewID: func() string { w.ids++; return fmt.Sprintf("%032x", w.ids<<60|w.ids) },
+		NewID: func() string { w.ids++; return fmt.Sprintf("%016x%016x", w.ids, w.ids) },
 		Logf:  t.Logf,
 	})
 	q := Queue{ARN: queueARN, Name: "sessions", Enabled: true, Priority: 1}
@@ -559,8 +561,8 @@ func TestTenThousandJobsAtRandom(t *testing.T) {
 				w.Ended(task.ID, Ending{ExitCode: &code})
 			}
 		}
-		for id, task := range alive { // any of them; the map's order is only more chance
-			if random.IntN(8) == 0 {
+		for _, id := range slices.Sorted(maps.Keys(alive)) { // in an order, so that the seed decides
+			if task := alive[id]; random.IntN(8) == 0 {
 				delete(alive, id)
 				code := random.IntN(2)
 				w.Ended(task.ID, Ending{ExitCode: &code, StatusReason: "Essential container in task exited"})
