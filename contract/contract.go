@@ -51,6 +51,14 @@ func JobDefinition(stack, user string) string { return NamePrefix(stack) + user 
 // "-" and "_"). It is how a running session is found.
 func JobName(stack, user string) string { return NamePrefix(stack) + user }
 
+// DoctorName is the name of the job that tries a user's job definition: see
+// CommandDoctor. No session has it, and no session is looked for by its beginning.
+func DoctorName(stack, user string) string { return Product + "-doctor_" + stack + "_" + user }
+
+// CommandDoctor is the container's command for a run of `session doctor`, in
+// place of a session.
+const CommandDoctor = "doctor"
+
 // JobTags are the tags that a session must be submitted with.
 func JobTags(stack, user string) map[string]string {
 	return map[string]string{TagProject: Product, TagStack: stack, TagUser: user}
@@ -72,16 +80,40 @@ const (
 	EnvStopSeconds = "DCV_STOP_SECONDS" // seconds between SIGTERM and SIGKILL on the host
 	EnvMaxSeconds  = "DCV_MAX_SECONDS"  // the session ends itself after this long
 
-	// EnvCredentials and EnvNotify are injected by the execution role from
-	// Secrets Manager: a Credentials and a Notification as JSON.
+	EnvFirstConnectSeconds = "DCV_FIRST_CONNECT_SECONDS" // it ends when nobody has come within this
+	EnvGraceSeconds        = "DCV_GRACE_SECONDS"         // it ends when its player has been gone for this
+	EnvIdleSeconds         = "DCV_IDLE_SECONDS"          // it ends when its player has done nothing for this; 0: never
+
+	EnvSessionType       = "DCV_SESSION_TYPE"       // SessionConsole or SessionVirtual: how DCV shows the display
+	EnvNativeClients     = "DCV_NATIVE_CLIENTS"     // "true" lets players use DCV's native clients too
+	EnvSoftwareRendering = "DCV_SOFTWARE_RENDERING" // "true" allows a game to run without a GPU
+
+	// EnvCredentials, EnvNotify and EnvCertificate are injected by the execution
+	// role from Secrets Manager: a Credentials, a Notification and a Certificate
+	// as JSON. The latter two may be missing.
 	EnvCredentials = "DCV_CREDENTIALS"
 	EnvNotify      = "DCV_NOTIFY"
+	EnvCertificate = "DCV_CERTIFICATE"
+)
+
+// How DCV shows a display: the X server's own, on the GPU, or one that DCV makes.
+const (
+	SessionConsole = "console"
+	SessionVirtual = "virtual"
 )
 
 // Credentials is the JSON of a user's credentials secret.
 type Credentials struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
+}
+
+// Certificate is the JSON of a secret with the sessions' certificate. Where it
+// has a wildcard name, *.play.example.com, a session's URL is at its address in
+// that name, 203-0-113-7.play.example.com; the studio's DNS has to answer so.
+type Certificate struct {
+	Certificate string `json:"certificate"` // PEM, the leaf first, then its chain
+	PrivateKey  string `json:"privateKey"`  // PEM
 }
 
 // Notification is the JSON of a user's notification secret.
@@ -144,12 +176,39 @@ const HeaderSession = "X-Dcv-Session"
 // EventName names a line of a session's log.
 type EventName string
 
-// The events of a session's life, in the order in which they come.
+// The events of a session's life.
 const (
-	EventStarting EventName = "starting"
-	EventReady    EventName = "ready" // carries URL and Certificate
-	EventEnded    EventName = "ended" // carries ExitCode and Reason
+	EventStarting EventName = "starting" // the first one
+	EventEntered  EventName = "entered"  // State begins
+	EventLeft     EventName = "left"     // State is over, after Seconds
+	EventReady    EventName = "ready"    // carries URL and Certificate: a player may come
+	EventPlayers  EventName = "players"  // Count players are connected now
+	EventGame     EventName = "game"     // Line is one that the game wrote; Dropped ones were left out before it
+	EventPart     EventName = "part"     // Part of the session said or did what support wants to know, in Line
+	EventNotified EventName = "notified" // the user was told; Reason where that failed
+	EventWarned   EventName = "warned"   // the player was told that the session ends, and why
+	EventDoctor   EventName = "doctor"   // a Check of `session doctor`
+	EventEnded    EventName = "ended"    // the last one; carries ExitCode and Reason
 )
+
+// State is where a session is in its life.
+type State string
+
+// The states, in the order of a session's life. From any of them a session may
+// go to StateEnding; between the two with a player it goes there and back.
+const (
+	StateUser    State = "user"    // the player's Linux account is made
+	StateDisplay State = "display" // the X server starts
+	StateSession State = "session" // the remote display and the sound start
+	StateGame    State = "game"    // the game starts, and proves where it is rendered
+	StateReady   State = "ready"   // nobody has come yet
+	StatePlaying State = "playing" // a player is connected
+	StateAway    State = "away"    // the player has gone, and may come back within the grace time
+	StateEnding  State = "ending"  // the game saves, everything is closed
+)
+
+// Steps are the states that a start goes through, shown to who waits.
+var Steps = []State{StateUser, StateDisplay, StateSession, StateGame}
 
 // Event is one JSON line on a session's stdout. Metric filters and the
 // launcher read it; nobody else writes to the stream.
@@ -166,7 +225,33 @@ type Event struct {
 	Certificate string `json:"certificateSha256,omitempty"`
 	Reason      string `json:"reason,omitempty"`
 	ExitCode    *int   `json:"exitCode,omitempty"`
+
+	State   State   `json:"state,omitempty"`
+	Seconds float64 `json:"seconds,omitempty"` // in State
+	Count   *int    `json:"count,omitempty"`
+	Part    string  `json:"part,omitempty"` // "game", "pulseaudio", "dcvserver", …
+	Line    string  `json:"line,omitempty"` // UTF-8, at most 2,000 bytes
+	Dropped int     `json:"dropped,omitempty"`
+	Check   *Check  `json:"check,omitempty"`
 }
+
+// Check is one row of `session doctor`: something that only a GPU host can show.
+type Check struct {
+	Name    string  `json:"name"`
+	Outcome Outcome `json:"outcome"`
+	Found   string  `json:"found"`            // what was seen, in words
+	Change  string  `json:"change,omitempty"` // what to change in the configuration, where it does not hold
+}
+
+// Outcome of a Check.
+type Outcome string
+
+// What a Check found: it holds, it does not, or it can't be known on this host.
+const (
+	OutcomeHolds   Outcome = "holds"
+	OutcomeFails   Outcome = "fails"
+	OutcomeUnknown Outcome = "unknown"
+)
 
 // ExitCode is how a session's process ends. The job definition's retry rules
 // follow Retry, so that a fault of the host is tried again and nothing else is.
@@ -177,22 +262,37 @@ type ExitCode struct {
 	Meaning string
 }
 
-// The exit codes of a session.
+// The exit codes of a session. Those from 80 to 89, and no others, are worth
+// another host: AWS Batch takes few retry rules, and "8*" is one.
 const (
-	ExitOK            = 0  // the session ended as it should: the player left, or it was asked to end
+	ExitOK            = 0  // the session ended as it should: its player left, or it was asked to end
 	ExitConfiguration = 64 // an environment variable is missing or malformed
-	ExitNoPort        = 69 // no free port in the range
-	ExitHost          = 75 // the host failed the session: worth another host
+	ExitImage         = 65 // the image or its game is not what it should be
+	ExitGame          = 66 // the game failed
+	ExitSoftware      = 67 // the game would be rendered without the GPU
+	ExitDisplay       = 69 // the display server, or a part of it, failed for good
 	ExitInternal      = 70 // a fault of the session itself
+	ExitNoPort        = 80 // no free port in the range
+	ExitHost          = 81 // the host failed the session
+	ExitGPU           = 82 // the host's GPU or its driver is not there
 )
+
+// RetriedExitCodes matches the codes that are worth another host, as AWS Batch's
+// onExitCode writes it.
+const RetriedExitCodes = "8*"
 
 // ExitCodes is the whole table, ascending by code.
 var ExitCodes = []ExitCode{
 	{ExitOK, "ok", false, "the session ended as it should: its player left, or it was asked to end"},
 	{ExitConfiguration, "configuration", false, "an environment variable is missing or malformed; another attempt would fail alike"},
-	{ExitNoPort, "no-port", true, "no port of the range is free on this host"},
+	{ExitImage, "image", false, "the image or its game is not what it should be; another attempt would fail alike"},
+	{ExitGame, "game", false, "the game failed: see its last lines in the log"},
+	{ExitSoftware, "software-rendering", false, "the game would be rendered without the GPU, which session.softwareRendering does not allow"},
+	{ExitDisplay, "display", false, "the display server, or a part of it, failed again and again"},
 	{ExitInternal, "internal", false, "a fault of the session itself"},
+	{ExitNoPort, "no-port", true, "no port of the range is free on this host"},
 	{ExitHost, "host", true, "the host failed the session (metadata, disk); another host may do"},
+	{ExitGPU, "gpu", true, "the host's GPU or its driver is not there; another host may do"},
 }
 
 // ReservedUsers are accounts of the session image, which no user may be named

@@ -1,6 +1,8 @@
 package contract
 
 import (
+	"fmt"
+	"os"
 	"sort"
 	"strings"
 	"testing"
@@ -18,8 +20,35 @@ func TestJobNamesFitBatch(t *testing.T) {
 	if !StackPattern.MatchString(stack) || !UserPattern.MatchString(user) {
 		t.Fatal("the longest names must match their patterns")
 	}
-	if n := len(JobName(stack, user)); n > 128 {
-		t.Fatalf("job name of %d characters, AWS Batch allows 128", n)
+	for _, name := range []string{JobName(stack, user), DoctorName(stack, user)} {
+		if len(name) > 128 {
+			t.Fatalf("job name of %d characters, AWS Batch allows 128", len(name))
+		}
+	}
+}
+
+func TestADoctorsJobIsNoSession(t *testing.T) {
+	if name := DoctorName("dev", "alice"); strings.HasPrefix(name, NamePrefix("dev")) {
+		t.Fatalf("%q would be listed as a session", name)
+	}
+}
+
+func TestOperationsTellsEveryExitCode(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n## A session's exit codes\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	rows := strings.Count(table, "\n| ") - 1 // without its head
+	if rows != len(ExitCodes) {
+		t.Errorf("%d rows for %d codes", rows, len(ExitCodes))
+	}
+	for _, code := range ExitCodes {
+		again := map[bool]string{true: "yes", false: "no"}[code.Retry]
+		if row := fmt.Sprintf("\n| %d | `%s` | %s | %s | ", code.Code, code.Name, again, code.Meaning); !strings.Contains(table, row) {
+			t.Errorf("docs/operations.md lacks %q", row)
+		}
 	}
 }
 
