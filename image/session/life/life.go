@@ -1,0 +1,275 @@
+// Package life is a session from its start to its end: one state machine, each
+// state entered and left with an event. What the states do is given to it; it
+// knows when they follow, how long a player may be away, and what ends it all.
+package life
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/status"
+)
+
+// Session is what a life is made of.
+type Session struct {
+	Steps  []Step // of the start, in order
+	Limits Limits
+
+	// Ready is called once, when a player may come.
+	Ready func()
+	// Players tells how many are connected now; only the latest number counts.
+	Players <-chan int
+	// Idle is for how long the player has done nothing, where that is known.
+	Idle func(context.Context) (time.Duration, bool)
+
+	// Each of these ends the session: somebody asks it to, for a reason; the game
+	// is over; a part failed for good.
+	Asked  <-chan string
+	Game   <-chan Ending
+	Failed <-chan error
+
+	// Save asks the game to save and end, until its context ends.
+	Save func(context.Context)
+	// Close ends everything else, until its context ends.
+	Close func(context.Context)
+
+	Board *status.Board
+	Tell  func(contract.Event)
+}
+
+// Step is one state of the start.
+type Step struct {
+	State contract.State
+	Run   func(context.Context) error
+	Limit time.Duration
+	Code  int // contract.ExitCodes, of an error that is no *display.Fault
+}
+
+// Limits are how long a session goes on.
+type Limits struct {
+	FirstConnect time.Duration // until the first player comes
+	Grace        time.Duration // while the player is away
+	Idle         time.Duration // while the player does nothing; 0: for ever
+	Longest      time.Duration // in all, from its start
+	Stop         time.Duration // from SIGTERM to SIGKILL
+}
+
+// Ending is why a session ends.
+type Ending struct {
+	Code   int    // contract.ExitCodes
+	Reason string // in words for support
+	Words  string // for the player, where the code's own would say too little
+}
+
+const (
+	// warnBefore is how long before its end a player is told, where it is foreseen.
+	warnBefore = 2 * time.Minute
+	// lookEvery is how often idleness and the time left are looked at.
+	lookEvery = 2 * time.Second
+	// linger is how long the end stays readable: the page asks every two seconds.
+	linger = 3 * time.Second
+	// margin is left of Limits.Stop for the exit itself.
+	margin = time.Second
+	// giveUp is how long a step that was called off may take to notice.
+	giveUp = 2 * time.Second
+)
+
+// life is one run of a session.
+type life struct {
+	*Session
+	ends    chan Ending
+	since   time.Time // the start
+	entered time.Time // of the state
+	state   contract.State
+	players int
+}
+
+// Live runs the session until it ends, and says why. ctx is done at SIGTERM.
+func (s *Session) Live(ctx context.Context) Ending {
+	l := &life{Session: s, ends: make(chan Ending, 1), since: time.Now()}
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer unwatch()
+	go l.watch(ctx, watching.Done())
+	end, ready := l.start(context.WithoutCancel(ctx))
+	if ready {
+		end = l.play(context.WithoutCancel(ctx))
+	}
+	l.finish(end)
+	return end
+}
+
+// watch waits for what ends a session in any state.
+func (l *life) watch(ctx context.Context, over <-chan struct{}) {
+	longest := time.NewTimer(l.Limits.Longest)
+	defer longest.Stop()
+	select {
+	case <-over:
+	case <-ctx.Done():
+		l.ends <- Ending{contract.ExitOK, "the session was asked to end", "The session was ended by its host."}
+	case reason := <-l.Asked:
+		l.ends <- Ending{contract.ExitOK, "the session was asked to end: " + reason, "The session was ended by the studio."}
+	case <-longest.C:
+		l.ends <- Ending{contract.ExitOK, fmt.Sprintf("the longest session, %s, is over", l.Limits.Longest), "The longest time for a session is over."}
+	case end := <-l.Game:
+		l.ends <- end
+	case err := <-l.Failed:
+		l.ends <- Failure(err, contract.ExitDisplay)
+	}
+}
+
+// Failure is the ending that an error is: with its own code where it is a
+// *display.Fault, else with the given one.
+func Failure(err error, code int) Ending {
+	var fault *display.Fault
+	if errors.As(err, &fault) {
+		code = fault.Code
+	}
+	return Ending{Code: code, Reason: err.Error()}
+}
+
+// start goes through the steps; it returns why the session ends where it does
+// not become ready.
+func (l *life) start(ctx context.Context) (Ending, bool) {
+	for _, step := range l.Steps {
+		l.enter(step.State)
+		limited, cancel := context.WithTimeoutCause(ctx, step.Limit, fmt.Errorf("it took longer than %s", step.Limit))
+		done := make(chan error, 1)
+		go func() { done <- step.Run(limited) }()
+		select {
+		case err := <-done:
+			cancel()
+			if err != nil {
+				end := Failure(err, step.Code)
+				end.Reason = string(step.State) + ": " + end.Reason
+				return end, false
+			}
+		case end := <-l.ends:
+			cancel()
+			select {
+			case <-done:
+			case <-time.After(giveUp):
+			}
+			return end, false
+		}
+	}
+	return Ending{}, true
+}
+
+// play is the session from the moment at which a player may come.
+func (l *life) play(ctx context.Context) Ending {
+	l.enter(contract.StateReady)
+	l.Ready()
+	alone := time.NewTimer(l.Limits.FirstConnect)
+	defer alone.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case end := <-l.ends:
+			return end
+		case l.players = <-l.Players:
+			count := l.players
+			l.Tell(contract.Event{Event: contract.EventPlayers, Count: &count})
+			l.follow(alone)
+		case <-alone.C:
+			return l.nobody()
+		case <-look.C:
+			if end, over := l.look(ctx); over {
+				return end
+			}
+		}
+	}
+}
+
+// follow takes the session where its players are.
+func (l *life) follow(alone *time.Timer) {
+	switch {
+	case l.players > 0 && l.state != contract.StatePlaying:
+		alone.Stop()
+		l.enter(contract.StatePlaying)
+	case l.players == 0 && l.state == contract.StatePlaying:
+		l.enter(contract.StateAway)
+		alone.Reset(l.Limits.Grace)
+	}
+}
+
+func (l *life) nobody() Ending {
+	if l.state == contract.StateReady {
+		return Ending{contract.ExitOK, fmt.Sprintf("nobody came within %s", l.Limits.FirstConnect), "Nobody came, so the session ended."}
+	}
+	return Ending{contract.ExitOK, fmt.Sprintf("the player has been away for %s", l.Limits.Grace), "You were away for too long, so the session ended."}
+}
+
+// look warns of an end that comes near, and ends a session whose player does
+// nothing.
+func (l *life) look(ctx context.Context) (Ending, bool) {
+	if left := l.Limits.Longest - time.Since(l.since); left <= min(warnBefore, l.Limits.Longest/2) {
+		l.warn("The longest time for a session is nearly over: save your game.", time.Now().Add(left))
+		return Ending{}, false
+	}
+	if l.state != contract.StatePlaying || l.Limits.Idle == 0 {
+		l.warn("", time.Time{})
+		return Ending{}, false
+	}
+	idle, known := l.Idle(ctx)
+	switch left := l.Limits.Idle - idle; {
+	case !known || left > min(warnBefore, l.Limits.Idle/2):
+		l.warn("", time.Time{})
+	case left > 0:
+		l.warn("Are you still there? Press a key or move the mouse to go on.", time.Now().Add(left))
+	default:
+		return Ending{contract.ExitOK, fmt.Sprintf("the player did nothing for %s", l.Limits.Idle), "You did nothing for a long time, so the session ended."}, true
+	}
+	return Ending{}, false
+}
+
+// warn tells the player, once, and takes it back with "".
+func (l *life) warn(words string, endsAt time.Time) {
+	var first bool
+	l.Board.Change(func(s *status.Status) {
+		first = words != "" && s.Warning != words
+		s.Warning, s.EndsAt = words, endsAt
+	})
+	if first {
+		l.Tell(contract.Event{Event: contract.EventWarned, Reason: words})
+	}
+}
+
+// finish ends the session in order: the player is told, the game saves, all is
+// closed. It keeps within the time that a host gives.
+func (l *life) finish(end Ending) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.Limits.Stop-margin)
+	defer cancel()
+	l.enter(contract.StateEnding)
+	if l.players > 0 {
+		l.warn("The session ends now. Your game is being saved.", time.Now())
+	}
+	l.Save(ctx)
+	l.Board.Change(func(s *status.Status) { s.Ended = &status.Ended{Code: end.Code, Reason: end.Reason, Words: end.Words} })
+	if l.players > 0 || end.Code != contract.ExitOK {
+		select {
+		case <-ctx.Done():
+		case <-time.After(linger):
+		}
+	}
+	l.Close(ctx)
+	l.leave()
+}
+
+// enter leaves the state of before and goes to the next.
+func (l *life) enter(state contract.State) {
+	l.leave()
+	l.state, l.entered = state, time.Now()
+	l.Board.Change(func(s *status.Status) { s.State = state })
+	l.Tell(contract.Event{Event: contract.EventEntered, State: state})
+}
+
+func (l *life) leave() {
+	if l.state != "" {
+		l.Tell(contract.Event{Event: contract.EventLeft, State: l.state, Seconds: time.Since(l.entered).Round(time.Millisecond).Seconds()})
+	}
+}
