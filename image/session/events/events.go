@@ -1,0 +1,174 @@
+// Package events writes a session's life to stdout, a JSON object a line. Nobody
+// else writes there: metric filters and the launcher read it.
+package events
+
+import (
+	"cmp"
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/process"
+)
+
+const (
+	gamePart = "game"
+	hidden   = "***"
+
+	// Lines passed on in any one second; a log is paid for by its size.
+	gameLines = 50
+	partLines = 10 // of each part
+)
+
+// Writer writes events. It is safe for many at once.
+type Writer struct {
+	mu      sync.Mutex
+	out     io.Writer
+	common  contract.Event // what every event of this session carries
+	secrets []string       // longest first
+	limits  map[string]*limit
+}
+
+// New makes a writer. Each of its events carries common's session, stack, user
+// and image.
+func New(out io.Writer, common contract.Event) *Writer {
+	return &Writer{out: out, common: common, limits: map[string]*limit{}}
+}
+
+// Hide has these texts replaced by "***" from now on in every event: a game or a
+// server may tell what it was given. Lines come one by one, so a text of several
+// lines is hidden line by line.
+func (w *Writer) Hide(secrets ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, secret := range secrets {
+		for line := range strings.Lines(secret) {
+			if line = strings.TrimSpace(line); line != "" {
+				w.secrets = append(w.secrets, line)
+			}
+		}
+	}
+	// A secret that is a part of another must not spoil it.
+	slices.SortFunc(w.secrets, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
+	w.secrets = slices.Compact(w.secrets)
+}
+
+// Write completes an event and writes it.
+func (w *Writer) Write(event contract.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.write(event)
+}
+
+// Game writes a line of the game's, where there is room in this second. How many
+// were left out is told with the next that is written, or by Flush.
+func (w *Writer) Game(line string) {
+	w.limited(gamePart, gameLines, contract.Event{Event: contract.EventGame, Part: gamePart, Line: line})
+}
+
+// Part writes what a part of the session said, as Game does.
+func (w *Writer) Part(part, line string) {
+	w.limited(part, partLines, contract.Event{Event: contract.EventPart, Part: part, Line: line})
+}
+
+// Flush tells how many lines were left out since the last one of each part.
+func (w *Writer) Flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, part := range slices.Sorted(maps.Keys(w.limits)) {
+		if dropped := w.limits[part].take(); dropped > 0 {
+			name := contract.EventPart
+			if part == gamePart {
+				name = contract.EventGame
+			}
+			w.write(contract.Event{Event: name, Part: part, Dropped: dropped})
+		}
+	}
+}
+
+func (w *Writer) limited(part string, perSecond int, event contract.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.limits[part]
+	if l == nil {
+		l = &limit{passed: make([]time.Time, perSecond)}
+		w.limits[part] = l
+	}
+	if !l.allow(time.Now()) {
+		return
+	}
+	event.Dropped = l.take()
+	w.write(event)
+}
+
+func (w *Writer) write(event contract.Event) {
+	event.Time = time.Now().UTC().Format("2006-01-02T15:04:05.000Z07:00")
+	event.Session, event.Stack, event.User, event.Image = w.common.Session, w.common.Stack, w.common.User, w.common.Image
+	event.Line, event.Reason = process.Shorten(w.hide(event.Line)), w.hide(event.Reason)
+	if event.Check != nil {
+		check := *event.Check // the caller's stays as it is
+		check.Found, check.Change = w.hide(check.Found), w.hide(check.Change)
+		event.Check = &check
+	}
+	line, err := json.Marshal(event)
+	if err != nil { // strings and numbers only: it can't happen
+		panic(err)
+	}
+	// A log that can't be written is no reason to end somebody's game.
+	_, _ = w.out.Write(append(line, '\n'))
+}
+
+// hide replaces the secrets. One of which a cut line holds only the beginning is
+// hidden too.
+func (w *Writer) hide(text string) string {
+	text = strings.ToValidUTF8(text, "?")
+	for _, secret := range w.secrets {
+		text = strings.ReplaceAll(text, secret, hidden)
+	}
+	if whole, isCut := strings.CutSuffix(text, process.Cut); isCut {
+		return strings.TrimSuffix(whole, w.begun(whole)) + process.Cut
+	}
+	return text
+}
+
+// begun is the longest beginning of a secret with which a text ends.
+func (w *Writer) begun(text string) string {
+	longest := ""
+	for _, secret := range w.secrets {
+		for n := min(len(secret), len(text)); n > len(longest); n-- {
+			if strings.HasSuffix(text, secret[:n]) {
+				longest = secret[:n]
+			}
+		}
+	}
+	return longest
+}
+
+// limit passes so many lines on in any one second.
+type limit struct {
+	passed  []time.Time // when the latest lines were passed on, a ring
+	oldest  int
+	dropped int
+}
+
+func (l *limit) allow(now time.Time) bool {
+	if now.Sub(l.passed[l.oldest]) < time.Second {
+		l.dropped++
+		return false
+	}
+	l.passed[l.oldest] = now
+	l.oldest = (l.oldest + 1) % len(l.passed)
+	return true
+}
+
+// take returns how many lines were dropped, and counts anew.
+func (l *limit) take() int {
+	dropped := l.dropped
+	l.dropped = 0
+	return dropped
+}
