@@ -1,0 +1,169 @@
+package door
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/intraverse/dcv-sessions/image/session/display"
+)
+
+// through passes a request of a player who has signed in on to the display.
+func (d *Door) through(w http.ResponseWriter, r *http.Request) {
+	v := d.visitor(r)
+	switch {
+	case v == nil && isPage(r):
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	case v == nil:
+		http.Error(w, "sign in first", http.StatusUnauthorized)
+	case upgrades(r) && r.Header.Get("Origin") == "": // every browser sends it
+		http.Error(w, "not from this session's page", http.StatusForbidden)
+	default:
+		d.pass(w, r, v)
+	}
+}
+
+// pass has the display answer, and counts the visitor's WebSockets for as long as
+// they are open. They end when the visitor's time is over.
+func (d *Door) pass(w http.ResponseWriter, r *http.Request, v *visitor) {
+	d.mu.Lock()
+	to := d.display
+	d.mu.Unlock()
+	if to == nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "the session is not ready, or over", http.StatusServiceUnavailable)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	r = r.Clone(ctx)
+	stripCookie(r)
+	if !upgrades(r) {
+		w.Header().Set("Content-Security-Policy", "frame-ancestors 'self'")
+		w.Header().Set("Referrer-Policy", "no-referrer") // the entry's token is in its address
+		to.Handler().ServeHTTP(w, r)
+		return
+	}
+	if !sameOrigin(r) {
+		http.Error(w, "not from this session's page", http.StatusForbidden)
+		return
+	}
+	defer context.AfterFunc(v.over, cancel)()
+	socket := &socket{ResponseWriter: w}
+	socket.began = func(conn net.Conn) {
+		d.count(v, 1)
+		context.AfterFunc(ctx, func() { _ = conn.Close() })
+	}
+	defer func() {
+		if socket.open {
+			d.count(v, -1)
+		}
+	}()
+	to.Handler().ServeHTTP(socket, r)
+}
+
+// count follows a visitor's WebSockets: a player is a visitor who has any.
+func (d *Door) count(v *visitor, change int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := v.sockets
+	v.sockets += change
+	switch {
+	case before == 0:
+		d.players++
+	case v.sockets == 0:
+		d.players--
+	default:
+		return
+	}
+	select {
+	case <-d.counts: // nobody has read it, and now it is old
+	default:
+	}
+	d.counts <- d.players
+}
+
+// socket is the answer to a request that becomes a WebSocket, when whoever
+// answers takes the connection over.
+type socket struct {
+	http.ResponseWriter
+	began func(net.Conn)
+	open  bool
+}
+
+// Hijack implements http.Hijacker.
+func (s *socket) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(s.ResponseWriter).Hijack()
+	if err == nil {
+		s.open = true
+		s.began(conn)
+	}
+	return conn, buffered, err
+}
+
+// Unwrap is for http.ResponseController.
+func (s *socket) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// upgrades tells whether a request wants to become a WebSocket, or anything else.
+func upgrades(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
+
+// sameOrigin tells whether a request comes from a page of this very origin. A
+// native client has no page, and sends none.
+func sameOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	from, err := url.Parse(origin)
+	return origin == "" || err == nil && from.Scheme == "https" && from.Host == r.Host
+}
+
+// isPage tells whether a browser is about to show the answer.
+func isPage(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && !upgrades(r) && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// stripCookie keeps our cookie from the display.
+func stripCookie(r *http.Request) {
+	cookies := r.Cookies()
+	r.Header.Del("Cookie")
+	for _, c := range cookies {
+		if c.Name != cookieName {
+			r.AddCookie(c)
+		}
+	}
+}
+
+// enter gives a player who has signed in the way into the display.
+func (d *Door) enter(w http.ResponseWriter, r *http.Request) {
+	if d.visitor(r) == nil {
+		http.Error(w, "sign in first", http.StatusUnauthorized)
+		return
+	}
+	to, token := d.admit(tokenLife)
+	if to == nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "the session is not ready, or over", http.StatusServiceUnavailable)
+		return
+	}
+	writeJSON(w, struct {
+		Entry string `json:"entry"`
+	}{to.Entry(token)})
+}
+
+// nativePath is where native clients come in, followed by their pass.
+const nativePath = "/native/"
+
+// nativeThrough passes a native client on: its path stands for the cookie.
+func (d *Door) nativeThrough(w http.ResponseWriter, r *http.Request) {
+	pass, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, nativePath), "/")
+	v := d.passed(pass)
+	if v == nil {
+		http.NotFound(w, r)
+		return
+	}
+	r = r.Clone(r.Context())
+	r.URL.Path, r.URL.RawPath = display.Path+rest, ""
+	r.RequestURI = r.URL.RequestURI()
+	d.pass(w, r, v)
+}
