@@ -1,0 +1,206 @@
+// Package vnc is the sandbox's remote display: Xtigervnc, which renders with the
+// processor and speaks RFB (RFC 6143) on a Unix socket, and noVNC in the browser,
+// to which the session bridges it.
+package vnc
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/display/x11"
+	"github.com/intraverse/dcv-sessions/image/session/process"
+)
+
+// program is Debian's tigervnc-standalone-server.
+const program = "/usr/bin/Xtigervnc"
+
+// own is whose the X server is: no account's. It can't read what is the
+// player's, and the game can neither stop it nor reach its RFB socket.
+var own = process.User{UID: 65533, GID: 65533}
+
+const (
+	framesPerSecond = 30
+	// look is how often it is looked whether the server has started.
+	look = 100 * time.Millisecond
+	// patience is how long the server may take to end.
+	patience = 3 * time.Second
+)
+
+// Server is the display.
+type Server struct {
+	display.Config
+	// NoVNC is the folder with noVNC's core and vendor; image/packages/novnc
+	// makes it.
+	NoVNC string
+
+	x       display.X
+	process *process.Process
+	closing atomic.Bool
+	failed  chan error
+}
+
+// New makes a display that hasn't started.
+func New(c display.Config) *Server {
+	return &Server{Config: c, NoVNC: "/usr/share/novnc", failed: make(chan error, 1)}
+}
+
+// dir is the X server's own folder. Nobody but it and root enters.
+func (s *Server) dir() string { return filepath.Join(s.RunDir, "vnc") }
+
+// authority is the file from which the X server takes its cookie.
+func (s *Server) authority() string { return filepath.Join(s.dir(), "authority") }
+
+// socket is where the X server speaks RFB.
+func (s *Server) socket() string { return filepath.Join(s.dir(), "socket") }
+
+// StartX starts the X server, which is the VNC server too.
+func (s *Server) StartX(ctx context.Context) (display.X, error) {
+	x := display.X{Display: ":" + strconv.Itoa(s.Number), Authority: filepath.Join(s.RunDir, "xauthority")}
+	if err := s.prepare(x); err != nil {
+		return x, err
+	}
+	p, err := process.Start(process.Command{
+		Name: "Xtigervnc", Path: program, Args: s.args(), User: &own, Dir: s.dir(),
+		Lines: func(line string) { s.Tell("vnc", line) },
+	})
+	if err != nil {
+		return x, err
+	}
+	s.x, s.process = x, p
+	go s.watch()
+	return x, s.until(ctx, "takes no clients", func(ctx context.Context) error { return x11.Answers(ctx, x) })
+}
+
+// prepare makes the folders and the files with the cookie: one for the server,
+// one for the player's programs.
+func (s *Server) prepare(x display.X) error {
+	// As systemd-tmpfiles makes it: anybody's display, nobody's to take away.
+	if err := os.MkdirAll(x11.SocketDir, 0o755); err != nil {
+		return err
+	}
+	if err := os.Chmod(x11.SocketDir, 0o777|os.ModeSticky); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir(), 0o700); err != nil {
+		return err
+	}
+	if err := os.Chown(s.dir(), int(own.UID), int(own.GID)); err != nil {
+		return err
+	}
+	cookie := make([]byte, 16)
+	_, _ = rand.Read(cookie) // it never fails
+	return errors.Join(
+		x11.WriteAuthority(s.authority(), s.Number, cookie, int(own.UID), int(own.GID)),
+		x11.WriteAuthority(x.Authority, s.Number, cookie, int(s.Account.UID), int(s.Account.GID)),
+	)
+}
+
+// args are those of Xtigervnc 1.12; see Xvnc(1) and Xserver(1).
+func (s *Server) args() []string {
+	return []string{
+		":" + strconv.Itoa(s.Number),
+		"-auth", s.authority(),
+		"-geometry", fmt.Sprintf("%dx%d", s.Width, s.Height), "-depth", "24",
+		// X clients come by the socket in x11.SocketDir alone: the abstract one is
+		// the host's, where the container has the host's network.
+		"-nolisten", "tcp", "-nolisten", "local",
+		"-noreset",         // when a program before the game was the last client
+		"-s", "0", "-dpms", // no screen saver
+		"-rfbunixpath", s.socket(), "-rfbunixmode", "0600", "-rfbport", "-1",
+		"-SecurityTypes", "None", "-UseBlacklist=0", // who comes here has signed in at the door
+		"-FrameRate", strconv.Itoa(framesPerSecond), "-AlwaysShared", "-AcceptSetDesktopSize=0",
+		"-desktop", "session",
+	}
+}
+
+// watch says that the X server ended: the game's windows have gone with it.
+func (s *Server) watch() {
+	exit := s.process.Exit()
+	if !s.closing.Load() {
+		s.failed <- fmt.Errorf("the X server ended with %s", exit)
+	}
+}
+
+// StartServer waits until the X server speaks RFB; it does from its start on.
+func (s *Server) StartServer(ctx context.Context) error {
+	return s.until(ctx, "does not speak RFB", s.speaks)
+}
+
+func (s *Server) speaks(ctx context.Context) error {
+	rfb, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer rfb.Close()
+	defer context.AfterFunc(ctx, func() { _ = rfb.Close() })()
+	const greeting = "RFB 003."
+	got := make([]byte, len(greeting))
+	if _, err := io.ReadFull(rfb, got); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(string(got), greeting) {
+		return fmt.Errorf("it says %q instead of %q", got, greeting)
+	}
+	return nil
+}
+
+func (s *Server) dial(ctx context.Context) (net.Conn, error) {
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "unix", s.socket())
+}
+
+// until waits until the X server is well.
+func (s *Server) until(ctx context.Context, ill string, check func(context.Context) error) error {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.process.Done():
+			return fmt.Errorf("the X server ended with %s; what it said is in the log", s.process.Exit())
+		case <-ctx.Done():
+			return fmt.Errorf("the X server %s: %w", ill, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// Entry is the client's page; there is nothing to show a token to.
+func (s *Server) Entry(string) string { return display.Path + page }
+
+// Idle is for how long no key, button or movement has come from the player.
+func (s *Server) Idle(ctx context.Context) (time.Duration, bool) {
+	idle, err := x11.Idle(ctx, s.x)
+	return idle, err == nil
+}
+
+// Failed says that the X server ended.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Close ends the X server, and with it all bridges to it.
+func (s *Server) Close(ctx context.Context) {
+	s.closing.Store(true)
+	if s.process == nil {
+		return
+	}
+	left := patience
+	if deadline, ok := ctx.Deadline(); ok {
+		left = min(left, time.Until(deadline))
+	}
+	s.process.Stop(syscall.SIGTERM, left)
+}
