@@ -1,0 +1,267 @@
+// Package dcv is the Amazon DCV server as a session's display, under this
+// supervisor instead of systemd. A console session shows the picture of an Xorg
+// on the session's own GPU; a virtual session that of an X server which DCV
+// itself makes.
+package dcv
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/process"
+)
+
+// Config is what this kind takes.
+type Config struct {
+	display.Config
+	// Type is contract.SessionConsole or contract.SessionVirtual.
+	Type string
+	// GPU is NVIDIA_VISIBLE_DEVICES as the container has it: the GPU's UUID, or
+	// "all" for the first one. Of a console session.
+	GPU string
+	// Sound is the PulseAudio server that DCV listens to, "unix:/run/…"; "": none.
+	Sound string
+}
+
+// sessionID names the DCV session; the verifier is asked for it.
+const sessionID = "session"
+
+// Server is a display.Display.
+//
+// Of a virtual session the X server is DCV's, and begins with the session: there
+// StartX starts all of DCV, and StartServer finds it started.
+type Server struct {
+	config Config
+	// What tests change: all paths but the X server's socket are below root, and
+	// account is the one that DCV's package makes for its server.
+	root, account string
+
+	ctx    context.Context // until Close
+	cancel context.CancelFunc
+	failed chan error
+	again  chan struct{} // dcvserver was started again
+	proxy  atomic.Pointer[httputil.ReverseProxy]
+
+	dcvUser process.User
+	trusted *x509.Certificate
+	x       display.X // of a console session, as DCV's account reaches it
+
+	mu       sync.Mutex // for what Close ends
+	bus      *process.Kept
+	launcher *process.Kept
+	server   *process.Kept
+	xorg     *process.Process
+}
+
+var _ display.Display = (*Server)(nil)
+
+// New is a display that nothing is started of.
+func New(c Config) *Server {
+	s := &Server{config: c, root: "/", account: "dcv", failed: make(chan error, 1), again: make(chan struct{}, 1)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// SessionID is the DCV session's, which DCV names when it asks the verifier.
+func (s *Server) SessionID() string { return sessionID }
+
+// StartX starts the X server of a console session, or all of a virtual one.
+func (s *Server) StartX(ctx context.Context) (display.X, error) {
+	if err := s.prepare(); err != nil {
+		return display.X{}, err
+	}
+	if err := s.startBus(ctx); err != nil {
+		return display.X{}, err
+	}
+	if s.config.Type == contract.SessionConsole {
+		return s.startXorg(ctx)
+	}
+	if err := s.startDCV(ctx); err != nil {
+		return display.X{}, err
+	}
+	return s.virtualX(ctx)
+}
+
+// StartServer starts the DCV server and its session. After it, the client is
+// served.
+func (s *Server) StartServer(ctx context.Context) error {
+	if s.config.Type == contract.SessionConsole {
+		if err := s.startDCV(ctx); err != nil {
+			return err
+		}
+	}
+	proxy := newProxy(s.config.Port, s.trusted, func(line string) { s.config.Tell("proxy", line) })
+	client := &http.Client{Transport: proxy.Transport}
+	if err := wait(ctx, "dcvserver's page", nil, func() error { return s.page(ctx, client) }); err != nil {
+		return err
+	}
+	s.proxy.Store(proxy)
+	go s.watchLicence()
+	return nil
+}
+
+// page asks for the client's page, which comes in a package of its own.
+func (s *Server) page(ctx context.Context, client *http.Client) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d%s", s.config.Port, display.Path), http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answers %s", response.Status)
+	}
+	return nil
+}
+
+// Handler passes players on to the DCV server.
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if proxy := s.proxy.Load(); proxy != nil {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, "The display does not answer.", http.StatusBadGateway)
+	})
+}
+
+// Entry is the address of DCV's own web client.
+func (s *Server) Entry(token string) string {
+	return display.Path + "?authToken=" + url.QueryEscape(token) + "#" + sessionID
+}
+
+// Idle is not known: DCV disconnects an idle player itself.
+func (s *Server) Idle(context.Context) (time.Duration, bool) { return 0, false }
+
+// Failed says once that a part failed for good.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// fail ends the session, unless it is being closed or has failed before.
+func (s *Server) fail(err error) {
+	if s.ctx.Err() != nil {
+		return
+	}
+	select {
+	case s.failed <- &display.Fault{Code: contract.ExitDisplay, Err: err}:
+	default:
+	}
+}
+
+// Close ends the DCV session, then what it stands on.
+func (s *Server) Close(ctx context.Context) {
+	s.cancel()
+	s.mu.Lock() // nothing is started from here on
+	bus, launcher, server, xorg := s.bus, s.launcher, s.server, s.xorg
+	s.mu.Unlock()
+	if server != nil {
+		s.closeSession(ctx)
+		// The child is DCV's own wrapper: it ends when the server itself does.
+		signalMembers(server.Process().PID(), syscall.SIGTERM)
+		server.Stop(0, within(ctx, 10*time.Second))
+	}
+	if launcher != nil {
+		launcher.Stop(syscall.SIGTERM, within(ctx, 2*time.Second))
+	}
+	if xorg != nil {
+		xorg.Stop(syscall.SIGTERM, within(ctx, 3*time.Second))
+	}
+	if bus != nil {
+		bus.Stop(syscall.SIGTERM, within(ctx, 2*time.Second))
+	}
+}
+
+func (s *Server) closeSession(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if _, err := s.dcv(ctx, "close-session", sessionID); err != nil {
+		s.config.Tell("dcv", err.Error())
+	}
+}
+
+// within is how long may be waited for something: until ctx ends, at most limit.
+func within(ctx context.Context, limit time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return max(0, min(limit, time.Until(deadline)))
+	}
+	return limit
+}
+
+// path is a file's place, which tests move.
+func (s *Server) path(name string) string { return filepath.Join(s.root, name) }
+
+// env is what every part of DCV is given. A console session's agent finds the X
+// server by it, and the sound.
+func (s *Server) env() []string {
+	env := []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LANG=C.UTF-8",
+		"HOME=/var/lib/dcv",
+		"DBUS_SYSTEM_BUS_ADDRESS=" + s.busAddress(),
+	}
+	if s.x != (display.X{}) {
+		env = append(env, s.x.Env()...)
+	}
+	if s.config.Sound != "" {
+		env = append(env, "PULSE_SERVER="+s.config.Sound)
+	}
+	return env
+}
+
+// lookup finds an account, with the groups that packages and the image's build
+// gave it.
+func lookup(name string) (process.User, error) {
+	found, err := user.Lookup(name)
+	if err != nil {
+		return process.User{}, &display.Fault{Code: contract.ExitImage, Err: fmt.Errorf("DCV's packages are not in this image: %w", err)}
+	}
+	ids, err := found.GroupIds()
+	if err != nil {
+		return process.User{}, err
+	}
+	number := func(text string) uint32 {
+		n, _ := strconv.ParseUint(text, 10, 32) // Linux has no other ids
+		return uint32(n)
+	}
+	u := process.User{UID: number(found.Uid), GID: number(found.Gid)}
+	for _, id := range ids {
+		u.Groups = append(u.Groups, number(id))
+	}
+	return u, nil
+}
+
+// wait tries until try succeeds, ctx ends or ended is closed.
+func wait(ctx context.Context, what string, ended <-chan struct{}, try func() error) error {
+	var last error
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil { // a try that was cut off says nothing
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w (at last: %w)", what, context.Cause(ctx), last)
+		case <-ended:
+			return fmt.Errorf("%s: it ended before it answered (at last: %w)", what, last)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package dcv
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got)
+}
+
+func TestTheConfigurationIsWhatWasReviewed(t *testing.T) {
+	golden(t, "dcv.conf", settings{port: 9443, verifier: "http://127.0.0.1:9444/verify", idle: 30 * time.Minute, width: 1920, height: 1080}.render())
+	golden(t, "default.perm", permissions)
+	golden(t, "xorg.conf", screen{BusID: "PCI:49@0:0:0", Modules: []string{"/usr/lib64/xorg/modules", ownModules}, Mode: reduced(1920, 1080)}.render())
+}
+
+func TestAnIdleTimeOfLessThanAMinuteIsNotNever(t *testing.T) {
+	for d, want := range map[time.Duration]int{0: 0, time.Second: 1, time.Minute: 1, 61 * time.Second: 2, 30 * time.Minute: 30} {
+		assert.Equal(t, want, minutes(d), d)
+	}
+}
+
+// As cvt 1.2 prints them: `cvt -r 1920 1080` and so on.
+func TestAModeIsWhatCVTComputes(t *testing.T) {
+	for _, want := range []struct {
+		width, height int
+		line          string
+	}{
+		{1920, 1080, `"1920x1080R" 138.50 1920 1968 2000 2080 1080 1083 1088 1111 +hsync -vsync`},
+		{1280, 720, `"1280x720R" 64.00 1280 1328 1360 1440 720 723 728 741 +hsync -vsync`},
+		{1920, 1200, `"1920x1200R" 154.00 1920 1968 2000 2080 1200 1203 1209 1235 +hsync -vsync`},
+		{1024, 768, `"1024x768R" 56.00 1024 1072 1104 1184 768 771 775 790 +hsync -vsync`},
+	} {
+		assert.Equal(t, want.line, cvt(want.width, want.height, 60).line())
+	}
+}
+
+func TestAModeFitsEveryHead(t *testing.T) {
+	assert.Equal(t, 60, reduced(1920, 1080).rate)
+	assert.Equal(t, 60, reduced(1920, 1200).rate)
+	for _, size := range [][2]int{{2560, 1440}, {3840, 2160}} {
+		m := reduced(size[0], size[1])
+		assert.LessOrEqual(t, m.clock, most)
+		assert.Greater(t, cvt(size[0], size[1], m.rate+1).clock, most, "no frame a second less than it must be")
+	}
+	assert.Equal(t, 1360, reduced(1366, 768).width, "a line is a multiple of 8 pixels")
+}
+
+func TestAPCIAddressIsWrittenAsXorgReadsIt(t *testing.T) {
+	for address, want := range map[string]string{
+		"00000000:00:1E.0": "PCI:0@0:30:0",
+		"00000000:31:00.0": "PCI:49@0:0:0",
+		"00010000:0a:1f.7": "PCI:10@65536:31:7",
+		"0000:00:1e.0":     "PCI:0@0:30:0",
+	} {
+		got, err := busID(address)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+	for _, address := range []string{"", "No devices were found", "00000000:31:00", "00000000:31:00.8", "[N/A]"} {
+		_, err := busID(address)
+		assert.ErrorContains(t, err, "PCI address", address)
+	}
+}
+
+func TestTheHostsDriverIsFoundWhereItMayBe(t *testing.T) {
+	for file, want := range map[string][]string{
+		"/usr/lib/x86_64-linux-gnu/nvidia/xorg/nvidia_drv.so": {"/usr/lib/x86_64-linux-gnu/nvidia/xorg", ownModules},
+		"/usr/lib64/xorg/modules/drivers/nvidia_drv.so":       {"/usr/lib64/xorg/modules", ownModules},
+		"/usr/lib/xorg/modules/drivers/nvidia_drv.so":         {ownModules},
+	} {
+		root := t.TempDir()
+		place(t, filepath.Join(root, file), "", 0o644)
+		found, err := modules(root)
+		require.NoError(t, err)
+		assert.Equal(t, want, found)
+	}
+}
+
+// Both are recorded: AWS's guide of 2020, and a console session of 2024.
+func TestADescriptionIsReadInEveryForm(t *testing.T) {
+	const of2020 = `{"id":"session","owner":"player1","name":"session","num-of-connections":0,"creation-time":"2020-03-02T16:08:50Z","last-disconnection-time":"",
+"licenses":[{"product":"dcv","status":"licensed","check-timestamp":"2020-03-02T16:08:50Z","expiration-date":"2020-12-31T00:00:00Z"}],
+"storage-root":"","type":"virtual","x11-display":":1","x11-authority":"/run/user/1009/dcv/session.xauth","display-layout":[{"width":800,"height":600,"x":0,"y":0}]}`
+	d, err := parseDescription(of2020)
+	require.NoError(t, err)
+	assert.Equal(t, ":1", d.X11Display)
+	assert.Equal(t, "/run/user/1009/dcv/session.xauth", d.X11Authority)
+	_, fault := d.Licence()
+	assert.NoError(t, fault)
+
+	const of2024 = `{"id":"session","owner":"player1","user":"dcv","name":"session","num-of-connections":1,"creation-time":"2024-01-14T12:15:09.707728Z",
+"last-disconnection-time":"2024-01-14T12:20:09.000001Z","licensing-mode":"demo","status":"created",
+"licenses":[{"product":"dcv","status":"licensed","check-timestamp":"2024-01-14T12:15:09.707728Z","expiration-date":"2024-02-13T00:00:00Z"}],
+"storage-root":"","type":"console","x11-display":"","x11-authority":"","display-layout":[]}`
+	d, err = parseDescription(of2024)
+	require.NoError(t, err)
+	assert.Equal(t, 1, d.Connections)
+	assert.Empty(t, d.X11Display)
+	found, fault := d.Licence()
+	assert.ErrorContains(t, fault, "demo licence")
+	assert.Equal(t, "mode demo, dcv licensed until 2024-02-13T00:00:00Z", found)
+
+	for _, broken := range []string{"", "{", "[]", "{}", "Could not get the system bus"} {
+		_, err := parseDescription(broken)
+		assert.ErrorContains(t, err, "dcv describe-session", broken)
+	}
+}
+
+func TestALicenceThatIsNotGoodIsAFaultInWords(t *testing.T) {
+	for status, good := range map[string]bool{"licensed": true, "LICENSED": true, "unlicensed": false, "": false} {
+		_, fault := Description{Mode: "ec2", Licenses: []License{{Product: "dcv", Status: status}}}.Licence()
+		assert.Equal(t, good, fault == nil, status)
+	}
+	_, fault := Description{Licenses: []License{{Product: "dcv", Status: "expired"}}}.Licence()
+	assert.ErrorContains(t, fault, `dcv is "expired"`)
+	assert.ErrorContains(t, fault, "s3:GetObject")
+	found, fault := Description{}.Licence()
+	assert.NoError(t, fault, "what is not known is no fault")
+	assert.Contains(t, found, "nothing")
+}
+
+func TestTroubleInDCVsLogsIsToldOnceAndNoToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "server.log")
+	var told []string
+	s := New(Config{})
+	s.config.Tell = func(part, line string) { told = append(told, part+": "+line) }
+	place(t, file, "12:00 INFO  nothing\n12:01 WARN  licence - Failed checkout of product\n12:02 ERROR url ?authToken=abc\n12:03 ERR", 0o644)
+	at := s.tellFrom(file, 0, "server")
+	assert.Equal(t, at, s.tellFrom(file, at, "server"))
+	place(t, file, "12:00 INFO  nothing\n12:01 WARN  licence - Failed checkout of product\n12:02 ERROR url ?authToken=abc\n12:03 ERROR whole now\n", 0o644)
+	s.tellFrom(file, at, "server")
+	assert.Equal(t, []string{"dcv server: 12:01 WARN  licence - Failed checkout of product", "dcv server: 12:03 ERROR whole now"}, told)
+}

@@ -1,0 +1,256 @@
+package dcv
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/display/x11"
+	"github.com/intraverse/dcv-sessions/image/session/process"
+)
+
+// startXorg starts a console session's X server on the GPU, and lets the player
+// and DCV's account in. When it dies, so does the game: the session is over.
+func (s *Server) startXorg(ctx context.Context) (display.X, error) {
+	found, err := modules(s.root)
+	if err != nil {
+		return display.X{}, err
+	}
+	address, err := s.gpu(ctx)
+	if err != nil {
+		return display.X{}, err
+	}
+	config := filepath.Join(s.config.RunDir, "xorg.conf")
+	what := screen{BusID: address, Modules: found, Mode: reduced(s.config.Width, s.config.Height)}
+	if err := write(config, []byte(what.render()), 0o644, nil); err != nil {
+		return display.X{}, err
+	}
+
+	cookie := make([]byte, 16)
+	_, _ = rand.Read(cookie) // it never fails
+	own := display.X{Display: fmt.Sprintf(":%d", s.config.Number), Authority: filepath.Join(s.config.RunDir, "x-server")}
+	dcvs, players := own, own
+	dcvs.Authority, players.Authority = filepath.Join(s.config.RunDir, "x-dcv"), filepath.Join(s.config.RunDir, "x-player")
+	err = errors.Join(
+		x11.WriteAuthority(own.Authority, s.config.Number, cookie, os.Getuid(), os.Getgid()),
+		x11.WriteAuthority(dcvs.Authority, s.config.Number, cookie, int(s.dcvUser.UID), int(s.dcvUser.GID)),
+		x11.WriteAuthority(players.Authority, s.config.Number, cookie, int(s.config.Account.UID), int(s.config.Account.GID)),
+	)
+	if err != nil {
+		return display.X{}, err
+	}
+	xorg, err := s.startOnce(process.Command{
+		Name: "xorg", Path: s.path("/usr/lib/xorg/Xorg"), Args: xorgArgs(s.config.Number, own.Authority, config), Env: s.env(),
+	})
+	if err != nil {
+		return display.X{}, err
+	}
+	if err := wait(ctx, "the X server on the GPU", xorg.Done(), func() error { return x11.Answers(ctx, own) }); err != nil {
+		return display.X{}, err
+	}
+	// DCV's agent may look for no cookie of ours.
+	if err := x11.Admit(ctx, own, s.account); err != nil {
+		return display.X{}, err
+	}
+	s.x = dcvs
+	return players, nil
+}
+
+// startOnce starts the X server, whose end is the session's.
+func (s *Server) startOnce(c process.Command) (*process.Process, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ctx.Err(); err != nil {
+		return nil, err
+	}
+	c.Lines = func(line string) { s.config.Tell(c.Name, line) }
+	p, err := process.Start(c)
+	if err != nil {
+		return nil, err
+	}
+	s.xorg = p
+	go func() {
+		exit := p.Exit()
+		s.fail(fmt.Errorf("the X server on the GPU ended with %s", exit))
+	}()
+	return p, nil
+}
+
+// startDCV starts dcvserver and its session launcher by the wrappers that AWS's
+// own units start: they set up the libraries that come with DCV. A wrapper waits
+// for the program it started, in the same process group.
+func (s *Server) startDCV(ctx context.Context) error {
+	if err := s.configure(); err != nil {
+		return err
+	}
+	// It starts a session's programs as their users, so it is root.
+	if _, err := s.keep(process.Command{Name: "dcvsessionlauncher", Path: s.path("/usr/bin/dcvsessionlauncher"), Args: []string{"-d"}, Env: s.env()}, &s.launcher, nil); err != nil {
+		return err
+	}
+	kept, err := s.keep(process.Command{
+		Name: "dcvserver", Path: s.path("/usr/bin/dcvserver"), Env: s.env(), User: &s.dcvUser,
+		// --service puts the server's name on the bus, by which `dcv` finds it. A
+		// player who comes back is not kept out by their own lost connection.
+		Args: []string{"-d", "--service", "--client-eviction-policy=same-user-oldest-connection"},
+	}, &s.server, s.serverDied)
+	if err != nil {
+		return err
+	}
+	go s.tellLogs()
+	if err := s.openSession(ctx, kept.Process().Done()); err != nil {
+		return err
+	}
+	go s.reopen()
+	return nil
+}
+
+// configure writes what dcvserver reads at its start.
+func (s *Server) configure() error {
+	certificate, cert, key, err := newCertificate()
+	if err != nil {
+		return err
+	}
+	s.trusted = certificate
+	shown := reduced(s.config.Width, s.config.Height)
+	conf := settings{port: s.config.Port, verifier: s.config.Verifier, idle: s.config.Idle, width: shown.width, height: shown.height}
+	return errors.Join(
+		write(s.path("/etc/dcv/dcv.conf"), []byte(conf.render()), 0o644, nil),
+		write(s.path("/etc/dcv/default.perm"), []byte(permissions), 0o644, nil),
+		write(s.path("/etc/dcv/dcv.pem"), cert, 0o600, &s.dcvUser),
+		write(s.path("/etc/dcv/dcv.key"), key, 0o600, &s.dcvUser),
+	)
+}
+
+// createLimit is how long DCV may refuse a session: its launcher may come to the
+// bus after its server.
+const createLimit = 10 * time.Second
+
+// openSession waits for dcvserver and has it open the session, if there is none.
+func (s *Server) openSession(ctx context.Context, ended <-chan struct{}) error {
+	args := []string{"create-session", "--type=" + s.config.Type, "--owner", s.config.User, "--max-concurrent-clients", "1"}
+	if s.config.Type == contract.SessionVirtual {
+		init, err := s.virtualInit()
+		if err != nil {
+			return err
+		}
+		args = append(args, "--user", s.config.User, "--init", init, "--gl", "off") // DCV-GL would want a GPU's Xorg, too
+	}
+	err := wait(ctx, "dcvserver", ended, func() error {
+		_, err := s.dcv(ctx, "list-sessions")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, createLimit)
+	defer cancel()
+	return wait(ctx, "the DCV session", ended, func() error {
+		_, err := s.dcv(ctx, append(args, sessionID)...)
+		if err != nil {
+			if _, missing := s.dcv(ctx, "describe-session", sessionID); missing == nil {
+				return nil
+			}
+		}
+		return err
+	})
+}
+
+// virtualInit is what a virtual session runs, and ends with: nothing, since the
+// game is the supervisor's.
+func (s *Server) virtualInit() (string, error) {
+	file := filepath.Join(s.config.RunDir, "dcv-init")
+	return file, write(file, []byte("#!/bin/sh\nexec sleep infinity\n"), 0o755, nil)
+}
+
+// virtualX is the X server that DCV made for a virtual session, in the size that
+// was asked for.
+func (s *Server) virtualX(ctx context.Context) (display.X, error) {
+	var x display.X
+	err := wait(ctx, "the X server of DCV's virtual session", nil, func() error {
+		d, err := s.Describe(ctx)
+		if err != nil {
+			return err
+		}
+		if d.X11Display == "" {
+			return errors.New("DCV names none")
+		}
+		x = display.X{Display: d.X11Display, Authority: d.X11Authority}
+		return x11.Answers(ctx, x)
+	})
+	if err != nil {
+		return display.X{}, err
+	}
+	_, err = s.dcv(ctx, "set-display-layout", "--session", sessionID, fmt.Sprintf("%dx%d+0+0", s.config.Width, s.config.Height))
+	return x, err
+}
+
+// serverDied hears that dcvserver ended; it is started again by then. The X
+// server of a virtual session ended with it, and the game with that.
+func (s *Server) serverDied() {
+	if s.config.Type == contract.SessionVirtual {
+		s.fail(errors.New("dcvserver ended, and the virtual session with it"))
+		return
+	}
+	select {
+	case s.again <- struct{}{}:
+	default:
+	}
+}
+
+// reopenLimit is how long a server that was started again may take to answer.
+const reopenLimit = time.Minute
+
+// reopen opens the session again whenever dcvserver was started again: sessions
+// live in it.
+func (s *Server) reopen() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.again:
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, reopenLimit)
+		err := s.openSession(ctx, nil)
+		cancel()
+		switch {
+		case err == nil:
+			s.config.Tell("dcvserver", "the session was opened again")
+		case len(s.again) == 0: // else it died once more
+			s.fail(err)
+		}
+	}
+}
+
+// licenceEvery is how often DCV's licence is looked at; it says so only when
+// something changed.
+const licenceEvery = 10 * time.Minute
+
+// watchLicence tells a fault of the licence. It ends no session: DCV goes on for
+// a while without.
+func (s *Server) watchLicence() {
+	var told string
+	for {
+		d, err := s.Describe(s.ctx)
+		if err == nil {
+			_, err = d.Licence()
+		}
+		if s.ctx.Err() != nil {
+			return
+		}
+		if err != nil && err.Error() != told {
+			told = err.Error()
+			s.config.Tell("licence", told)
+		}
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(licenceEvery):
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package dcv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/process"
+)
+
+// modulePaths are where the host's driver puts its X modules, which the NVIDIA
+// runtime mounts at the same paths: by a distribution's packages, or by NVIDIA's
+// own installer, which keeps to Xorg's folders.
+var modulePaths = []string{
+	"/usr/lib/x86_64-linux-gnu/nvidia/xorg",
+	"/usr/lib64/nvidia/xorg",
+	"/usr/lib/nvidia/xorg",
+	"/usr/lib64/xorg/modules",
+	"/usr/lib/x86_64-linux-gnu/xorg/modules",
+	"/usr/lib/xorg/modules",
+}
+
+// ownModules is where the image's Xorg has its own.
+const ownModules = "/usr/lib/xorg/modules"
+
+// modules are Xorg's module paths for the host's driver, or a fault where it has
+// none.
+func modules(root string) ([]string, error) {
+	var found []string
+	for _, path := range modulePaths {
+		for _, driver := range []string{"nvidia_drv.so", "drivers/nvidia_drv.so"} {
+			if _, err := os.Stat(filepath.Join(root, path, driver)); err == nil {
+				found = append(found, path)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, gpuFault(errors.New("the host's NVIDIA driver has no X module here (nvidia_drv.so, looked for in " + strings.Join(modulePaths, ", ") +
+			"): the job needs NVIDIA_DRIVER_CAPABILITIES with \"graphics\" and \"display\", and a driver that was installed with its X files"))
+	}
+	if found[len(found)-1] != ownModules {
+		found = append(found, ownModules)
+	}
+	return found, nil
+}
+
+// busIDPattern is a PCI address as nvidia-smi prints it, in hexadecimal digits:
+// 00000000:31:00.0.
+var busIDPattern = regexp.MustCompile(`^([0-9A-Fa-f]{4,8}):([0-9A-Fa-f]{2}):([0-9A-Fa-f]{2})\.([0-7])$`)
+
+// busID is a PCI address as xorg.conf takes it, in decimal digits: PCI:49@0:0:0.
+func busID(address string) (string, error) {
+	parts := busIDPattern.FindStringSubmatch(address)
+	if parts == nil {
+		return "", fmt.Errorf("nvidia-smi told the PCI address %q; expected is one like 00000000:31:00.0", address)
+	}
+	var numbers [4]uint64
+	for i := range numbers {
+		numbers[i], _ = strconv.ParseUint(parts[i+1], 16, 32) // the pattern's digits fit
+	}
+	return fmt.Sprintf("PCI:%d@%d:%d:%d", numbers[1], numbers[0], numbers[2], numbers[3]), nil
+}
+
+// gpu is the xorg.conf address of the GPU that NVIDIA_VISIBLE_DEVICES assigns to
+// this container: its first one.
+func (s *Server) gpu(ctx context.Context) (string, error) {
+	id, _, _ := strings.Cut(strings.TrimSpace(s.config.GPU), ",")
+	switch id {
+	case "none", "void":
+		return "", gpuFault(fmt.Errorf("NVIDIA_VISIBLE_DEVICES is %q: the job was given no GPU", s.config.GPU))
+	case "", "all":
+		id = "0"
+	}
+	out, err := process.Run(ctx, process.Command{
+		Name: "nvidia-smi", Path: s.path("/usr/bin/nvidia-smi"), Env: s.env(),
+		Args: []string{"--query-gpu=pci.bus_id", "--id=" + id, "--format=csv,noheader"},
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", gpuFault(errors.New("there is no nvidia-smi in this container: the host has no NVIDIA runtime, or gave the job no GPU"))
+	}
+	if err != nil {
+		return "", gpuFault(err)
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	address, err := busID(strings.TrimSpace(line))
+	if err != nil {
+		return "", gpuFault(err)
+	}
+	return address, nil
+}
+
+func gpuFault(err error) error { return &display.Fault{Code: contract.ExitGPU, Err: err} }
+
+// screen is what xorg.conf is made of.
+type screen struct {
+	BusID   string
+	Modules []string
+	Mode    mode
+}
+
+func (s screen) Name() string     { return s.Mode.name() }
+func (s screen) Modeline() string { return s.Mode.line() }
+func (s screen) Size() string     { return fmt.Sprintf("%d %d", s.Mode.width, s.Mode.height) }
+
+// xorgConf has one screen on one GPU that no monitor is connected to. The driver
+// would take modes from a monitor only, so one is made up (ConnectedMonitor) and
+// what it is not able to say is not asked (ModeValidation). "UseDisplayDevice
+// None" is no way out: Xorg does not start with it on a data centre's GPU.
+// Neighbours on the host leave this GPU alone by AutoAddGPU.
+var xorgConf = template.Must(template.New("xorg.conf").Parse(`Section "ServerFlags"
+    Option "AutoAddDevices" "false"
+    Option "AutoAddGPU" "false"
+    Option "DontVTSwitch" "true"
+    Option "DontZap" "true"
+    Option "BlankTime" "0"
+    Option "StandbyTime" "0"
+    Option "SuspendTime" "0"
+    Option "OffTime" "0"
+EndSection
+
+Section "Files"
+{{- range .Modules}}
+    ModulePath "{{.}}"
+{{- end}}
+EndSection
+
+Section "Device"
+    Identifier "gpu"
+    Driver "nvidia"
+    BusID "{{.BusID}}"
+    Option "ProbeAllGpus" "false"
+    Option "AllowEmptyInitialConfiguration" "true"
+    Option "SLI" "off"
+    Option "BaseMosaic" "off"
+    Option "ConnectedMonitor" "DFP-0"
+    Option "ModeValidation" "NoMaxPClkCheck,NoEdidMaxPClkCheck,NoMaxSizeCheck,NoHorizSyncCheck,NoVertRefreshCheck,NoVirtualSizeCheck,NoTotalSizeCheck,NoDualLinkDVICheck,NoDisplayPortBandwidthCheck,AllowNonEdidModes,NoEdidHDMI2Check"
+    Option "HardDPMS" "off"
+EndSection
+
+Section "Monitor"
+    Identifier "monitor"
+    Modeline {{.Modeline}}
+    Option "DPMS" "off"
+EndSection
+
+Section "Screen"
+    Identifier "screen"
+    Device "gpu"
+    Monitor "monitor"
+    DefaultDepth 24
+    SubSection "Display"
+        Depth 24
+        Virtual {{.Size}}
+        Modes "{{.Name}}"
+    EndSubSection
+EndSection
+
+Section "ServerLayout"
+    Identifier "layout"
+    Screen "screen"
+EndSection
+`))
+
+func (s screen) render() string {
+	var b strings.Builder
+	if err := xorgConf.Execute(&b, s); err != nil {
+		panic(err) // the template and its values are in this file
+	}
+	return b.String()
+}
+
+// extensions that DCV and games take.
+var extensions = []string{"COMPOSITE", "DAMAGE", "GLX", "RANDR", "RENDER", "MIT-SHM", "XFIXES", "XTEST"}
+
+// xorgArgs start Xorg without a console of its own: "vt7 -sharevts -novtswitch"
+// is what makes it do without /dev/tty0, which an unprivileged container has
+// not. "-nolisten local" leaves out the abstract socket, which all containers of
+// a host with host networking would share.
+func xorgArgs(number int, authority, config string) []string {
+	args := []string{fmt.Sprintf(":%d", number), "vt7", "-noreset", "-novtswitch", "-sharevts"}
+	for _, e := range extensions {
+		args = append(args, "+extension", e)
+	}
+	return append(args, "-nolisten", "tcp", "-nolisten", "local", "-auth", authority, "-config", config)
+}
