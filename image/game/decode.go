@@ -1,0 +1,93 @@
+package game
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+)
+
+// key is one that a mapping may have: a value, or a mapping of its own. yaml.v3
+// alone tells wrong types by the line, and not what is allowed.
+type key struct {
+	name string
+	into any // nil where there are keys
+	what string
+	keys []key
+}
+
+// decode reads a text of known keys. A key without a value is as if it weren't
+// there. Its error is a text that is no YAML at all.
+func decode(f *faults.Faults, text []byte, keys []key) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var document yaml.Node
+	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+		return nil // empty: the checks tell what is missing
+	} else if err != nil {
+		return err
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return errors.New("it holds more than one YAML document")
+	}
+	decodeMapping(f, "", document.Content[0], keys)
+	return nil
+}
+
+func decodeMapping(f *faults.Faults, path string, node *yaml.Node, keys []key) {
+	if node.Kind != yaml.MappingNode {
+		names := make([]string, len(keys))
+		for i, k := range keys {
+			names[i] = k.name
+		}
+		f.Add(cmp.Or(path, "the text"), told(node), "the keys "+strings.Join(names, ", "))
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i < len(node.Content); i += 2 {
+		name, value := node.Content[i].Value, node.Content[i+1]
+		if value.Kind == yaml.AliasNode {
+			value = value.Alias
+		}
+		whole := strings.TrimPrefix(path+"."+name, ".")
+		at := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
+		switch {
+		case at < 0:
+			f.Add(whole, told(value), "no such key is known")
+		case seen[name]:
+			f.Add(whole, told(value), "a key stands once")
+		case value.ShortTag() == "!!null":
+		case keys[at].into == nil:
+			decodeMapping(f, whole, value, keys[at].keys)
+		case value.Decode(keys[at].into) != nil:
+			f.Add(whole, told(value), keys[at].what)
+		}
+		seen[name] = true
+	}
+}
+
+// told is a value as it was written.
+func told(node *yaml.Node) string {
+	if node.Kind == yaml.ScalarNode {
+		return shorten(node.Value)
+	}
+	text, err := yaml.Marshal(node)
+	if err != nil {
+		return fmt.Sprintf("line %d", node.Line)
+	}
+	return shorten(strings.TrimSpace(string(text)))
+}
+
+func shorten(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}

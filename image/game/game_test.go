@@ -1,0 +1,174 @@
+package game_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/image/game"
+)
+
+// folder is a game's folder with a program, a data file and a manifest.
+func folder(t *testing.T, manifest string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "bin"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "bin/play"), []byte("#!/bin/sh\n"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "data"), nil, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, game.File), []byte(manifest), 0o644))
+	return dir
+}
+
+const least = "name: Chess\nversion: 1.10\nexecutable: bin/play\ngraphics: egl\n"
+
+// faultsOf is every line of a manifest's error, without the list's marks.
+func faultsOf(t *testing.T, dir string) []string {
+	t.Helper()
+	_, err := game.Load(dir)
+	require.Error(t, err)
+	head, list, several := strings.Cut(err.Error(), "faults:\n  - ")
+	if !several {
+		return []string{strings.TrimPrefix(head, game.File+": ")}
+	}
+	return strings.Split(list, "\n  - ")
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	m, err := game.Load(folder(t, `
+name: Intraverse
+version: 0.1.0
+executable: bin/play
+arguments: [-level, 3]
+directory: bin
+environment: {SDL_VIDEODRIVER: x11, LEVEL: 3}
+graphics: vulkan
+window: {width: 1280, height: 720}
+stop: {signal: SIGUSR1, seconds: 20}
+keep: [.config/intraverse, saves]
+successCodes: [7, 3, 7]
+`))
+	require.NoError(t, err)
+	assert.Equal(t, &game.Manifest{
+		Name: "Intraverse", Version: "0.1.0", Executable: "bin/play", Arguments: []string{"-level", "3"}, Directory: "bin",
+		Environment: map[string]string{"SDL_VIDEODRIVER": "x11", "LEVEL": "3"}, Graphics: game.Vulkan,
+		Window: game.Window{Width: 1280, Height: 720}, Stop: game.Stop{Signal: "SIGUSR1", Seconds: 20},
+		Keep: []string{".config/intraverse", "saves"}, SuccessCodes: []int{0, 3, 7},
+	}, m)
+	assert.Equal(t, syscall.SIGUSR1, m.Signal())
+}
+
+func TestWhatAManifestLeavesOutHasADefault(t *testing.T) {
+	m, err := game.Load(folder(t, least+"window: {width: 1280}\nkeep:\n"))
+	require.NoError(t, err)
+	assert.Equal(t, &game.Manifest{
+		Name: "Chess", Version: "1.10", Executable: "bin/play", Directory: ".", Graphics: game.EGL,
+		Window: game.Window{Width: 1280, Height: 1080}, Stop: game.Stop{Signal: "SIGTERM", Seconds: 15}, SuccessCodes: []int{0},
+	}, m)
+	assert.Equal(t, syscall.SIGTERM, m.Signal())
+}
+
+func TestAManifestWithFiveFaultsTellsFive(t *testing.T) {
+	assert.ElementsMatch(t, []string{
+		`exectable: "bin/play" is not allowed: no such key is known`,
+		`executable: "" is not allowed: a file with the right to be executed in the game's folder, by its path from there`,
+		`graphics: "directx" is not allowed: opengl, egl or vulkan`,
+		`window.width: "wide" is not allowed: a whole number`,
+		`stop.seconds: 101 is not allowed: a whole number from 1 to 100`,
+	}, faultsOf(t, folder(t, "name: Chess\nversion: 1\nexectable: bin/play\ngraphics: directx\nwindow: {width: wide}\nstop: {seconds: 101}\n")))
+}
+
+func TestEachKeyHasItsLimits(t *testing.T) {
+	for change, fault := range map[string]string{
+		`name: " "`:                         `name: " " is not allowed`,
+		`name: "a\nb"`:                      "name: ",
+		`version: 1/2`:                      `version: "1/2"`,
+		`executable: data`:                  `executable: "data" is not allowed: a file with the right to be executed`,
+		`executable: bin`:                   "; it is drwx",
+		`executable: nothing`:               "; it is not there",
+		`directory: data`:                   `directory: "data" is not allowed: a folder`,
+		`arguments: "-level"`:               `arguments: "-level" is not allowed: a list of texts`,
+		`arguments: [a, "b\0"]`:             "arguments[1]: ",
+		`environment: {display: a}`:         "environment.display: ",
+		`environment: {DISPLAY: a}`:         `environment.DISPLAY: "a" is not allowed: the session sets this one itself`,
+		`environment: {DCV_STACK: a}`:       "environment.DCV_STACK: ",
+		`environment: {AWS_PROFILE: a}`:     "environment.AWS_PROFILE: ",
+		`window: {height: 721}`:             "window.height: 721 is not allowed: an even number from 200 to 2160",
+		`window: {width: 318}`:              "window.width: 318",
+		`window: 1920x1080`:                 `window: "1920x1080" is not allowed: the keys width, height`,
+		`window: {depth: 24}`:               `window.depth: "24" is not allowed: no such key is known`,
+		`stop: {signal: SIGKILL}`:           `stop.signal: "SIGKILL" is not allowed: SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2`,
+		`stop: {seconds: 0}`:                "stop.seconds: 0",
+		`keep: [saves, .]`:                  `keep[1]: "."`,
+		`successCodes: [126]`:               "successCodes[0]: 126",
+		"keep: [a]\nkeep: [b]":              `keep: "[b]" is not allowed: a key stands once`,
+		"version: [":                        "yaml: line 4",
+		"keep: []\n---\nname: another game": "more than one YAML document",
+	} {
+		key, _, _ := strings.Cut(change, ":")
+		var kept []string
+		for line := range strings.Lines(least) {
+			if !strings.HasPrefix(line, key+":") {
+				kept = append(kept, line)
+			}
+		}
+		faults := faultsOf(t, folder(t, strings.Join(kept, "")+change+"\n"))
+		if assert.Len(t, faults, 1, change) {
+			assert.Contains(t, faults[0], fault, change)
+		}
+	}
+}
+
+func TestNoPathClimbsOutOfItsFolder(t *testing.T) {
+	paths := []string{"../play", "/bin/sh", "bin/../../play"}
+	for _, path := range paths {
+		faults := faultsOf(t, folder(t, "name: Chess\nversion: 1\ngraphics: egl\nexecutable: "+path+"\ndirectory: "+path+"\nkeep: ["+path+"]\n"))
+		assert.Len(t, faults, 3, path)
+	}
+}
+
+func TestALinkOutOfTheFolderIsNoGame(t *testing.T) {
+	dir := folder(t, strings.Replace(least, "bin/play", "linked", 1)+"directory: outside\n")
+	require.NoError(t, os.Symlink("/bin/sh", filepath.Join(dir, "linked")))
+	require.NoError(t, os.Symlink("..", filepath.Join(dir, "outside")))
+	faults := faultsOf(t, dir)
+	require.Len(t, faults, 2)
+	assert.Contains(t, faults[0], `executable: "linked" is not allowed`)
+	assert.Contains(t, faults[0], "path escapes")
+	assert.Contains(t, faults[1], `directory: "outside" is not allowed`)
+
+	require.NoError(t, os.Remove(filepath.Join(dir, "linked")))
+	require.NoError(t, os.Remove(filepath.Join(dir, "outside")))
+	require.NoError(t, os.Symlink("bin/play", filepath.Join(dir, "linked")))
+	require.NoError(t, os.Symlink("bin", filepath.Join(dir, "outside")))
+	_, err := game.Load(dir)
+	assert.NoError(t, err, "links within the folder are fine")
+}
+
+func TestAFolderWithoutAManifestSaysSo(t *testing.T) {
+	_, err := game.Load(t.TempDir())
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	assert.ErrorContains(t, err, "there is no game.yaml in ")
+
+	assert.Len(t, faultsOf(t, folder(t, "")), 4, "an empty one misses what has no default")
+
+	dir := folder(t, "")
+	require.NoError(t, os.Truncate(filepath.Join(dir, game.File), 1<<20))
+	_, err = game.Load(dir)
+	assert.ErrorContains(t, err, "not a file of at most 65536 bytes")
+}
+
+func TestAStopTimeFitsIntoTheSessions(t *testing.T) {
+	m := &game.Manifest{Stop: game.Stop{Signal: "SIGTERM", Seconds: 20}}
+	assert.NoError(t, m.CheckStop(30))
+	err := m.CheckStop(29)
+	require.Error(t, err)
+	for _, part := range []string{"stop.seconds: 20", "at most 19", "session.stopSeconds (29)"} {
+		assert.Contains(t, err.Error(), part)
+	}
+}
