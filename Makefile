@@ -10,7 +10,7 @@ STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview down status session sessions session-logs session-end acceptance test test-unit test-engine lint bench generate FORCE
+.PHONY: help up preview down status session sessions session-logs session-end acceptance doctor test test-unit test-engine lint bench generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ session-end: $(sandbox) $(launch) ## end PLAYER's session
 
 acceptance: $(sandbox) $(launch) ## try a deployed stack through the launcher; LAUNCHER_ROLE=ARN checks its limits too
 	@$(launcher) acceptance $(if $(PLAYER),--user $(PLAYER)) $(if $(LAUNCHER_ROLE),--launcher-role $(LAUNCHER_ROLE))
+
+doctor: $(sandbox) $(launch) ## try on a host of STACK what only a GPU host can show, as PLAYER or the first user
+	@$(launcher) doctor $(if $(PLAYER),--user $(PLAYER))
 
 test: ## every test, on a fresh machine, with the time of each phase
 	@.ci/test all

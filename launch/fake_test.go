@@ -265,7 +265,11 @@ func (c *cloud) submitJob(w http.ResponseWriter, _ *http.Request, body []byte) {
 		JobName, JobQueue, JobDefinition string
 		Tags                             map[string]string
 		PropagateTags                    bool
-		ContainerOverrides               struct{ Environment []map[string]string }
+		ContainerOverrides               struct {
+			Environment []map[string]string
+			Command     []string
+		}
+		RetryStrategy struct{ Attempts int }
 	}
 	_ = json.Unmarshal(body, &in)
 	c.mu.Lock()
@@ -290,7 +294,12 @@ func (c *cloud) submitJob(w http.ResponseWriter, _ *http.Request, body []byte) {
 		answer(w, map[string]string{"jobId": id, "jobName": in.JobName})
 		return
 	}
-	if in.JobQueue != queueARN || in.JobDefinition != in.JobName || !in.PropagateTags {
+	user := in.Tags[contract.TagUser]
+	name, attempts := contract.JobName("dev", user), 0
+	if slices.Equal(in.ContainerOverrides.Command, []string{contract.CommandDoctor}) {
+		name, attempts = contract.DoctorName("dev", user), 1
+	}
+	if in.JobQueue != queueARN || in.JobDefinition != contract.JobDefinition("dev", user) || in.JobName != name || in.RetryStrategy.Attempts != attempts || !in.PropagateTags {
 		c.mu.Unlock()
 		fault(w, http.StatusBadRequest, "ClientException", "not how a session is submitted")
 		return

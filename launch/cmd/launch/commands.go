@@ -33,6 +33,7 @@ var commands = []struct {
 	{"logs", "[--follow] USER", "its log", logs},
 	{"end", "[--reason TEXT] [--limit 3m] USER", "end it, and wait until it has ended", end},
 	{"acceptance", "[--user USER] [--launcher-role ARN] [--limit 20m]", "try a deployed stack from start to end", acceptance},
+	{"doctor", "[--user USER] [--limit 20m]", "try on one of its hosts what only a GPU host can show", doctor},
 }
 
 // invocation is a command with its arguments.
@@ -335,6 +336,44 @@ func (in *invocation) checks(checks []launch.Check) error {
 			said += "; look at " + c.LookAt
 		}
 		fmt.Fprintf(table, "%s\t%s\t%.1f s\t%s\n", c.Name, c.Result, c.Seconds, said)
+	}
+	return table.Flush()
+}
+
+func doctor(ctx context.Context, in *invocation) error {
+	o := launch.DoctorOptions{
+		Progress: func(words string) { fmt.Fprintln(in.err, words) },
+		Tell:     func(c contract.Check) { fmt.Fprintf(in.err, "%-8s %s\n", c.Outcome, c.Name) },
+	}
+	if _, err := in.parse(0, func(f *flag.FlagSet) {
+		f.StringVar(&o.User, "user", "", "")
+		f.DurationVar(&o.Limit, "limit", launch.DefaultStartLimit, "")
+	}); err != nil {
+		return err
+	}
+	if o.User == "" {
+		o.User = in.someUser()
+	}
+	checks, err := in.launcher.Doctor(ctx, o)
+	switch {
+	case in.json && err == nil:
+		err = in.document(checks)
+	case !in.json && len(checks) > 0:
+		err = errors.Join(err, in.findings(checks))
+	}
+	for _, c := range checks {
+		if c.Outcome == contract.OutcomeFails {
+			return errors.Join(err, errors.New("a check fails"))
+		}
+	}
+	return err
+}
+
+func (in *invocation) findings(checks []contract.Check) error {
+	table := tabwriter.NewWriter(in.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CHECK\tOUTCOME\tFOUND\tWHAT TO CHANGE")
+	for _, c := range checks {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Name, c.Outcome, strings.Join(strings.Fields(c.Found), " "), c.Change)
 	}
 	return table.Flush()
 }

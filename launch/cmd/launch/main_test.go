@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/launch"
 )
 
@@ -147,6 +148,37 @@ func TestEveryErrorHasItsExitCode(t *testing.T) {
 			assert.Empty(t, out)
 		})
 	}
+}
+
+func TestTheDoctorsTableSaysWhatToChangeAndFailsWithARow(t *testing.T) {
+	cloud(t)
+	for operation, answer := range map[string]string{
+		"/v1/submitjob": `{"jobId":"job-2"}`,
+		"/v1/describejobs": `{"jobs":[{"jobId":"job-2","jobName":"dcv-sessions-doctor_dev_alice","createdAt":1700000000000,"status":"FAILED",
+			"container":{"logStreamName":"alice/default/2","exitCode":69}}]}`,
+		"Logs_20140328.GetLogEvents": `{"events":[
+			{"message":"{\"event\":\"doctor\",\"check\":{\"name\":\"sound\",\"outcome\":\"holds\",\"found\":\"PulseAudio\\nanswers\"}}"},
+			{"message":"{\"event\":\"doctor\",\"check\":{\"name\":\"console\",\"outcome\":\"fails\",\"found\":\"no picture\",\"change\":\"session.display: virtual\"}}"},
+			{"message":"{\"event\":\"ended\",\"exitCode\":69}"}],"nextForwardToken":"f/1"}`,
+	} {
+		before := answers[operation]
+		answers[operation] = answer
+		t.Cleanup(func() { answers[operation] = before })
+	}
+	code, out, errs := command(t.Context(), "doctor")
+	assert.Equal(t, launch.CodeFault, code)
+	assert.Contains(t, out, "sound    holds    PulseAudio answers  \nconsole  fails    no picture          session.display: virtual\n")
+	assert.Contains(t, errs, "fails    console\n")
+
+	code, out, _ = command(t.Context(), "doctor", "--json", "--user", "alice")
+	assert.Equal(t, launch.CodeFault, code)
+	var checks []contract.Check
+	require.NoError(t, json.Unmarshal([]byte(out), &checks))
+	assert.Len(t, checks, 2)
+
+	answers["Logs_20140328.GetLogEvents"] = strings.ReplaceAll(answers["Logs_20140328.GetLogEvents"], "fails", "unknown")
+	code, _, errs = command(t.Context(), "doctor")
+	assert.Zero(t, code, errs)
 }
 
 func TestHelpNamesEveryCommandAndExitCode(t *testing.T) {

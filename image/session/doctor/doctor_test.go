@@ -1,0 +1,241 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/process"
+)
+
+// fake is a display whose parts a test decides on.
+type fake struct {
+	startX, startServer error
+	page                int // the status of the client's page
+	closing             time.Duration
+	hang                chan struct{} // StartX does, until it is closed
+	crash               bool
+	started             []string
+}
+
+func (f *fake) StartX(context.Context) (display.X, error) {
+	if f.crash {
+		panic("no such mode")
+	}
+	if f.hang != nil {
+		<-f.hang
+		return display.X{}, errors.New("too late")
+	}
+	f.started = append(f.started, "x")
+	return display.X{Display: ":8443", Authority: "/run/x"}, f.startX
+}
+
+func (f *fake) StartServer(context.Context) error {
+	f.started = append(f.started, "server")
+	return f.startServer
+}
+
+func (f *fake) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(f.page)
+		_, _ = w.Write([]byte("<html>"))
+	})
+}
+
+func (f *fake) Entry(token string) string { return display.Path + "?authToken=" + token + "#session" }
+
+func (f *fake) Idle(context.Context) (time.Duration, bool) { return 0, false }
+func (f *fake) Failed() <-chan error                       { return nil }
+func (f *fake) Close(context.Context)                      { time.Sleep(f.closing) }
+
+// host makes the folder that stands for a container's root.
+func host(t *testing.T, gpu bool) string {
+	t.Helper()
+	root := t.TempDir()
+	files := map[string]string{
+		"/usr/bin/pactl":   "#!/bin/sh\necho 'application.name = \"pactl\"'\n",
+		"/usr/bin/gpu-run": "#!/bin/sh\necho \"$3  no GPU  llvmpipe on $DISPLAY\"; exit 67\n",
+	}
+	if gpu {
+		files["/usr/bin/pactl"] = "#!/bin/sh\n[ \"$*/$PULSE_SERVER\" = 'list clients/unix:/run/sound' ] && echo 'application.name = \"dcvagent\"'\n"
+		files["/usr/bin/gpu-run"] = "#!/bin/sh\necho \"$3  GPU  NVIDIA A10G on $DISPLAY\"\n"
+		for _, node := range []string{"/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-modeset", "/dev/dri/card0", "/dev/dri/renderD128", "/usr/lib64/xorg/modules/drivers/nvidia_drv.so"} {
+			files[node] = ""
+		}
+	}
+	for name, text := range files {
+		require.NoError(t, os.MkdirAll(filepath.Dir(root+name), 0o755))
+		require.NoError(t, os.WriteFile(root+name, []byte(text), 0o755))
+	}
+	return root
+}
+
+// dcv is a session's parts where all is well.
+func dcv(t *testing.T, d *fake) Parts {
+	t.Helper()
+	root := host(t, true)
+	return Parts{
+		DCV: true, Type: contract.SessionConsole, Display: d,
+		Licence: func(context.Context) (string, error) { return "mode licensed", nil },
+		Sound:   func(context.Context) ([]string, error) { return []string{"PULSE_SERVER=unix:/run/sound"}, nil },
+		Player:  process.User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
+		Env:     []string{"PATH=/usr/bin:/bin"}, GPURun: root + "/usr/bin/gpu-run", GPU: "GPU-1", Close: 10 * time.Second, root: root,
+	}
+}
+
+// run returns the checks by name, too.
+func run(t *testing.T, p Parts) (int, string, map[string]contract.Check) {
+	t.Helper()
+	byName := map[string]contract.Check{}
+	code, reason := Run(t.Context(), p, func(c contract.Check) { byName[c.Name] = c })
+	assert.Len(t, byName, len(rows), "every row is told once")
+	for _, c := range byName {
+		assert.NotEmpty(t, c.Found, c.Name)
+		assert.Equal(t, c.Outcome == contract.OutcomeFails, c.Change != "", "%s: what fails says what to change, and nothing else does", c.Name)
+	}
+	return code, reason, byName
+}
+
+func outcomes(checks map[string]contract.Check) map[string]contract.Outcome {
+	all := map[string]contract.Outcome{}
+	for name, c := range checks {
+		all[name] = c.Outcome
+	}
+	return all
+}
+
+func TestOnAGPUHostWhereAllIsWellOnlyAPlayersRowsAreOpen(t *testing.T) {
+	d := &fake{page: http.StatusOK}
+	code, _, checks := run(t, dcv(t, d))
+	assert.Equal(t, contract.ExitOK, code)
+	want := map[string]contract.Outcome{}
+	for _, r := range rows {
+		want[r.name] = contract.OutcomeHolds
+	}
+	for _, name := range []string{"a client reconnects with a token that it has used", "native clients find their UDP port", "game pads reach the game"} {
+		want[name] = contract.OutcomeUnknown
+	}
+	assert.Equal(t, want, outcomes(checks))
+	assert.Equal(t, []string{"x", "server"}, d.started)
+	assert.Contains(t, checks["device nodes and the NVIDIA driver's X module"].Found, "/usr/lib64/xorg/modules/drivers/nvidia_drv.so")
+	assert.Equal(t, "vulkan GPU NVIDIA A10G on :8443", checks["Vulkan renders on the GPU"].Found)
+}
+
+func TestInTheSandboxNoRowFailsAndEachSaysWhatCantBeKnown(t *testing.T) {
+	p := dcv(t, &fake{page: http.StatusOK})
+	p.DCV, p.Licence, p.GPU, p.root = false, nil, "", host(t, false)
+	p.GPURun = p.root + "/usr/bin/gpu-run"
+	code, _, checks := run(t, p)
+	assert.Equal(t, contract.ExitOK, code)
+	for name, c := range checks {
+		if name == "the web client comes through the session's proxy" {
+			assert.Equal(t, contract.OutcomeHolds, c.Outcome)
+			continue
+		}
+		assert.Equal(t, contract.OutcomeUnknown, c.Outcome, name)
+		assert.Regexp(t, "can't be known here: this (host has no NVIDIA GPU|image has no DCV)", c.Found, name)
+	}
+	assert.Contains(t, checks["Vulkan renders on the GPU"].Found, "llvmpipe on :8443")
+}
+
+// without has gpu-run find no GPU for one API.
+func without(api, says string) func(*testing.T, *Parts, *fake) {
+	return func(t *testing.T, p *Parts, _ *fake) {
+		script := "#!/bin/sh\n[ \"$3\" = " + api + " ] && echo " + says + " && exit 67\necho GPU\n"
+		require.NoError(t, os.WriteFile(p.GPURun, []byte(script), 0o755))
+	}
+}
+
+func TestEveryFaultNamesWhatToChange(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil  func(*testing.T, *Parts, *fake)
+		fails  string
+		change string
+		found  string
+	}{
+		"no device": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.RemoveAll(p.root+"/dev")) },
+			"device nodes and the NVIDIA driver's X module", "compute.instanceTypes", "missing: /dev/nvidiactl"},
+		"no card": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.RemoveAll(p.root+"/dev/dri")) },
+			"device nodes and the NVIDIA driver's X module", "session.privileged: true", "missing: /dev/dri/card*"},
+		"no X module": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.RemoveAll(p.root+"/usr/lib64")) },
+			"device nodes and the NVIDIA driver's X module", "NVIDIA_DRIVER_CAPABILITIES", "missing: nvidia_drv.so"},
+		"no X server": {func(_ *testing.T, _ *Parts, d *fake) { d.startX = errors.New("no screens found") },
+			"the X server starts on the GPU", "session.display: virtual", "no screens found"},
+		"an X server without the GPU": {without("opengl", "llvmpipe"),
+			"the X server starts on the GPU", "NVIDIA_DRIVER_CAPABILITIES", "exit code 67"},
+		"no Vulkan": {without("vulkan", "ERROR_INCOMPATIBLE_DRIVER"),
+			"Vulkan renders on the GPU", "session.softwareRendering: true", "ERROR_INCOMPATIBLE_DRIVER"},
+		"no console session": {func(_ *testing.T, _ *Parts, d *fake) { d.startServer = errors.New("no login session") },
+			"DCV's session attaches to the display", "session.display: virtual", "no login session"},
+		"no virtual session": {func(_ *testing.T, p *Parts, d *fake) {
+			p.Type, d.startServer = contract.SessionVirtual, errors.New("no Xdcv")
+		}, "DCV's session attaches to the display", "session.display: console", "no Xdcv"},
+		"no licence": {func(_ *testing.T, p *Parts, _ *fake) {
+			p.Licence = func(context.Context) (string, error) { return "mode demo", errors.New("thirty days") }
+		}, "DCV has its licence", "`pulumi up`", "mode demo: thirty days"},
+		"no sound": {func(_ *testing.T, p *Parts, _ *fake) {
+			p.Sound = func(context.Context) ([]string, error) { return nil, errors.New("no socket") }
+		}, "DCV takes the player's sound", "without sound", "no socket"},
+		"no page": {func(_ *testing.T, _ *Parts, d *fake) { d.page = http.StatusBadGateway },
+			"the web client comes through the session's proxy", "this job's log", "502 Bad Gateway"},
+		"a slow end": {func(_ *testing.T, p *Parts, d *fake) { p.Close, d.closing = 10*time.Millisecond, 200*time.Millisecond },
+			"the display server ends in time", "session.stopSeconds", "leaves it 10ms"},
+		"a crash": {func(_ *testing.T, _ *Parts, d *fake) { d.crash = true },
+			"the X server starts on the GPU", "a fault of this program", "no such mode"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &fake{page: http.StatusOK}
+			p := dcv(t, d)
+			test.spoil(t, &p, d)
+			code, reason, checks := run(t, p)
+			assert.Equal(t, contract.ExitDisplay, code)
+			assert.Equal(t, "does not hold: "+test.fails, reason, "and nothing else")
+			assert.Contains(t, checks[test.fails].Change, test.change)
+			assert.Contains(t, checks[test.fails].Found, test.found)
+		})
+	}
+}
+
+func TestACheckThatHangsIsAFailedRowAndNotTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &fake{hang: make(chan struct{})}
+		p := Parts{
+			DCV: true, Type: contract.SessionConsole, Display: d, Close: time.Minute, root: "/nowhere",
+			Sound: func(context.Context) ([]string, error) { return nil, errors.New("no socket") },
+		}
+		var told []string
+		Run(t.Context(), p, func(c contract.Check) { told = append(told, string(c.Outcome)+": "+c.Found) })
+		assert.Len(t, told, len(rows))
+		assert.Equal(t, "fails: it hangs: it did not end 5s after its 1m30s", told[1])
+		assert.Equal(t, "unknown: the display did not start: see its row", told[2])
+		close(d.hang)
+	})
+}
+
+func TestARunThatIsEndedFailsNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := dcv(t, &fake{page: http.StatusOK})
+	p.Licence = func(context.Context) (string, error) {
+		cancel()
+		return "", errors.New("cut off")
+	}
+	var after []string
+	code, _ := Run(ctx, p, func(c contract.Check) {
+		if strings.Contains(c.Found, "was ended before") {
+			after = append(after, c.Name)
+		}
+	})
+	assert.Equal(t, contract.ExitOK, code)
+	assert.Len(t, after, len(rows)-4)
+}

@@ -1,0 +1,243 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/process"
+)
+
+// rows are what nobody could see before there was a GPU host, in the order in
+// which a session would miss it. The last one closes what the others started.
+var rows = []row{
+	{"device nodes and the NVIDIA driver's X module", 30 * time.Second, (*visit).nodes},
+	{"the X server starts on the GPU", 90 * time.Second, (*visit).xServer},
+	{"DCV's session attaches to the display", 90 * time.Second, (*visit).session},
+	{"DCV takes the player's sound", 30 * time.Second, (*visit).hears},
+	{"DCV has its licence", 60 * time.Second, (*visit).licence},
+	{"the web client comes through the session's proxy", 30 * time.Second, (*visit).proxy},
+	{"a client reconnects with a token that it has used", time.Second, (*visit).reconnect},
+	{"native clients find their UDP port", time.Second, (*visit).udp},
+	{"Vulkan renders on the GPU", 60 * time.Second, (*visit).vulkan},
+	{"game pads reach the game", time.Second, (*visit).gamePad},
+	{"the display server ends in time", 2 * time.Minute, (*visit).ends},
+}
+
+// What is to be changed, by the stack's configuration keys.
+const (
+	changeGPU      = "compute.instanceTypes: types with an NVIDIA GPU; session.gpus: 1 or more"
+	changeDevices  = "session.privileged: true gives sessions all of the host's devices"
+	changeDriver   = "the hosts' AMI has to have the driver with its X files; the image's NVIDIA_DRIVER_CAPABILITIES has to have graphics and display"
+	changeDisplay  = "session.display: virtual"
+	changeBack     = "session.display: console"
+	changeSoftware = "another of compute.instanceTypes; session.softwareRendering: true lets players play without the GPU meanwhile"
+	changeLicence  = "`pulumi up` restores the session role's right to DCV's licence; with network.vpcId, that VPC needs a way to S3"
+	changeStop     = "session.stopSeconds: longer by the seconds that are missing"
+)
+
+// nodes are granted one by one by NVIDIA's container toolkit, by capability.
+func (v *visit) nodes(context.Context) finding {
+	var there, missing []string
+	change := ""
+	for _, want := range []struct{ pattern, change string }{
+		{"/dev/nvidiactl", changeGPU},
+		{"/dev/nvidia[0-9]*", changeGPU},
+		{"/dev/nvidia-modeset", changeDevices},
+		{"/dev/dri/card*", changeDevices},
+		{"/dev/dri/renderD*", changeDevices},
+	} {
+		found := v.glob(want.pattern)
+		there = append(there, found...)
+		if len(found) == 0 {
+			missing = append(missing, want.pattern)
+			if change == "" {
+				change = want.change
+			}
+		}
+	}
+	const driver = "nvidia_drv.so"
+	if path := v.hasFile(driver, "/usr/lib", "/usr/lib64"); path != "" {
+		there = append(there, path)
+	} else {
+		missing = append(missing, driver)
+		if change == "" {
+			change = changeDriver
+		}
+	}
+	if len(missing) > 0 {
+		return v.gpuFault(change, "missing: %s; there: %s", strings.Join(missing, " "), strings.Join(there, " "))
+	}
+	return holds("%s", strings.Join(there, " "))
+}
+
+func (v *visit) xServer(ctx context.Context) finding {
+	began := time.Now()
+	x, err := v.Display.StartX(ctx)
+	if err != nil {
+		return v.gpuFault(changeDisplay, "%v", err)
+	}
+	v.x.Store(&x)
+	took := time.Since(began).Round(100 * time.Millisecond)
+	who, err := v.renders(ctx, x, "opengl")
+	if err != nil {
+		return v.gpuFault(changeDriver, "an X server is on %s after %s, but %v", x.Display, took, err)
+	}
+	return holds("it is on %s after %s; %s", x.Display, took, who)
+}
+
+// session starts the sound first: the display server looks for it. How that went
+// is another row.
+func (v *visit) session(ctx context.Context) finding {
+	if v.x.Load() == nil {
+		return unknown("%v", errNotStarted)
+	}
+	_, _ = v.sound()
+	began := time.Now()
+	err := v.Display.StartServer(ctx)
+	took := time.Since(began).Round(100 * time.Millisecond)
+	switch {
+	case err != nil && !v.DCV:
+		return fails(mend, "%v", err)
+	case err != nil && v.Type == contract.SessionVirtual:
+		return fails(changeBack, "%v", err)
+	case err != nil:
+		return v.gpuFault(changeDisplay, "%v", err)
+	}
+	v.serves.Store(true)
+	if !v.DCV {
+		return unknown("%s; the display server that it has serves after %s", withoutDCV, took)
+	}
+	return holds("the %s session is there after %s; a player has to see whether it has a picture", v.Type, took)
+}
+
+func (v *visit) hears(ctx context.Context) finding {
+	env, err := v.sound()
+	if err != nil {
+		return fails("nothing: players play without sound", "PulseAudio does not start: %v", err)
+	}
+	clients, err := process.Run(ctx, process.Command{
+		Name: "pactl", Path: v.root + "/usr/bin/pactl", Args: []string{"list", "clients"}, User: &v.Player, Env: append(append([]string{}, v.Env...), env...),
+	})
+	switch {
+	case err != nil:
+		return fails("nothing: players play without sound", "PulseAudio does not answer: %v", err)
+	case strings.Contains(strings.ToLower(clients), "dcv"):
+		return holds("DCV is a client of the player's PulseAudio")
+	case !v.DCV:
+		return unknown("%s; PulseAudio answers", withoutDCV)
+	}
+	return unknown("PulseAudio answers, and DCV is not its client yet: it may come with a player, which is to be listened for")
+}
+
+func (v *visit) licence(ctx context.Context) finding {
+	switch {
+	case v.Licence == nil:
+		return unknown(withoutDCV)
+	case !v.serves.Load():
+		return unknown("%v", errNotStarted)
+	}
+	found, err := v.Licence(ctx)
+	if err != nil {
+		return fails(changeLicence, "%s: %v", found, err)
+	}
+	return holds("%s", found)
+}
+
+// proxy asks for the client's page as a player's browser does, behind the door.
+func (v *visit) proxy(ctx context.Context) finding {
+	if !v.serves.Load() {
+		return unknown("%v", errNotStarted)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fails(mend, "%v", err)
+	}
+	server := &http.Server{Handler: v.Display.Handler(), ReadHeaderTimeout: time.Second}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	answer, err := fetch(ctx, "http://"+listener.Addr().String()+v.Display.Entry("of-no-session"))
+	if err != nil {
+		return fails("nothing: see the proxy's and the display server's lines in this job's log", "%v", err)
+	}
+	return holds("%s; the picture itself needs a player", answer)
+}
+
+func fetch(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	size, err := io.Copy(io.Discard, res.Body)
+	if err != nil {
+		return "", err
+	}
+	if res.StatusCode != http.StatusOK || size == 0 {
+		return "", fmt.Errorf("the client's page answers %s with %d bytes", res.Status, size)
+	}
+	return fmt.Sprintf("its page answers %s with %d bytes", res.Status, size), nil
+}
+
+// needsClient is what no program of ours can be.
+func (v *visit) needsClient(what string) finding {
+	if !v.DCV {
+		return unknown("%s, nor without a player: %s", withoutDCV, what)
+	}
+	return unknown("can't be known without a player: %s", what)
+}
+
+func (v *visit) reconnect(context.Context) finding {
+	return v.needsClient("cut a browser's network for ten seconds and see whether the picture comes back without a reload")
+}
+
+func (v *visit) udp(context.Context) finding {
+	return v.needsClient("with session.nativeClients, open the .dcv file in DCV's native client and see in its statistics whether it uses QUIC")
+}
+
+func (v *visit) vulkan(ctx context.Context) finding {
+	x := v.x.Load()
+	if x == nil {
+		return unknown("%v", errNotStarted)
+	}
+	who, err := v.renders(ctx, *x, "vulkan")
+	if err != nil {
+		return v.gpuFault(changeSoftware, "%v", err)
+	}
+	return holds("%s", who)
+}
+
+// gamePad: a pad would be made by uinput, whose events need device nodes that
+// are not there when the container starts.
+func (v *visit) gamePad(context.Context) finding {
+	node := "/dev/uinput is there"
+	if len(v.glob("/dev/uinput")) == 0 {
+		node = "/dev/uinput is not there, which session.privileged may give"
+	}
+	return v.needsClient("try a pad in a browser and in DCV's Windows client; " + node)
+}
+
+// ends closes the display as the session's own end does.
+func (v *visit) ends(ctx context.Context) finding {
+	began := time.Now()
+	v.Display.Close(ctx)
+	took := time.Since(began).Round(100 * time.Millisecond)
+	switch {
+	case took > v.Close:
+		return fails(changeStop, "it took %s, and a session leaves it %s", took, v.Close)
+	case !v.DCV:
+		return unknown("%s; the display server that it has ends after %s", withoutDCV, took)
+	case !v.serves.Load():
+		return unknown("%v", errNotStarted)
+	}
+	return holds("it ends after %s", took)
+}

@@ -1,0 +1,160 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// DoctorOptions are how a stack's hosts are examined.
+type DoctorOptions struct {
+	User string // whose job definition is tried; a session of theirs is left alone
+	// Limit is the longest that it takes; 0 is DefaultStartLimit. The job is ended
+	// when it passes, and after an interrupt.
+	Limit    time.Duration
+	Progress func(words string)     // told what is waited for; nil: nobody
+	Tell     func(c contract.Check) // told of every check as it is known; nil: nobody
+}
+
+// doctorMinutes is the longest that the job runs: its checks have limits of their
+// own, which together are shorter.
+const doctorMinutes = 15
+
+// Doctor runs `session doctor` in a job of its own, on a host of the stack, and
+// returns what it found there. Nobody takes that job for a session.
+//
+// It fails, beside what is known by then, where the job ended before it was
+// through; with *UnknownUser, *LimitPassed, *Denied and context.Canceled.
+func (l *Launcher) Doctor(ctx context.Context, o DoctorOptions) ([]contract.Check, error) {
+	if err := l.known(o.User); err != nil {
+		return nil, err
+	}
+	ctx, cancel := under(ctx, o.Limit, DefaultStartLimit)
+	defer cancel()
+	d := &doctor{Launcher: l, DoctorOptions: o}
+	err := d.run(ctx)
+	if err != nil {
+		d.tidy()
+	}
+	return d.checks, stopped(ctx, err, o.User, "", d.waits)
+}
+
+// doctor is one run.
+type doctor struct {
+	*Launcher
+	DoctorOptions
+	id     string // the job's
+	tail   tail
+	ended  *contract.Event
+	checks []contract.Check
+	waits  string // for what, in words
+}
+
+func (d *doctor) run(ctx context.Context) error {
+	if err := d.submit(ctx); err != nil {
+		return err
+	}
+	for quiet := 0; ; {
+		j, err := d.again(ctx, d.id)
+		if err != nil {
+			return err
+		}
+		if stream := j.newest(); stream != "" {
+			d.tail.stream = stream // the job has one attempt
+		}
+		if err := d.take(ctx); err != nil {
+			return err
+		}
+		if j.ended() {
+			// On AWS lines arrive seconds later; a job without a stream has none.
+			if quiet++; d.ended != nil || d.tail.stream == "" || quiet > late {
+				return d.judge(j)
+			}
+		} else if err := d.wait(ctx, j); err != nil {
+			return err
+		}
+		if err := pause(ctx, d.poll); err != nil {
+			return err
+		}
+	}
+}
+
+// submit submits the job: one attempt, whatever becomes of it. Where AWS's answer
+// is lost there may be a job that nobody waits for; it ends by itself.
+func (d *doctor) submit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, submitLimit)
+	defer cancel()
+	out, err := d.batch.SubmitJob(ctx, &batch.SubmitJobInput{
+		JobName:            aws.String(contract.DoctorName(d.stack.Stack, d.User)),
+		JobQueue:           &d.stack.QueueARN,
+		JobDefinition:      aws.String(d.stack.JobDefinitions[d.User]),
+		Tags:               contract.JobTags(d.stack.Stack, d.User),
+		PropagateTags:      aws.Bool(true),
+		ContainerOverrides: &types.ContainerOverrides{Command: []string{contract.CommandDoctor}},
+		RetryStrategy:      &types.RetryStrategy{Attempts: aws.Int32(1)},
+		Timeout:            &types.JobTimeout{AttemptDurationSeconds: aws.Int32(doctorMinutes * 60)},
+	}, func(o *batch.Options) { o.Retryer = aws.NopRetryer{} })
+	if err == nil {
+		d.id = aws.ToString(out.JobId)
+	}
+	return err
+}
+
+// wait tells what is waited for, where that is news.
+func (d *doctor) wait(ctx context.Context, j job) error {
+	now, err := d.lineFor(ctx, j)
+	if err != nil {
+		return err
+	}
+	_, text := waiting(j, now, events{})
+	if j.Status == types.JobStatusRunning {
+		text = "the doctor looks around"
+	}
+	if text != d.waits && d.Progress != nil {
+		d.Progress(text)
+	}
+	d.waits = text
+	return nil
+}
+
+// take reads what the job has written since.
+func (d *doctor) take(ctx context.Context) error {
+	lines, err := d.read(ctx, &d.tail)
+	for _, line := range lines {
+		switch event := line.event(); {
+		case event.Event == contract.EventEnded:
+			d.ended = &event
+		case event.Event == contract.EventDoctor && event.Check != nil:
+			d.checks = append(d.checks, *event.Check)
+			if d.Tell != nil {
+				d.Tell(*event.Check)
+			}
+		}
+	}
+	return err
+}
+
+// judge tells whether the job came to its end. One that found a fault says so in
+// its checks, and is FAILED too.
+func (d *doctor) judge(j job) error {
+	if d.ended != nil && len(d.checks) > 0 {
+		return nil
+	}
+	return fmt.Errorf("the doctor's job %s did not come to its end: %s", d.id, ending(j, d.ended))
+}
+
+// tidy ends the job where it still runs: nobody else waits for it.
+func (d *doctor) tidy() {
+	if d.id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_ = d.terminate(ctx, d.id, "nobody waits for the doctor any more")
+}
