@@ -1,7 +1,8 @@
 // Command session is the supervisor of one player's session: PID 1 of its
 // container. It serves the session's port from the first second to the last,
-// tells its life as JSON events on stdout, and ends with an exit code of the
-// contract, which the job definition's retry rules follow.
+// brings up display, sound and game behind it, tells its life as JSON events on
+// stdout, and ends with an exit code of the contract, which the job definition's
+// retry rules follow. `session doctor` tries what only a GPU host can show.
 package main
 
 import (
@@ -9,9 +10,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
 func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt) // for life
-	os.Exit(run(ctx, os.Environ(), os.Stdout))
+	go process.Reap(context.Background())
+	mode := live
+	if len(os.Args) > 1 && os.Args[1] == contract.CommandDoctor {
+		mode = examine
+	}
+	os.Exit(run(ctx, os.Environ(), os.Stdout, mode))
 }

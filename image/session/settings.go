@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/life"
 )
 
 // envJob is set by AWS Batch in every job (Batch user guide, "Job environment
@@ -30,10 +33,25 @@ type settings struct {
 	// taskMetadata is where the ECS agent tells of the session's task; "" off ECS.
 	taskMetadata string
 	ports        contract.PortRange
-	stop         time.Duration // between SIGTERM and SIGKILL
-	max          time.Duration // the session ends itself after this long
-	credentials  contract.Credentials
+	limits       life.Limits
+	// displayServer is the kind that the image has; sessionType is DCV's.
+	displayServer, sessionType string
+	nativeClients              bool
+	softwareRendering          bool
+	gpu                        string // NVIDIA's variable: the GPUs that the session may use
+	credentials                contract.Credentials
+	notification               *contract.Notification // nil: nobody is told
+	certificate                *contract.Certificate  // nil: one is made
 }
+
+// The image's own variables, and NVIDIA's.
+const (
+	envDisplayServer = "DCV_DISPLAY_SERVER" // serverDCV or serverVNC
+	envGPU           = "NVIDIA_VISIBLE_DEVICES"
+
+	serverDCV = "dcv"
+	serverVNC = "vnc"
+)
 
 // readSettings reads the environment and names everything that is wrong with
 // it. What it can read it returns in either case, so that events carry it.
@@ -50,8 +68,16 @@ func readSettings(environ []string) (settings, error) {
 		stack: r.text(contract.EnvStack), user: r.text(contract.EnvUser),
 		image: r.text(contract.EnvImage), region: r.text(contract.EnvRegion),
 		ports: contract.PortRange{First: r.number(contract.EnvPortFirst, 1024, 65535), Last: r.number(contract.EnvPortLast, 1024, 65535)},
-		stop:  time.Duration(r.number(contract.EnvStopSeconds, 2, 110)) * time.Second,
-		max:   time.Duration(r.number(contract.EnvMaxSeconds, 60, 7*24*3600)) * time.Second,
+		limits: life.Limits{
+			FirstConnect: r.seconds(contract.EnvFirstConnectSeconds, 10),
+			Grace:        r.seconds(contract.EnvGraceSeconds, 1),
+			Idle:         r.seconds(contract.EnvIdleSeconds, 0),
+			Longest:      r.seconds(contract.EnvMaxSeconds, 60),
+			Stop:         time.Duration(r.number(contract.EnvStopSeconds, 2, 110)) * time.Second,
+		},
+		displayServer: r.oneOf(envDisplayServer, slices.Sorted(maps.Keys(servers))...), sessionType: r.oneOf(contract.EnvSessionType, contract.SessionConsole, contract.SessionVirtual),
+		nativeClients: r.oneOf(contract.EnvNativeClients, "true", "false") == "true", softwareRendering: r.oneOf(contract.EnvSoftwareRendering, "true", "false") == "true",
+		gpu: r.env[envGPU],
 	}
 	if !s.onBatchHost {
 		s.session = "local-" + randomID()
@@ -61,6 +87,7 @@ func readSettings(environ []string) (settings, error) {
 	r.check(s.user == "" || contract.UserPattern.MatchString(s.user) && !contract.Reserved(s.user),
 		fmt.Sprintf("%s=%q is no user's name", contract.EnvUser, s.user))
 	s.credentials = r.credentials(s.user)
+	s.notification, s.certificate = optional[contract.Notification](&r, contract.EnvNotify), optional[contract.Certificate](&r, contract.EnvCertificate)
 	return s, errors.Join(r.faults...)
 }
 
@@ -85,6 +112,28 @@ func (r *reader) number(name string, low, high int) int {
 	n, err := strconv.Atoi(r.env[name])
 	r.check(err == nil && n >= low && n <= high, fmt.Sprintf("%s=%q is no whole number from %d to %d", name, r.env[name], low, high))
 	return n
+}
+
+// seconds are at most a week, which no session lasts longer than.
+func (r *reader) seconds(name string, low int) time.Duration {
+	return time.Duration(r.number(name, low, 7*24*3600)) * time.Second
+}
+
+func (r *reader) oneOf(name string, values ...string) string {
+	r.check(slices.Contains(values, r.env[name]), fmt.Sprintf("%s=%q is none of %s", name, r.env[name], strings.Join(values, ", ")))
+	return r.env[name]
+}
+
+// optional reads a secret's JSON, where there is one; it never puts a part of it
+// into its fault.
+func optional[T any](r *reader, name string) *T {
+	text, given := r.env[name]
+	if !given {
+		return nil
+	}
+	var value T
+	r.check(json.Unmarshal([]byte(text), &value) == nil, name+" is not the JSON of its secret")
+	return &value
 }
 
 // credentials never puts a part of the secret into its fault.

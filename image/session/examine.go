@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/display/dcv"
+	"github.com/intraverse/dcv-sessions/image/session/doctor"
+	"github.com/intraverse/dcv-sessions/image/session/events"
+	"github.com/intraverse/dcv-sessions/image/session/life"
+)
+
+// closeLimit is how long the parts of a session have for their end in a doctor's
+// run: less than a session has when it ends.
+const closeLimit = 10 * time.Second
+
+// examine is `session doctor`: the parts of a session are tried one by one, and
+// nobody is let in.
+func examine(ctx context.Context, s settings, log *events.Writer) life.Ending {
+	front, end := openFront(ctx, s, log)
+	if front == nil {
+		return end
+	}
+	p := newParts(s, front, log)
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
+		p.close(ctx)
+	}()
+	if err := p.makeUser(ctx); err != nil {
+		return life.Failure(err, contract.ExitHost)
+	}
+	if err := p.makeDisplay(); err != nil {
+		return life.Failure(err, contract.ExitHost)
+	}
+	code, reason := doctor.Run(ctx, doctor.Parts{
+		DCV: s.displayServer == serverDCV, Type: s.sessionType, Display: p.display, Licence: p.licence(),
+		Sound: func(ctx context.Context) ([]string, error) {
+			if err := p.startSound(ctx); err != nil {
+				return nil, err
+			}
+			return p.sound.Env(), nil
+		},
+		Player: p.account.User, Env: p.account.Env(), GPURun: gpuRun, GPU: s.gpu, Close: closeLimit,
+	}, func(c contract.Check) { log.Write(contract.Event{Event: contract.EventDoctor, Check: &c}) })
+	return life.Ending{Code: code, Reason: reason}
+}
+
+// licence asks DCV for its licence.
+func (p *parts) licence() func(context.Context) (string, error) {
+	server, ok := p.display.(*dcv.Server)
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context) (string, error) {
+		session, err := server.Describe(ctx)
+		if err != nil {
+			return "", err
+		}
+		return session.Licence()
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/branding"
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/door"
+	"github.com/intraverse/dcv-sessions/image/session/events"
+	"github.com/intraverse/dcv-sessions/image/session/host"
+	"github.com/intraverse/dcv-sessions/image/session/life"
+	"github.com/intraverse/dcv-sessions/image/session/status"
+)
+
+// brandingDir is where the image has the studio's look.
+const brandingDir = "/usr/share/dcv-sessions/branding"
+
+// front is what the session shows to the outside, from its first moment on.
+type front struct {
+	*door.Door
+	board       *status.Board
+	listener    net.Listener // the public one
+	url         string
+	fingerprint string
+	asked       <-chan string // to end, by whom AWS vouches for
+	failed      chan error
+
+	verifier *http.Server // on loopback, for DCV
+	verifies string       // its URL
+}
+
+// openFront takes the session's port and serves its pages on it.
+func openFront(ctx context.Context, s settings, log *events.Writer) (*front, life.Ending) {
+	at, err := host.Find(ctx, s.onBatchHost)
+	if err != nil {
+		return nil, life.Ending{Code: contract.ExitHost, Reason: err.Error()}
+	}
+	listener, err := host.Listen(at.Private, s.ports)
+	switch {
+	case errors.Is(err, host.ErrNoPort):
+		return nil, life.Ending{Code: contract.ExitNoPort, Reason: err.Error()}
+	case err != nil:
+		return nil, life.Ending{Code: contract.ExitHost, Reason: err.Error()}
+	}
+	f, code, err := newFront(s, at, listener)
+	if err != nil {
+		return nil, life.Ending{Code: code, Reason: errors.Join(err, listener.Close()).Error()}
+	}
+	go f.serve(log)
+	return f, life.Ending{}
+}
+
+// newFront returns the exit code too where it fails.
+func newFront(s settings, at host.Addresses, listener net.Listener) (*front, int, error) {
+	look, err := branding.Load(brandingDir)
+	if err != nil {
+		return nil, contract.ExitImage, err
+	}
+	certificate, wildcard, err := s.tls(at)
+	if err != nil {
+		return nil, contract.ExitConfiguration, err
+	}
+	port, asked := listener.Addr().(*net.TCPAddr).Port, make(chan string, 1)
+	f := &front{
+		board: &status.Board{}, listener: listener, asked: asked, failed: make(chan error, 1),
+		url: door.URL(at.Public, port, wildcard), fingerprint: door.Fingerprint(certificate),
+	}
+	f.Door, err = door.New(door.Config{
+		Certificate: certificate, Session: s.session, Credentials: s.credentials, Branding: look, Board: f.board,
+		Mouse: servers[s.displayServer].mouse, NativeClients: s.nativeClients,
+		Address: net.JoinHostPort(door.Host(at.Public, wildcard), strconv.Itoa(port)),
+		End: door.NewEnder(door.EnderConfig{
+			Session: s.session, Stack: s.stack, Region: s.region, Endpoint: s.logsEndpoint, TaskMetadata: s.taskMetadata,
+		}, asked),
+	})
+	if err != nil {
+		return nil, contract.ExitInternal, err
+	}
+	loopback, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, contract.ExitHost, err
+	}
+	f.verifies = "http://" + loopback.Addr().String()
+	f.verifier = &http.Server{Handler: f.VerifierHandler(), ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = f.verifier.Serve(loopback) }() // it ends with the session
+	return f, 0, nil
+}
+
+// tls is the certificate, and the domain of its wildcard name where it has one.
+func (s settings) tls(at host.Addresses) (tls.Certificate, string, error) {
+	if s.certificate != nil {
+		return door.FromSecret(*s.certificate)
+	}
+	made, err := door.SelfSigned(at.Public, at.Private)
+	return made, "", err
+}
+
+func (f *front) serve(log *events.Writer) {
+	if err := f.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) {
+		log.Part("door", err.Error())
+		f.failed <- &display.Fault{Code: contract.ExitInternal, Err: err}
+	}
+}
+
+func (f *front) close(ctx context.Context) {
+	_ = f.Close(ctx) // what is still open then goes with the process
+	_ = f.verifier.Close()
+}

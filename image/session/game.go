@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/game"
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/display/x11"
+	"github.com/intraverse/dcv-sessions/image/session/life"
+	"github.com/intraverse/dcv-sessions/image/session/process"
+)
+
+// gpuRun starts the game on the GPU and proves that it runs there.
+const gpuRun = "/usr/local/bin/gpu-run"
+
+// running is the game, by gpu-run.
+type running struct {
+	*process.Process
+	manifest *game.Manifest
+	refused  atomic.Bool // by gpu-run: the exit code is then its own
+}
+
+// refusal begins the line by which gpu-run says that it refuses a game.
+const refusal = "gpu-run: refused:"
+
+// startGame returns once the game has a picture: before it, there is nothing to
+// let a player in to.
+func (p *parts) startGame(ctx context.Context) error {
+	r := &running{manifest: p.manifest}
+	command := p.gameCommand()
+	command.Lines = func(line string) {
+		if strings.HasPrefix(line, refusal) {
+			r.refused.Store(true)
+		}
+		p.log.Game(line)
+	}
+	var err error
+	if r.Process, err = process.Start(command); err != nil {
+		return &display.Fault{Code: contract.ExitImage, Err: err}
+	}
+	p.game = r
+	look := time.NewTicker(200 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the game runs, but shows no window: %w", context.Cause(ctx))
+		case <-p.game.Done():
+			end := p.game.ending()
+			if end.Code == contract.ExitOK {
+				end.Code = contract.ExitGame
+			}
+			return &display.Fault{Code: end.Code, Err: fmt.Errorf("%s before it showed a window", end.Reason)}
+		case <-look.C:
+			if shown, _ := x11.Window(ctx, p.x); shown {
+				go func() { p.over <- p.game.ending() }()
+				return nil
+			}
+		}
+	}
+}
+
+// gameCommand is the game as the player's, with nothing of the session's own
+// environment.
+func (p *parts) gameCommand() process.Command {
+	m := p.manifest
+	args := []string{"--api", string(m.Graphics)}
+	if p.softwareRendering {
+		args = append(args, "--software")
+	}
+	args = append(args, "--", filepath.Join(game.Dir, m.Executable))
+	env := slices.Concat(p.account.Env(), p.x.Env(), p.sound.Env(), []string{envGPU + "=" + p.gpu})
+	for _, name := range slices.Sorted(maps.Keys(m.Environment)) {
+		env = append(env, name+"="+m.Environment[name])
+	}
+	return process.Command{
+		Name: "game", Path: gpuRun, Args: append(args, m.Arguments...), Env: env,
+		Dir: filepath.Join(game.Dir, m.Directory), User: &p.account.User,
+	}
+}
+
+// ending waits for the game and says what its end means for the session.
+func (r *running) ending() life.Ending {
+	exit := r.Exit()
+	switch {
+	case exit.Signal == 0 && (exit.Code == 0 || slices.Contains(r.manifest.SuccessCodes, exit.Code)):
+		return life.Ending{Code: contract.ExitOK, Reason: "the game ended with " + exit.String(), Words: "The game has ended. Thank you for playing."}
+	case r.refused.Load() && (exit.Code == contract.ExitSoftware || exit.Code == contract.ExitGPU):
+		return life.Ending{Code: exit.Code, Reason: "gpu-run refused the game; its last line in the log says why"}
+	}
+	return life.Ending{Code: contract.ExitGame, Reason: "the game failed with " + exit.String()}
+}
+
+// end asks the game to save and waits as long as its manifest says.
+func (r *running) end() {
+	r.Stop(r.manifest.Signal(), time.Duration(r.manifest.Stop.Seconds)*time.Second)
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/game"
+	"github.com/intraverse/dcv-sessions/image/session/account"
+	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/display/dcv"
+	"github.com/intraverse/dcv-sessions/image/session/display/vnc"
+	"github.com/intraverse/dcv-sessions/image/session/events"
+	"github.com/intraverse/dcv-sessions/image/session/host"
+	"github.com/intraverse/dcv-sessions/image/session/life"
+	"github.com/intraverse/dcv-sessions/image/session/notify"
+	"github.com/intraverse/dcv-sessions/image/session/sound"
+)
+
+// server is one kind of display.
+type server struct {
+	make  func(settings, display.Config) display.Display
+	mouse string // how a player makes the mouse relative, in words
+}
+
+// servers are the kinds, by what the image calls itself.
+var servers = map[string]server{
+	serverDCV: {
+		make: func(s settings, c display.Config) display.Display {
+			return dcv.New(dcv.Config{Config: c, Type: s.sessionType, GPU: s.gpu, Sound: sound.Server(c.RunDir)})
+		},
+		mouse: "For a game that turns with the mouse, choose relative mouse in the session's settings. Esc gives the mouse back.",
+	},
+	serverVNC: {make: func(_ settings, c display.Config) display.Display { return vnc.New(c) }},
+}
+
+// runDir holds what the session's parts write while they run.
+const runDir = "/run/dcv-session"
+
+// parts are what is behind the door: made one after the other by the steps of
+// the start, closed in the opposite order.
+type parts struct {
+	settings
+	log   *events.Writer
+	front *front
+
+	manifest *game.Manifest
+	account  account.Account
+	display  display.Display
+	x        display.X
+	sound    *sound.Sound
+	game     *running
+
+	failed chan error // of any part, for good
+	over   chan life.Ending
+}
+
+func newParts(s settings, f *front, log *events.Writer) *parts {
+	return &parts{settings: s, front: f, log: log, failed: f.failed, over: make(chan life.Ending, 1)}
+}
+
+// session is the life of these parts.
+func (p *parts) session() *life.Session {
+	return &life.Session{
+		Steps: []life.Step{
+			{State: contract.StateUser, Run: p.makeUser, Limit: 20 * time.Second, Code: contract.ExitHost},
+			{State: contract.StateDisplay, Run: p.startX, Limit: time.Minute, Code: contract.ExitDisplay},
+			{State: contract.StateSession, Run: p.startServer, Limit: time.Minute, Code: contract.ExitDisplay},
+			// A game may compile shaders before it shows a window.
+			{State: contract.StateGame, Run: p.startGame, Limit: 5 * time.Minute, Code: contract.ExitGame},
+		},
+		Limits: p.limits,
+		Ready:  p.ready, Players: p.front.Players(), Idle: p.idle,
+		Asked: p.front.asked, Game: p.over, Failed: p.failed,
+		Save: p.save, Close: p.close,
+		Board: p.front.board, Tell: p.log.Write,
+	}
+}
+
+// makeUser makes the account, and what belongs to the session alone.
+func (p *parts) makeUser(ctx context.Context) (err error) {
+	if p.manifest, err = game.Load(game.Dir); err != nil {
+		return &display.Fault{Code: contract.ExitImage, Err: err}
+	}
+	if err := os.MkdirAll(runDir, 0o711); err != nil {
+		return err
+	}
+	if err := os.Chmod(runDir, 0o711); err != nil { // whatever the umask is
+		return err
+	}
+	p.account, err = account.Make(ctx, p.user)
+	return err
+}
+
+func (p *parts) startX(ctx context.Context) (err error) {
+	if err := p.makeDisplay(); err != nil {
+		return err
+	}
+	if p.x, err = p.display.StartX(ctx); err != nil {
+		return err
+	}
+	go p.pass(p.display.Failed())
+	return nil
+}
+
+// makeDisplay makes the display, without starting any of it.
+func (p *parts) makeDisplay() error {
+	public := p.front.listener.Addr()
+	port, err := host.LoopbackPort(public)
+	if err != nil {
+		return &display.Fault{Code: contract.ExitHost, Err: err}
+	}
+	p.display = servers[p.displayServer].make(p.settings, display.Config{
+		User: p.account.Name, Account: p.account.User, Home: p.account.Home, RunDir: runDir,
+		Number: host.Display(public), Width: p.manifest.Window.Width, Height: p.manifest.Window.Height,
+		Port: port, Verifier: p.front.verifies, Idle: p.limits.Idle, Tell: p.log.Part,
+	})
+	return nil
+}
+
+// pass hands on why a part failed; the first one ends the session.
+func (p *parts) pass(failed <-chan error) {
+	err := <-failed
+	select {
+	case p.failed <- err:
+	default:
+	}
+}
+
+// startServer starts the sound first: the display server records it from the
+// moment at which it looks for it.
+func (p *parts) startServer(ctx context.Context) error {
+	if err := p.startSound(ctx); err != nil {
+		return err
+	}
+	return p.display.StartServer(ctx)
+}
+
+func (p *parts) startSound(ctx context.Context) (err error) {
+	p.sound, err = sound.Start(ctx, sound.Config{Account: p.account, RunDir: runDir, Tell: p.log.Part})
+	return err
+}
+
+// ready lets the player in, and tells that it does.
+func (p *parts) ready() {
+	p.front.Open(p.display)
+	p.log.Write(contract.Event{Event: contract.EventReady, URL: p.front.url, Certificate: p.front.fingerprint})
+	if p.notification != nil {
+		go p.notify()
+	}
+}
+
+func (p *parts) notify() {
+	told := contract.Event{Event: contract.EventNotified}
+	if err := notify.Notify(context.Background(), notify.Config{
+		Region: p.region, Notification: *p.notification, URL: p.front.url, User: p.user, Stack: p.stack,
+	}); err != nil {
+		told.Reason = err.Error()
+	}
+	p.log.Write(told)
+}
+
+func (p *parts) idle(ctx context.Context) (time.Duration, bool) { return p.display.Idle(ctx) }
+
+// save ends the game as its manifest says.
+func (p *parts) save(context.Context) {
+	if p.game != nil {
+		p.game.end()
+	}
+}
+
+// close ends the rest: players, sound, display, and the door last, so that the
+// port answers until all else is gone.
+func (p *parts) close(ctx context.Context) {
+	p.front.Disconnect()
+	if p.display != nil {
+		p.display.Close(ctx)
+	}
+	if p.sound != nil {
+		p.sound.Stop()
+	}
+	p.front.close(ctx)
+}
+
+// secrets are the texts that nothing of what the session writes may hold.
+func (s settings) secrets() []string {
+	list := []string{s.credentials.Password}
+	if s.certificate != nil {
+		list = append(list, s.certificate.PrivateKey)
+	}
+	return list
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+const secret = "correct-horse"
+
+// job is the environment of a job, as the session component, AWS Batch and the
+// image make it. A change without "=" takes a variable away.
+func job(changes ...string) []string {
+	environ := []string{
+		"DCV_CONTRACT=1", "DCV_STACK=dev", "DCV_USER=player1", "DCV_IMAGE=repo@sha256:1", "AWS_REGION=us-east-1",
+		"DCV_PORT_FIRST=8443", "DCV_PORT_LAST=8446", "DCV_STOP_SECONDS=30", "DCV_MAX_SECONDS=3600",
+		"DCV_FIRST_CONNECT_SECONDS=900", "DCV_GRACE_SECONDS=300", "DCV_IDLE_SECONDS=0",
+		"DCV_SESSION_TYPE=console", "DCV_NATIVE_CLIENTS=false", "DCV_SOFTWARE_RENDERING=false", "DCV_DISPLAY_SERVER=dcv",
+		"NVIDIA_VISIBLE_DEVICES=GPU-1", "AWS_BATCH_JOB_ID=job-1",
+		`DCV_CREDENTIALS={"username":"player1","password":"` + secret + `"}`,
+	}
+	for _, change := range changes {
+		name, _, set := strings.Cut(change, "=")
+		for i, pair := range environ {
+			if strings.HasPrefix(pair, name+"=") {
+				environ[i] = ""
+			}
+		}
+		if set {
+			environ = append(environ, change)
+		}
+	}
+	return environ
+}
+
+func TestAJobsEnvironmentIsReadAsTheProgramWritesIt(t *testing.T) {
+	s, err := readSettings(job())
+	require.NoError(t, err)
+	assert.Equal(t, "job-1", s.session)
+	assert.True(t, s.onBatchHost)
+	assert.Equal(t, contract.PortRange{First: 8443, Last: 8446}, s.ports)
+	assert.Equal(t, 15*time.Minute, s.limits.FirstConnect)
+	assert.Equal(t, 5*time.Minute, s.limits.Grace)
+	assert.Zero(t, s.limits.Idle)
+	assert.Equal(t, time.Hour, s.limits.Longest)
+	assert.Equal(t, 30*time.Second, s.limits.Stop)
+	assert.Equal(t, "GPU-1", s.gpu)
+	assert.Nil(t, s.notification)
+	assert.Nil(t, s.certificate)
+	assert.False(t, s.nativeClients || s.softwareRendering)
+}
+
+func TestASessionOnNoBatchHostHasAnIdOfItsOwn(t *testing.T) {
+	first, err := readSettings(job("AWS_BATCH_JOB_ID"))
+	require.NoError(t, err)
+	second, _ := readSettings(job("AWS_BATCH_JOB_ID"))
+	assert.True(t, strings.HasPrefix(first.session, "local-"))
+	assert.NotEqual(t, first.session, second.session)
+}
+
+func TestSecretsThatAreGivenAreRead(t *testing.T) {
+	s, err := readSettings(job(`DCV_NOTIFY={"topicArn":"arn:topic","address":"a@example.com"}`, `DCV_CERTIFICATE={"certificate":"c","privateKey":"k"}`))
+	require.NoError(t, err)
+	assert.Equal(t, "arn:topic", s.notification.TopicARN)
+	assert.Equal(t, "k", s.certificate.PrivateKey)
+	assert.ElementsMatch(t, []string{secret, "k"}, s.secrets())
+}
+
+// ended runs a session that can't start and returns its last event.
+func ended(t *testing.T, environ []string) (contract.Event, string) {
+	t.Helper()
+	var out bytes.Buffer
+	code := run(t.Context(), environ, &out, live)
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 2)
+	var last contract.Event
+	require.NoError(t, json.Unmarshal([]byte(lines[1]), &last))
+	assert.Equal(t, contract.EventEnded, last.Event)
+	assert.Equal(t, code, *last.ExitCode)
+	return last, out.String()
+}
+
+func TestEveryFaultOfTheEnvironmentIsToldAtOnceAndNoSecretWithIt(t *testing.T) {
+	last, said := ended(t, []string{
+		"DCV_CONTRACT=2", "DCV_USER=Player", "DCV_PORT_FIRST=8443", "DCV_PORT_LAST=8442",
+		"DCV_STOP_SECONDS=1", "DCV_MAX_SECONDS=", "DCV_GRACE_SECONDS=-1", "DCV_SESSION_TYPE=both", "DCV_NATIVE_CLIENTS=yes",
+		`DCV_CREDENTIALS={"username":"other","password":"` + secret + `"}`, `DCV_CERTIFICATE={"privateKey":"` + secret,
+	})
+	assert.Equal(t, contract.ExitConfiguration, *last.ExitCode)
+	for _, fault := range []string{
+		"DCV_STACK is missing", "DCV_IMAGE is missing", "AWS_REGION is missing", `DCV_CONTRACT="2"`, `DCV_USER="Player"`,
+		"DCV_PORT_LAST is below DCV_PORT_FIRST", `DCV_STOP_SECONDS="1"`, `DCV_MAX_SECONDS=""`, `DCV_GRACE_SECONDS="-1"`,
+		`DCV_FIRST_CONNECT_SECONDS=""`, `DCV_SESSION_TYPE="both" is none of console, virtual`, `DCV_NATIVE_CLIENTS="yes"`,
+		"DCV_CREDENTIALS is not the JSON", "DCV_CERTIFICATE is not the JSON",
+	} {
+		assert.Contains(t, last.Reason, fault)
+	}
+	assert.NotContains(t, said, secret)
+}
+
+func TestABatchHostWithoutMetadataIsTheHostsFault(t *testing.T) {
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+	last, _ := ended(t, job())
+	assert.Equal(t, contract.ExitHost, *last.ExitCode)
+}
