@@ -20,6 +20,12 @@ const (
 	BuildOnLocal   = "local"   // the Docker of the machine that runs pulumi
 )
 
+// What shows the game to its player; the image has one.
+const (
+	DisplayDCV = "dcv" // Amazon DCV
+	DisplayVNC = "vnc" // free, and without a GPU
+)
+
 // GameImageArgs are plain where they decide whether and how to build; the
 // repository is an input.
 type GameImageArgs struct {
@@ -34,11 +40,20 @@ type GameImageArgs struct {
 	SSHOptions []string
 	// RepositoryURL, RepositoryName and RegistryID are the repository's.
 	RepositoryURL, RepositoryName, RegistryID pulumi.StringInput
-	// BaseImage is what the session image is made from; Version labels it.
-	BaseImage, Version string
-	// ModuleDir, SourceDir and StagingDir are folders relative to the program's
-	// working directory, infra/: the Go module that holds the session, the image
-	// folder, and where the build context is staged.
+	// BaseImage is what the session image is made from; Version and Revision label
+	// it, the latter only where it is given.
+	BaseImage, Version, Revision string
+	// DisplayServer is DisplayDCV or DisplayVNC; DCVSource is where DCV's server is
+	// downloaded from, of use with the former only.
+	DisplayServer, DCVSource string
+	// StopSeconds is what a session has between SIGTERM and SIGKILL: a game that
+	// needs more for saving is refused.
+	StopSeconds int
+	// Game is a game's folder or archive, Branding the folder of the pages' looks.
+	// ModuleDir is the Go module that holds the session, SourceDir the image
+	// folder, StagingDir where the build context is staged. All are absolute or
+	// relative to the program's working directory, infra/.
+	Game, Branding                   string
 	ModuleDir, SourceDir, StagingDir string
 }
 
@@ -79,6 +94,11 @@ func (a GameImageArgs) validate() error {
 	f.Check(a.BuildOn == BuildOnBuilder || a.BuildOn == BuildOnLocal, "buildOn", a.BuildOn, BuildOnBuilder+" or "+BuildOnLocal)
 	f.Check(a.BuildOn != BuildOnBuilder || a.Host != nil, "host", "nothing", "the builder's Docker, ssh://…")
 	f.Check(a.BaseImage != "", "baseImage", a.BaseImage, "an image")
+	f.Check(a.DisplayServer == DisplayDCV || a.DisplayServer == DisplayVNC, "displayServer", a.DisplayServer, DisplayDCV+" or "+DisplayVNC)
+	f.Check(a.DisplayServer != DisplayDCV || a.DCVSource != "", "dcvSource", a.DCVSource, "a URL")
+	f.Check(a.StopSeconds > 0, "stopSeconds", a.StopSeconds, "a whole number from 1 up")
+	f.Check(a.Game != "", "game", a.Game, "a game's folder or archive")
+	f.Check(a.Branding != "", "branding", a.Branding, "a folder")
 	f.Check(a.RepositoryURL != nil && a.RepositoryName != nil && a.RegistryID != nil, "repositoryUrl", "nothing", "a repository")
 	return f.Err("image")
 }
@@ -163,6 +183,8 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 			Platform:       pulumi.String(platform),
 			BuilderVersion: docker.BuilderVersionBuilderBuildKit,
 			Args:           pulumi.ToStringMap(staged.args),
+			// What the build downloads, it downloads as the machine does.
+			Network: pulumi.String("host"),
 		},
 		Registry: docker.RegistryArgs{
 			Server:   login.ProxyEndpoint(),

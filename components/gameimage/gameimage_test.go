@@ -54,6 +54,11 @@ func using(use string) gameimage.GameImageArgs {
 		BuildOn:        gameimage.BuildOnLocal,
 		BaseImage:      "ubuntu:24.04",
 		Version:        "1.2.3",
+		DisplayServer:  gameimage.DisplayDCV,
+		DCVSource:      "https://example.com/dcv",
+		StopSeconds:    30,
+		Game:           "game",
+		Branding:       "branding",
 		RepositoryURL:  pulumi.String(repository),
 		RepositoryName: pulumi.String("game"),
 		RegistryID:     pulumi.String(componenttest.Account),
@@ -130,7 +135,11 @@ func TestABuildIsOfTheStagedFolderAndPushesToTheRepository(t *testing.T) {
 				"dockerfile":     args.StagingDir + "/Dockerfile",
 				"platform":       "linux/amd64",
 				"builderVersion": "BuilderBuildKit",
-				"args":           map[string]any{"BASE_IMAGE": "ubuntu:24.04", "VERSION": "1.2.3"},
+				"network":        "host",
+				"args": map[string]any{
+					"BASE_IMAGE": "ubuntu:24.04", "DISPLAY_SERVER": "dcv", "DCV_SOURCE": "https://example.com/dcv", "VERSION": "1.2.3",
+					"GAME_SOURCE": "folder", "STOP_SECONDS": "30",
+				},
 			},
 			"registry": map[string]any{
 				"server":   "https://123456789012.dkr.ecr.us-east-1.amazonaws.com",
@@ -150,6 +159,14 @@ func TestABuildIsOfTheStagedFolderAndPushesToTheRepository(t *testing.T) {
 			assert.Equal(t, repository+"@"+digest, r.uri)
 		}
 	})
+}
+
+func TestAFreeDisplayNeedsNothingOfDCVs(t *testing.T) {
+	args := checkout(t)
+	args.DisplayServer = gameimage.DisplayVNC
+	built := run(t, componenttest.Update, args).Must(t).One(t, image).Inputs["build"].(map[string]any)["args"]
+	assert.Equal(t, "vnc", built.(map[string]any)["DISPLAY_SERVER"])
+	assert.NotContains(t, built, "DCV_SOURCE")
 }
 
 func TestAPushThatGaveNoDigestFails(t *testing.T) {
@@ -186,8 +203,12 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 		`use: "not a tag" is not allowed: a tag, or repository@sha256:…`,
 		`buildOn: "moon" is not allowed: builder or local`,
 		`baseImage: "" is not allowed`,
+		`displayServer: "" is not allowed: dcv or vnc`,
+		`stopSeconds: 0 is not allowed`,
+		`game: "" is not allowed`,
+		`branding: "" is not allowed`,
 		`repositoryUrl: "nothing" is not allowed`,
-		"image has 4 faults",
+		"image has 8 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)
 	}

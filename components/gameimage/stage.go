@@ -7,13 +7,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/intraverse/dcv-sessions/image/branding"
 )
 
 // staged is a build context: what the image is made from, and its name.
@@ -22,11 +27,18 @@ type staged struct {
 	args map[string]string // build arguments
 }
 
-// sessionPackage is the session's main package, below the image folder; its
-// binary is staged as "session", its source is not.
-const sessionPackage = "session"
+// programs are main packages below the image folder, and the names of their
+// binaries in the context.
+var programs = []struct{ folder, binary string }{{"session", "session"}, {"gpurun", "gpu-run"}, {"fetch", "fetch"}}
 
-// stage compiles the session and puts the build context together. The same
+// The context's folders.
+const (
+	packagesFolder = "packages" // of the image folder: what is installed, and how
+	brandingFolder = "branding"
+	gameFolder     = "game"
+)
+
+// stage compiles the programs and puts the build context together. The same
 // source gives the same files with the same modes, whoever checked it out with
 // whatever umask, and an unchanged file is left alone.
 func stage(a GameImageArgs) (staged, error) {
@@ -37,16 +49,32 @@ func stage(a GameImageArgs) (staged, error) {
 	if err := writeContext(a.StagingDir, files); err != nil {
 		return staged{}, err
 	}
-	s := staged{args: map[string]string{"BASE_IMAGE": a.BaseImage, "VERSION": a.Version}}
-	s.tag, err = identity(files, s.args)
+	s := staged{args: a.buildArgs()}
+	s.tag, err = identity(a.StagingDir, files, s.args)
 	return s, err
 }
 
-// file is one file of the context.
+func (a GameImageArgs) buildArgs() map[string]string {
+	args := map[string]string{
+		"BASE_IMAGE": a.BaseImage, "DISPLAY_SERVER": a.DisplayServer, "VERSION": a.Version,
+		"GAME_SOURCE": "folder", "STOP_SECONDS": strconv.Itoa(a.StopSeconds),
+	}
+	if a.DisplayServer == DisplayDCV {
+		args["DCV_SOURCE"] = a.DCVSource
+	}
+	if a.Revision != "" {
+		args["REVISION"] = a.Revision
+	}
+	return args
+}
+
+// file is a file, folder or link of the context.
 type file struct {
-	path    string // slash-separated
-	mode    fs.FileMode
-	content []byte
+	path   string      // slash-separated
+	mode   fs.FileMode // as it is staged
+	source string      // where it is
+	target string      // of a link
+	large  bool        // one of a game: staged as a hard link where that can be
 }
 
 // Context files have one of two modes and folders one, whatever the checkout's are.
@@ -56,67 +84,86 @@ const (
 	folderMode     fs.FileMode = 0o755
 )
 
+// contextFiles are the whole context, a folder before what is in it.
 func contextFiles(a GameImageArgs) ([]file, error) {
-	binary, err := compileSession(a)
+	files, err := compile(a)
 	if err != nil {
 		return nil, err
 	}
-	files := []file{{sessionPackage, executableMode, binary}}
-	err = filepath.WalkDir(a.SourceDir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(a.SourceDir, path)
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			if rel == sessionPackage || strings.HasPrefix(entry.Name(), ".") && rel != "." {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if strings.HasSuffix(rel, ".go") || strings.HasPrefix(entry.Name(), ".") {
-			return nil
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		mode := plainMode
-		if bytes.HasPrefix(content, []byte("#!")) {
-			mode = executableMode
-		}
-		files = append(files, file{filepath.ToSlash(rel), mode, content})
-		return nil
-	})
-	return files, err
+	files = append(files, file{path: "Dockerfile", mode: plainMode, source: filepath.Join(a.SourceDir, "Dockerfile")})
+	packages, err := packageFiles(filepath.Join(a.SourceDir, packagesFolder))
+	if err != nil {
+		return nil, err
+	}
+	brand, err := branding.Load(a.Branding)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range brand.Files {
+		packages = append(packages, file{path: path.Join(brandingFolder, name), mode: plainMode, source: filepath.Join(a.Branding, name)})
+	}
+	game, err := gameFiles(a.Game)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(files, packages, game), nil
 }
 
-// compileSession builds the session as it runs in the container: static, without
-// paths or stamps, so that it is the same wherever it is built. The binary stays
-// beside the staging folder: where nothing has changed it isn't linked again.
-func compileSession(a GameImageArgs) ([]byte, error) {
-	source, err := filepath.Abs(filepath.Join(a.SourceDir, sessionPackage))
+// packageFiles are a folder's files, scripts with the right to be executed.
+func packageFiles(dir string) ([]file, error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(filepath.Dir(filepath.Clean(a.StagingDir)))
+	var files []file
+	for _, entry := range entries {
+		name := entry.Name()
+		if entry.IsDir() || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".go") {
+			continue
+		}
+		f := file{path: path.Join(packagesFolder, name), mode: plainMode, source: filepath.Join(dir, name)}
+		text, err := os.ReadFile(f.source)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.HasPrefix(text, []byte("#!")) {
+			f.mode = executableMode
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// compile builds the programs as they run in the container: static, without
+// paths or stamps, so that they are the same wherever they are built. The
+// binaries stay beside the staging folder: where nothing has changed they aren't
+// linked again.
+func compile(a GameImageArgs) ([]file, error) {
+	source, err := filepath.Abs(a.SourceDir)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(filepath.Join(filepath.Dir(filepath.Clean(a.StagingDir)), "bin"))
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, folderMode); err != nil {
 		return nil, err
 	}
-	out := filepath.Join(dir, sessionPackage)
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, source)
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir}
+	var files []file
+	for _, p := range programs {
+		args = append(args, filepath.Join(source, p.folder))
+		files = append(files, file{path: p.binary, mode: executableMode, source: filepath.Join(dir, p.folder)})
+	}
+	cmd := exec.Command("go", args...)
 	cmd.Dir = a.ModuleDir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "GOFLAGS=", "GOWORK=off",
-		"GOTMPDIR="+dir) // on the same disk, so that the binary appears whole
+		"GOTMPDIR="+dir) // on the same disk, so that a binary appears whole
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("compiling the session: %w\n%s", err, output)
+		return nil, fmt.Errorf("compiling what runs in it: %w\n%s", err, output)
 	}
-	return os.ReadFile(out)
+	return files, nil
 }
 
 // writeContext makes the folder hold these files and nothing else. Each file
@@ -126,7 +173,7 @@ func writeContext(dir string, files []file) error {
 	isFolder := map[string]bool{dir: true} // of every path that is wanted
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.path))
-		isFolder[path] = false
+		isFolder[path] = f.mode.IsDir()
 		for path != dir {
 			path = filepath.Dir(path)
 			isFolder[path] = true
@@ -147,8 +194,11 @@ func writeContext(dir string, files []file) error {
 		}
 	}
 	for _, f := range files {
-		if err := writeFile(dir, f); err != nil {
-			return err
+		if f.mode.IsDir() {
+			continue
+		}
+		if err := place(dir, f); err != nil {
+			return fmt.Errorf("%s: %w", f.path, err)
 		}
 	}
 	return nil
@@ -174,29 +224,106 @@ func removeOthers(dir string, isFolder map[string]bool) error {
 	})
 }
 
-// writeFile writes beside the folder first: what isn't whole is never in it.
-func writeFile(dir string, f file) error {
-	path := filepath.Join(dir, filepath.FromSlash(f.path))
-	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, f.content) {
-		return os.Chmod(path, f.mode)
+// place makes a file or link beside the folder first: what isn't whole is never
+// in it. It writes to no file that is there, nor changes its mode: it may be the
+// game's own, by another name.
+func place(dir string, f file) error {
+	at := filepath.Join(dir, filepath.FromSlash(f.path))
+	if there, err := isPlaced(at, f); err != nil || there {
+		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(dir), ".staging-*")
+	aside, err := os.MkdirTemp(filepath.Dir(dir), ".staging-")
 	if err != nil {
 		return err
 	}
-	_, err = temporary.Write(f.content)
-	err = errors.Join(err, temporary.Close(), os.Chmod(temporary.Name(), f.mode))
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
+	defer os.RemoveAll(aside)
+	temporary := filepath.Join(aside, "file")
+	switch {
+	case f.mode&fs.ModeSymlink != 0:
+		err = os.Symlink(f.target, temporary)
+	case !linkable(at, f) || os.Link(f.source, temporary) != nil: // on another disk, say
+		err = copyFile(temporary, f)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
+		return err
 	}
-	return nil
+	return os.Rename(temporary, at)
 }
 
-// identity hashes all that goes into an image.
-func identity(files []file, args map[string]string) (string, error) {
+// isPlaced tells whether a file is there already, byte for byte.
+func isPlaced(at string, f file) (bool, error) {
+	now, err := os.Lstat(at)
+	if err != nil {
+		return false, nil //nolint:nilerr // it is not there
+	}
+	if f.mode&fs.ModeSymlink != 0 {
+		target, err := os.Readlink(at)
+		return err == nil && target == f.target, nil
+	}
+	source, err := os.Stat(f.source)
+	switch {
+	case err != nil:
+		return false, err
+	case now.Mode() != f.mode || now.Size() != source.Size():
+		return false, nil
+	case os.SameFile(now, source):
+		return true, nil
+	}
+	return sameContent(at, f.source)
+}
+
+// linkable tells whether a file may be staged by a further name of its source.
+// One of another content, but with size and time of what Docker was sent before,
+// Docker would take for that: a copy has a time of its own.
+func linkable(at string, f file) bool {
+	source, err := os.Stat(f.source)
+	if err != nil || !f.large || source.Mode() != f.mode {
+		return false
+	}
+	now, err := os.Lstat(at)
+	return err != nil || now.Size() != source.Size() || !now.ModTime().Equal(source.ModTime())
+}
+
+func copyFile(to string, f file) error {
+	source, err := os.Open(f.source)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, source)
+	return errors.Join(err, out.Chmod(f.mode), out.Close())
+}
+
+// sameContent compares two files of one size.
+func sameContent(a, b string) (bool, error) {
+	sums := [2][]byte{}
+	for i, path := range []string{a, b} {
+		sum, err := fileSum(path)
+		if err != nil {
+			return false, err
+		}
+		sums[i] = sum
+	}
+	return bytes.Equal(sums[0], sums[1]), nil
+}
+
+func fileSum(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, f)
+	return sum.Sum(nil), err
+}
+
+// identity hashes all that goes into an image, as it is staged.
+func identity(dir string, files []file, args map[string]string) (string, error) {
 	sum := sha256.New()
 	ordered, err := json.Marshal(args) // sorted by name
 	if err != nil {
@@ -204,8 +331,13 @@ func identity(files []file, args map[string]string) (string, error) {
 	}
 	fmt.Fprintf(sum, "%s %s\n", platform, ordered)
 	for _, f := range files {
-		fmt.Fprintf(sum, "%s %o %d\n", f.path, f.mode, len(f.content))
-		sum.Write(f.content)
+		var content []byte
+		if f.mode.IsRegular() {
+			if content, err = fileSum(filepath.Join(dir, filepath.FromSlash(f.path))); err != nil {
+				return "", err
+			}
+		}
+		fmt.Fprintf(sum, "%q %v %q %x\n", f.path, f.mode, f.target, content)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }

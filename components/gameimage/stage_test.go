@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,18 +19,38 @@ import (
 	"github.com/intraverse/dcv-sessions/components/gameimage"
 )
 
-// source is a module with a session that compiles fast.
+// source is a module whose programs compile fast, with a game and a brand.
 var source = map[string]string{
-	"go.mod":                     "module example.com/game\n\ngo 1.24\n",
-	"image/session/main.go":      "package main\n\nfunc main() {}\n",
-	"image/session/notes.txt":    "not staged",
-	"image/assets.go":            "package image\n",
-	"image/.dockerignore":        "*\n",
-	"image/.hidden/file":         "not staged",
-	"image/Dockerfile":           "ARG BASE_IMAGE\nFROM $BASE_IMAGE\nCOPY . /opt\n",
-	"image/launch.sh":            "#!/bin/sh\nexec game\n",
-	"image/screen/deep/logo.svg": "<svg/>\n",
+	"go.mod":                    "module example.com/game\n\ngo 1.24\n",
+	"image/session/main.go":     "package main\n\nfunc main() {}\n",
+	"image/session/notes.txt":   "not staged",
+	"image/gpurun/main.go":      "package main\n\nfunc main() { println() }\n",
+	"image/fetch/main.go":       "package main\n\nfunc main() { println(1) }\n",
+	"image/assets.go":           "package image\n",
+	"image/.dockerignore":       "*\n",
+	"image/Dockerfile":          "ARG BASE_IMAGE\nFROM $BASE_IMAGE\nCOPY . /opt\n",
+	"image/packages/install":    "#!/bin/sh\napt-get install\n",
+	"image/packages/system.txt": "libgl1\n",
+	"image/packages/.hidden":    "not staged",
+	"image/packages/all.go":     "package packages\n",
+	"image/games/other/data":    "not staged",
+	"image/testdata/data":       "not staged",
+	"branding/branding.yaml":    brand,
+	"branding/mark.svg":         `<svg xmlns="http://www.w3.org/2000/svg"/>`,
+	"branding/notes.txt":        "not staged",
+	"game/game.yaml":            "name: Chess\nversion: 1\nexecutable: bin/play\ngraphics: opengl\n",
+	"game/bin/play":             "#!/bin/sh\n",
+	"game/data/.hidden":         "a game's own",
 }
+
+const brand = `
+title: Chess
+logo: mark.svg
+colors:
+  light: {background: "#ffffff", surface: "#ffffff", text: "#000000", quiet: "#000000", accent: "#000000", onAccent: "#ffffff", error: "#000000"}
+  dark: {background: "#000000", surface: "#000000", text: "#ffffff", quiet: "#ffffff", accent: "#ffffff", onAccent: "#000000", error: "#ffffff"}
+texts: {greeting: Hello, signIn: Sign in, support: Ask}
+`
 
 // checkout is a fresh clone of the source and the arguments to build it.
 func checkout(t *testing.T) gameimage.GameImageArgs {
@@ -37,9 +58,13 @@ func checkout(t *testing.T) gameimage.GameImageArgs {
 	dir := t.TempDir()
 	args := using("")
 	args.ModuleDir, args.SourceDir, args.StagingDir = dir, filepath.Join(dir, "image"), filepath.Join(dir, ".build", "image")
+	args.Game, args.Branding = filepath.Join(dir, "game"), filepath.Join(dir, "branding")
 	for path, content := range source {
 		write(t, filepath.Join(dir, filepath.FromSlash(path)), content)
 	}
+	require.NoError(t, os.Chmod(filepath.Join(args.Game, "bin", "play"), 0o700)) // an archive's, say
+	require.NoError(t, os.Mkdir(filepath.Join(args.Game, "empty"), 0o700))
+	require.NoError(t, os.Symlink("bin/play", filepath.Join(args.Game, "play")))
 	return args
 }
 
@@ -58,7 +83,7 @@ func stage(t *testing.T, args gameimage.GameImageArgs) string {
 }
 
 // context lists what is staged: modes of folders and files, and files' content,
-// of the session its hash.
+// of a program its hash.
 func context(t *testing.T, args gameimage.GameImageArgs) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -69,9 +94,14 @@ func context(t *testing.T, args gameimage.GameImageArgs) map[string]string {
 		info, err := entry.Info()
 		require.NoError(t, err)
 		var content []byte
-		if !entry.IsDir() {
+		switch entry.Type() {
+		case 0:
 			content, err = os.ReadFile(path)
 			require.NoError(t, err)
+		case fs.ModeSymlink:
+			target, err := os.Readlink(path)
+			require.NoError(t, err)
+			content = []byte(target)
 		}
 		if bytes.HasPrefix(content, []byte("\x7fELF")) {
 			content = fmt.Appendf(nil, "ELF %x", sha256.Sum256(content))
@@ -82,20 +112,145 @@ func context(t *testing.T, args gameimage.GameImageArgs) map[string]string {
 	return all
 }
 
-func TestTheContextIsTheImageFolderWithTheSessionCompiled(t *testing.T) {
+func TestTheContextIsWhatTheDockerfileTakes(t *testing.T) {
 	args := checkout(t)
 	stage(t, args)
 	got := context(t, args)
-	assert.Regexp(t, "^-rwxr-xr-x ELF", got["session"], "an executable for Linux")
-	delete(got, "session")
+	programs := map[string]bool{}
+	for _, program := range []string{"session", "gpu-run", "fetch"} {
+		assert.Regexp(t, "^-rwxr-xr-x ELF", got[program], "an executable for Linux")
+		programs[got[program]] = true
+		delete(got, program)
+	}
+	assert.Len(t, programs, 3, "each its own")
 	assert.Equal(t, map[string]string{
-		".":                    "drwxr-xr-x ",
-		"Dockerfile":           "-rw-r--r-- " + source["image/Dockerfile"],
-		"launch.sh":            "-rwxr-xr-x " + source["image/launch.sh"],
-		"screen":               "drwxr-xr-x ",
-		"screen/deep":          "drwxr-xr-x ",
-		"screen/deep/logo.svg": "-rw-r--r-- " + source["image/screen/deep/logo.svg"],
-	}, got, "no Go source, no dotfiles")
+		".":                      "drwxr-xr-x ",
+		"Dockerfile":             "-rw-r--r-- " + source["image/Dockerfile"],
+		"packages":               "drwxr-xr-x ",
+		"packages/install":       "-rwxr-xr-x " + source["image/packages/install"],
+		"packages/system.txt":    "-rw-r--r-- " + source["image/packages/system.txt"],
+		"branding":               "drwxr-xr-x ",
+		"branding/branding.yaml": "-rw-r--r-- " + source["branding/branding.yaml"],
+		"branding/mark.svg":      "-rw-r--r-- " + source["branding/mark.svg"],
+		"game":                   "drwxr-xr-x ",
+		"game/game.yaml":         "-rw-r--r-- " + source["game/game.yaml"],
+		"game/bin":               "drwxr-xr-x ",
+		"game/bin/play":          "-rwxr-xr-x " + source["game/bin/play"],
+		"game/data":              "drwxr-xr-x ",
+		"game/data/.hidden":      "-rw-r--r-- " + source["game/data/.hidden"],
+		"game/empty":             "drwxr-xr-x ",
+		"game/play":              "Lrwxrwxrwx bin/play",
+	}, got, "no Go source, no dotfiles but the game's, no other game")
+}
+
+func TestAnArchiveIsStagedAsItIs(t *testing.T) {
+	args := checkout(t)
+	args.Game = filepath.Join(filepath.Dir(args.SourceDir), "builds", "chess.tar.zst")
+	write(t, args.Game, "archive")
+	stage(t, args)
+	got := context(t, args)
+	assert.Equal(t, "-rw-r--r-- archive", got["game/chess.tar.zst"])
+	assert.NotContains(t, got, "game/game.yaml")
+	assert.True(t, sameFile(t, args.Game, filepath.Join(args.StagingDir, "game", "chess.tar.zst")), "not copied")
+}
+
+func sameFile(t *testing.T, a, b string) bool {
+	t.Helper()
+	one, err := os.Stat(a)
+	require.NoError(t, err)
+	other, err := os.Stat(b)
+	require.NoError(t, err)
+	return os.SameFile(one, other)
+}
+
+// A game has tens of gigabytes.
+func TestAGamesFilesAreStagedWithoutACopyAndNeverChanged(t *testing.T) {
+	args := checkout(t)
+	plain, script := filepath.Join(args.Game, "game.yaml"), filepath.Join(args.Game, "bin", "play")
+	stagedPlain, stagedScript := filepath.Join(args.StagingDir, "game", "game.yaml"), filepath.Join(args.StagingDir, "game", "bin", "play")
+	require.NoError(t, os.Chmod(plain, 0o644))
+	tag := stage(t, args)
+	assert.True(t, sameFile(t, plain, stagedPlain))
+	assert.False(t, sameFile(t, script, stagedScript), "its mode is not the image's")
+
+	require.NoError(t, os.Chmod(plain, 0o600)) // of the staged file too: it is the same
+	assert.Equal(t, tag, stage(t, args))
+	assert.False(t, sameFile(t, plain, stagedPlain))
+	info, err := os.Stat(plain)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o600), info.Mode(), "the game's own stays as it was")
+	assert.Equal(t, "-rw-r--r-- "+source["game/game.yaml"], context(t, args)["game/game.yaml"])
+
+	require.NoError(t, os.RemoveAll(args.StagingDir))
+	assert.FileExists(t, plain)
+}
+
+// Docker takes a file of the size and time that it was sent before for that one.
+func TestAnotherBuildOfTheSameSizesAndTimesIsSeen(t *testing.T) {
+	args := checkout(t)
+	data, long := filepath.Join(args.Game, "data", "level"), time.Now().Add(-time.Hour)
+	build := func(content string) {
+		t.Helper()
+		require.NoError(t, os.RemoveAll(data))
+		write(t, data, content)
+		require.NoError(t, os.Chmod(data, 0o644))
+		require.NoError(t, os.Chtimes(data, long, long))
+	}
+	build("one")
+	first := stage(t, args)
+	before, err := os.Stat(filepath.Join(args.StagingDir, "game", "data", "level"))
+	require.NoError(t, err)
+	build("two")
+	assert.NotEqual(t, first, stage(t, args))
+	after, err := os.Stat(filepath.Join(args.StagingDir, "game", "data", "level"))
+	require.NoError(t, err)
+	assert.NotEqual(t, before.ModTime(), after.ModTime())
+	assert.Equal(t, "-rw-r--r-- two", context(t, args)["game/data/level"])
+}
+
+func TestWhatDoesNotBelongIntoAGameIsRefusedByName(t *testing.T) {
+	args := checkout(t)
+	for name, target := range map[string]string{
+		"out": "../branding", "absolute": "/etc/passwd", "data/deep": "../../game/bin", "loop": "loop", "later": "nowhere/../../out", "through": "play/../bin",
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(args.Game, name)))
+	}
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(args.Game, "dangling")))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(args.Game, "pipe"), 0o600))
+	err := gameimage.CheckGame(args.Game, 30)
+	for _, fault := range []string{
+		`out: a link to "../branding", which leads out of the game's folder`,
+		`absolute: a link to "/etc/passwd"`, `data/deep: a link to`, `loop: a link to`, `later: a link to`, `through: a link to`,
+		"pipe: neither file, folder nor link",
+		"the game's folder has 7 faults",
+	} {
+		assert.ErrorContains(t, err, fault)
+	}
+	assert.NotContains(t, err.Error(), "dangling")
+	r := run(t, componenttest.Preview, args)
+	assert.ErrorContains(t, r.Err, "the game's folder has 7 faults")
+	assert.Empty(t, r.OfType(image))
+}
+
+func TestAGameIsCheckedBeforeItsBuild(t *testing.T) {
+	args := checkout(t)
+	assert.NoError(t, gameimage.CheckGame(args.Game, 25))
+	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 24), "stop.seconds: 15 is not allowed")
+	write(t, filepath.Join(args.Game, "game.yaml"), "name: Chess\n")
+	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 25), "executable")
+	assert.ErrorIs(t, gameimage.CheckGame(filepath.Join(args.Game, "none"), 25), fs.ErrNotExist)
+
+	dir := t.TempDir()
+	for name, fault := range map[string]string{
+		"a.tar": "", "a.tar.gz": "", "a.tgz": "", "a.tar.zst": "", "a.zip": "neither a folder nor an archive (.tar, .tar.gz, .tgz, .tar.zst)",
+	} {
+		write(t, filepath.Join(dir, name), "")
+		if err := gameimage.CheckGame(filepath.Join(dir, name), 25); fault == "" {
+			assert.NoError(t, err, name)
+		} else {
+			assert.ErrorContains(t, err, fault, name)
+		}
+	}
 }
 
 // Two people with different umasks and folders must get one image.
@@ -116,7 +271,7 @@ func TestTheSameSourceIsTheSameContextWhoeverCheckedItOut(t *testing.T) {
 func TestModesThatWereChangedAreMended(t *testing.T) {
 	args := checkout(t)
 	tag, want := stage(t, args), context(t, args)
-	for path, mode := range map[string]fs.FileMode{"launch.sh": 0o600, "screen": 0o700, "session": 0o644} {
+	for path, mode := range map[string]fs.FileMode{"packages/install": 0o600, "branding": 0o700, "session": 0o644, "game/bin/play": 0o644} {
 		require.NoError(t, os.Chmod(filepath.Join(args.StagingDir, path), mode))
 	}
 	require.NoError(t, os.Chmod(filepath.Join(args.SourceDir, "Dockerfile"), 0o755))
@@ -126,17 +281,36 @@ func TestModesThatWereChangedAreMended(t *testing.T) {
 
 func TestAnythingThatIsBuiltFromChangesTheTag(t *testing.T) {
 	first := stage(t, checkout(t))
+	inSource := func(path, content string) func(*gameimage.GameImageArgs) {
+		return func(a *gameimage.GameImageArgs) {
+			write(t, filepath.Join(a.ModuleDir, filepath.FromSlash(path)), content)
+		}
+	}
 	for name, change := range map[string]func(*gameimage.GameImageArgs){
-		"a file": func(a *gameimage.GameImageArgs) {
-			write(t, filepath.Join(a.SourceDir, "launch.sh"), "#!/bin/sh\nexec other\n")
+		"the Dockerfile":   inSource("image/Dockerfile", "FROM scratch\n"),
+		"a package list":   inSource("image/packages/system.txt", "libegl1\n"),
+		"a further list":   inSource("image/packages/dcv.txt", ""),
+		"a file's name":    func(a *gameimage.GameImageArgs) { rename(t, a.SourceDir, "packages/system.txt", "packages/s.txt") },
+		"the session":      inSource("image/session/main.go", "package main\n\nfunc main() { println(2) }\n"),
+		"the GPU launcher": inSource("image/gpurun/main.go", "package main\n\nfunc main() { println(3) }\n"),
+		"the fetcher":      inSource("image/fetch/main.go", "package main\n\nfunc main() { println(4) }\n"),
+		"the brand":        inSource("branding/branding.yaml", strings.Replace(brand, "Chess", "Go", 1)),
+		"the logo":         inSource("branding/mark.svg", `<svg xmlns="http://www.w3.org/2000/svg"></svg>`),
+		"the game":         inSource("game/data/.hidden", "changed"),
+		"the right to run it": func(a *gameimage.GameImageArgs) {
+			require.NoError(t, os.Chmod(filepath.Join(a.Game, "data", ".hidden"), 0o755))
 		},
-		"a file's name":  func(a *gameimage.GameImageArgs) { rename(t, a.SourceDir, "launch.sh", "start.sh") },
-		"a further file": func(a *gameimage.GameImageArgs) { write(t, filepath.Join(a.SourceDir, "empty"), "") },
-		"the session": func(a *gameimage.GameImageArgs) {
-			write(t, filepath.Join(a.SourceDir, "session", "main.go"), "package main\n\nfunc main() { println() }\n")
+		"a folder of it": func(a *gameimage.GameImageArgs) { rename(t, a.Game, "empty", "void") },
+		"a link of it": func(a *gameimage.GameImageArgs) {
+			require.NoError(t, os.Remove(filepath.Join(a.Game, "play")))
+			require.NoError(t, os.Symlink("bin", filepath.Join(a.Game, "play")))
 		},
-		"the base image": func(a *gameimage.GameImageArgs) { a.BaseImage = "ubuntu:26.04" },
-		"the version":    func(a *gameimage.GameImageArgs) { a.Version = "1.2.4" },
+		"the base image":  func(a *gameimage.GameImageArgs) { a.BaseImage = "ubuntu:26.04" },
+		"the version":     func(a *gameimage.GameImageArgs) { a.Version = "1.2.4" },
+		"the revision":    func(a *gameimage.GameImageArgs) { a.Revision = "0a1b2c3" },
+		"the display":     func(a *gameimage.GameImageArgs) { a.DisplayServer = gameimage.DisplayVNC },
+		"DCV's source":    func(a *gameimage.GameImageArgs) { a.DCVSource = "https://example.com" },
+		"the time to end": func(a *gameimage.GameImageArgs) { a.StopSeconds = 31 },
 	} {
 		args := checkout(t)
 		change(&args)
@@ -145,6 +319,8 @@ func TestAnythingThatIsBuiltFromChangesTheTag(t *testing.T) {
 	args := checkout(t)
 	write(t, filepath.Join(args.SourceDir, ".dockerignore"), "")
 	write(t, filepath.Join(args.SourceDir, "session", "main_test.go"), "package main\n")
+	write(t, filepath.Join(args.SourceDir, "games", "other", "data"), "")
+	write(t, filepath.Join(args.Branding, "notes.txt"), "")
 	assert.Equal(t, first, stage(t, args), "and what isn't changes nothing")
 }
 
@@ -156,24 +332,26 @@ func rename(t *testing.T, dir, from, to string) {
 func TestWhatVanishesFromTheSourceVanishesFromTheContext(t *testing.T) {
 	args := checkout(t)
 	stage(t, args)
-	require.NoError(t, os.RemoveAll(filepath.Join(args.SourceDir, "screen")))
-	write(t, filepath.Join(args.SourceDir, "screen"), "now a file")
-	rename(t, args.SourceDir, "launch.sh", "old")
-	write(t, filepath.Join(args.SourceDir, "launch.sh", "now"), "a folder")
+	require.NoError(t, os.RemoveAll(filepath.Join(args.Game, "data")))
+	write(t, filepath.Join(args.Game, "data"), "now a file")
+	require.NoError(t, os.Chmod(filepath.Join(args.Game, "data"), 0o644))
+	require.NoError(t, os.Remove(filepath.Join(args.Game, "play")))
+	write(t, filepath.Join(args.Game, "play", "now"), "a folder")
+	rename(t, args.SourceDir, "packages/system.txt", "packages/old.txt")
 	stray := filepath.Join(args.StagingDir, "stray", "left.staging") // of an interrupted run, say
 	write(t, stray, "")
 	stage(t, args)
 
 	got := context(t, args)
-	delete(got, "session")
-	assert.Equal(t, map[string]string{
-		".":             "drwxr-xr-x ",
-		"Dockerfile":    "-rw-r--r-- " + source["image/Dockerfile"],
-		"launch.sh":     "drwxr-xr-x ",
-		"launch.sh/now": "-rw-r--r-- a folder",
-		"old":           "-rwxr-xr-x " + source["image/launch.sh"],
-		"screen":        "-rw-r--r-- now a file",
-	}, got)
+	assert.Equal(t, "-rw-r--r-- now a file", got["game/data"])
+	assert.Equal(t, "-rw-r--r-- a folder", got["game/play/now"])
+	for _, gone := range []string{"stray", "game/data/.hidden", "packages/system.txt"} {
+		assert.NotContains(t, got, gone)
+	}
+	assert.Contains(t, got, "packages/old.txt")
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(args.StagingDir), ".staging-*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
 // Docker's cache and the engine's diff see a file that was written again.
@@ -181,24 +359,24 @@ func TestAnUnchangedFileIsLeftAlone(t *testing.T) {
 	args := checkout(t)
 	stage(t, args)
 	long := time.Now().Add(-time.Hour).Truncate(time.Second)
-	names := []string{"session", "Dockerfile", "launch.sh"}
+	names := []string{"session", "Dockerfile", "packages/install", "game/bin/play"}
 	for _, name := range names {
 		require.NoError(t, os.Chtimes(filepath.Join(args.StagingDir, name), long, long))
 	}
-	write(t, filepath.Join(args.SourceDir, "launch.sh"), "#!/bin/sh\n")
+	write(t, filepath.Join(args.SourceDir, "packages", "install"), "#!/bin/sh\n")
 	stage(t, args)
 	for _, name := range names {
 		info, err := os.Stat(filepath.Join(args.StagingDir, name))
 		require.NoError(t, err)
-		assert.Equal(t, name != "launch.sh", info.ModTime().Equal(long), name)
+		assert.Equal(t, name != "packages/install", info.ModTime().Equal(long), name)
 	}
 }
 
-func TestASessionThatDoesNotCompileIsToldByTheCompiler(t *testing.T) {
+func TestAProgramThatDoesNotCompileIsToldByTheCompiler(t *testing.T) {
 	args := checkout(t)
 	write(t, filepath.Join(args.SourceDir, "session", "main.go"), "package main\n\nfunc main() { undefinedName() }\n")
 	r := run(t, componenttest.Preview, args)
-	assert.ErrorContains(t, r.Err, "image: compiling the session: ")
+	assert.ErrorContains(t, r.Err, "image: compiling what runs in it: ")
 	assert.ErrorContains(t, r.Err, "undefined: undefinedName")
 	assert.Empty(t, r.OfType(image))
 	assert.NoDirExists(t, args.StagingDir)

@@ -20,6 +20,11 @@ func userSecrets(at place) iampolicy.Statement {
 		list{at.arn("secretsmanager", "secret:"+contract.PathPrefix(at.stack)+"users/*")})
 }
 
+// certificate is injected like users' secrets, into every session.
+func certificate(arn string) iampolicy.Statement {
+	return iampolicy.Allow("Certificate", list{"secretsmanager:GetSecretValue"}, list{arn})
+}
+
 func writeLog(group string) iampolicy.Statement {
 	return iampolicy.Allow("SessionLog", list{"logs:CreateLogStream", "logs:PutLogEvents"}, list{group + ":*"})
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
+var longestARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:" + strings.Repeat("c", 512) + "-AbCdEf"
+
 // everything is all of a stack's grants, with as many users as asked, each
 // notified and with the longest of names.
 func everything(t *testing.T, stack string, users int) *componenttest.Run {
@@ -41,7 +43,8 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 		group := contract.LogGroupPrefix(stack)
 		access, err := roles.NewRoles(ctx, "roles", &roles.RolesArgs{
 			Stack: stack, KeyARN: told.KeyARN, LogGroupARN: arn("logs", "log-group:"+group),
-			// ECR's and S3's longest names.
+			// Secrets Manager's, ECR's and S3's longest names.
+			CertificateARN:      longestARN,
 			RepositoryARN:       arn("ecr", "repository/"+strings.Repeat("r", 256)),
 			GameBuildsBucketARN: pulumi.String("arn:aws:s3:::" + strings.Repeat("b", 63)),
 		})
@@ -55,7 +58,8 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 		_, err = session.NewSessions(ctx, "sessions", &session.SessionsArgs{
 			Stack: stack, Users: sessions, Image: pulumi.String("game@sha256:1111"), Region: pulumi.String(componenttest.Region),
 			Ports: contract.PortRange{First: 8443, Last: 8446}, VCPUs: 3, MemoryMiB: 14000, GPUs: 1, SharedMemoryMiB: 1024,
-			StopSeconds: 45, MaxSeconds: 28800, Attempts: 2, LogGroupName: pulumi.String(group),
+			StopSeconds: 45, MaxSeconds: 28800, FirstConnectSeconds: 900, GraceSeconds: 300, IdleSeconds: 1800, Attempts: 2,
+			SessionType: contract.SessionConsole, CertificateARN: longestARN, LogGroupName: pulumi.String(group),
 			ExecutionRoleARN: access.ExecutionRoleARN, SessionRoleARN: access.SessionRoleARN, EnsureCredentials: (&secrets.Passwords{}).Ensure,
 		})
 		if err != nil {
@@ -83,7 +87,7 @@ func TestOnlyTheAgentReadsUsersSecretsAndNoSessionReadsAny(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, []string{"roles-execution secretsmanager:GetSecretValue"}, readers)
+	assert.Equal(t, []string{"roles-execution secretsmanager:GetSecretValue"}, slices.Compact(readers))
 }
 
 // Neither of the two services has a resource level there (Service Authorization

@@ -25,6 +25,7 @@ type RolesArgs struct {
 	GameBuildsBucketARN pulumi.StringInput
 	LogGroupARN         pulumi.StringInput // of the sessions, without ":*"
 	KeyARN              pulumi.StringInput // encrypts the topics
+	CertificateARN      string             // the secret of the sessions' certificate; "": they make their own
 	Tags                map[string]string
 }
 
@@ -86,7 +87,11 @@ func (a *RolesArgs) table(at place) []role {
 		name: "execution", service: "ecs-tasks.amazonaws.com", description: "the ECS agent: injects a user's secret, writes the log",
 		needs: []pulumi.StringInput{a.LogGroupARN},
 		grants: func(arns []string) []iampolicy.Statement {
-			return []iampolicy.Statement{userSecrets(at), writeLog(arns[0])}
+			granted := []iampolicy.Statement{userSecrets(at), writeLog(arns[0])}
+			if a.CertificateARN != "" {
+				granted = append(granted, certificate(a.CertificateARN))
+			}
+			return granted
 		},
 	}, {
 		name: "session", service: "ecs-tasks.amazonaws.com", description: "a session's own calls: tells its user; reads no secret",

@@ -96,6 +96,18 @@ func TestEachRoleMayDoExactlyThis(t *testing.T) {
 	})
 }
 
+func TestTheCertificateIsReadByTheAgentAloneAndNoOtherSecretWithIt(t *testing.T) {
+	const arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:play-AbCdEf"
+	args := goodArgs()
+	args.CertificateARN = arn
+	all := documents(t, run(t, componenttest.Update, args).Must(t))
+	assert.Equal(t, []string{"roles-execution"}, whoMay(all, "secretsmanager:GetSecretValue", arn))
+	assert.Empty(t, whoMay(all, "secretsmanager:GetSecretValue", arn+"x"))
+	assert.Equal(t, statement{
+		Sid: "Certificate", Effect: "Allow", Action: oneOrMore{"secretsmanager:GetSecretValue"}, Resource: oneOrMore{arn},
+	}, all["roles-execution"][2])
+}
+
 func TestEachRoleIsAssumedByOneServiceAndHasOnlyTheseOfAWSsPolicies(t *testing.T) {
 	const aws = "arn:aws:iam::aws:policy/"
 	r := run(t, componenttest.Update, goodArgs()).Must(t)

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,7 +82,7 @@ func TestTheHookRefusesADefinitionThatNamesNoSecretOrUser(t *testing.T) {
 
 func TestRetryRulesFitAWSBatchAndTheLastMatchesEverything(t *testing.T) {
 	list := rules()
-	assert.LessOrEqual(t, len(list), maxRules, "a further exit code that is retried has to share a rule")
+	assert.LessOrEqual(t, len(list), maxRules, "AWS Batch takes no more")
 	assert.Equal(t, rule{reason: "*"}, list[len(list)-1], "without a match AWS Batch retries")
 	for _, r := range list {
 		conditions := []string{r.exitCode, r.reason, r.statusReason}
@@ -97,13 +98,17 @@ func TestRetryRulesFitAWSBatchAndTheLastMatchesEverything(t *testing.T) {
 }
 
 func TestOnlyTheContractsRetriedExitCodesAreRetried(t *testing.T) {
-	retried := map[string]bool{}
-	for _, r := range rules() {
-		if r.retry && r.exitCode != "" {
-			retried[r.exitCode] = true
-		}
+	retried := func(code int) bool {
+		return slices.ContainsFunc(rules(), func(r rule) bool {
+			beginning, isPattern := strings.CutSuffix(r.exitCode, "*")
+			matches := strconv.Itoa(code) == r.exitCode || isPattern && strings.HasPrefix(strconv.Itoa(code), beginning)
+			return r.retry && matches
+		})
 	}
 	for _, code := range contract.ExitCodes {
-		assert.Equal(t, code.Retry, retried[strconv.Itoa(code.Code)], code.Name)
+		assert.Equal(t, code.Retry, retried(code.Code), code.Name)
+	}
+	for _, signal := range []int{9, 15} {
+		assert.False(t, retried(128+signal), "a killed session's")
 	}
 }

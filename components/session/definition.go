@@ -76,6 +76,10 @@ func (a SessionsArgs) properties(user string, s shared, credentialsARN, notifica
 	if notificationARN != "" {
 		p.Secrets = append(p.Secrets, secret{contract.EnvNotify, notificationARN})
 	}
+	if a.CertificateARN != "" {
+		p.Secrets = append(p.Secrets, secret{contract.EnvCertificate, a.CertificateARN})
+	}
+	slices.SortFunc(p.Secrets, func(a, b secret) int { return strings.Compare(a.Name, b.Name) })
 	return p
 }
 
@@ -101,6 +105,13 @@ func (a SessionsArgs) environment(user string, s shared) []namedValue {
 		contract.EnvImage:       s.Image,
 		contract.EnvStopSeconds: strconv.Itoa(a.StopSeconds),
 		contract.EnvMaxSeconds:  strconv.Itoa(a.MaxSeconds),
+
+		contract.EnvFirstConnectSeconds: strconv.Itoa(a.FirstConnectSeconds),
+		contract.EnvGraceSeconds:        strconv.Itoa(a.GraceSeconds),
+		contract.EnvIdleSeconds:         strconv.Itoa(a.IdleSeconds),
+		contract.EnvSessionType:         a.SessionType,
+		contract.EnvNativeClients:       strconv.FormatBool(a.NativeClients),
+		contract.EnvSoftwareRendering:   strconv.FormatBool(a.SoftwareRendering),
 	}
 	if a.GPUs == 0 {
 		// The ECS agent names the GPUs only of jobs that reserve some.
@@ -166,19 +177,15 @@ type rule struct {
 // rules: the first that matches decides. Without a match AWS Batch retries, so
 // the last one matches everything and ends.
 func rules() []rule {
-	list := []rule{
+	return []rule{
 		// The host went away: reclaimed Spot, a fault of the hardware.
 		{statusReason: "Host EC2*", retry: true},
 		// A new host whose registry or network wasn't ready. An image that isn't
 		// there fails alike, but attempts are counted and each costs little.
 		{reason: "CannotPullContainerError*", retry: true},
+		{exitCode: contract.RetriedExitCodes, retry: true},
+		{reason: "*"},
 	}
-	for _, code := range contract.ExitCodes {
-		if code.Retry {
-			list = append(list, rule{exitCode: strconv.Itoa(code.Code), retry: true})
-		}
-	}
-	return append(list, rule{reason: "*"})
 }
 
 // retryStrategy is how often a session is tried. A timeout and a session that

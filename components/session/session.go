@@ -53,9 +53,26 @@ type SessionsArgs struct {
 	StopSeconds int
 	// MaxSeconds is after how long a session ends itself, at least 60.
 	MaxSeconds int
+	// FirstConnectSeconds is how long a session waits for its player to come, 60
+	// to MaxSeconds.
+	FirstConnectSeconds int
+	// GraceSeconds is how long it waits for one who has gone, at least 1.
+	GraceSeconds int
+	// IdleSeconds is how long it bears one who does nothing; 0: for ever.
+	IdleSeconds int
 	// Attempts is how often a session is started in all when hosts fail it, 1 to
 	// 10 (AWS Batch user guide, "Automated job retries").
 	Attempts int
+
+	// SessionType is contract.SessionConsole or contract.SessionVirtual.
+	SessionType string
+	// NativeClients lets players use DCV's native clients, beside the browser.
+	NativeClients bool
+	// SoftwareRendering allows a game to run without a GPU.
+	SoftwareRendering bool
+	// CertificateARN is the secret of the sessions' certificate; "": each session
+	// makes its own.
+	CertificateARN string
 
 	// ExecutionRoleARN is the ECS agent's: it pulls, reads the secrets, logs.
 	ExecutionRoleARN pulumi.StringInput
@@ -98,6 +115,10 @@ func (a SessionsArgs) validate() error {
 	f.Between("sharedMemoryMib", a.SharedMemoryMiB, 1, max(a.MemoryMiB, 1))
 	f.Between("stopSeconds", a.StopSeconds, 2, 110)
 	f.Check(a.MaxSeconds >= 60, "maxSeconds", a.MaxSeconds, "a whole number from 60 up")
+	f.Between("firstConnectSeconds", a.FirstConnectSeconds, 60, max(a.MaxSeconds, 60))
+	f.Check(a.GraceSeconds >= 1, "graceSeconds", a.GraceSeconds, "a whole number from 1 up")
+	f.Check(a.IdleSeconds >= 0, "idleSeconds", a.IdleSeconds, "a whole number from 0 up")
+	f.Check(a.SessionType == contract.SessionConsole || a.SessionType == contract.SessionVirtual, "sessionType", a.SessionType, contract.SessionConsole+" or "+contract.SessionVirtual)
 	f.Between("attempts", a.Attempts, 1, 10)
 	f.Check(len(a.Tags) <= 49, "tags", len(a.Tags), "at most 49 tags: the user's is one more, and a job with over 50 fails")
 	required := map[string]pulumi.StringInput{

@@ -30,21 +30,25 @@ func goodArgs() session.SessionsArgs {
 			{Name: "player1", CredentialsARN: pulumi.String("arn:secret:player1"), NotificationARN: pulumi.String("arn:notify:player1")},
 			{Name: "player2", CredentialsARN: pulumi.String("arn:secret:player2")},
 		},
-		Image:             pulumi.String(image),
-		Ports:             contract.PortRange{First: 8443, Last: 8446},
-		Region:            pulumi.String("eu-central-1"),
-		VCPUs:             3,
-		MemoryMiB:         14000,
-		GPUs:              1,
-		SharedMemoryMiB:   1024,
-		StopSeconds:       45,
-		MaxSeconds:        28800,
-		Attempts:          2,
-		ExecutionRoleARN:  pulumi.String("arn:role:execution"),
-		SessionRoleARN:    pulumi.String("arn:role:session"),
-		LogGroupName:      pulumi.String("/dcv-sessions/dev/sessions"),
-		EnsureCredentials: func(context.Context, string, string) error { return nil },
-		Tags:              map[string]string{"team": "games"},
+		Image:               pulumi.String(image),
+		Ports:               contract.PortRange{First: 8443, Last: 8446},
+		Region:              pulumi.String("eu-central-1"),
+		VCPUs:               3,
+		MemoryMiB:           14000,
+		GPUs:                1,
+		SharedMemoryMiB:     1024,
+		StopSeconds:         45,
+		MaxSeconds:          28800,
+		FirstConnectSeconds: 900,
+		GraceSeconds:        300,
+		IdleSeconds:         1800,
+		Attempts:            2,
+		SessionType:         contract.SessionConsole,
+		ExecutionRoleARN:    pulumi.String("arn:role:execution"),
+		SessionRoleARN:      pulumi.String("arn:role:session"),
+		LogGroupName:        pulumi.String("/dcv-sessions/dev/sessions"),
+		EnsureCredentials:   func(context.Context, string, string) error { return nil },
+		Tags:                map[string]string{"team": "games"},
 	}
 }
 
@@ -81,8 +85,7 @@ func TestEachUserHasAJobDefinitionOfAFixedName(t *testing.T) {
 				"retryStrategy": map[string]any{"attempts": 2., "evaluateOnExits": []any{
 					map[string]any{"action": "retry", "onStatusReason": "Host EC2*"},
 					map[string]any{"action": "retry", "onReason": "CannotPullContainerError*"},
-					map[string]any{"action": "retry", "onExitCode": "69"},
-					map[string]any{"action": "retry", "onExitCode": "75"},
+					map[string]any{"action": "retry", "onExitCode": "8*"},
 					map[string]any{"action": "exit", "onReason": "*"},
 				}},
 				"tags": map[string]any{"team": "games", contract.TagUser: user},
@@ -105,10 +108,16 @@ func TestASessionIsToldWhatTheContractSays(t *testing.T) {
 			"environment": []any{
 				variable("AWS_REGION", "eu-central-1"),
 				variable("DCV_CONTRACT", "1"),
+				variable("DCV_FIRST_CONNECT_SECONDS", "900"),
+				variable("DCV_GRACE_SECONDS", "300"),
+				variable("DCV_IDLE_SECONDS", "1800"),
 				variable("DCV_IMAGE", image),
 				variable("DCV_MAX_SECONDS", "28800"),
+				variable("DCV_NATIVE_CLIENTS", "false"),
 				variable("DCV_PORT_FIRST", "8443"),
 				variable("DCV_PORT_LAST", "8446"),
+				variable("DCV_SESSION_TYPE", "console"),
+				variable("DCV_SOFTWARE_RENDERING", "false"),
 				variable("DCV_STACK", "dev"),
 				variable("DCV_STOP_SECONDS", "45"),
 				variable("DCV_USER", "player1"),
@@ -137,6 +146,30 @@ func TestAUsersSecretsAreInNoOtherUsersDefinition(t *testing.T) {
 	assert.NotContains(t, other.Inputs["containerProperties"], "player1")
 	assert.Equal(t, []any{map[string]any{"name": "DCV_CREDENTIALS", "valueFrom": "arn:secret:player2"}},
 		properties(t, other)["secrets"], "and no notification where there is none")
+}
+
+func TestEverySessionHasTheStacksCertificateWhereThereIsOne(t *testing.T) {
+	args := goodArgs()
+	args.CertificateARN = "arn:certificate"
+	r := run(t, componenttest.Update, args).Must(t)
+	injected := func(name, from string) any { return map[string]any{"name": name, "valueFrom": from} }
+	assert.Equal(t, []any{
+		injected("DCV_CERTIFICATE", "arn:certificate"), injected("DCV_CREDENTIALS", "arn:secret:player1"), injected("DCV_NOTIFY", "arn:notify:player1"),
+	}, properties(t, r.Named(t, definition, "sessions-player1"))["secrets"])
+	assert.Equal(t, []any{
+		injected("DCV_CERTIFICATE", "arn:certificate"), injected("DCV_CREDENTIALS", "arn:secret:player2"),
+	}, properties(t, r.Named(t, definition, "sessions-player2"))["secrets"])
+}
+
+func TestWhatASessionMayIsToldToIt(t *testing.T) {
+	args := goodArgs()
+	args.SessionType, args.NativeClients, args.SoftwareRendering, args.IdleSeconds = contract.SessionVirtual, true, true, 0
+	environment := properties(t, run(t, componenttest.Update, args).Must(t).OfType(definition)[0])["environment"]
+	for name, value := range map[string]string{
+		contract.EnvSessionType: "virtual", contract.EnvNativeClients: "true", contract.EnvSoftwareRendering: "true", contract.EnvIdleSeconds: "0",
+	} {
+		assert.Contains(t, environment, map[string]any{"name": name, "value": value})
+	}
 }
 
 func TestASessionThatSharesAGPUReservesNoneButSeesIt(t *testing.T) {
@@ -237,6 +270,7 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 		GPUs:        9,
 		StopSeconds: 1,
 		MaxSeconds:  59,
+		IdleSeconds: -1,
 		Attempts:    11,
 	})
 	require.Error(t, r.Err)
@@ -248,9 +282,10 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 		`users[3].credentialsArn: "nothing"`,
 		"ports: 443-442 is not allowed: a range within 1024-65535",
 		"vcpus: 0", "memoryMib: 0", "gpus: 9", "sharedMemoryMib: 0", "stopSeconds: 1 ", "maxSeconds: 59", "attempts: 11",
+		"firstConnectSeconds: 0", "graceSeconds: 0", "idleSeconds: -1", `sessionType: "" is not allowed: console or virtual`,
 		`image: "nothing"`, `region: "nothing"`, `logGroupName: "nothing"`, `executionRoleArn: "nothing"`, `sessionRoleArn: "nothing"`,
 		`ensureCredentials: "nothing"`,
-		"session has 19 faults",
+		"session has 23 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)
 	}
@@ -269,6 +304,10 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"a privileged port":             func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 1023, Last: 1030} },
 		"Docker's port":                 func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2370, Last: 2375} },
 		"the ECS agent's port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 51680, Last: 51687} },
+		"nobody could come in time":     func(a *session.SessionsArgs) { a.FirstConnectSeconds = 59 },
+		"a wait past the end":           func(a *session.SessionsArgs) { a.FirstConnectSeconds = a.MaxSeconds + 1 },
+		"no grace":                      func(a *session.SessionsArgs) { a.GraceSeconds = 0 },
+		"a display of neither kind":     func(a *session.SessionsArgs) { a.SessionType = "both" },
 		"50 tags":                       func(a *session.SessionsArgs) { a.Tags = tags(50) },
 		"a name too long":               func(a *session.SessionsArgs) { a.Users[0].Name = strings.Repeat("a", 32) },
 	} {
@@ -283,7 +322,8 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"49 tags":           func(a *session.SessionsArgs) { a.Tags = tags(49) },
 		"the least":         func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs = 1, 6, 1, 0 },
 		"one port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 65535, Last: 65535} },
-		"a minute":          func(a *session.SessionsArgs) { a.MaxSeconds, a.StopSeconds = 60, 2 },
+		"a minute":          func(a *session.SessionsArgs) { a.MaxSeconds, a.FirstConnectSeconds, a.StopSeconds = 60, 60, 2 },
+		"never idle":        func(a *session.SessionsArgs) { a.IdleSeconds = 0 },
 		"between the ports": func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2377, Last: 51677} },
 	} {
 		args := goodArgs()
@@ -303,7 +343,9 @@ func tags(count int) map[string]string {
 // The environment names of the definition are those that the session reads.
 func TestTheDefinitionSetsExactlyTheContractsEnvironment(t *testing.T) {
 	var got []string
-	p := properties(t, run(t, componenttest.Update, goodArgs()).Must(t).Named(t, definition, "sessions-player1"))
+	args := goodArgs()
+	args.CertificateARN = "arn:certificate"
+	p := properties(t, run(t, componenttest.Update, args).Must(t).Named(t, definition, "sessions-player1"))
 	for _, list := range []string{"environment", "secrets"} {
 		for _, entry := range p[list].([]any) {
 			got = append(got, entry.(map[string]any)["name"].(string))
@@ -311,6 +353,9 @@ func TestTheDefinitionSetsExactlyTheContractsEnvironment(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{
 		contract.EnvContract, contract.EnvStack, contract.EnvUser, contract.EnvPortFirst, contract.EnvPortLast, contract.EnvRegion,
-		contract.EnvImage, contract.EnvStopSeconds, contract.EnvMaxSeconds, contract.EnvCredentials, contract.EnvNotify,
+		contract.EnvImage, contract.EnvStopSeconds, contract.EnvMaxSeconds,
+		contract.EnvFirstConnectSeconds, contract.EnvGraceSeconds, contract.EnvIdleSeconds,
+		contract.EnvSessionType, contract.EnvNativeClients, contract.EnvSoftwareRendering,
+		contract.EnvCredentials, contract.EnvNotify, contract.EnvCertificate,
 	}, got)
 }

@@ -7,6 +7,7 @@ package config
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"regexp"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -51,22 +52,34 @@ type Config struct {
 		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" min:"10" max:"1440" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`
 	}
 	Session struct {
-		VCPUs           int  `key:"session.vcpus" default:"3" min:"1" max:"192" doc:"vCPUs reserved for a session."`
-		MemoryMiB       int  `key:"session.memoryMib" default:"14000" min:"128" max:"1572864" doc:"Memory of a session, MiB; exceeding it ends the session. A host has somewhat less than its type is sold with: see the table below."`
-		GPUs            int  `key:"session.gpus" default:"1" min:"1" max:"8" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
-		PerGPU          int  `key:"session.perGpu" default:"1" min:"1" max:"16" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
-		SharedMemoryMiB int  `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
-		FirstPort       int  `key:"session.firstPort" default:"8443" min:"1025" max:"65535" doc:"First port of the DCV range, TCP and UDP. The range is as wide as the most sessions that one host carries."`
-		StopSeconds     int  `key:"session.stopSeconds" default:"30" min:"2" max:"110" doc:"Seconds between the request to end and the kill: what a game has for saving. A Spot reclaim leaves two minutes in all."`
-		MaxMinutes      int  `key:"session.maxMinutes" default:"480" min:"1" max:"10080" doc:"The longest session, minutes."`
-		Attempts        int  `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all where its host fails it. Nothing else is tried again."`
-		Privileged      bool `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
+		VCPUs                int    `key:"session.vcpus" default:"3" min:"1" max:"192" doc:"vCPUs reserved for a session."`
+		MemoryMiB            int    `key:"session.memoryMib" default:"14000" min:"128" max:"1572864" doc:"Memory of a session, MiB; exceeding it ends the session. A host has somewhat less than its type is sold with: see the table below."`
+		GPUs                 int    `key:"session.gpus" default:"1" min:"1" max:"8" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
+		PerGPU               int    `key:"session.perGpu" default:"1" min:"1" max:"16" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
+		SharedMemoryMiB      int    `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
+		FirstPort            int    `key:"session.firstPort" default:"8443" min:"1025" max:"65535" doc:"First port of the DCV range, TCP and UDP. The range is as wide as the most sessions that one host carries."`
+		StopSeconds          int    `key:"session.stopSeconds" default:"30" min:"12" max:"110" doc:"Seconds between the request to end and the kill: what a game has for saving, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
+		FirstConnectMinutes  int    `key:"session.firstConnectMinutes" default:"15" min:"1" max:"1440" doc:"A session that nobody has come to by then ends, minutes."`
+		GraceSeconds         int    `key:"session.graceSeconds" default:"300" min:"10" max:"7200" doc:"How long a session waits for a player who has gone, seconds: one who comes back finds the game as it was."`
+		IdleMinutes          int    `key:"session.idleMinutes" default:"30" min:"0" max:"1440" doc:"A session whose player has touched neither keyboard nor mouse for so long ends, minutes; 0: never."`
+		MaxMinutes           int    `key:"session.maxMinutes" default:"480" min:"1" max:"10080" doc:"The longest session, minutes."`
+		Attempts             int    `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all where its host fails it. Nothing else is tried again."`
+		Privileged           bool   `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
+		NativeClients        bool   `key:"session.nativeClients" default:"false" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`
+		Display              string `key:"session.display" default:"console" values:"console|virtual" doc:"How DCV shows the game: the X server's own screen, on the GPU, or one that DCV makes."`
+		SoftwareRendering    bool   `key:"session.softwareRendering" default:"false" doc:"Allows the game to run without the GPU, slowly. Else a session whose game would is ended."`
+		CertificateSecretARN string `key:"session.certificateSecretArn" default:"" allowed:"the ARN of a secret of this account and Region, with the six characters that end it" doc:"A Secrets Manager secret with the sessions' certificate, encrypted by the account's default key: {certificate, privateKey}, both PEM (docs/session.md). Without it each session makes its own, which browsers warn of."`
 	}
 	Image struct {
-		Use     string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull. This is how to go back, and how prod takes what dev has tested."`
-		BuildOn string `key:"image.buildOn" default:"builder" values:"builder|local" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
-		Base    string `key:"image.base" default:"debian:bookworm-slim" allowed:"an image reference, such as debian:bookworm-slim" doc:"The image that the session image is made from."`
-		Version string `key:"image.version" default:"dev" allowed:"up to 128 letters, digits and . _ + -" doc:"A label of the image: the game build's name."`
+		Use           string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull. This is how to go back, and how prod takes what dev has tested."`
+		BuildOn       string `key:"image.buildOn" default:"builder" values:"builder|local" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
+		Base          string `key:"image.base" default:"ubuntu:24.04" allowed:"an image reference, such as ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it."`
+		Game          string `key:"image.game" default:"image/games/intraverse" allowed:"a folder with a game.yaml, or an archive of one: .tar, .tar.gz, .tgz or .tar.zst" doc:"The game, relative to the project's folder or absolute (docs/your-game.md)."`
+		Branding      string `key:"image.branding" default:"image/branding" allowed:"a folder with a branding.yaml" doc:"How the session's own pages look, relative to the project's folder or absolute."`
+		DisplayServer string `key:"image.displayServer" default:"dcv" values:"dcv|vnc" doc:"What shows the game to its player: Amazon DCV, or a free one that needs no GPU, and is for trying things out."`
+		DCVSource     string `key:"image.dcvSource" default:"https://d1uj6qtbmh3dt5.cloudfront.net/2025.0/Servers" allowed:"an https:// URL, or an http:// one of this machine, 127.…" doc:"The folder that DCV's server is downloaded from, by the name in image/packages/dcv.yaml: AWS's own, or a copy of it."`
+		Version       string `key:"image.version" default:"dev" allowed:"up to 128 letters, digits and . _ + -" doc:"A label of the image: the game build's name."`
+		Revision      string `key:"image.revision" default:"" allowed:"up to 128 letters, digits and . _ + -" doc:"A label of the image: the source's revision, such as git's. Every other one makes another image, if only by this label; so it is given, and not found out."`
 	}
 	Builder struct {
 		InstanceType string `key:"builder.instanceType" default:"c6i.xlarge" allowed:"an x86_64 EC2 instance type, such as c6i.xlarge" doc:"The builder's type; it needs no GPU."`
@@ -119,6 +132,15 @@ func (c *Config) MaxSessions() int {
 		sum += compute.MostSessions(c.Compute.InstanceTypes, c.need(), limit)
 	}
 	return sum
+}
+
+// FromProgram is a path of the configuration, relative to the project's folder,
+// as the program sees it, which runs in infra/.
+func FromProgram(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join("..", path)
 }
 
 // need is what one session reserves on its host.

@@ -20,6 +20,15 @@ import (
 	"github.com/intraverse/dcv-sessions/infra/config/configtest"
 )
 
+// TestMain runs the tests where Pulumi runs the program, in infra/, to which the
+// project's folder is "..".
+func TestMain(m *testing.M) {
+	if err := os.Chdir(".."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // values is a configuration; a key without a namespace is the project's.
 type values map[string]string
 
@@ -102,10 +111,16 @@ const (
 	addresses  = "e-mail addresses, each once"
 	anImage    = "a tag, or repository@sha256: and 64 hexadecimal digits"
 	aVersion   = "up to 128 letters, digits and . _ + -"
+	aSource    = "an https:// URL, or an http:// one of this machine, 127.…"
+	aSecret    = "the ARN of a secret of this account and Region, with the six characters that end it"
 	x86        = "an x86_64 EC2 instance type, such as c6i.xlarge"
 	tagRule    = "up to 40 of name → value; names of up to 128 letters, digits, spaces and . _ : / = + - @, " +
 		"not beginning with aws: or dcv-sessions: and not differing in case only; values of up to 256 of these"
 )
+
+func secretOf(region, account string) string {
+	return "arn:aws:secretsmanager:" + region + ":" + account + ":secret:play/certificate-AbCdEf"
+}
 
 func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 	vpc := func(id string, of ...string) values {
@@ -222,10 +237,21 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"an image by name and tag":    {values{"image.use": "game:1.2"}, []string{`dcv-sessions:image.use: "game:1.2" is not allowed: ` + anImage}},
 		"a digest cut short":          {values{"image.use": "host/game@sha256:1234"}, []string{`dcv-sessions:image.use: "host/game@sha256:1234" is not allowed: ` + anImage}},
 		"an unknown place to build":   {values{"image.buildOn": "docker"}, []string{`dcv-sessions:image.buildOn: "docker" is not allowed: builder or local`}},
-		"no base image":               {values{"image.base": ""}, []string{`dcv-sessions:image.base: "" is not allowed: an image reference, such as debian:bookworm-slim`}},
-		"a base image with blanks":    {values{"image.base": "debian bookworm"}, []string{`dcv-sessions:image.base: "debian bookworm" is not allowed: an image reference, such as debian:bookworm-slim`}},
+		"no base image":               {values{"image.base": ""}, []string{`dcv-sessions:image.base: "" is not allowed: an image reference, such as ubuntu:24.04`}},
+		"a base image with blanks":    {values{"image.base": "debian bookworm"}, []string{`dcv-sessions:image.base: "debian bookworm" is not allowed: an image reference, such as ubuntu:24.04`}},
+		"a source without a scheme":   {values{"image.dcvSource": "example.com/dcv"}, []string{`dcv-sessions:image.dcvSource: "example.com/dcv" is not allowed: ` + aSource}},
+		"a source in the open":        {values{"image.dcvSource": "http://example.com"}, []string{`dcv-sessions:image.dcvSource: "http://example.com" is not allowed: ` + aSource}},
+		"a source with a password":    {values{"image.dcvSource": "https://a:b@example.com"}, []string{`dcv-sessions:image.dcvSource: "https://a:b@example.com" is not allowed: ` + aSource}},
+		"a game that isn't there":     {values{"image.game": "image/games/none"}, []string{"dcv-sessions:image.game: stat ../image/games/none: no such file or directory"}},
+		"a game that is a text":       {values{"image.game": "LICENSE"}, []string{"dcv-sessions:image.game: ../LICENSE is neither a folder nor an archive (.tar, .tar.gz, .tgz, .tar.zst)"}},
+		"a brand that isn't there":    {values{"image.branding": "image"}, []string{"dcv-sessions:image.branding: open ../image/branding.yaml: no such file or directory"}},
+		"a secret of another Region":  {values{"session.certificateSecretArn": secretOf("eu-west-1", "123456789012")}, []string{`dcv-sessions:session.certificateSecretArn: "` + secretOf("eu-west-1", "123456789012") + `" is not allowed: ` + aSecret}},
+		"a secret of another account": {values{"session.certificateSecretArn": secretOf("us-east-1", "111111111111")}, []string{`dcv-sessions:session.certificateSecretArn: "` + secretOf("us-east-1", "111111111111") + `" is not allowed: ` + aSecret}},
+		"a wait longer than a session": {values{"session.firstConnectMinutes": "16", "session.maxMinutes": "15"}, []string{
+			`dcv-sessions:session.firstConnectMinutes: 16 is not allowed: at most dcv-sessions:session.maxMinutes, 15`}},
 		"no version":                  {values{"image.version": ""}, []string{`dcv-sessions:image.version: "" is not allowed: ` + aVersion}},
 		"a version with a slash":      {values{"image.version": "1/2"}, []string{`dcv-sessions:image.version: "1/2" is not allowed: ` + aVersion}},
+		"a revision with a blank":     {values{"image.revision": "a b"}, []string{`dcv-sessions:image.revision: "a b" is not allowed: ` + aVersion}},
 		"a version of 129 letters":    {values{"image.version": long[:129]}, []string{`dcv-sessions:image.version: "` + long[:129] + `" is not allowed: ` + aVersion}},
 		"a builder of no type":        {values{"builder.instanceType": "large"}, []string{`dcv-sessions:builder.instanceType: "large" is not allowed: ` + x86}},
 		"an ARM builder":              {values{"builder.instanceType": "c6g.xlarge"}, []string{`dcv-sessions:builder.instanceType: "c6g.xlarge" is not allowed: ` + x86}},
@@ -246,6 +272,28 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"a tag with an umbrella":    {tags(map[string]string{"team": "☂"}), []string{`dcv-sessions:tags: "team=☂" is not allowed: ` + tagRule}},
 	} {
 		assert.Equal(t, bad.faults, faultsOf(t, "dev", but(bad.changes)), name)
+	}
+}
+
+func TestEveryFaultOfGameAndBrandIsTold(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"game.yaml":     "name: Chess\nversion: 1\nexecutable: play\ngraphics: directx\n",
+		"branding.yaml": "logo: none.svg\n",
+		"play":          "#!/bin/sh\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
+	}
+	require.NoError(t, os.Symlink("/etc", filepath.Join(dir, "out")))
+	faults := strings.Join(faultsOf(t, "dev", but(values{"image.game": dir, "image.branding": dir, "session.vcpus": "0"})), "\n")
+	for _, fault := range []string{
+		`dcv-sessions:session.vcpus: "0" is not allowed`,
+		"dcv-sessions:image.branding: branding.yaml: title: is missing",
+		`dcv-sessions:image.branding: branding.yaml: logo: "none.svg"`,
+		`dcv-sessions:image.game: game.yaml: graphics: "directx" is not allowed: opengl, egl or vulkan`,
+		`dcv-sessions:image.game: the game's folder: out: a link to "/etc", which leads out`,
+	} {
+		assert.Contains(t, faults, fault)
 	}
 }
 
@@ -279,8 +327,11 @@ var limits = []struct {
 	{"session.perGpu", 1, 16, nil},
 	{"session.sharedMemoryMib", 64, 65536, values{"session.memoryMib": "65537", "compute.instanceTypes": `["g5.12xlarge"]`}},
 	{"session.firstPort", 1025, 65535, nil},
-	{"session.stopSeconds", 2, 110, nil},
-	{"session.maxMinutes", 1, 10080, nil},
+	{"session.stopSeconds", 12, 110, nil},
+	{"session.firstConnectMinutes", 1, 1440, values{"session.maxMinutes": "1440"}},
+	{"session.graceSeconds", 10, 7200, nil},
+	{"session.idleMinutes", 0, 1440, nil},
+	{"session.maxMinutes", 1, 10080, values{"session.firstConnectMinutes": "1"}},
 	{"session.attempts", 1, 10, nil},
 	{"builder.volumeGib", 30, 16384, nil},
 	{"secrets.recoveryDays", 0, 30, nil},
@@ -290,6 +341,7 @@ var limits = []struct {
 var unreachable = map[string]string{
 	"compute.maxVcpus 1":        "at least the 4 vCPUs of one g5.xlarge",
 	"session.memoryMib 1572864": "a type that a session fits", // what the largest type is sold with
+	"session.stopSeconds 12":    "dcv-sessions:image.game: game.yaml: stop.seconds: ",
 }
 
 func TestEachRangeEndsWhereItIsSaidTo(t *testing.T) {
@@ -359,6 +411,10 @@ func TestWhatIsJustAllowedIsTaken(t *testing.T) {
 		"a tag of the repository":        {"image.use": "0a1b2c3d4e5f6071"},
 		"an image of another account":    {"image.use": "111111111111.dkr.ecr.us-east-1.amazonaws.com/game@sha256:" + strings.Repeat("0a", 32)},
 		"a base by digest":               {"image.base": "registry:5000/debian@sha256:" + strings.Repeat("0a", 32)},
+		"a copy of DCV":                  {"image.dcvSource": "http://127.0.0.1:8080/dcv"},
+		"a certificate":                  {"session.certificateSecretArn": secretOf("us-east-1", "123456789012")},
+		"a wait to the end":              {"session.firstConnectMinutes": "15", "session.maxMinutes": "15"},
+		"no game for an image that is":   {"image.use": "1.2", "image.game": "none", "image.branding": "none"},
 		"the longest version":            {"image.version": strings.Repeat("v", 128)},
 		"any x86 builder":                {"builder.instanceType": "m7i-flex.large"},
 		"secrets gone at once":           {"secrets.recoveryDays": "0"},
@@ -400,12 +456,21 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		"session.sharedMemoryMib":          "14000",
 		"session.firstPort":                "51679",
 		"session.stopSeconds":              "111",
+		"session.firstConnectMinutes":      "0",
+		"session.graceSeconds":             "9",
+		"session.idleMinutes":              "-1",
 		"session.maxMinutes":               "0",
 		"session.attempts":                 "11",
 		"session.privileged":               "yes",
+		"session.nativeClients":            "yes",
+		"session.display":                  "screen",
+		"session.softwareRendering":        "yes",
+		"session.certificateSecretArn":     "play",
 		"image.use":                        "a b",
 		"image.buildOn":                    "docker",
 		"image.base":                       "",
+		"image.displayServer":              "x11",
+		"image.dcvSource":                  "example.com",
 		"image.version":                    "",
 		"builder.instanceType":             "c6g.xlarge",
 		"builder.volumeGib":                "29",
@@ -428,11 +493,18 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:compute.createServiceLinkedRole: "no" is not allowed: true or false`,
 		`dcv-sessions:compute.updateTimeoutMinutes: "never" is not allowed: a whole number from 1 to 360`,
 		`dcv-sessions:queue.maxWaitMinutes: "9" is not allowed: a whole number from 10 to 1440`,
-		`dcv-sessions:session.stopSeconds: "111" is not allowed: a whole number from 2 to 110`,
+		`dcv-sessions:session.stopSeconds: "111" is not allowed: a whole number from 12 to 110`,
+		`dcv-sessions:session.firstConnectMinutes: "0" is not allowed: a whole number from 1 to 1440`,
+		`dcv-sessions:session.graceSeconds: "9" is not allowed: a whole number from 10 to 7200`,
+		`dcv-sessions:session.idleMinutes: "-1" is not allowed: a whole number from 0 to 1440`,
 		`dcv-sessions:session.maxMinutes: "0" is not allowed: a whole number from 1 to 10080`,
 		`dcv-sessions:session.attempts: "11" is not allowed: a whole number from 1 to 10`,
 		`dcv-sessions:session.privileged: "yes" is not allowed: true or false`,
+		`dcv-sessions:session.nativeClients: "yes" is not allowed: true or false`,
+		`dcv-sessions:session.display: "screen" is not allowed: console or virtual`,
+		`dcv-sessions:session.softwareRendering: "yes" is not allowed: true or false`,
 		`dcv-sessions:image.buildOn: "docker" is not allowed: builder or local`,
+		`dcv-sessions:image.displayServer: "x11" is not allowed: dcv or vnc`,
 		`dcv-sessions:builder.volumeGib: "29" is not allowed: a whole number from 30 to 16384`,
 		`dcv-sessions:logs.retentionDays: "2" is not allowed: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653`,
 		`dcv-sessions:protect: "maybe" is not allowed: true or false`,
@@ -449,8 +521,9 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:users.root: "root" is not allowed: a name that is no account of the session image`,
 		`dcv-sessions:notifications.teamEmails: "team" is not allowed: ` + addresses,
 		`dcv-sessions:image.use: "a b" is not allowed: ` + anImage,
-		`dcv-sessions:image.base: "" is not allowed: an image reference, such as debian:bookworm-slim`,
+		`dcv-sessions:image.base: "" is not allowed: an image reference, such as ubuntu:24.04`,
 		`dcv-sessions:image.version: "" is not allowed: ` + aVersion,
+		`dcv-sessions:image.dcvSource: "example.com" is not allowed: ` + aSource,
 		`dcv-sessions:builder.instanceType: "c6g.xlarge" is not allowed: ` + x86,
 		`dcv-sessions:tags: "aws:a=b" is not allowed: ` + tagRule,
 		`dcv-sessions:compute.instanceTypes: "g5.xlarg" is not allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`,
@@ -463,6 +536,7 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:session.firstPort: 51679 is not allowed: one whose range, 51679-51679, leaves out 51678-51680, which the hosts use themselves`,
 		`dcv-sessions:session.sharedMemoryMib: 14000 is not allowed: less than dcv-sessions:session.memoryMib, 14000`,
 		`dcv-sessions:session.gpus: 2 is not allowed: 1 where dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
+		`dcv-sessions:session.certificateSecretArn: "play" is not allowed: ` + aSecret,
 		`dcv-sessions:secrets.recoveryDays: 5 is not allowed: 0, or a whole number from 7 to 30`,
 	}, faultsOf(t, "Dev", all))
 }
@@ -535,7 +609,11 @@ func standard() config.Config {
 	c.Session.SharedMemoryMiB = 1024
 	c.Session.FirstPort = 8443
 	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 480, 2
-	c.Image.BuildOn, c.Image.Base, c.Image.Version = "builder", "debian:bookworm-slim", "dev"
+	c.Session.FirstConnectMinutes, c.Session.GraceSeconds, c.Session.IdleMinutes = 15, 300, 30
+	c.Session.Display = "console"
+	c.Image.BuildOn, c.Image.Base, c.Image.Version = "builder", "ubuntu:24.04", "dev"
+	c.Image.Game, c.Image.Branding = "image/games/intraverse", "image/branding"
+	c.Image.DisplayServer, c.Image.DCVSource = "dcv", "https://d1uj6qtbmh3dt5.cloudfront.net/2025.0/Servers"
 	c.Builder.InstanceType, c.Builder.VolumeGiB = "c6i.xlarge", 200
 	c.Secrets.RecoveryDays = 30
 	c.Notifications.TeamEmails = []string{}
@@ -564,7 +642,13 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Session.VCPUs, want.Session.MemoryMiB, want.Session.PerGPU = 4, 8000, 6
 	want.Session.SharedMemoryMiB, want.Session.FirstPort = 2048, 9443
 	want.Session.StopSeconds, want.Session.MaxMinutes, want.Session.Attempts, want.Session.Privileged = 60, 120, 3, true
-	want.Image.Use, want.Image.BuildOn, want.Image.Base, want.Image.Version = "1.2", "local", "ubuntu:24.04", "1.2+3"
+	want.Session.FirstConnectMinutes, want.Session.GraceSeconds, want.Session.IdleMinutes = 5, 60, 0
+	want.Session.Display, want.Session.NativeClients, want.Session.SoftwareRendering = "virtual", true, true
+	want.Session.CertificateSecretARN = secretOf("eu-central-1", "222222222222")
+	want.Image.Use, want.Image.BuildOn, want.Image.Base, want.Image.Version = "1.2", "local", "ubuntu:26.04", "1.2+3"
+	want.Image.Game, want.Image.Branding = "/builds/game.tgz", "/brand"
+	want.Image.Revision = "0a1b2c3"
+	want.Image.DisplayServer, want.Image.DCVSource = "vnc", "https://example.com/dcv"
 	want.Builder.InstanceType, want.Builder.VolumeGiB = "m7i.2xlarge", 500
 	want.Secrets.RecoveryDays = 7
 	want.Notifications.TeamEmails = []string{"team@example.com"}
@@ -582,7 +666,11 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"compute.updateTimeoutMinutes": "60", "queue.maxWaitMinutes": "15",
 		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",
 		"session.firstPort": "9443", "session.stopSeconds": "60", "session.maxMinutes": "120", "session.attempts": "3", "session.privileged": "true",
-		"image.use": "1.2", "image.buildOn": "local", "image.base": "ubuntu:24.04", "image.version": "1.2+3",
+		"session.firstConnectMinutes": "5", "session.graceSeconds": "60", "session.idleMinutes": "0",
+		"session.display": "virtual", "session.nativeClients": "true", "session.softwareRendering": "true",
+		"session.certificateSecretArn": secretOf("eu-central-1", "222222222222"),
+		"image.use":                    "1.2", "image.buildOn": "local", "image.base": "ubuntu:26.04", "image.version": "1.2+3",
+		"image.game": "/builds/game.tgz", "image.branding": "/brand", "image.revision": "0a1b2c3", "image.displayServer": "vnc", "image.dcvSource": "https://example.com/dcv",
 		"builder.instanceType": "m7i.2xlarge", "builder.volumeGib": "500",
 		"secrets.recoveryDays": "7", "notifications.teamEmails": `["team@example.com"]`, "logs.retentionDays": "365",
 		"protect": "true", "tags": `{"team":"games"}`,

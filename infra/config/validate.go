@@ -3,7 +3,9 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/intraverse/dcv-sessions/components/secrets"
 	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/branding"
 )
 
 var (
@@ -22,6 +25,7 @@ var (
 	subnetPattern  = regexp.MustCompile(`^subnet-[0-9a-z]+$`)
 	imagePattern   = regexp.MustCompile(`^[a-zA-Z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?$`)
 	versionPattern = regexp.MustCompile(`^[A-Za-z0-9._+-]{1,128}$`)
+	secretPattern  = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):(\d{12}):secret:[\w/+=.@-]+-[A-Za-z0-9]{6}$`)
 	// tagPattern is what every AWS service takes (AWS general reference, "Tag
 	// naming limits and requirements").
 	tagPattern = regexp.MustCompile(`^[\p{L}\p{N} ._:/=+\-@]*$`)
@@ -43,6 +47,7 @@ func (v *validator) validate(stack string) {
 	v.capacity()
 	v.fit()
 	v.session()
+	v.certificate(byName["session.certificateSecretArn"])
 	days := v.Secrets.RecoveryDays
 	v.check(days == 0 || days >= 7, byName["secrets.recoveryDays"], days)
 }
@@ -84,7 +89,34 @@ func (v *validator) image(keys map[string]Key) {
 	v.check(v.Image.Use == "" || gameimage.ValidUse(v.Image.Use), keys["image.use"], v.Image.Use)
 	v.check(imagePattern.MatchString(v.Image.Base), keys["image.base"], v.Image.Base)
 	v.check(versionPattern.MatchString(v.Image.Version), keys["image.version"], v.Image.Version)
+	v.check(v.Image.Revision == "" || versionPattern.MatchString(v.Image.Revision), keys["image.revision"], v.Image.Revision)
+	v.check(validSource(v.Image.DCVSource), keys["image.dcvSource"], v.Image.DCVSource)
 	v.check(builder.ValidType(v.Builder.InstanceType), keys["builder.instanceType"], v.Builder.InstanceType)
+	if v.Image.Use == "" {
+		v.built()
+	}
+}
+
+// built checks what an image is built from, file by file.
+func (v *validator) built() {
+	_, err := branding.Load(FromProgram(v.Image.Branding))
+	v.faults.Nest(path("image.branding"), err)
+	stop := v.Session.StopSeconds
+	if v.malformed["session.stopSeconds"] {
+		stop = math.MaxInt // it has its fault already
+	}
+	v.faults.Nest(path("image.game"), gameimage.CheckGame(FromProgram(v.Image.Game), stop))
+}
+
+// validSource tells whether nobody can change a download on its way: plain HTTP
+// is for this machine only. The checksum may be one that others published.
+func validSource(text string) bool {
+	at, err := url.Parse(text)
+	if err != nil || at.Host == "" || at.RawQuery != "" || at.Fragment != "" || at.User != nil {
+		return false
+	}
+	address, err := netip.ParseAddr(at.Hostname())
+	return at.Scheme == "https" || at.Scheme == "http" && err == nil && address.IsLoopback()
 }
 
 // tags leaves room for the stack's own: AWS takes 50 on a resource.
@@ -158,6 +190,13 @@ func (v *validator) fit() {
 	}
 }
 
+// certificate must be where the sessions are: the ECS agent reads no other.
+func (v *validator) certificate(k Key) {
+	arn := v.Session.CertificateSecretARN
+	m := secretPattern.FindStringSubmatch(arn)
+	v.check(arn == "" || m != nil && m[1] == v.Region && slices.Contains(v.AllowedAccountIDs, m[2]), k, arn)
+}
+
 func (v *validator) session() {
 	s, ports := v.Session, v.Ports()
 	for _, taken := range session.HostPorts {
@@ -166,6 +205,8 @@ func (v *validator) session() {
 	}
 	v.cross(ports.Last <= 65535, "session.firstPort", s.FirstPort,
 		fmt.Sprintf("at most %d: a host carries up to %d sessions, a port each", 65536-ports.Width(), ports.Width()), sessionKeys...)
+	v.cross(s.FirstConnectMinutes <= s.MaxMinutes, "session.firstConnectMinutes", s.FirstConnectMinutes,
+		fmt.Sprintf("at most %s, %d", path("session.maxMinutes"), s.MaxMinutes), "session.maxMinutes")
 	v.cross(s.SharedMemoryMiB < s.MemoryMiB, "session.sharedMemoryMib", s.SharedMemoryMiB,
 		fmt.Sprintf("less than %s, %d", path("session.memoryMib"), s.MemoryMiB), "session.memoryMib")
 	v.cross(!v.SharedGPU() || s.GPUs == 1, "session.gpus", s.GPUs,

@@ -87,6 +87,7 @@ func Deploy(ctx *pulumi.Context) error {
 		GameBuildsBucketARN: builds.BucketARN,
 		LogGroupARN:         logs.LogGroupARN,
 		KeyARN:              users.KeyARN,
+		CertificateARN:      cfg.Session.CertificateSecretARN,
 		Tags:                tags,
 	})
 	if err != nil {
@@ -115,6 +116,13 @@ func Deploy(ctx *pulumi.Context) error {
 		RegistryID:     repository.RegistryID,
 		BaseImage:      cfg.Image.Base,
 		Version:        cfg.Image.Version,
+		Revision:       cfg.Image.Revision,
+		DisplayServer:  cfg.Image.DisplayServer,
+		DCVSource:      cfg.Image.DCVSource,
+		StopSeconds:    cfg.Session.StopSeconds,
+		Game:           config.FromProgram(cfg.Image.Game),
+		Branding:       config.FromProgram(cfg.Image.Branding),
+		StagingDir:     "../.build/image-" + stack, // a stack may have a game of its own
 	})
 	if err != nil {
 		return err
@@ -155,24 +163,31 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 	sessions, err := session.NewSessions(ctx, "sessions", &session.SessionsArgs{
-		Stack:             stack,
-		Users:             sessionUsers(cfg, users),
-		Image:             image.URI,
-		Ports:             cfg.Ports(),
-		Region:            pulumi.String(cfg.Region),
-		VCPUs:             cfg.Session.VCPUs,
-		MemoryMiB:         cfg.Session.MemoryMiB,
-		GPUs:              cfg.GPUs(),
-		SharedMemoryMiB:   cfg.Session.SharedMemoryMiB,
-		Privileged:        cfg.Session.Privileged,
-		StopSeconds:       cfg.Session.StopSeconds,
-		MaxSeconds:        cfg.Session.MaxMinutes * 60,
-		Attempts:          cfg.Session.Attempts,
-		ExecutionRoleARN:  access.ExecutionRoleARN,
-		SessionRoleARN:    access.SessionRoleARN,
-		LogGroupName:      logs.LogGroupName,
-		EnsureCredentials: passwords.Ensure,
-		Tags:              tags,
+		Stack:               stack,
+		Users:               sessionUsers(cfg, users),
+		Image:               image.URI,
+		Ports:               cfg.Ports(),
+		Region:              pulumi.String(cfg.Region),
+		VCPUs:               cfg.Session.VCPUs,
+		MemoryMiB:           cfg.Session.MemoryMiB,
+		GPUs:                cfg.GPUs(),
+		SharedMemoryMiB:     cfg.Session.SharedMemoryMiB,
+		Privileged:          cfg.Session.Privileged,
+		StopSeconds:         cfg.Session.StopSeconds,
+		MaxSeconds:          cfg.Session.MaxMinutes * 60,
+		FirstConnectSeconds: cfg.Session.FirstConnectMinutes * 60,
+		GraceSeconds:        cfg.Session.GraceSeconds,
+		IdleSeconds:         cfg.Session.IdleMinutes * 60,
+		Attempts:            cfg.Session.Attempts,
+		SessionType:         cfg.Session.Display,
+		NativeClients:       cfg.Session.NativeClients,
+		SoftwareRendering:   cfg.Session.SoftwareRendering,
+		CertificateARN:      cfg.Session.CertificateSecretARN,
+		ExecutionRoleARN:    access.ExecutionRoleARN,
+		SessionRoleARN:      access.SessionRoleARN,
+		LogGroupName:        logs.LogGroupName,
+		EnsureCredentials:   passwords.Ensure,
+		Tags:                tags,
 	})
 	if err != nil {
 		return err

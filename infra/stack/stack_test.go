@@ -507,7 +507,11 @@ func TestNoComponentRefusesWhatTheConfigurationTook(t *testing.T) {
 	edges := []values{
 		{"tags": string(long)},
 		{"users": `{"` + strings.Repeat("a", 31) + `":{}}`},
-		{"session.maxMinutes": "1", "session.stopSeconds": "2", "session.attempts": "10"},
+		{"session.maxMinutes": "1", "session.firstConnectMinutes": "1", "session.stopSeconds": "12", "session.attempts": "10"},
+		{"session.graceSeconds": "10", "session.idleMinutes": "0"},
+		{"session.graceSeconds": "7200", "session.idleMinutes": "1440", "session.maxMinutes": "1"},
+		{"session.certificateSecretArn": certificate},
+		{"image.displayServer": "vnc", "image.dcvSource": ""},
 		{"session.memoryMib": "128", "session.sharedMemoryMib": "64", "session.vcpus": "1"},
 		{"session.memoryMib": "128", "session.sharedMemoryMib": "127"},
 		{"session.sharedMemoryMib": "13999"},
@@ -543,8 +547,12 @@ func TestNoComponentRefusesWhatTheConfigurationTook(t *testing.T) {
 	assert.Greater(t, took, len(edges)/2)
 }
 
+const certificate = "arn:aws:secretsmanager:us-east-1:123456789012:secret:play-AbCdEf"
+
+type effect struct{ beside, change values }
+
 // effects is a change of every key that the resources or outputs must show.
-var effects = map[string]struct{ beside, change values }{
+var effects = map[string]effect{
 	"network.vpcId":                   {nil, values{"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1"]`}},
 	"network.subnetIds":               {values{"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1"]`}, values{"network.subnetIds": `["subnet-1","subnet-2"]`}},
 	"network.cidrBlock":               {nil, values{"network.cidrBlock": "10.30.0.0/16"}},
@@ -569,13 +577,23 @@ var effects = map[string]struct{ beside, change values }{
 	"session.sharedMemoryMib":         {users(1), values{"session.sharedMemoryMib": "2048"}},
 	"session.firstPort":               {nil, values{"session.firstPort": "9443"}},
 	"session.stopSeconds":             {nil, values{"session.stopSeconds": "60"}},
+	"session.firstConnectMinutes":     {users(1), values{"session.firstConnectMinutes": "5"}},
+	"session.graceSeconds":            {users(1), values{"session.graceSeconds": "60"}},
+	"session.idleMinutes":             {users(1), values{"session.idleMinutes": "0"}},
 	"session.maxMinutes":              {users(1), values{"session.maxMinutes": "60"}},
 	"session.attempts":                {users(1), values{"session.attempts": "3"}},
 	"session.privileged":              {users(1), values{"session.privileged": "true"}},
+	"session.nativeClients":           {users(1), values{"session.nativeClients": "true"}},
+	"session.display":                 {users(1), values{"session.display": "virtual"}},
+	"session.softwareRendering":       {users(1), values{"session.softwareRendering": "true"}},
+	"session.certificateSecretArn":    {users(1), values{"session.certificateSecretArn": certificate}},
 	"image.use":                       {nil, values{"image.use": "another"}},
 	"image.buildOn":                   {values{"image.use": ""}, values{"image.buildOn": "local"}},
-	"image.base":                      {values{"image.use": ""}, values{"image.base": "ubuntu:24.04"}},
+	"image.base":                      {values{"image.use": ""}, values{"image.base": "ubuntu:26.04"}},
+	"image.displayServer":             {values{"image.use": ""}, values{"image.displayServer": "vnc"}},
+	"image.dcvSource":                 {values{"image.use": ""}, values{"image.dcvSource": "https://example.com"}},
 	"image.version":                   {values{"image.use": ""}, values{"image.version": "1.2"}},
+	"image.revision":                  {values{"image.use": ""}, values{"image.revision": "0a1b2c3"}},
 	"builder.instanceType":            {nil, values{"builder.instanceType": "m7i.large"}},
 	"builder.volumeGib":               {nil, values{"builder.volumeGib": "500"}},
 	"secrets.recoveryDays":            {users(1), values{"secrets.recoveryDays": "7"}},
@@ -585,7 +603,26 @@ var effects = map[string]struct{ beside, change values }{
 	"tags":                            {nil, values{"tags": `{"team":"games"}`}},
 }
 
+// changed is a copy of a folder with a longer file.
+func changed(t *testing.T, folder, file string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("..", folder))))
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString("# longer\n")
+	require.NoError(t, errors.Join(err, f.Close()))
+	return dir
+}
+
 func TestNoKeyIsWithoutEffect(t *testing.T) {
+	effects := maps.Clone(effects)
+	for key, change := range map[string]values{
+		"image.game":     {"image.game": changed(t, "image/games/intraverse", "game.yaml")},
+		"image.branding": {"image.branding": changed(t, "image/branding", "branding.yaml")},
+	} {
+		effects[key] = effect{values{"image.use": ""}, change}
+	}
 	without := map[string]string{"network.openToWorld": "only allows"}
 	for _, k := range config.Keys() {
 		effect, tested := effects[k.Name]
