@@ -23,6 +23,14 @@ import (
 // bench measures on the deployed sandbox and prints each figure with its
 // conditions. Machines differ, so what counts are the ratios of one run.
 func bench(ctx context.Context, _ []string) error {
+	return measure(ctx, (*bencher).deployed, (*bencher).start, (*bencher).queued, (*bencher).previews, (*bencher).flat, (*bencher).rebuild)
+}
+
+func benchSession(ctx context.Context, _ []string) error { return measure(ctx, (*bencher).starts) }
+
+func benchImage(ctx context.Context, _ []string) error { return measure(ctx, (*bencher).image) }
+
+func measure(ctx context.Context, figures ...func(*bencher) error) error {
 	tree, p, unlock, err := enter()
 	if err != nil {
 		return err
@@ -37,8 +45,8 @@ func bench(ctx context.Context, _ []string) error {
 		return err
 	}
 	b := bencher{ctx: ctx, tree: tree, cloud: cloud, progress: p, config: file}
-	for _, measure := range []func() error{b.deployed, b.start, b.queued, b.previews, b.flat, b.rebuild} {
-		if err := measure(); err != nil {
+	for _, figure := range figures {
+		if err := figure(&b); err != nil {
 			return err
 		}
 	}

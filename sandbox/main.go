@@ -26,6 +26,8 @@ var commands = []struct {
 	{"hosts", "the simulated hosts, and the jobs on them", hosts},
 	{"take-host", "take a host away as a Spot reclaim does: take-host [HOST]", takeHost},
 	{"bench", "measure, and print the figures as ratios", bench},
+	{"bench-session", "measure how soon a session's page answers", benchSession},
+	{"bench-image", "measure what a change of the game pushes", benchImage},
 	{"base", "print the name of the base image, made where it is missing", base},
 	{"gateway", "run the gateway (started by up)", runGateway},
 }
@@ -53,7 +55,7 @@ func dispatch(ctx context.Context, args []string) error {
 func usage() error {
 	fmt.Fprintln(os.Stderr, "usage: sandbox COMMAND")
 	for _, c := range commands {
-		fmt.Fprintf(os.Stderr, "  %-9s %s\n", c.name, c.does)
+		fmt.Fprintf(os.Stderr, "  %-13s %s\n", c.name, c.does)
 	}
 	return fmt.Errorf("name one of these commands")
 }

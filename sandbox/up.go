@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/intraverse/dcv-sessions/sandbox/baseimage"
+	"github.com/intraverse/dcv-sessions/sandbox/game"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
@@ -91,23 +92,34 @@ func enter() (local.Tree, local.Progress, func(), error) {
 }
 
 // install installs and builds whatever is missing, and starts nothing.
-func install(ctx context.Context, _ []string) error {
+func install(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("install", flag.ContinueOnError)
+	tests := flags.Bool("tests", false, "what the tests need, too")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	tree, p, unlock, err := enter()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return installAll(ctx, tree, p)
+	return installAll(ctx, tree, p, *tests)
 }
 
-// installAll makes the base image beside the compiling: much of either is
+// installAll makes the base image and the game beside the compiling: much of either is
 // waiting for one core, or for a download.
-func installAll(ctx context.Context, tree local.Tree, p local.Progress) error {
-	if err := local.Install(ctx, p); err != nil {
+func installAll(ctx context.Context, tree local.Tree, p local.Progress, tests bool) error {
+	if err := local.Install(ctx, p, tests); err != nil {
 		return err
 	}
 	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return baseimage.Make(ctx, p, tree.Cache) })
+	both.Go(func() error {
+		if err := baseOf(tree).Make(ctx, p); err != nil {
+			return err
+		}
+		_, err := game.Ensure(ctx, p, tree.Cache)
+		return err
+	})
 	both.Go(func() error { return buildAll(ctx, tree, p) })
 	return both.Wait()
 }
@@ -128,7 +140,7 @@ func buildAll(ctx context.Context, tree local.Tree, p local.Progress) error {
 
 // prepare installs, builds and starts whatever is missing.
 func prepare(ctx context.Context, tree local.Tree, p local.Progress) (*local.Cloud, error) {
-	if err := installAll(ctx, tree, p); err != nil {
+	if err := installAll(ctx, tree, p, false); err != nil {
 		return nil, err
 	}
 	return local.Ensure(ctx, tree, p)
@@ -141,11 +153,20 @@ func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local
 	if err != nil {
 		return "", err
 	}
-	return cloud.WriteConfig(ctx, program, committed, image)
+	folder, err := game.Ensure(ctx, p, tree.Cache)
+	if err != nil {
+		return "", err
+	}
+	return cloud.WriteConfig(ctx, program, committed, local.Made{BaseImage: image, Game: folder})
 }
 
 func ensureBase(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) (string, error) {
-	return baseimage.Ensure(ctx, p, tree.Cache, cloud.DockerHost, local.BaseImage)
+	return baseOf(tree).Ensure(ctx, p, cloud.DockerHost, local.BaseImage)
+}
+
+// baseOf is the base image of a work tree's session image.
+func baseOf(tree local.Tree) baseimage.Base {
+	return baseimage.Base{Cache: tree.Cache, Packages: filepath.Join(tree.Root, "image", "packages")}
 }
 
 func runDeploy(ctx context.Context, tree local.Tree, cloud *local.Cloud, command string, flags ...string) error {

@@ -27,54 +27,91 @@ const suite = "bookworm"
 // packages come on top of the essential ones and apt.
 var packages = []string{"ca-certificates"}
 
+// lists are those of the session image that the base has already, so that a new
+// Docker doesn't install them again: its build then finds nothing missing.
+var lists = []string{"system", "vnc"}
+
 // layout counts the changes of how the image is made from the same packages.
-const layout = 1
+const layout = 2
+
+// Base is the base image of one work tree.
+type Base struct {
+	Cache    string // where builds are kept, e.g. ~/.cache/dcv-sessions
+	Packages string // the folder image/packages: lists, and the script that installs them
+}
 
 // Ensure returns the base image of a Docker, loading it where it is missing and
-// making it where the machine has none. cache is where builds are kept, e.g.
-// ~/.cache/dcv-sessions; host is a DOCKER_HOST; name is the image's without tag.
-func Ensure(ctx context.Context, p local.Progress, cache, host, name string) (string, error) {
-	image := name + ":" + key()
+// making it where the machine has none. host is a DOCKER_HOST; name is the
+// image's without tag.
+func (b Base) Ensure(ctx context.Context, p local.Progress, host, name string) (string, error) {
+	key, err := b.key()
+	if err != nil {
+		return "", err
+	}
+	image := name + ":" + key
 	if local.Docker(ctx, host, "image", "inspect", "--format", "{{.Id}}", image).Run() == nil {
 		return image, nil
 	}
-	if err := Make(ctx, p, cache); err != nil {
+	if err := b.Make(ctx, p); err != nil {
 		return "", err
 	}
 	return image, p.Step("loading the base image", "this Docker is new", func() error {
-		return load(ctx, p, host, fileIn(cache), image)
+		return load(ctx, p, host, b.file(key), image)
 	})
 }
 
 // Make makes the file of the image where the machine has none. No Docker takes
 // part in it.
-func Make(ctx context.Context, p local.Progress, cache string) error {
-	file := fileIn(cache)
-	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+func (b Base) Make(ctx context.Context, p local.Progress) error {
+	key, err := b.key()
+	if err != nil {
 		return err
 	}
-	return p.Step("making the base image", "Debian "+suite+" by debootstrap, as no image can be pulled; about 2 minutes, once a machine", func() error {
-		return build(ctx, p, cache, file)
+	if _, err := os.Stat(b.file(key)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return p.Step("making the base image", "Debian "+suite+" by debootstrap, as no image can be pulled; about 4 minutes, once a machine", func() error {
+		return b.build(ctx, p, b.file(key))
 	})
 }
 
-func fileIn(cache string) string { return filepath.Join(cache, "base-"+key()+".tar.gz") }
+func (b Base) file(key string) string { return filepath.Join(b.Cache, "base-"+key+".tar.gz") }
 
 // key names an image by what it is made of. It leaves out the mirror and the
 // day: packages differ by their point release, which no program here sees.
-func key() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %q", layout, suite, runtime.GOARCH, packages))
-	return suite + "-" + hex.EncodeToString(sum[:6])
+func (b Base) key() (string, error) {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%d %s %s %q", layout, suite, runtime.GOARCH, packages)
+	for _, name := range b.files() {
+		content, err := os.ReadFile(filepath.Join(b.Packages, name))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, " %s %d %s", name, len(content), content)
+	}
+	return suite + "-" + hex.EncodeToString(sum.Sum(nil)[:6]), nil
+}
+
+// installer is the script that installs lists.
+const installer = "install"
+
+// files are those of the folder image/packages that the base is made from.
+func (b Base) files() []string {
+	files := []string{installer}
+	for _, list := range lists {
+		files = append(files, list+".txt")
+	}
+	return files
 }
 
 // build makes the file. It appears whole or not at all, whoever else makes it
 // at the same time.
-func build(ctx context.Context, p local.Progress, cache, file string) error {
+func (b Base) build(ctx context.Context, p local.Progress, file string) error {
 	mirror, err := findMirror("/etc/apt")
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(cache, "base-")
+	dir, err := os.MkdirTemp(b.Cache, "base-")
 	if err != nil {
 		return err
 	}
@@ -89,10 +126,29 @@ func build(ctx context.Context, p local.Progress, cache, file string) error {
 		}
 		return fmt.Errorf("%w\n%s", err, endOfLog(tree))
 	}
+	if err := b.install(ctx, p, tree); err != nil {
+		return err
+	}
 	if err := pack(ctx, tree, made); err != nil {
 		return err
 	}
 	return os.Rename(made, file)
+}
+
+// install installs the lists into the tree, by the script that the session
+// image's build calls.
+func (b Base) install(ctx context.Context, p local.Progress, tree string) error {
+	const inside = "/tmp/packages"
+	if err := asRoot(ctx, nil, "cp", "--recursive", b.Packages, tree+inside).Run(); err != nil {
+		return err
+	}
+	// As Debian's own images have it: no service starts where packages are installed.
+	noService := asRoot(ctx, nil, "install", "--mode=755", "/dev/stdin", tree+"/usr/sbin/policy-rc.d")
+	noService.Stdin = strings.NewReader("#!/bin/sh\nexit 101\n")
+	if err := noService.Run(); err != nil {
+		return err
+	}
+	return p.Command(ctx, asRoot(ctx, environment(ctx), append([]string{"chroot", tree, inside + "/" + installer}, lists...)...))
 }
 
 // endOfLog is where debootstrap says what went wrong.

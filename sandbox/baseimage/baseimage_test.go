@@ -123,44 +123,77 @@ func TestLayerHoldsWhatAnImageNeeds(t *testing.T) {
 	}
 }
 
-func TestKeyNamesSuiteAndContent(t *testing.T) {
-	if !strings.HasPrefix(key(), suite+"-") {
-		t.Errorf("key %q does not begin with the suite", key())
-	}
-	before := key()
-	packages = append(packages, "more")
-	t.Cleanup(func() { packages = packages[:len(packages)-1] })
-	if key() == before {
-		t.Error("another list of packages has the same key")
-	}
-}
-
-// The base image is made once a machine; the test takes and leaves it where
-// the sandbox has it.
-func TestEveryDockerGetsTheSameImage(t *testing.T) {
-	if _, err := exec.LookPath("debootstrap"); err != nil {
-		t.Skip("needs debootstrap")
-	}
+// theBase is the sandbox's own: it is made once a machine, and the tests take
+// and leave it where the sandbox has it.
+func theBase(t *testing.T) Base {
+	t.Helper()
 	user, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := filepath.Join(user, "dcv-sessions")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	base := Base{Cache: filepath.Join(user, "dcv-sessions"), Packages: "../../image/packages"}
+	if err := os.MkdirAll(base.Cache, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return base
+}
+
+func keyOf(t *testing.T, b Base) string {
+	t.Helper()
+	key, err := b.key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestTheKeyFollowsWhatTheImageIsMadeOf(t *testing.T) {
+	changed := theBase(t)
+	before := keyOf(t, changed)
+	if !strings.HasPrefix(before, suite+"-") {
+		t.Errorf("key %q does not begin with the suite", before)
+	}
+	folder := t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(changed.Packages)); err != nil {
+		t.Fatal(err)
+	}
+	changed.Packages = folder
+	if keyOf(t, changed) != before {
+		t.Error("the same lists elsewhere have another key")
+	}
+	for _, name := range changed.files() {
+		file := filepath.Join(folder, name)
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, append(content, "# more\n"...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if keyOf(t, changed) == before {
+			t.Errorf("another %s has the same key", name)
+		}
+		before = keyOf(t, changed)
+	}
+}
+
+func TestEveryDockerGetsTheSameImage(t *testing.T) {
+	if _, err := exec.LookPath("debootstrap"); err != nil {
+		t.Skip("needs debootstrap")
+	}
+	base := theBase(t)
 	var ids []string
 	for range 2 {
 		host, said := dockertest.Docker(t), &bytes.Buffer{}
 		p := local.Progress{Out: said}
-		ref, err := Ensure(t.Context(), p, cache, host, "test/base")
+		ref, err := base.Ensure(t.Context(), p, host, "test/base")
 		if err != nil {
 			t.Fatalf("%v\n%s", err, said)
 		}
 		t.Logf("%s\n%s", ref, said)
 		ids = append(ids, docker(t, host, "image", "inspect", "--format", "{{.Id}} {{.Created}} {{.Size}}", ref))
 		said.Reset()
-		if again, err := Ensure(t.Context(), p, cache, host, "test/base"); err != nil || again != ref || said.Len() > 0 {
+		if again, err := base.Ensure(t.Context(), p, host, "test/base"); err != nil || again != ref || said.Len() > 0 {
 			t.Errorf("a second time it gave %q, %v and said %q", again, err, said)
 		}
 		got := docker(t, host, "run", "--rm", "--network", "host", ref, "sh", "-c", ". /etc/os-release; echo $VERSION_CODENAME; dpkg --audit; ls /etc/ssl/certs/ca-certificates.crt")

@@ -16,12 +16,17 @@ func debootstrap(ctx context.Context, m mirror, tree string) *exec.Cmd {
 	if m.keyring != "" {
 		args = append(args, "--keyring="+m.keyring)
 	}
+	return asRoot(ctx, environment(ctx), append(args, suite, tree, m.uri)...)
+}
+
+// environment is that in which packages are installed.
+func environment(ctx context.Context) []string {
 	// Dates that packages write, as in /etc/shadow, follow this.
-	env := []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()), "DEBIAN_FRONTEND=noninteractive"}
+	env := []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"}
 	if proxy := aptProxy(ctx); proxy != "" {
 		env = append(env, "http_proxy="+proxy)
 	}
-	return asRoot(ctx, env, append(args, suite, tree, m.uri)...)
+	return env
 }
 
 // aptProxy is the proxy that apt goes through; debootstrap does not read apt's

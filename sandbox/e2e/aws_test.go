@@ -130,7 +130,6 @@ func (s *sandbox) inspect(t *testing.T, out outputs.Outputs) {
 	t.Run("a secret a user, with a strong password", func(t *testing.T) { c.inspectSecrets(t, out) })
 	t.Run("roles with exactly the intended policies", func(t *testing.T) { c.inspectRoles(t) })
 	t.Run("every role may do what it is for, and nothing else", func(t *testing.T) { s.inspectRights(t, out) })
-	t.Run("the image starts by docker run and answers", func(t *testing.T) { s.inspectSession(t, out) })
 	t.Run("no password and no registry token is in the state or on disk", func(t *testing.T) { s.inspectState(t, c, out) })
 }
 

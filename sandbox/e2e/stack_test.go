@@ -51,6 +51,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("AWS shows what was promised", func(t *testing.T) { s.inspect(t, deployed) })
 
+	step("the session image keeps its promises", func(t *testing.T) { s.inspectImage(t, deployed) })
+
 	step("the launcher starts, finds and ends sessions", func(t *testing.T) { s.launchSessions(t, deployed) })
 
 	step("a second up changes nothing and no password", func(t *testing.T) {

@@ -15,6 +15,9 @@ import (
 // BaseImage is the name of the base image that the sandbox makes.
 const BaseImage = "dcv-sessions/base"
 
+// GameKey is where a stack's configuration names the game.
+const GameKey = "dcv-sessions:image.game"
+
 // endpoints are the AWS services that the provider is built with; each is
 // pointed at the gateway by name, so that no call can go elsewhere.
 var endpoints = strings.Fields(`batch budgets cloudwatch ec2 ecr events iam kms lambda logs organizations
@@ -31,9 +34,16 @@ func (c *Cloud) Deployed() bool {
 	return err == nil
 }
 
+// Made is what the sandbox makes for the session image, on this machine.
+type Made struct {
+	BaseImage string // where none can be pulled
+	Game      string // the folder of the sandbox's game
+}
+
 // WriteConfig writes a committed stack configuration with what only the running
-// cloud can tell: its endpoints, its VPC, the base image.
-func (c *Cloud) WriteConfig(ctx context.Context, program, committed, baseImage string) (string, error) {
+// cloud can tell: its endpoints, its VPC, what was made on this machine. A game
+// that the configuration names stays.
+func (c *Cloud) WriteConfig(ctx context.Context, program, committed string, made Made) (string, error) {
 	b, err := os.ReadFile(committed)
 	if err != nil {
 		return "", err
@@ -67,9 +77,12 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, committed, baseImage s
 		"aws:endpoints":                  []any{at},
 		"dcv-sessions:network.vpcId":     vpc,
 		"dcv-sessions:network.subnetIds": subnets,
-		"dcv-sessions:image.base":        baseImage,
+		"dcv-sessions:image.base":        made.BaseImage,
 	} {
 		file.Config[key] = value
+	}
+	if _, named := file.Config[GameKey]; !named {
+		file.Config[GameKey] = made.Game
 	}
 	out, err := yaml.Marshal(file)
 	if err != nil {

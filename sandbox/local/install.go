@@ -6,22 +6,35 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// programs are what the sandbox needs of the machine, and the Debian package
-// that has each.
-var programs = []struct{ program, pkg, why string }{
+// program is one that the sandbox needs of the machine, and the Debian package
+// that has it.
+type program struct{ program, pkg, why string }
+
+var programs = []program{
 	{"dockerd", "docker.io", "builds and runs the images"},
 	{"docker-registry", "docker-registry", "holds the images"},
 	{"debootstrap", "debootstrap", "makes the base image where none can be pulled"},
 	{"git", "git", "names the source revision"},
 }
 
-// Install adds the Debian packages that are missing.
-func Install(ctx context.Context, p Progress) error {
+// testPrograms are what only the tests need.
+var testPrograms = []program{
+	{"chromium", "chromium", "is the players' browser"},
+}
+
+// Install adds the Debian packages that are missing, those of the tests too
+// where they are wanted.
+func Install(ctx context.Context, p Progress, tests bool) error {
+	wanted := programs
+	if tests {
+		wanted = slices.Concat(programs, testPrograms)
+	}
 	var missing []string
-	for _, prog := range programs {
+	for _, prog := range wanted {
 		if _, err := exec.LookPath(prog.program); err != nil {
 			p.Say("%s is missing: package %s, which %s", prog.program, prog.pkg, prog.why)
 			missing = append(missing, prog.pkg)

@@ -1,0 +1,231 @@
+// Package browser is a player's browser in tests: a real Chromium, driven by its
+// own protocol. It accepts one certificate, the session's, and no other.
+package browser
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+)
+
+// Browser has one page open.
+type Browser struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+// Options are what players' browsers differ in.
+type Options struct {
+	Width, Height int  // of the page, CSS pixels
+	Phone         bool // a touch screen of double density
+	Dark          bool
+	NoScript      bool
+}
+
+// patience is how long a test waits for what a page should show.
+const patience = 30 * time.Second
+
+// Open starts a browser that trusts the session at an address, if its certificate
+// has this SHA-256, and goes there.
+func Open(t testing.TB, address, fingerprint string, o Options) *Browser {
+	t.Helper()
+	key, err := pinned(address, fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatalf("%v: `sandbox install -tests` installs it", err)
+	}
+	flags := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.NoSandbox, // the tests run as root
+		chromedp.UserDataDir(t.TempDir()), // without one, the next flag has no effect
+		chromedp.Flag("ignore-certificate-errors-spki-list", key),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-gpu", true), chromedp.Flag("hide-scrollbars", true),
+		chromedp.WindowSize(o.Width, o.Height), chromedp.WSURLReadTimeout(time.Minute),
+	)
+	running, end := chromedp.NewExecAllocator(context.Background(), flags...)
+	ctx, shut := chromedp.NewContext(running)
+	t.Cleanup(func() {
+		shut()
+		end()
+	})
+	b := &Browser{t, ctx}
+	// The browser lives as long as the context of its first call: it gets no limit.
+	if err := chromedp.Do(ctx, emulate(o), chromedp.Navigate(address)); err != nil {
+		t.Fatalf("opening %s: %v", address, err)
+	}
+	return b
+}
+
+// step is something that a browser does.
+type step = chromedp.Action[chromedp.Void]
+
+// command is a call of the browser's protocol.
+func command[P, R any](c cdp.Command[P, R], params P) step {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, c, params)
+		return err
+	})
+}
+
+func emulate(o Options) step {
+	view, scheme := []chromedp.EmulateViewportOption{}, "light"
+	if o.Phone {
+		view = append(view, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulatePortrait)
+	}
+	if o.Dark {
+		scheme = "dark"
+	}
+	return chromedp.Steps(
+		chromedp.EmulateViewport(int64(o.Width), int64(o.Height), view...),
+		command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		}),
+		command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: o.NoScript}),
+	)
+}
+
+// pinned is the SHA-256 of the public key, as Chromium's flag takes it, of a
+// server whose certificate has the fingerprint.
+func pinned(address, fingerprint string) (string, error) {
+	at, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+	dialer := &tls.Dialer{
+		NetDialer: &net.Dialer{Timeout: 10 * time.Second},
+		Config:    &tls.Config{InsecureSkipVerify: true}, // the fingerprint is checked below
+	}
+	conn, err := dialer.Dial("tcp", at.Host)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	leaf := conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
+	if sum := sha256.Sum256(leaf.Raw); hex.EncodeToString(sum[:]) != fingerprint {
+		return "", fmt.Errorf("%s shows another certificate than its session tells", address)
+	}
+	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:]), nil
+}
+
+// do takes steps, within the patience of a test.
+func (b *Browser) do(steps ...step) {
+	b.t.Helper()
+	if _, err := try(b, chromedp.Steps(steps...)); err != nil {
+		b.Shot("failed")
+		b.t.Fatal(err)
+	}
+}
+
+func try[T any](b *Browser, action chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, action)
+}
+
+// Reload loads the page again.
+func (b *Browser) Reload() {
+	b.t.Helper()
+	b.do(chromedp.Reload())
+}
+
+// Is waits until an expression of JavaScript is true in the page.
+func (b *Browser) Is(what, expression string) {
+	b.t.Helper()
+	b.Within(patience, what, expression)
+}
+
+// Within is Is with another patience.
+func (b *Browser) Within(limit time.Duration, what, expression string) {
+	b.t.Helper()
+	var last error
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		var holds bool
+		// A page that is being loaded throws: that is no answer yet.
+		if holds, last = try(b, chromedp.Evaluate[bool]("!!("+expression+")")); last == nil && holds {
+			return
+		}
+	}
+	b.Shot("failed")
+	b.t.Fatalf("%s: not so after %s: %s: %v", what, limit, expression, last)
+}
+
+// Text is what the page shows.
+func (b *Browser) Text() string {
+	b.t.Helper()
+	text, err := try(b, chromedp.Evaluate[string]("document.body.innerText"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return text
+}
+
+// Type fills a field, named by its CSS selector.
+func (b *Browser) Type(field, text string) {
+	b.t.Helper()
+	b.do(chromedp.Clear(chromedp.CSS(field)), chromedp.SendKeys(chromedp.CSS(field), text))
+}
+
+// Click clicks an element.
+func (b *Browser) Click(element string) {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS(element)))
+}
+
+// aFrame is more than a picture of any game here: it looks at keys and pointer once each.
+const aFrame = 250 * time.Millisecond
+
+// ClickAt clicks at a point of the page.
+func (b *Browser) ClickAt(x, y float64) {
+	b.t.Helper()
+	b.do(chromedp.MouseEvent(chromedp.MouseMoved, x, y), chromedp.Sleep(aFrame),
+		chromedp.MouseEvent(chromedp.MousePressed, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)), chromedp.Sleep(aFrame),
+		chromedp.MouseEvent(chromedp.MouseReleased, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+}
+
+// Press presses a key, by the name and the code that browsers give it.
+func (b *Browser) Press(key, code string, number int64) {
+	b.t.Helper()
+	event := func(kind input.DispatchKeyEventType) step {
+		return command(input.DispatchKeyEvent, input.DispatchKeyEventParams{
+			Type: kind, Key: key, Code: code, WindowsVirtualKeyCode: number, NativeVirtualKeyCode: number,
+		})
+	}
+	b.do(event(input.DispatchKeyEventTypeRawKeyDown), chromedp.Sleep(aFrame), event(input.DispatchKeyEventTypeKeyUp))
+}
+
+// shots names the folder that screenshots are kept in; without it they are not.
+const shots = "DCV_SCREENSHOTS"
+
+// Shot keeps a picture of the page, where somebody wants them.
+func (b *Browser) Shot(name string) {
+	b.t.Helper()
+	dir := os.Getenv(shots)
+	if dir == "" {
+		return
+	}
+	picture, err := try(b, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644)
+	}
+	if err != nil {
+		b.t.Errorf("screenshot %s: %v", name, err)
+	}
+}

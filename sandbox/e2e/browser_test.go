@@ -1,0 +1,192 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/launch"
+	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/sandbox/browser"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+var (
+	desktop = browser.Options{Width: 1280, Height: 720}
+	phone   = browser.Options{Width: 390, Height: 844, Phone: true, Dark: true}
+)
+
+// What the page shows, as JavaScript that is true when it does.
+const (
+	waiting = `!document.getElementById("waiting").closest("[hidden]")`
+	signIn  = `document.getElementById("form")`
+	inGame  = `document.querySelector('[data-step="game"]').dataset.stage === "now"`
+	over    = `!document.getElementById("ended").closest("[hidden]")`
+
+	frame     = `document.querySelector("iframe")?.contentDocument`
+	connected = frame + `?.body?.dataset.state === "connected"`
+	// colours counts those of the picture, on a grid: an empty screen has one.
+	colours = `(() => {
+		const c = ` + frame + `.querySelector("canvas"), d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data, seen = new Set();
+		for (let i = 0; i < d.length; i += 4 * 97) seen.add(d[i] << 16 | d[i+1] << 8 | d[i+2]);
+		return seen.size;
+	})()`
+)
+
+// picture waits until the game is on the screen.
+func picture(b *browser.Browser) {
+	b.Within(time.Minute, "the display is connected", connected)
+	b.Within(time.Minute, "the game's picture is on the screen", colours+" > 100")
+}
+
+func enterCredentials(b *browser.Browser, password string) {
+	b.Type("#username", "player1")
+	b.Type("#password", password)
+	b.Click("#form button")
+}
+
+// held is a session by hand whose game waits at its start until it is let go.
+type held struct{ *container }
+
+// held replaces the script that starts the game; "exec" in it starts the game.
+func (s *sandbox) held(t *testing.T, image, then string) held {
+	t.Helper()
+	script := filepath.Join(t.TempDir(), "start")
+	text := "#!/bin/sh\nwhile [ ! -e /tmp/go ]; do sleep 0.1; done\n" + then + "\n"
+	require.NoError(t, os.WriteFile(script, []byte(text), 0o755))
+	return held{s.container(t, image, nil, "--mount", "type=bind,readonly,source="+script+",target=/opt/game/start")}
+}
+
+// theGame is what the script of the sandbox's game does.
+const theGame = `mkdir -p "$HOME/.etr"; cp /opt/game/options.txt "$HOME/.etr/"; exec /opt/game/bin/etr`
+
+func (h held) letGo() { h.s.docker(h.t, "exec", h.id, "touch", "/tmp/go") }
+
+// visit opens a browser at a session by hand, as soon as its page answers.
+func (c *container) visit(o browser.Options) *browser.Browser {
+	c.t.Helper()
+	const at = "127.0.0.1:18443"
+	var fingerprint string
+	require.True(c.t, local.WaitUntil(20*time.Second, func() bool {
+		conn, err := tls.Dial("tcp", at, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].Raw)
+		fingerprint = hex.EncodeToString(sum[:])
+		return true
+	}), "the port answers")
+	return browser.Open(c.t, "https://"+at+"/", fingerprint, o)
+}
+
+// browse visits sessions by hand in a real Chromium.
+func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
+	image := out.ImageURI
+
+	t.Run("a player waits, signs in, is taken into the game, comes back, and ends it by its keys", func(t *testing.T) {
+		c := s.held(t, image, theGame)
+		b := c.visit(desktop)
+		b.Is("the waiting screen is there from the first request", waiting+" && "+signIn)
+		b.Is("it shows the step that is under way", inGame)
+		b.Shot("waiting")
+
+		enterCredentials(b, "wrong")
+		b.Is("a wrong password is told", `document.getElementById("fault")`)
+		b.Shot("sign-in-wrong")
+		enterCredentials(b, byHand)
+		b.Is("who has signed in waits", waiting+" && !"+signIn)
+
+		c.letGo()
+		picture(b)
+		b.Shot("playing")
+		game := c.process("/opt/game/bin/etr")
+
+		b.Reload()
+		picture(b)
+		assert.Equal(t, game, c.process("/opt/game/bin/etr"), "a reload finds the running game")
+
+		quit(b, c.container)
+		ended := c.ended()
+		assert.Equal(t, contract.ExitOK, *ended.ExitCode)
+		assert.Contains(t, ended.Reason, "the game ended")
+		b.Is("the page says so", over)
+		assert.Contains(t, b.Text(), "The game has ended")
+		b.Shot("ended")
+	})
+
+	t.Run("the mouse reaches the game", func(t *testing.T) {
+		c := s.held(t, image, theGame)
+		b := c.visit(desktop)
+		enterCredentials(b, byHand)
+		c.letGo()
+		picture(b)
+		click(b, c.container)
+		assert.Equal(t, contract.ExitOK, *c.ended().ExitCode)
+	})
+
+	t.Run("a phone in the dark shows the same, and who fails too often waits", func(t *testing.T) {
+		c := s.held(t, image, theGame)
+		b := c.visit(phone)
+		b.Is("nothing is wider than the screen", waiting+` && document.documentElement.scrollWidth <= innerWidth`)
+		b.Shot("waiting-phone")
+		for range 5 {
+			enterCredentials(b, "wrong")
+			b.Is("it is told", `document.getElementById("fault")`)
+		}
+		enterCredentials(b, byHand)
+		b.Is("even the right password has to wait", `/wait|seconds|again in/i.test(document.getElementById("fault")?.textContent)`)
+		b.Shot("sign-in-too-often")
+	})
+
+	t.Run("a game that fails is told in words, with the session's id", func(t *testing.T) {
+		c := s.held(t, image, "echo the disk is gone >&2; exit 3")
+		b := c.visit(desktop)
+		enterCredentials(b, byHand)
+		b.Is("who has signed in waits", waiting+" && !"+signIn)
+		c.letGo()
+		ended := c.ended()
+		assert.Equal(t, contract.ExitGame, *ended.ExitCode)
+		b.Is("the page tells it", over)
+		assert.Contains(t, b.Text(), ended.Session)
+		assert.NotContains(t, b.Text(), "exit code", "but not what only support understands")
+		b.Shot("failed-game")
+	})
+}
+
+// browseQueued plays two sessions of the queue at once, as the README says.
+func (s *sandbox) browseQueued(t *testing.T, out outputs.Outputs) {
+	c := s.aws(t)
+	var sessions [2]launch.Session
+	var both sync.WaitGroup
+	for i := range sessions {
+		both.Go(func() { sessions[i] = s.session(t, "start", fmt.Sprintf("player%d", i+1)) })
+	}
+	both.Wait()
+	for i, session := range sessions {
+		user := fmt.Sprintf("player%d", i+1)
+		b := browser.Open(t, session.URL, session.Certificate, desktop)
+		b.Type("#username", user)
+		b.Type("#password", c.password(t, out, user))
+		b.Click("#form button")
+		picture(b)
+		b.Shot("playing-" + user)
+	}
+	for i := range sessions {
+		assert.Equal(t, "SUCCEEDED", s.session(t, "end", fmt.Sprintf("player%d", i+1)).State)
+	}
+}
+
+// logged tells whether a session's log has a text.
+func (c *container) logged(text string) bool { return strings.Contains(c.log(), text) }
