@@ -44,8 +44,7 @@ type row struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM) // for life
 	if len(os.Args) > 1 && os.Args[1] == insideCommand {
 		os.Exit(inside(ctx, os.Args[2:]))
 	}

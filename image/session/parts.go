@@ -83,6 +83,9 @@ func (p *parts) makeUser(ctx context.Context) (err error) {
 	if p.manifest, err = game.Load(game.Dir); err != nil {
 		return &display.Fault{Code: contract.ExitImage, Err: err}
 	}
+	if err := host.Space("/home", "/run", "/tmp"); err != nil {
+		return &display.Fault{Code: contract.ExitHost, Err: err}
+	}
 	if err := os.MkdirAll(runDir, 0o711); err != nil {
 		return err
 	}

@@ -53,6 +53,10 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("the session image keeps its promises", func(t *testing.T) { s.inspectImage(t, deployed) })
 
+	step("a player sees it in a browser", func(t *testing.T) { s.browse(t, deployed) })
+
+	step("two sessions of the queue are played in browsers at once", func(t *testing.T) { s.browseQueued(t, deployed) })
+
 	step("the launcher starts, finds and ends sessions", func(t *testing.T) { s.launchSessions(t, deployed) })
 
 	step("a second up changes nothing and no password", func(t *testing.T) {

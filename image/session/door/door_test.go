@@ -56,7 +56,7 @@ func (f *fakeDisplay) Handler() http.Handler {
 		if err != nil {
 			return
 		}
-		defer c.CloseNow()
+		defer func() { _ = c.CloseNow() }()
 		for { // without r.Context(): the door has to end it by itself
 			kind, text, err := c.Read(context.Background())
 			if err != nil {

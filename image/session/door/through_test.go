@@ -164,7 +164,7 @@ func TestTheServersTimeLimitsDoNotCutAWebSocket(t *testing.T) {
 		"Origin": {short.URL}, "Cookie": {h.cookie(c)},
 	}})
 	require.NoError(t, err)
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	time.Sleep(time.Second)
 	for _, conn := range []*websocket.Conn{before, conn} {
 		require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte("still here")))
@@ -324,7 +324,7 @@ func TestANativeClientComesInByItsFile(t *testing.T) {
 	assert.NotContains(t, got.RequestURI, "native")
 	conn, _, err := h.dial(native, file["weburlpath"]+"ws", "")
 	require.NoError(t, err)
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	h.players(1)
 
 	_, res, err := h.dial(native, file["weburlpath"]+"ws", "https://evil.example")

@@ -150,7 +150,7 @@ func (l *life) start(ctx context.Context) (Ending, bool) {
 		case end := <-l.ends:
 			cancel()
 			select {
-			case <-done:
+			case <-done: //nolint:errcheck // whatever it says, the session ends
 			case <-time.After(giveUp):
 			}
 			return end, false

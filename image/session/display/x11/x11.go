@@ -146,7 +146,7 @@ func ended(ctx context.Context, x display.X, err error) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
-	return fmt.Errorf("X display %s: %w", x.Display, err)
+	return fmt.Errorf("display %s: %w", x.Display, err)
 }
 
 // number reads ":7" or ":7.0".
@@ -155,7 +155,7 @@ func number(name string) (int, error) {
 	text, _, _ = strings.Cut(text, ".")
 	n, err := strconv.Atoi(text)
 	if !local || err != nil || n < 0 {
-		return 0, fmt.Errorf("X display %q: it is to be of the form :7", name)
+		return 0, fmt.Errorf("display %q: it is to be of the form :7", name)
 	}
 	return n, nil
 }

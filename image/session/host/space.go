@@ -1,0 +1,27 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// leastSpace is what a session's own files take at most; a game may want more.
+const leastSpace = 32 << 20
+
+// Space tells which of some folders have no room for a session: on a full disk,
+// parts and games fail in ways that don't say so.
+func Space(folders ...string) error {
+	var faults []error
+	for _, folder := range folders {
+		var s syscall.Statfs_t
+		if err := syscall.Statfs(folder, &s); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", folder, err))
+			continue
+		}
+		if free := s.Bavail * uint64(s.Bsize); free < leastSpace {
+			faults = append(faults, fmt.Errorf("%s has %d MiB free, and a session takes %d", folder, free>>20, leastSpace>>20))
+		}
+	}
+	return errors.Join(faults...)
+}
