@@ -10,7 +10,7 @@ STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview down status session sessions session-logs session-end acceptance doctor test test-unit test-engine lint bench generate FORCE
+.PHONY: help up preview down status session sessions session-logs session-end acceptance doctor test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,8 +27,8 @@ down: $(sandbox) ## destroy the stack and stop what make up started
 status: $(sandbox) ## what runs, and where
 	@$(sandbox) status
 
-session: $(sandbox) $(launch) ## start PLAYER's session and wait until it is ready (STACK=dev: on AWS)
-	@$(launcher) start $(player)
+session: $(sandbox) $(launch) ## start PLAYER's session and wait until it is ready (STACK=dev: on AWS; PASSWORD=show)
+	@$(launcher) start $(if $(filter show,$(PASSWORD)),--password) $(player)
 
 sessions: $(sandbox) $(launch) ## who plays and who waits, and why
 	@$(launcher) list
@@ -59,6 +59,22 @@ lint: ## golangci-lint at the pinned version
 
 bench: $(sandbox) ## the figures that matter, each as a ratio or with its conditions
 	@$(sandbox) bench
+
+bench-session: $(sandbox) ## how soon a session's page answers, and that its port does until the end
+	@$(sandbox) bench-session
+
+bench-image: $(sandbox) ## what a change of the game pushes, and the size of each layer
+	@$(sandbox) bench-image
+
+screenshots: ## take the pictures of docs/images anew, by the browser tests
+	@mkdir -p docs/images && DCV_SCREENSHOTS=$(abspath docs/images) .ci/test engine
+
+check-game: ## what can be checked of GAME, a folder or an archive; IMAGE=a session image
+	@mkdir -p .sandbox/bin && CGO_ENABLED=0 go build -o .sandbox/bin/checkgame ./image/checkgame
+	@.sandbox/bin/checkgame $(if $(IMAGE),--image $(IMAGE)) $(or $(GAME),$(error GAME is missing: make $@ GAME=path/to/game))
+
+pin: ## recompute the checksum of DCV's server, where the network allows; DCV_SOURCE=the folder's URL
+	@DCV_SOURCE=$(DCV_SOURCE) go run ./image/fetch pin image/packages/dcv.yaml
 
 generate: ## what is generated from the typed config and outputs: Pulumi.yaml's config block, docs
 	go run ./infra/config/generate

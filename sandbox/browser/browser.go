@@ -20,14 +20,19 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
 // Browser has one page open.
 type Browser struct {
-	t   testing.TB
-	ctx context.Context
+	t     testing.TB
+	ctx   context.Context
+	close func()
 }
+
+// Close closes the browser, as a player does who leaves.
+func (b *Browser) Close() { b.close() }
 
 // Options are what players' browsers differ in.
 type Options struct {
@@ -61,11 +66,11 @@ func Open(t testing.TB, address, fingerprint string, o Options) *Browser {
 	)
 	running, end := chromedp.NewExecAllocator(context.Background(), flags...)
 	ctx, shut := chromedp.NewContext(running)
-	t.Cleanup(func() {
+	b := &Browser{t, ctx, func() {
 		shut()
 		end()
-	})
-	b := &Browser{t, ctx}
+	}}
+	t.Cleanup(b.close)
 	// The browser lives as long as the context of its first call: it gets no limit.
 	if err := chromedp.Do(ctx, emulate(o), chromedp.Navigate(address)); err != nil {
 		t.Fatalf("opening %s: %v", address, err)
@@ -221,9 +226,12 @@ func (b *Browser) Shot(name string) {
 	if dir == "" {
 		return
 	}
-	picture, err := try(b, chromedp.CaptureScreenshot())
+	picture, err := try(b, func(ctx context.Context, target *chromedp.Target) (page.CaptureScreenshotResult, error) {
+		quality := int64(85)
+		return cdp.Call(ctx, target, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatWebp, Quality: &quality})
+	})
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644)
+		err = os.WriteFile(filepath.Join(dir, name+".webp"), picture.Data, 0o644)
 	}
 	if err != nil {
 		b.t.Errorf("screenshot %s: %v", name, err)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -76,6 +78,14 @@ func quit(b *browser.Browser, c *container) {
 	}), "Escape, pressed in the browser, ends the game")
 }
 
+// race goes from the game's first screen down the first slope.
+func race(b *browser.Browser) {
+	for range 5 { // player, event, cup, slope, start
+		b.Press("Enter", "Enter", 13)
+		time.Sleep(2 * time.Second)
+	}
+}
+
 // held is a session by hand whose game waits at its start until it is let go.
 type held struct{ *container }
 
@@ -132,6 +142,7 @@ func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
 
 		c.letGo()
 		picture(b)
+		race(b)
 		b.Shot("playing")
 		game := c.process("/opt/game/bin/etr")
 
@@ -188,7 +199,8 @@ func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
 	})
 }
 
-// browseQueued plays two sessions of the queue at once, as the README says.
+// browseQueued plays two sessions of the queue at once, as the README says. One
+// player leaves: the session ends by itself.
 func (s *sandbox) browseQueued(t *testing.T, out outputs.Outputs) {
 	c := s.aws(t)
 	var sessions [2]launch.Session
@@ -197,6 +209,7 @@ func (s *sandbox) browseQueued(t *testing.T, out outputs.Outputs) {
 		both.Go(func() { sessions[i] = s.session(t, "start", fmt.Sprintf("player%d", i+1)) })
 	}
 	both.Wait()
+	var browsers [2]*browser.Browser
 	for i, session := range sessions {
 		user := fmt.Sprintf("player%d", i+1)
 		b := browser.Open(t, session.URL, session.Certificate, desktop)
@@ -205,8 +218,16 @@ func (s *sandbox) browseQueued(t *testing.T, out outputs.Outputs) {
 		b.Click("#form button")
 		picture(b)
 		b.Shot("playing-" + user)
+		browsers[i] = b
 	}
-	for i := range sessions {
-		assert.Equal(t, "SUCCEEDED", s.session(t, "end", fmt.Sprintf("player%d", i+1)).State)
-	}
+	browsers[0].Close()
+	assert.Equal(t, "SUCCEEDED", s.session(t, "end", "player2").State)
+	var state types.JobStatus
+	assert.True(t, local.WaitUntil(2*time.Minute, func() bool {
+		jobs, err := c.batch.DescribeJobs(t.Context(), &batch.DescribeJobsInput{Jobs: []string{sessions[0].JobID}})
+		require.NoError(t, err)
+		state = jobs.Jobs[0].Status
+		return state == types.JobStatusSucceeded || state == types.JobStatusFailed
+	}), "a session whose player has left ends after the grace time")
+	assert.Equal(t, types.JobStatusSucceeded, state)
 }

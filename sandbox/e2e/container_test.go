@@ -38,6 +38,12 @@ type container struct {
 // container starts a session. changes replace variables; "" takes one away.
 func (s *sandbox) container(t *testing.T, image string, changes map[string]string, flags ...string) *container {
 	t.Helper()
+	return s.containerFor(t, "", image, changes, flags...)
+}
+
+// containerFor starts the session's program for a command, "" for a session.
+func (s *sandbox) containerFor(t *testing.T, command, image string, changes map[string]string, flags ...string) *container {
+	t.Helper()
 	environment := local.SessionEnvironment(image, byHand, contract.PortRange{First: 18443, Last: 18643})
 	maps.Copy(environment, changes)
 	args := append([]string{"run", "--detach", "--network", "host", "--shm-size", "256m", "--label", local.Label + "=" + s.tree.State}, flags...)
@@ -46,7 +52,11 @@ func (s *sandbox) container(t *testing.T, image string, changes map[string]strin
 			args = append(args, "--env", name+"="+environment[name])
 		}
 	}
-	c := &container{t, s, s.docker(t, append(args, image)...)}
+	args = append(args, image)
+	if command != "" {
+		args = append(args, command)
+	}
+	c := &container{t, s, s.docker(t, args...)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the session said:\n%s", c.log())

@@ -204,7 +204,7 @@ func (c *container) plays(v *visitor) *websocket.Conn {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	conn, res, err := websocket.Dial(ctx, v.url+"/display/ws", &websocket.DialOptions{ //nolint:bodyclose // the library does
+	conn, res, err := websocket.Dial(ctx, v.url+"/display/ws", &websocket.DialOptions{
 		HTTPClient: v.Client, Subprotocols: []string{"binary"}, HTTPHeader: http.Header{"Origin": {v.url}},
 	})
 	require.NoError(c.t, err, "%v", res)

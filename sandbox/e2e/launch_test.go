@@ -147,6 +147,18 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		assert.Equal(t, 2, again.Attempt)
 		assert.True(t, answers(again.URL))
 	})
+	step("the doctor tries the host in a job of its own, and says what can't be known here", func(t *testing.T) {
+		stdout, stderr, code := s.launch(t, "--json", "doctor", "--user", "player1")
+		require.Zero(t, code, stderr)
+		var checks []contract.Check
+		require.NoError(t, json.Unmarshal([]byte(stdout), &checks))
+		require.Greater(t, len(checks), 9)
+		for _, check := range checks {
+			assert.Contains(t, []contract.Outcome{contract.OutcomeHolds, contract.OutcomeUnknown}, check.Outcome, check.Name)
+			assert.NotEmpty(t, check.Found, check.Name)
+		}
+		assert.NotContains(t, s.sessions(t), "player1", "and is nobody's session")
+	})
 	step("a session's log has its events", func(t *testing.T) {
 		stdout, stderr, code := s.launch(t, "logs", "player2")
 		require.Zero(t, code, stderr)

@@ -53,6 +53,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("the session image keeps its promises", func(t *testing.T) { s.inspectImage(t, deployed) })
 
+	step("the image for DCV is built from its packages and plays", func(t *testing.T) { s.inspectDCVImage(t, deployed) })
+
 	step("a player sees it in a browser", func(t *testing.T) { s.browse(t, deployed) })
 
 	step("two sessions of the queue are played in browsers at once", func(t *testing.T) { s.browseQueued(t, deployed) })

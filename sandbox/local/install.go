@@ -10,9 +10,18 @@ import (
 	"strings"
 )
 
-// program is one that the sandbox needs of the machine, and the Debian package
-// that has it.
+// program is one that the sandbox needs of the machine, or a file, by its path;
+// and the Debian package that has it.
 type program struct{ program, pkg, why string }
+
+func (p program) there() bool {
+	if filepath.IsAbs(p.program) {
+		_, err := os.Stat(p.program)
+		return err == nil
+	}
+	_, err := exec.LookPath(p.program)
+	return err == nil
+}
 
 var programs = []program{
 	{"dockerd", "docker.io", "builds and runs the images"},
@@ -24,6 +33,15 @@ var programs = []program{
 // testPrograms are what only the tests need.
 var testPrograms = []program{
 	{"chromium", "chromium", "is the players' browser"},
+	{"Xtigervnc", "tigervnc-standalone-server", "is the sessions' X server"},
+	{"Xvfb", "xvfb", "is an X server like Xorg"},
+	{"dbus-daemon", "dbus", "is what DCV's parts find each other by"},
+	{"pulseaudio", "pulseaudio", "is the sessions' sound"},
+	{"pactl", "pulseaudio-utils", "asks it"},
+	{"glxinfo", "mesa-utils", "proves who renders OpenGL"},
+	{"vulkaninfo", "vulkan-tools", "proves who renders Vulkan"},
+	{"/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers", "renders Vulkan without a GPU"},
+	{"/usr/lib/x86_64-linux-gnu/dri/swrast_dri.so", "libgl1-mesa-dri", "renders OpenGL without a GPU"},
 }
 
 // Install adds the Debian packages that are missing, those of the tests too
@@ -35,7 +53,7 @@ func Install(ctx context.Context, p Progress, tests bool) error {
 	}
 	var missing []string
 	for _, prog := range wanted {
-		if _, err := exec.LookPath(prog.program); err != nil {
+		if !prog.there() {
 			p.Say("%s is missing: package %s, which %s", prog.program, prog.pkg, prog.why)
 			missing = append(missing, prog.pkg)
 		}

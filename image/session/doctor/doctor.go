@@ -129,9 +129,10 @@ func (v *visit) try(ctx context.Context, r row) contract.Check {
 }
 
 // noGPU is why much can't be known here: the host has no NVIDIA GPU, and nobody
-// says that it should have one.
+// says that it should have one. The sandbox's agent does, of GPUs that it made up,
+// but its image has no DCV.
 func (v *visit) noGPU() bool {
-	return len(v.glob("/dev/nvidiactl")) == 0 && (v.GPU == "" || v.GPU == "none" || v.GPU == "void")
+	return len(v.glob("/dev/nvidiactl")) == 0 && (!v.DCV || v.GPU == "" || v.GPU == "none" || v.GPU == "void")
 }
 
 const (

@@ -134,7 +134,7 @@ func TestOnAGPUHostWhereAllIsWellOnlyAPlayersRowsAreOpen(t *testing.T) {
 
 func TestInTheSandboxNoRowFailsAndEachSaysWhatCantBeKnown(t *testing.T) {
 	p := dcv(t, &fake{page: http.StatusOK})
-	p.DCV, p.Licence, p.GPU, p.root = false, nil, "", host(t, false)
+	p.DCV, p.Licence, p.GPU, p.root = false, nil, "GPU-made-up-0", host(t, false)
 	p.GPURun = p.root + "/usr/bin/gpu-run"
 	code, _, checks := run(t, p)
 	assert.Equal(t, contract.ExitOK, code)

@@ -3,6 +3,8 @@ package door
 import (
 	"bufio"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -97,15 +99,30 @@ type socket struct {
 // Hijack implements http.Hijacker.
 func (s *socket) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(s.ResponseWriter).Hijack()
-	if err == nil {
-		s.open = true
-		s.began(conn)
+	if err != nil {
+		return nil, nil, err
 	}
-	return conn, buffered, err
+	s.open = true
+	s.began(conn)
+	return whole{conn}, buffered, nil
 }
 
 // Unwrap is for http.ResponseController.
 func (s *socket) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// whole is a connection that is over as soon as one side says so. By half, as TLS
+// can be closed, httputil.ReverseProxy would wait for what the other side still
+// has to say; no WebSocket goes on like that.
+type whole struct{ net.Conn }
+
+// Read ends with an error, and so the proxy's copying does.
+func (w whole) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if errors.Is(err, io.EOF) {
+		err = net.ErrClosed
+	}
+	return n, err
+}
 
 // upgrades tells whether a request wants to become a WebSocket, or anything else.
 func upgrades(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }

@@ -195,6 +195,35 @@ func TestAReverseProxyAsDisplayIsCountedAndDisconnected(t *testing.T) {
 	h.players(0)
 }
 
+// A proxy waits for what the other side still has to say. Neither a player who is
+// cut off may count for as long as DCV does not notice, nor one whose display died.
+func TestThroughAReverseProxyAWebSocketIsOverWhenEitherSideEnds(t *testing.T) {
+	h := start(t)
+	died := make(chan struct{})
+	behind := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, err := websocket.Accept(w, r, nil); err == nil {
+			<-died // it reads nothing until then
+			_ = c.CloseNow()
+		}
+	}))
+	defer behind.Close()
+	to, err := url.Parse(behind.URL)
+	require.NoError(t, err)
+	h.Open(proxied{h.display, &httputil.ReverseProxy{Transport: behind.Client().Transport, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Header.Del("Origin")
+	}}})
+	c := h.signedIn()
+	cutOff := h.socket(c)
+	h.players(1)
+	_ = cutOff.CloseNow()
+	h.players(0)
+	h.socket(c)
+	h.players(1)
+	close(died)
+	h.players(0)
+}
+
 type proxied struct {
 	*fakeDisplay
 	handler http.Handler

@@ -34,9 +34,13 @@ const metadataLimit = 5 * time.Second
 func Find(ctx context.Context, onBatchHost bool) (Addresses, error) {
 	ctx, cancel := context.WithTimeout(ctx, metadataLimit)
 	defer cancel()
+	attempts := 1 // elsewhere there is none most often, and nobody waits for it
+	if onBatchHost {
+		attempts = 3
+	}
 	client := imds.New(imds.Options{
 		Endpoint:       os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT"), // the SDKs' own variable
-		Retryer:        retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 3 }),
+		Retryer:        retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = attempts }),
 		EnableFallback: aws.FalseTernary, // never IMDSv1
 	})
 	private, err := address(ctx, client, "local-ipv4")

@@ -359,7 +359,7 @@ func doctor(ctx context.Context, in *invocation) error {
 	case in.json && err == nil:
 		err = in.document(checks)
 	case !in.json && len(checks) > 0:
-		err = errors.Join(err, in.findings(checks))
+		in.findings(checks)
 	}
 	for _, c := range checks {
 		if c.Outcome == contract.OutcomeFails {
@@ -369,13 +369,30 @@ func doctor(ctx context.Context, in *invocation) error {
 	return err
 }
 
-func (in *invocation) findings(checks []contract.Check) error {
-	table := tabwriter.NewWriter(in.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "CHECK\tOUTCOME\tFOUND\tWHAT TO CHANGE")
+func (in *invocation) findings(checks []contract.Check) {
 	for _, c := range checks {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Name, c.Outcome, strings.Join(strings.Fields(c.Found), " "), c.Change)
+		fmt.Fprintf(in.out, "%-8s %s\n", c.Outcome, c.Name)
+		indented(in.out, "found", c.Found)
+		indented(in.out, "change", c.Change)
 	}
-	return table.Flush()
+}
+
+// lineWidth is that of a narrow terminal.
+const lineWidth = 100
+
+// indented writes a text under a label, in lines that a terminal does not break.
+func indented(w io.Writer, label, text string) {
+	label, line := fmt.Sprintf("%-7s", label+":"), ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+len(word) > lineWidth {
+			fmt.Fprintf(w, "           %s %s\n", label, line)
+			label, line = "       ", ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	if line != "" {
+		fmt.Fprintf(w, "           %s %s\n", label, line)
+	}
 }
 
 func (in *invocation) document(value any) error {

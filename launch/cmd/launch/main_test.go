@@ -167,7 +167,7 @@ func TestTheDoctorsTableSaysWhatToChangeAndFailsWithARow(t *testing.T) {
 	}
 	code, out, errs := command(t.Context(), "doctor")
 	assert.Equal(t, launch.CodeFault, code)
-	assert.Contains(t, out, "sound    holds    PulseAudio answers  \nconsole  fails    no picture          session.display: virtual\n")
+	assert.Contains(t, out, "holds    sound\n           found:  PulseAudio answers\nfails    console\n           found:  no picture\n           change: session.display: virtual\n")
 	assert.Contains(t, errs, "fails    console\n")
 
 	code, out, _ = command(t.Context(), "doctor", "--json", "--user", "alice")

@@ -41,7 +41,7 @@ func (s *server) view(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer socket.CloseNow()
+	defer func() { _ = socket.CloseNow() }()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	var h hello

@@ -168,6 +168,7 @@ func (s *Server) Close(ctx context.Context) {
 	s.cancel()
 	s.mu.Lock() // nothing is started from here on
 	bus, launcher, server, xorg := s.bus, s.launcher, s.server, s.xorg
+	s.bus, s.launcher, s.server, s.xorg = nil, nil, nil, nil // nor ended twice
 	s.mu.Unlock()
 	if server != nil {
 		s.closeSession(ctx)

@@ -429,7 +429,8 @@ func TestTheEndIsInOrder(t *testing.T) {
 	assert.Greater(t, asked, closed, "the server itself is asked, after its session was closed")
 	assert.Less(t, time.Since(began), patience/2, "nothing had to be killed")
 	assert.Empty(t, m.Failed())
-	m.Close(ctx) // and at any time
+	m.Close(ctx) // as the doctor does, which tries it before the session ends
+	assert.NotContains(t, m.everything(), "close-session", "what has ended is not asked again")
 	_, err := m.StartX(ctx)
 	assert.ErrorIs(t, err, context.Canceled)
 }
