@@ -3,8 +3,6 @@ package launch_test
 import (
 	"context"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -22,11 +20,8 @@ func results(checks []launch.Check) map[string]string {
 }
 
 func TestAnAcceptanceRunTriesASessionFromStartToEnd(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "session")
-	built, err := exec.Command("go", "build", "-o", program, "../image/session").CombinedOutput()
-	require.NoError(t, err, string(built))
 	c := newCloud(t)
-	c.script = []step{to("RUNNABLE"), to("STARTING"), func(c *cloud, j *fakeJob) { c.run(t, program, j) }}
+	c.script = []step{to("RUNNABLE"), to("STARTING"), func(c *cloud, j *fakeJob) { c.run(t, j) }}
 	checks, err := c.launcher(t).Accept(t.Context(), launch.AcceptanceOptions{User: "alice"})
 	require.NoError(t, err)
 	for _, row := range checks[:len(checks)-2] {

@@ -1,17 +1,11 @@
 package launch_test
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -149,14 +143,11 @@ func TestOfTwoSessionsThatJustCameAtOnceBothAreEnded(t *testing.T) {
 	assert.Empty(t, c.alive())
 }
 
-// The program itself, as the image has it: what the launcher signs is what the
+// The session's own door, life and events: what the launcher signs is what the
 // session takes, and what it sends on is what AWS checks.
 func TestARealSessionEndsWhenTheLauncherAsks(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "session")
-	built, err := exec.Command("go", "build", "-o", program, "../image/session").CombinedOutput()
-	require.NoError(t, err, string(built))
 	c := newCloud(t)
-	c.script = []step{to("RUNNABLE"), to("STARTING"), func(c *cloud, j *fakeJob) { c.run(t, program, j) }}
+	c.script = []step{to("RUNNABLE"), to("STARTING"), func(c *cloud, j *fakeJob) { c.run(t, j) }}
 	l := c.launcher(t)
 	s, err := l.Start(t.Context(), "alice", waits)
 	require.NoError(t, err)
@@ -170,44 +161,4 @@ func TestARealSessionEndsWhenTheLauncherAsks(t *testing.T) {
 	assert.Equal(t, []any{s.JobID, "SUCCEEDED", 0, "the session was asked to end: support"}, []any{ended.JobID, ended.State, *ended.ExitCode, ended.Reason})
 	assert.Equal(t, 1, c.count("DescribeLogStreams"))
 	assert.Zero(t, c.count("terminatejob"))
-}
-
-// run is a job's container. It is called under the cloud's lock.
-func (c *cloud) run(t *testing.T, program string, j *fakeJob) {
-	j.status, j.stream, j.started = "RUNNING", "alice/default/"+j.id, j.created+1
-	c.streams[j.stream] = nil
-	port := freePort(t)
-	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), "AWS_BATCH_JOB_ID="+j.id, "DCV_CONTRACT=1", "DCV_STACK=dev", "DCV_USER=alice", "DCV_IMAGE=i@sha256:1", "AWS_REGION=us-east-1",
-		"DCV_PORT_FIRST="+port, "DCV_PORT_LAST="+port, "DCV_STOP_SECONDS=10", "DCV_MAX_SECONDS=600", `DCV_CREDENTIALS={"username":"alice","password":"p"}`,
-		"AWS_ENDPOINT_URL="+c.URL, "AWS_EC2_METADATA_SERVICE_ENDPOINT="+c.URL, "ECS_CONTAINER_METADATA_URI_V4="+c.URL+"/v4/1")
-	stdout, err := cmd.StdoutPipe()
-	if !assert.NoError(t, err) || !assert.NoError(t, cmd.Start()) {
-		return
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-done })
-	go func() {
-		defer close(done)
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			c.with(func() { c.streams[j.stream] = append(c.streams[j.stream], lines.Text()) })
-		}
-		_ = cmd.Wait()
-		c.with(func() {
-			code := cmd.ProcessState.ExitCode()
-			j.status, j.exit = "FAILED", &code
-			if code == 0 {
-				j.status = "SUCCEEDED"
-			}
-			j.endAttempt("Essential container in task exited")
-		})
-	}()
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

@@ -29,6 +29,15 @@ func CheckGame(source string, stopSeconds int) error {
 	return errors.Join(err, wrong)
 }
 
+// gameName labels the image: a folder's game as its manifest names it, else the
+// archive.
+func gameName(source string) string {
+	if manifest, err := game.Load(source); err == nil {
+		return manifest.Name + " " + manifest.Version
+	}
+	return filepath.Base(source)
+}
+
 // gameFiles are what the context's folder game/ gets: all that is in the game's
 // folder, or its archive.
 func gameFiles(source string) ([]file, error) {

@@ -138,7 +138,7 @@ func TestABuildIsOfTheStagedFolderAndPushesToTheRepository(t *testing.T) {
 				"network":        "host",
 				"args": map[string]any{
 					"BASE_IMAGE": "ubuntu:24.04", "DISPLAY_SERVER": "dcv", "DCV_SOURCE": "https://example.com/dcv", "VERSION": "1.2.3",
-					"GAME_SOURCE": "folder", "STOP_SECONDS": "30",
+					"GAME_SOURCE": "folder", "GAME": "Chess 1", "STOP_SECONDS": "30",
 				},
 			},
 			"registry": map[string]any{

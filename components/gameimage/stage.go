@@ -57,7 +57,7 @@ func stage(a GameImageArgs) (staged, error) {
 func (a GameImageArgs) buildArgs() map[string]string {
 	args := map[string]string{
 		"BASE_IMAGE": a.BaseImage, "DISPLAY_SERVER": a.DisplayServer, "VERSION": a.Version,
-		"GAME_SOURCE": "folder", "STOP_SECONDS": strconv.Itoa(a.StopSeconds),
+		"GAME_SOURCE": "folder", "GAME": gameName(a.Game), "STOP_SECONDS": strconv.Itoa(a.StopSeconds),
 	}
 	if a.DisplayServer == DisplayDCV {
 		args["DCV_SOURCE"] = a.DCVSource

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,10 +107,14 @@ const theGame = `mkdir -p "$HOME/.etr"; cp /opt/game/options.txt "$HOME/.etr/"; 
 
 func (h held) letGo() { h.s.docker(h.t, "exec", h.id, "touch", "/tmp/go") }
 
+// atHand is where a session by hand is, if it is the only one.
+const atHand = "127.0.0.1:18443"
+
 // visit opens a browser at a session by hand, as soon as its page answers.
-func (c *container) visit(o browser.Options) *browser.Browser {
+func (c *container) visit(o browser.Options) *browser.Browser { return c.visitBy(atHand, o) }
+
+func (c *container) visitBy(at string, o browser.Options) *browser.Browser {
 	c.t.Helper()
-	const at = "127.0.0.1:18443"
 	var fingerprint string
 	require.True(c.t, local.WaitUntil(20*time.Second, func() bool {
 		conn, err := tls.Dial("tcp", at, &tls.Config{InsecureSkipVerify: true})
@@ -123,13 +129,70 @@ func (c *container) visit(o browser.Options) *browser.Browser {
 	return browser.Open(c.t, "https://"+at+"/", fingerprint, o)
 }
 
+// line leads to a session, and can be cut.
+type line struct {
+	address string
+
+	mu   sync.Mutex
+	ends []net.Conn
+}
+
+func newLine(t *testing.T, to string) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l := &line{address: listener.Addr().String()}
+	t.Cleanup(func() {
+		listener.Close()
+		l.cut()
+	})
+	go func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			l.lead(from, to)
+		}
+	}()
+	return l
+}
+
+func (l *line) lead(from net.Conn, address string) {
+	to, err := net.Dial("tcp", address)
+	if err != nil {
+		from.Close()
+		return
+	}
+	l.mu.Lock()
+	l.ends = append(l.ends, from, to)
+	l.mu.Unlock()
+	for _, way := range [][2]net.Conn{{from, to}, {to, from}} {
+		go func() {
+			_, _ = io.Copy(way[0], way[1])
+			way[0].Close()
+		}()
+	}
+}
+
+// cut ends all connections; new ones may come.
+func (l *line) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, end := range l.ends {
+		end.Close()
+	}
+	l.ends = nil
+}
+
 // browse visits sessions by hand in a real Chromium.
 func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
 	image := out.ImageURI
 
 	t.Run("a player waits, signs in, is taken into the game, comes back, and ends it by its keys", func(t *testing.T) {
 		c := s.held(t, image, theGame)
-		b := c.visit(desktop)
+		line := newLine(t, atHand)
+		b := c.visitBy(line.address, desktop)
 		b.Is("the waiting screen is there from the first request", waiting+" && "+signIn)
 		b.Is("it shows the step that is under way", inGame)
 		b.Shot("waiting")
@@ -149,6 +212,12 @@ func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
 		b.Reload()
 		picture(b)
 		assert.Equal(t, game, c.process("/opt/game/bin/etr"), "a reload finds the running game")
+		b.Is("the picture is marked", frame+".marked = true")
+		line.cut()
+		c.eventWhere("the player is away", func(e contract.Event) bool { return e.State == contract.StateAway })
+		picture(b)
+		b.Is("a connection that dropped comes back by itself, without a reload", frame+".marked")
+		assert.Equal(t, game, c.process("/opt/game/bin/etr"))
 
 		quit(b, c.container)
 		ended := c.ended()

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -165,6 +166,10 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		for _, event := range []contract.EventName{contract.EventStarting, contract.EventReady} {
 			assert.Contains(t, stdout, `"event":"`+string(event)+`"`)
 		}
+		told := slices.IndexFunc(strings.Split(stdout, "\n"), func(line string) bool {
+			return strings.Contains(line, `"event":"`+string(contract.EventNotified)+`"`) && !strings.Contains(line, `"reason"`)
+		})
+		assert.GreaterOrEqual(t, told, 0, "player2 is told by its topic: %s", stdout)
 	})
 	step("who asks for a password gets it where their rights allow it", func(t *testing.T) {
 		stdout, _, code := s.launch(t, "start", "--password", "player2")
