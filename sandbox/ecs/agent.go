@@ -13,6 +13,7 @@ import (
 	"log"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,6 +22,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
@@ -219,10 +221,19 @@ func (a *Agent) follow(r *run, output io.Reader, s *stream) batch.Ending {
 // ending of a container that exited by itself or was stopped.
 func (a *Agent) ending(r *run, code int) batch.Ending {
 	e := batch.Ending{ExitCode: &code, StatusReason: "Essential container in task exited"}
-	if state, err := a.docker.ContainerInspect(r.alive, name(r.ID)); err == nil && state.State != nil && state.State.OOMKilled {
+	// On a busy machine Docker hears of it after it has told of the end.
+	if code == killed && local.WaitUntil(time.Second, func() bool { return a.ranOutOfMemory(r) }) {
 		e.Reason = "OutOfMemoryError: Container killed due to memory usage"
 	}
 	return e
+}
+
+// killed is the exit code of what SIGKILL ended.
+const killed = 128 + int(syscall.SIGKILL)
+
+func (a *Agent) ranOutOfMemory(r *run) bool {
+	state, err := a.docker.ContainerInspect(r.alive, name(r.ID))
+	return err == nil && state.State != nil && state.State.OOMKilled
 }
 
 // Stop ends a task: SIGTERM, and SIGKILL after the host's stop timeout.
