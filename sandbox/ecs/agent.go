@@ -22,8 +22,8 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
-	"github.com/intraverse/dcv-sessions/sandbox/local"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // Config is what an agent needs.
