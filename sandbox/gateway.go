@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
+	"github.com/intraverse/dcv-sessions/sandbox/builder"
 	"github.com/intraverse/dcv-sessions/sandbox/ecs"
+	"github.com/intraverse/dcv-sessions/sandbox/events"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -31,6 +34,8 @@ func runGateway(ctx context.Context, args []string) error {
 	label := flags.String("label", "", "the label of their containers")
 	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
 	hostIdle := flags.Duration("host-idle", time.Minute, "after how long without a job it leaves")
+	minute := flags.Duration("builder-minute", time.Minute, "how long a minute of the builder's watchdog is")
+	eventRetry := flags.Duration("event-retry", 250*time.Millisecond, "how long EventBridge waits before it first tries a target again")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,15 +63,25 @@ func runGateway(ctx context.Context, args []string) error {
 	}, endpoint)
 	jobs.Check = ecs.Check
 	rights.JobTags = jobs.JobTags
+	bridge := events.New(events.Config{
+		Moto: upstream, Grants: rights.Grants, FirstRetry: *eventRetry,
+		Now: time.Now, NewID: func() string { return events.UUID(batch.RandomID()) }, Logf: log.New(os.Stderr, "events: ", log.LstdFlags).Printf,
+	})
+	jobs.Changed = bridge.JobChanged
+	pages := builderMetadata(rights, upstream)
+	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseOn(*docker), Minute: *minute, Log: os.Stderr})
+	pages[batch.HostsPath], pages[events.Path], pages[builder.RelayPath] = jobs.HostsPage, bridge.Page, machines.RelayPage
 	g, err := gateway.New(gateway.Config{
 		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr,
-		Behaviours: append(jobs.Behaviours(), rights.Behaviour()),
-		Pages:      map[string]http.HandlerFunc{batch.HostsPath: jobs.HostsPage},
+		Behaviours:    slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, batch.RandomID), []gateway.Behaviour{rights.Behaviour()}),
+		ObjectChanged: bridge.ObjectChanged,
+		Pages:         pages,
 	})
 	if err != nil {
 		return err
 	}
 	go jobs.Run(ctx)
+	go bridge.Run(ctx)
 	server := &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
@@ -76,4 +91,15 @@ func runGateway(ctx context.Context, args []string) error {
 		return err
 	}
 	return nil
+}
+
+// baseOn makes sure of the base image on a Docker, for who needs it later.
+func baseOn(dockerHost string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		tree, err := local.FindTree()
+		if err != nil {
+			return "", err
+		}
+		return baseOf(tree).Ensure(ctx, local.Progress{Out: os.Stderr}, dockerHost, local.BaseImage)
+	}
 }
