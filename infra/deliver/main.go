@@ -40,8 +40,7 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // for life
 	var o options
 	flag.StringVar(&o.stack, "stack", "", "")
 	flag.StringVar(&o.by, "by", "", "")
