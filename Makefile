@@ -9,7 +9,7 @@ deliver := .sandbox/bin/deliver
 # The commands about sessions: PLAYER names the user, STACK the stack.
 STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
-deliverer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(deliver)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-sandbox $(abspath $(sandbox)))
+deliverer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(deliver)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-by $(abspath $(sandbox)))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
 .PHONY: help up preview preview-summary down status session sessions session-logs session-end acceptance doctor release rollback delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin generate FORCE

@@ -131,7 +131,7 @@ func pulumi(t *testing.T, answer outputs.Outputs) (called func() string) {
 	text := `{"contractVersion":1,"region":"us-east-1","imageUri":"` + answer.ImageURI + `"}`
 	script := "#!/bin/sh\necho \"$*\" >> " + dir + "/calls\ncase \"$*\" in *output*) echo '" + text + "';; esac\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "pulumi"), []byte(script), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "sandbox"), []byte("#!/bin/sh\necho sandbox \"$*\" >> "+dir+"/calls\n"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), []byte("#!/bin/sh\necho other \"$*\" >> "+dir+"/calls\n"), 0o755))
 	t.Setenv("PATH", dir+":/usr/bin:/bin")
 	return func() string {
 		calls, err := os.ReadFile(filepath.Join(dir, "calls"))
@@ -146,10 +146,10 @@ func TestRollbackSetsTheImageAndDeploys(t *testing.T) {
 	assert.Equal(t, "stack output --json --stack dev\nconfig set --stack dev dcv-sessions:image.use chess-1-0a\nup --stack dev --yes\n", called())
 }
 
-func TestOfTheSandboxTheSandboxSetsAndDeploys(t *testing.T) {
+func TestAnotherProgramMaySetAndDeploy(t *testing.T) {
 	called := pulumi(t, outputs.Outputs{ImageURI: "now"})
-	require.NoError(t, run(t.Context(), options{stack: "sandbox", sandbox: "sandbox", args: []string{"rollback", "chess-1-0a"}}))
-	assert.Equal(t, "stack output --json --stack sandbox\nsandbox set dcv-sessions:image.use=chess-1-0a\nsandbox up\n", called())
+	require.NoError(t, run(t.Context(), options{stack: "local", by: "other", args: []string{"rollback", "chess-1-0a"}}))
+	assert.Equal(t, "stack output --json --stack local\nother set dcv-sessions:image.use=chess-1-0a\nother up\n", called())
 }
 
 func TestWrongUsageDoesNothing(t *testing.T) {

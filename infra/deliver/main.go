@@ -1,6 +1,6 @@
-// Command deliver is what a person does about delivery, of the sandbox's stack
-// and of AWS's: it gives the connection to GitHub its token, and goes back to an
-// earlier image. `make delivery-token` and `make rollback` call it.
+// Command deliver is what a person does about delivery: it gives the connection
+// to GitHub its token, and goes back to an earlier image. `make delivery-token` and
+// `make rollback` call it.
 package main
 
 import (
@@ -27,23 +27,23 @@ import (
 const usage = `usage: deliver -stack NAME COMMAND
   token             give the connection to GitHub the token on standard input
   rollback [IMAGE]  let new sessions run IMAGE, a tag or repository@sha256:…, or the one before the present one
-  -sandbox PROGRAM  the stack is the sandbox's, and this program deploys it
+  -by PROGRAM       deploy by PROGRAM set KEY=VALUE and PROGRAM up, not by pulumi
   -yes              deploy without asking
 `
 
 // options are the command line.
 type options struct {
-	stack, sandbox string
-	yes            bool
-	args           []string
+	stack string
+	by    string // sets keys and deploys in pulumi's place
+	yes   bool
+	args  []string
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // for life
 	var o options
 	flag.StringVar(&o.stack, "stack", "", "")
-	flag.StringVar(&o.sandbox, "sandbox", "", "")
+	flag.StringVar(&o.by, "by", "", "")
 	flag.BoolVar(&o.yes, "yes", false, "")
 	flag.Usage = func() { fmt.Fprint(os.Stderr, usage) }
 	flag.Parse()
@@ -147,8 +147,8 @@ const imageUse = "dcv-sessions:image.use"
 
 // commands set the image and deploy.
 func (o options) commands(image string) [][]string {
-	if o.sandbox != "" {
-		return [][]string{{o.sandbox, "set", imageUse + "=" + image}, {o.sandbox, "up"}}
+	if o.by != "" {
+		return [][]string{{o.by, "set", imageUse + "=" + image}, {o.by, "up"}}
 	}
 	up := []string{"pulumi", "up", "--stack", o.stack}
 	if o.yes {

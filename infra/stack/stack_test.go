@@ -75,6 +75,7 @@ var sandboxAdds = values{
 	"aws:skipMetadataApiCheck":       "true",
 	"aws:s3UsePathStyle":             "true",
 	"aws:allowedAccountIds":          `["123456789012"]`,
+	"aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:1",
 	"aws:endpoints":                  `[{"batch":"http://127.0.0.1:1","secretsmanager":"http://127.0.0.1:1","sts":"http://127.0.0.1:1"}]`,
 	"dcv-sessions:network.vpcId":     "vpc-1",
 	"dcv-sessions:network.subnetIds": `["subnet-1","subnet-2"]`,

@@ -29,6 +29,7 @@ const buildKey = "builds/game.tar.gz"
 func (s *sandbox) deliver(t *testing.T, base config, deployed outputs.Outputs) {
 	old := s.session(t, "start", "player1")
 	container := s.containersOf(t, deployed.ImageURI)
+	require.Len(t, container, 1)
 	undisturbed := func(t *testing.T) {
 		t.Helper()
 		still := s.sessions(t)["player1"]
@@ -133,7 +134,7 @@ func (s *sandbox) rollback(t *testing.T, cfg config, want outputs.Outputs) {
 	stand := filepath.Join(s.dir, "stand-in")
 	require.NoError(t, os.WriteFile(stand, []byte("#!/bin/sh\necho \"$*\" >> '"+note+"'\n"), 0o755))
 	require.NoError(t, os.RemoveAll(note))
-	out, err := s.run(t, "exec", program, "-stack", "sandbox", "-sandbox", stand, "rollback")
+	out, err := s.run(t, "exec", program, "-stack", "sandbox", "-by", stand, "rollback")
 	require.NoError(t, err, out)
 	did, err := os.ReadFile(note)
 	require.NoError(t, err)
