@@ -10,7 +10,7 @@ STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview down status session sessions session-logs session-end acceptance doctor test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin generate FORCE
+.PHONY: help up preview preview-summary down status session sessions session-logs session-end acceptance doctor test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,11 @@ up: $(sandbox) ## set up what is missing, then `pulumi up` of the stack sandbox 
 
 preview: $(sandbox) ## what `make up` would change
 	@$(sandbox) preview
+
+preview-summary: $(sandbox) ## the same for a reviewer, in Markdown: what a pull request is given as a comment
+	@rm -f .sandbox/preview.json
+	@$(sandbox) preview -json .sandbox/preview.json $(if $(CONFIG),-config $(CONFIG)) >&2; status=$$?; \
+	go run ./infra/summary --stack sandbox --status $$status .sandbox/preview.json; exit $$status
 
 down: $(sandbox) ## destroy the stack and stop what make up started
 	@$(sandbox) down

@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
 	"github.com/intraverse/dcv-sessions/sandbox/ecs"
+	"github.com/intraverse/dcv-sessions/sandbox/events"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -31,6 +33,7 @@ func runGateway(ctx context.Context, args []string) error {
 	label := flags.String("label", "", "the label of their containers")
 	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
 	hostIdle := flags.Duration("host-idle", time.Minute, "after how long without a job it leaves")
+	eventRetry := flags.Duration("event-retry", 250*time.Millisecond, "how long EventBridge waits before it first tries a target again")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,15 +61,22 @@ func runGateway(ctx context.Context, args []string) error {
 	}, endpoint)
 	jobs.Check = ecs.Check
 	rights.JobTags = jobs.JobTags
+	bridge := events.New(events.Config{
+		Moto: upstream, Grants: rights.Grants, FirstRetry: *eventRetry,
+		Now: time.Now, NewID: func() string { return events.UUID(batch.RandomID()) }, Logf: log.New(os.Stderr, "events: ", log.LstdFlags).Printf,
+	})
+	jobs.Changed = bridge.JobChanged
 	g, err := gateway.New(gateway.Config{
 		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr,
-		Behaviours: append(jobs.Behaviours(), rights.Behaviour()),
-		Pages:      map[string]http.HandlerFunc{batch.HostsPath: jobs.HostsPage},
+		Behaviours:    slices.Concat(jobs.Behaviours(), bridge.Behaviours(), []gateway.Behaviour{rights.Behaviour()}),
+		ObjectChanged: bridge.ObjectChanged,
+		Pages:         map[string]http.HandlerFunc{batch.HostsPath: jobs.HostsPage, events.Path: bridge.Page},
 	})
 	if err != nil {
 		return err
 	}
 	go jobs.Run(ctx)
+	go bridge.Run(ctx)
 	server := &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()

@@ -46,6 +46,7 @@ func deploy(ctx context.Context, command string, args []string) error {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	config := flags.String("config", "", "the stack's configuration (default: Pulumi.sandbox.yaml at the root)")
 	report := flags.String("report", "", "write what was done, resource by resource, as JSON to this file")
+	json := flags.String("json", "", "let preview write what `pulumi preview --json` prints to this file")
 	program := flags.String("program", "infra", "infra, or consumer: the example of another team's program")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -67,7 +68,7 @@ func deploy(ctx context.Context, command string, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := runDeploy(ctx, tree, cloud, command, "-config-file", file, "-report", *report, "-program", *program); err != nil {
+	if err := runDeploy(ctx, tree, cloud, command, "-config-file", file, "-report", *report, "-json", *json, "-program", *program); err != nil {
 		return err
 	}
 	p.Say("%s in %s all told", command, time.Since(started).Round(100*time.Millisecond))

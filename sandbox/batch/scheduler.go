@@ -19,6 +19,8 @@ type Config struct {
 	Now             func() time.Time
 	NewID           func() string // 32 random hexadecimal digits
 	Logf            func(format string, args ...any)
+
+	changed func(Job) // is told every new state of a job but the submission; nil: nobody is
 }
 
 // Scheduler takes jobs and sees to it that they run. It is safe for concurrent
@@ -227,6 +229,15 @@ func (s *Scheduler) end(id, reason string, running bool) {
 func (s *Scheduler) withdraw(j *job, reason string, now time.Time) {
 	s.waiting[j.QueueARN] = slices.DeleteFunc(s.waiting[j.QueueARN], func(o *job) bool { return o == j })
 	j.Status, j.StatusReason, j.Stopped = Failed, reason, now
+	s.tell(j)
+}
+
+// tell makes a job's new state known once the pass is over.
+func (s *Scheduler) tell(j *job) {
+	if s.config.changed != nil {
+		now := j.copy()
+		s.later(func() { s.config.changed(now) })
+	}
 }
 
 // stopTask asks for a task's end, once; the reason that came first stays.
@@ -264,6 +275,7 @@ func (s *Scheduler) Started(taskID, logStreamName string) {
 		j.task.started, j.task.stream = s.config.Now(), logStreamName
 		j.Status, j.Started = Running, j.task.started
 		j.Last.Started, j.Last.LogStream = j.task.started, logStreamName
+		s.tell(j)
 		s.awake() // its timeout runs
 	}
 }
@@ -298,6 +310,7 @@ func (s *Scheduler) ended(j *job, e Ending, now time.Time) {
 	default:
 		j.Status, j.Stopped = Failed, now
 	}
+	s.tell(j)
 }
 
 // admit lets submitted jobs wait for room: no job depends on another here.
@@ -306,6 +319,7 @@ func (s *Scheduler) admit() {
 		if j.Status == Submitted {
 			j.Status = Runnable
 			s.waiting[j.QueueARN] = append(s.waiting[j.QueueARN], j)
+			s.tell(j)
 		}
 	}
 	s.submitted = nil
@@ -385,6 +399,7 @@ func (s *Scheduler) run(q Queue, j *job, h *host) {
 	j.Status, j.StatusReason, j.blocked = Starting, "", ""
 	j.Last = Attempt{TaskARN: j.task.ARN, HostID: h.ID}
 	h.tasks[id], s.tasks[id] = j, j
+	s.tell(j)
 	task := j.task.Task
 	s.later(func() { s.config.Agent.Run(task, s) })
 }

@@ -625,3 +625,33 @@ func (w *world) check() {
 	require.Equal(w.t, waiting, states[Runnable], "a job is lost or waits twice")
 	require.Equal(w.t, len(w.tasks), states[Starting]+states[Running])
 }
+
+func TestEveryNewStateIsToldButTheSubmission(t *testing.T) {
+	w := newWorld(t, environment(first, 0, 8, small))
+	var told []string
+	w.config.changed = func(j Job) {
+		w.Jobs(queueARN, func(Job) bool { return true }) // the scheduler is not locked meanwhile
+		told = append(told, j.Name+" "+string(j.Status)+" "+j.StatusReason)
+	}
+	name := func(n string) func(*Submission) {
+		return func(in *Submission) { in.Name, in.RetryStrategy = n, RetryStrategy{Attempts: 2} }
+	}
+	plays := w.submit(container(1, 1000, 1), name("plays"))
+	w.after(3 * time.Second)
+	w.Started(w.task(plays).ID, "stream")
+	w.Pass()
+	code := 1
+	w.Ended(w.task(plays).ID, Ending{ExitCode: &code, StatusReason: "Essential container in task exited"})
+	w.Pass()
+	w.Terminate(plays, "enough")
+	w.Pass()
+	w.Ended(w.task(plays).ID, Ending{})
+	w.Pass()
+	waits := w.submit(container(100, 1000, 0), name("waits"))
+	w.Cancel(waits, "no room")
+	w.Pass()
+	assert.Equal(t, []string{
+		"plays RUNNABLE ", "plays STARTING ", "plays RUNNING ", "plays RUNNABLE ", "plays STARTING ", "plays FAILED enough",
+		"waits RUNNABLE ", "waits FAILED no room",
+	}, told)
+}

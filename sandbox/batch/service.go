@@ -17,6 +17,10 @@ type Service struct {
 	// Check names what the agent does not know of a container; nil: it knows all.
 	Check func(ContainerProperties) []error
 
+	// Changed is told every change of a job's state, with the job as DescribeJobs
+	// shows it; nil: nobody is. Set both before Run.
+	Changed func(jobARN string, detail any)
+
 	scheduler *Scheduler
 	control   control
 
@@ -27,7 +31,14 @@ type Service struct {
 // NewService makes one that reads the control plane at an AWS endpoint, which is
 // the gateway that it is a part of.
 func NewService(config Config, endpoint string) *Service {
-	return &Service{scheduler: New(config), control: control{endpoint}, stale: true}
+	s := &Service{control: control{endpoint}, stale: true}
+	config.changed = func(j Job) {
+		if s.Changed != nil {
+			s.Changed(j.ARN, s.detail(j))
+		}
+	}
+	s.scheduler = New(config)
+	return s
 }
 
 // Run schedules until the context ends.

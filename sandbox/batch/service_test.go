@@ -440,3 +440,13 @@ func TestTheAWSCLIParsesEveryAnswer(t *testing.T) {
 	assert.Equal(t, "enough", job["statusReason"])
 	assert.EqualValues(t, 143, job["container"].(map[string]any)["exitCode"])
 }
+
+func TestAJobsNewStateIsToldAsDescribeJobsShowsIt(t *testing.T) {
+	s := NewService(Config{}, "http://127.0.0.1:1")
+	s.scheduler.config.changed(Job{ARN: "arn:untold"})
+	told := map[string]any{}
+	s.Changed = func(arn string, detail any) { told[arn] = detail }
+	j := Job{ARN: "arn:job", Status: Failed, StatusReason: "enough"}
+	s.scheduler.config.changed(j)
+	require.Equal(t, map[string]any{"arn:job": s.detail(j)}, told)
+}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -35,7 +36,7 @@ type program struct {
 
 // options are the command line.
 type options struct {
-	root, program, stack, configFile, report, flat string
+	root, program, stack, configFile, report, flat, json string
 }
 
 func (o options) programs() map[string]program {
@@ -54,6 +55,7 @@ func main() {
 	flag.StringVar(&o.stack, "stack", "sandbox", "the stack's name")
 	flag.StringVar(&o.configFile, "config-file", "", "the stack's configuration")
 	flag.StringVar(&o.report, "report", "", "write what was done, resource by resource, as JSON to this file")
+	flag.StringVar(&o.json, "json", "", "let preview write what `pulumi preview --json` prints to this file")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: deploy [flags] up | preview | refresh | destroy")
 		flag.PrintDefaults()
@@ -67,6 +69,10 @@ func main() {
 }
 
 func run(ctx context.Context, o options, command string) error {
+	previewed, err := o.previewOutput() // before the working directory is another
+	if err != nil {
+		return err
+	}
 	s, err := open(ctx, o)
 	if err != nil {
 		return err
@@ -82,7 +88,7 @@ func run(ctx context.Context, o options, command string) error {
 			printOutputs(os.Stdout, result.Outputs)
 		}
 	case "preview":
-		_, err = s.Preview(ctx, optpreview.ProgressStreams(os.Stdout), optpreview.ErrorProgressStreams(os.Stderr),
+		_, err = s.Preview(ctx, optpreview.ProgressStreams(previewed), optpreview.ErrorProgressStreams(os.Stderr),
 			optpreview.ConfigFile(o.configFile), optpreview.EventStreams(r.events))
 	case "refresh":
 		_, err = s.Refresh(ctx, optrefresh.ProgressStreams(os.Stdout), optrefresh.ErrorProgressStreams(os.Stderr),
@@ -95,7 +101,7 @@ func run(ctx context.Context, o options, command string) error {
 		return fmt.Errorf("unknown command %q", command)
 	}
 	if err != nil && len(r.done().Diagnostics) > 0 {
-		err = errors.New("failed: see above") // the engine has printed it all
+		err = errors.New("failed: see " + cmp.Or(o.json, "above")) // the engine has printed it all
 	}
 	return errors.Join(err, r.write(o.report))
 }
@@ -126,7 +132,7 @@ func open(ctx context.Context, o options) (auto.Stack, error) {
 	if err != nil {
 		return auto.Stack{}, err
 	}
-	ws, err := auto.NewLocalWorkspace(ctx, auto.WorkDir(project), auto.Program(program.run), auto.PulumiHome(os.Getenv("PULUMI_HOME")))
+	ws, err := o.workspace(ctx, auto.WorkDir(project), auto.Program(program.run), auto.PulumiHome(os.Getenv("PULUMI_HOME")))
 	if err != nil {
 		return auto.Stack{}, err
 	}

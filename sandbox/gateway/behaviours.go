@@ -1,6 +1,9 @@
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+	"sync"
+)
 
 // Handler answers a call, with or without passing it on. It returns a *Fault
 // where AWS would refuse; any other error is the sandbox's own (502).
@@ -17,13 +20,15 @@ type Behaviour struct {
 // behaviours are the built-in ones. Of two that want the same operation, the
 // earlier is asked first and the later by its Forward.
 func behaviours(config Config) []Behaviour {
+	var eventBridge sync.Map // the buckets that send their events there
 	return []Behaviour{
 		ecrAddresses(config.Registry),
 		ecrImages(config.Registry),
 		batchKept(),
 		ec2LaunchTemplates(),
 		ec2InstanceGroups(),
-		s3Notifications(),
+		s3Notifications(&eventBridge),
+		s3Objects(&eventBridge, config.ObjectChanged),
 		s3Policies(),
 		budgetsKept(),
 	}

@@ -28,6 +28,10 @@ type Config struct {
 	// that is too large for a file here (the Batch host) takes its calls.
 	Behaviours []Behaviour
 
+	// ObjectChanged is told of every object that was made or deleted in a bucket
+	// that sends its events to EventBridge; nil: nobody is.
+	ObjectChanged func(ObjectChange)
+
 	// Pages are the sandbox's own beside the health page, by path. No AWS service
 	// has a path that begins with "/_".
 	Pages map[string]http.HandlerFunc

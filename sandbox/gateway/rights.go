@@ -84,6 +84,30 @@ func (r *Rights) Issue(ctx context.Context, roleARN, service string) (Credential
 	return r.remember(given, roleARN)
 }
 
+// Grants tells whether an AWS service may take an action on a resource as a role:
+// the role has to trust the service, and its policies have to allow the action.
+func (r *Rights) Grants(ctx context.Context, roleARN, service, action, resource string) error {
+	how, err := r.trusts(ctx, roleARN, principal{service: service})
+	if err != nil {
+		return err
+	}
+	if how != byName {
+		return accessDenied("%s can't assume the role %s: its trust policy does not admit this service", service, roleARN)
+	}
+	own, err := r.role(ctx, roleARN)
+	if err != nil {
+		return err
+	}
+	so, err := decide(own.policies, need{action: action, resource: resource})
+	if err != nil {
+		return undecided(roleARN, err)
+	}
+	if so != allowed {
+		return accessDenied("the role %s is not authorized to perform: %s on resource: %s", roleARN, action, resource)
+	}
+	return nil
+}
+
 func accessDenied(format string, args ...any) *Fault {
 	return &Fault{http.StatusForbidden, "AccessDenied", fmt.Sprintf(format, args...)}
 }

@@ -3,15 +3,16 @@ package gateway
 import (
 	"encoding/xml"
 	"net/http"
+	"strings"
 	"sync"
 )
 
-// s3Notifications keeps a bucket's EventBridge switch. moto takes it, but leaves
-// it out of what it reads back, so every later `pulumi up` would set it again.
-func s3Notifications() Behaviour {
-	var switchedOn sync.Map // by bucket
+// s3Notifications keeps a bucket's EventBridge switch and does not pass it on:
+// moto would leave it out of what it reads back, so that every later `pulumi up`
+// sets it again, and would deliver the events itself, without transformers.
+func s3Notifications(switchedOn *sync.Map) Behaviour {
 	put := func(c *Call) (*http.Response, error) {
-		body, err := c.Body()
+		on, err := switchOff(c)
 		if err != nil {
 			return nil, err
 		}
@@ -20,10 +21,7 @@ func s3Notifications() Behaviour {
 			return res, err
 		}
 		bucket, _ := s3Bucket(c.Request)
-		var sent struct {
-			EventBridge *struct{} `xml:"EventBridgeConfiguration"`
-		}
-		if xml.Unmarshal(body, &sent) == nil && sent.EventBridge != nil {
+		if on {
 			switchedOn.Store(bucket, true)
 		} else {
 			switchedOn.Delete(bucket)
@@ -45,19 +43,48 @@ func s3Notifications() Behaviour {
 	}}
 }
 
-// switchOn rewrites an answer as a whole: moto closes an empty one at once.
+var notificationXML = xml.Name{Space: "http://s3.amazonaws.com/doc/2006-03-01/", Local: "NotificationConfiguration"}
+
+// switchOff takes the switch out of a call and tells whether it was there.
+func switchOff(c *Call) (on bool, err error) {
+	body, err := c.Body()
+	if err != nil {
+		return false, err
+	}
+	config := &element{}
+	if xml.Unmarshal(body, config) != nil || config.child("EventBridgeConfiguration") == nil {
+		return false, nil // moto refuses what is no XML
+	}
+	config.remove(func(e *element) bool { return e.XMLName.Local == "EventBridgeConfiguration" })
+	config.dropNamespaces()
+	config.XMLName = notificationXML
+	if body, err = xml.Marshal(config); err != nil {
+		return false, err
+	}
+	c.SetBody(body)
+	for name := range c.Request.Header { // they were of the other body
+		if name == "Content-Md5" || strings.HasPrefix(name, "X-Amz-Checksum-") {
+			c.Request.Header.Del(name)
+		}
+	}
+	return true, nil
+}
+
+// switchOn rewrites an answer as a whole: moto closes an empty one at once, and
+// gives it another name.
 func switchOn(res *http.Response) (*http.Response, error) {
 	body, err := readBody(res)
 	if err != nil {
 		return nil, err
 	}
 	var config struct {
-		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ NotificationConfiguration"`
-		Parts   []byte   `xml:",innerxml"`
+		XMLName xml.Name
+		Parts   []byte `xml:",innerxml"`
 	}
 	if err := xml.Unmarshal(body, &config); err != nil {
 		return nil, err
 	}
+	config.XMLName = notificationXML
 	config.Parts = append(config.Parts, "<EventBridgeConfiguration/>"...)
 	if body, err = xml.Marshal(config); err != nil {
 		return nil, err

@@ -1,0 +1,112 @@
+// Package events is the sandbox's EventBridge, as far as delivery goes: it takes
+// events, finds the rules that match them, and brings what the rules' targets
+// ask for to topics, queues, log groups and API destinations, with retries and
+// dead-letter queues. Buses, rules, targets, connections and API destinations
+// are moto's; what moto itself would deliver never reaches it.
+//
+// What AWS does, and in which words, follows AWS's user guide and API reference.
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// Event is an event as patterns, transformers and targets see it.
+type Event struct {
+	Version    string          `json:"version"` // always "0"
+	ID         string          `json:"id"`
+	DetailType string          `json:"detail-type"`
+	Source     string          `json:"source"`
+	Account    string          `json:"account"`
+	Time       string          `json:"time"`
+	Region     string          `json:"region"`
+	Resources  []string        `json:"resources"`
+	Detail     json.RawMessage `json:"detail"`
+}
+
+// text is the event as JSON. It can't fail: Detail was checked on arrival.
+func (e Event) text() []byte { return encode(e) }
+
+// tree is the event for patterns and paths; numbers stay as they are written.
+func (e Event) tree() map[string]any {
+	tree := map[string]any{}
+	d := json.NewDecoder(bytes.NewReader(e.text()))
+	d.UseNumber()
+	_ = d.Decode(&tree) // it was encoded just now
+	return tree
+}
+
+// encode writes JSON without the escapes that json.Marshal puts for "<" and "&",
+// which AWS does not.
+func encode(value any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil { // only a type that JSON does not know can do this
+		panic(err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// event is a new one of an AWS service's.
+func (s *Service) event(source, detailType string, resources []string, detail any) Event {
+	return Event{
+		Version: "0", ID: s.config.NewID(), DetailType: detailType, Source: source, Account: local.Account,
+		Time: timestamp(s.config.Now()), Region: local.Region, Resources: resources, Detail: encode(detail),
+	}
+}
+
+// timestamp is whole seconds, as AWS writes an event's time.
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// objectDetail is the detail of S3's events (S3 user guide, "EventBridge event
+// message structure").
+type objectDetail struct {
+	Version      string     `json:"version"`
+	Bucket       bucketName `json:"bucket"`
+	Object       object     `json:"object"`
+	RequestID    string     `json:"request-id"`
+	Requester    string     `json:"requester"`
+	SourceIP     string     `json:"source-ip-address"`
+	Reason       string     `json:"reason"`
+	DeletionType string     `json:"deletion-type,omitempty"`
+}
+
+type bucketName struct {
+	Name string `json:"name"`
+}
+
+// object has no size and ETag where it was deleted for good.
+type object struct {
+	Key       string `json:"key"`
+	Size      *int64 `json:"size,omitempty"`
+	ETag      string `json:"etag,omitempty"`
+	VersionID string `json:"version-id,omitempty"`
+	Sequencer string `json:"sequencer"`
+}
+
+// ObjectChanged takes an object's change from the gateway, which tells of
+// buckets only that send their events to EventBridge.
+func (s *Service) ObjectChanged(c gateway.ObjectChange) {
+	detail := objectDetail{
+		Version: "0", Bucket: bucketName{c.Bucket},
+		Object:    object{Key: c.Key, ETag: c.ETag, VersionID: c.VersionID, Sequencer: fmt.Sprintf("%016X", s.config.Now().UnixNano())},
+		RequestID: c.RequestID, Requester: local.Account, SourceIP: c.SourceIP, Reason: c.Reason, DeletionType: c.Deletion,
+	}
+	kind := "Object Deleted"
+	if c.Deletion == "" {
+		kind, detail.Object.Size = "Object Created", &c.Size
+	}
+	s.Publish(defaultBus, s.event("aws.s3", kind, []string{"arn:aws:s3:::" + c.Bucket}, detail))
+}
+
+// JobChanged takes a Batch job's new state, as DescribeJobs shows the job.
+func (s *Service) JobChanged(jobARN string, detail any) {
+	s.Publish(defaultBus, s.event("aws.batch", "Batch Job State Change", []string{jobARN}, detail))
+}

@@ -1,0 +1,239 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config is what a Service needs.
+type Config struct {
+	Moto *url.URL // where rules, topics, queues and log groups are
+
+	// Grants tells whether a role lets EventBridge take an action on a resource;
+	// it is asked wherever a target names a role.
+	Grants func(ctx context.Context, roleARN, service, action, resource string) error
+
+	// FirstRetry is how long EventBridge waits before it tries a target again, and
+	// twice as long each time after that, up to 40 times as long.
+	FirstRetry time.Duration
+
+	Now   func() time.Time
+	NewID func() string // a UUID
+	Logf  func(format string, args ...any)
+}
+
+// Service is EventBridge. It is safe for concurrent use.
+type Service struct {
+	config  Config
+	moto    moto
+	send    func(context.Context, *delivery) *failure // tries a delivery once
+	bury    func(context.Context, *delivery) error    // puts one into its dead-letter queue
+	arrived chan arrival
+	http    http.Client // of API destinations: it reaches this machine only
+
+	mu     sync.Mutex
+	hosts  map[string]*url.URL // by the host of an API destination's endpoint: who answers for it
+	recent []Outcome           // the oldest first
+	faults []string            // what could not be understood, the oldest first
+}
+
+// arrival is an event on its way to a bus.
+type arrival struct {
+	bus      string // its name or ARN
+	event    Event
+	received time.Time
+}
+
+const defaultBus = "default"
+
+// New makes a Service; Run lets it work.
+func New(config Config) *Service {
+	s := &Service{
+		config: config, moto: moto{(&url.URL{Scheme: config.Moto.Scheme, Host: config.Moto.Host, Path: "/"}).String()},
+		arrived: make(chan arrival, 64), hosts: map[string]*url.URL{},
+		http: http.Client{
+			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true, DialContext: dialLoopback},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	s.send, s.bury = s.sendOnce, s.deadLetter
+	return s
+}
+
+// dialLoopback is the last of the doors: whatever was mapped, nothing leaves
+// this machine.
+func dialLoopback(ctx context.Context, network, address string) (net.Conn, error) {
+	if err := onThisMachine(address); err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}
+
+func onThisMachine(address string) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil || !at.Addr().IsLoopback() {
+		return fmt.Errorf("%s is not on this machine", address)
+	}
+	return nil
+}
+
+// Publish brings an event to a bus, as soon as Run gets to it.
+func (s *Service) Publish(bus string, e Event) { s.arrived <- arrival{bus, e, s.config.Now()} }
+
+// Run delivers what arrives until the context ends; what is under way then is
+// given up.
+func (s *Service) Run(ctx context.Context) {
+	var under sync.WaitGroup
+	defer under.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case a := <-s.arrived:
+			under.Go(func() { s.route(ctx, a) })
+		}
+	}
+}
+
+// route starts an event's deliveries: one a target of each rule that matches.
+func (s *Service) route(ctx context.Context, a arrival) {
+	rules, err := s.moto.rules(ctx, a.bus)
+	if err != nil {
+		s.fault("the rules of bus %s can't be read, the event %s (%s) is lost: %v", a.bus, a.event.ID, a.event.DetailType, err)
+		return
+	}
+	var under sync.WaitGroup
+	defer under.Wait()
+	for _, rule := range rules {
+		if !rule.enabled() || rule.EventPattern == "" { // the others are schedules
+			continue
+		}
+		pattern, err := ParsePattern(rule.EventPattern)
+		if err != nil {
+			s.fault("rule %s is left out, its pattern is not understood: %v", rule.Name, err)
+			continue
+		}
+		if !pattern.Matches(a.event) {
+			continue
+		}
+		targets, err := s.moto.targets(ctx, a.bus, rule.Name)
+		if err != nil {
+			s.fault("the targets of rule %s can't be read: %v", rule.Name, err)
+			continue
+		}
+		for _, target := range targets {
+			under.Go(func() { s.deliver(ctx, &delivery{event: a.event, received: a.received, rule: rule, target: target}) })
+		}
+	}
+}
+
+// fault tells of what could not be understood, on the page and in the log.
+func (s *Service) fault(format string, args ...any) {
+	said := fmt.Sprintf(format, args...)
+	s.config.Logf("%s", said)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, said)
+	s.faults = s.faults[max(0, len(s.faults)-kept):]
+}
+
+// kept is how many deliveries and faults the page remembers.
+const kept = 200
+
+// DeliverTo names who on this machine answers for the host of an API
+// destination's endpoint. Every other host is refused: the sandbox never reaches
+// anything outside this machine.
+func (s *Service) DeliverTo(host, address string) error {
+	to, err := url.Parse(address)
+	if err == nil && (to.Scheme != "http" || strings.Trim(to.Path, "/") != "" || to.RawQuery != "") {
+		err = errors.New("more than an address")
+	}
+	if err == nil {
+		err = onThisMachine(to.Host)
+	}
+	if err != nil {
+		return fmt.Errorf("to is %q (%w): an address of this machine with its port is allowed, e.g. http://127.0.0.1:8080", address, err)
+	}
+	if host == "" || strings.ContainsAny(host, "/?#@") {
+		return fmt.Errorf("host is %q: the host of an API destination's endpoint is allowed, e.g. api.example.com", host)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hosts[strings.ToLower(host)] = to
+	return nil
+}
+
+// Outcome is what became of a delivery so far.
+type Outcome struct {
+	Event      string // its id
+	DetailType string
+	Rule       string
+	Target     string // an ARN
+	Attempts   int
+	State      string // delivering, retrying, delivered, dead letter or lost
+	Error      string `json:",omitempty"` // of the last attempt
+}
+
+// Status is what the page tells.
+type Status struct {
+	Deliveries []Outcome         // the newest last
+	Faults     []string          // what could not be understood, the newest last
+	DeliverTo  map[string]string // who answers for which host
+}
+
+// Path is the page of the deliveries: GET tells Status; POST with ?host=HOST&to=URL
+// names who on this machine answers for an API destination's host.
+const Path = "/_sandbox/events"
+
+// Page serves Path.
+func (s *Service) Page(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		if err := s.DeliverTo(r.URL.Query().Get("host"), r.URL.Query().Get("to")); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(s.Status()); err != nil {
+		s.config.Logf("events page: %v", err)
+	}
+}
+
+// Status tells the latest deliveries and faults.
+func (s *Service) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := Status{Deliveries: append([]Outcome{}, s.recent...), Faults: append([]string{}, s.faults...), DeliverTo: map[string]string{}}
+	for host, to := range s.hosts {
+		all.DeliverTo[host] = to.String()
+	}
+	return all
+}
+
+// tell keeps a delivery's state for the page.
+func (s *Service) tell(d *delivery, state string) {
+	o := Outcome{Event: d.event.ID, DetailType: d.event.DetailType, Rule: d.rule.Name, Target: d.target.ARN, Attempts: d.attempts, State: state}
+	if d.failed != nil {
+		o.Error = d.failed.Error()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.recent, func(r Outcome) bool { return r.Event == o.Event && r.Rule == o.Rule && r.Target == o.Target })
+	if i >= 0 {
+		s.recent[i] = o
+		return
+	}
+	s.recent = append(s.recent, o)
+	s.recent = s.recent[max(0, len(s.recent)-kept):]
+}
