@@ -36,6 +36,11 @@ func iamNamed(kind string) func(string, map[string]any) map[string]any {
 	}
 }
 
+// oidcARN is that of an account's OpenID Connect provider: its URL without the scheme.
+func oidcARN(url any) string {
+	return "arn:aws:iam::" + Account + ":oidc-provider/" + strings.TrimPrefix(fmt.Sprint(url), "https://")
+}
+
 func none(string, map[string]any) map[string]any { return nil }
 
 // awsTypes is every resource type of the program, with what AWS computes.
@@ -55,8 +60,13 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 		return map[string]any{"name": physical, "revision": 1,
 			"arn": arn("batch", "job-definition/"+physical+":1"), "arnPrefix": arn("batch", "job-definition/"+physical)}
 	},
-	"aws:batch/jobQueue:JobQueue":      named("batch", "job-queue/"),
-	"aws:cloudwatch/logGroup:LogGroup": named("logs", "log-group:"),
+	"aws:batch/jobQueue:JobQueue":                            named("batch", "job-queue/"),
+	"aws:cloudwatch/logGroup:LogGroup":                       named("logs", "log-group:"),
+	"aws:cloudwatch/eventRule:EventRule":                     named("events", "rule/"),
+	"aws:cloudwatch/eventConnection:EventConnection":         named("events", "connection/"),
+	"aws:cloudwatch/eventApiDestination:EventApiDestination": named("events", "api-destination/"),
+	"aws:cloudwatch/eventTarget:EventTarget":                 none,
+	"aws:cloudwatch/metricAlarm:MetricAlarm":                 named("cloudwatch", "alarm:"),
 	"aws:ec2/instance:Instance": func(n string, _ map[string]any) map[string]any {
 		return map[string]any{"arn": arn("ec2", "instance/i-"+n)}
 	},
@@ -87,6 +97,9 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 	"aws:iam/instanceProfile:InstanceProfile":           iamNamed("instance-profile"),
 	"aws:iam/rolePolicy:RolePolicy":                     none,
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment": none,
+	"aws:iam/openIdConnectProvider:OpenIdConnectProvider": func(_ string, in map[string]any) map[string]any {
+		return map[string]any{"arn": oidcARN(in["url"])}
+	},
 	"aws:iam/serviceLinkedRole:ServiceLinkedRole": func(string, map[string]any) map[string]any {
 		return map[string]any{"arn": "arn:aws:iam::" + Account + ":role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"}
 	},
@@ -101,6 +114,7 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 		}
 		return map[string]any{"bucket": physical, "arn": "arn:aws:s3:::" + physical}
 	},
+	"aws:s3/bucketNotification:BucketNotification":                                               none,
 	"aws:s3/bucketPolicy:BucketPolicy":                                                           none,
 	"aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock":                                     none,
 	"aws:s3/bucketVersioningV2:BucketVersioningV2":                                               none,
@@ -108,10 +122,16 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 	"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2": none,
 	"aws:s3/bucketOwnershipControls:BucketOwnershipControls":                                     none,
 	"aws:secretsmanager/secret:Secret":                                                           named("secretsmanager", "secret:"),
-	"aws:secretsmanager/secretVersion:SecretVersion":                                             none,
-	"aws:sns/topic:Topic":                                                                        named("sns", ""),
-	"aws:sns/topicPolicy:TopicPolicy":                                                            none,
-	"aws:sns/topicSubscription:TopicSubscription":                                                none,
+	"aws:sqs/queue:Queue": func(n string, in map[string]any) map[string]any {
+		queue := named("sqs", "")(n, in)
+		queue["url"] = fmt.Sprintf("https://sqs.%s.amazonaws.com/%s/%s", Region, Account, queue["name"])
+		return queue
+	},
+	"aws:sqs/queuePolicy:QueuePolicy":                none,
+	"aws:secretsmanager/secretVersion:SecretVersion": none,
+	"aws:sns/topic:Topic":                            named("sns", ""),
+	"aws:sns/topicPolicy:TopicPolicy":                none,
+	"aws:sns/topicSubscription:TopicSubscription":    none,
 	"docker:index/image:Image": func(_ string, in map[string]any) map[string]any {
 		name, _ := in["imageName"].(string)
 		repository := name[:max(strings.LastIndex(name, ":"), 0)] // without the tag
@@ -148,6 +168,16 @@ var awsCalls = map[string]func(map[string]any) (map[string]any, error){
 	},
 	"aws:ecr/getImage:getImage": func(args map[string]any) (map[string]any, error) {
 		return map[string]any{"imageDigest": "sha256:" + digest, "repositoryName": args["repositoryName"], "registryId": Account}, nil
+	},
+	"aws:iam/getOpenIdConnectProvider:getOpenIdConnectProvider": func(args map[string]any) (map[string]any, error) {
+		return map[string]any{"url": args["url"], "arn": oidcARN(args["url"])}, nil
+	},
+	"aws:s3/getObject:getObject": func(args map[string]any) (map[string]any, error) {
+		version, given := args["versionId"]
+		if !given {
+			version = "newest"
+		}
+		return map[string]any{"bucket": args["bucket"], "key": args["key"], "versionId": version, "metadata": map[string]any{"sha256": digest}}, nil
 	},
 	"aws:iam/getRole:getRole": func(args map[string]any) (map[string]any, error) {
 		return map[string]any{"name": args["name"], "arn": fmt.Sprintf("arn:aws:iam::%s:role/aws-service-role/batch.amazonaws.com/%s", Account, args["name"])}, nil

@@ -27,9 +27,10 @@ type Statement struct {
 
 // Principal names who; Everyone stands for "*".
 type Principal struct {
-	AWS      List `json:",omitempty"`
-	Service  List `json:",omitempty"`
-	Everyone bool `json:"-"`
+	AWS       List `json:",omitempty"`
+	Service   List `json:",omitempty"`
+	Federated List `json:",omitempty"` // an identity provider's ARN
+	Everyone  bool `json:"-"`
 }
 
 // MarshalJSON writes "*" for everyone.

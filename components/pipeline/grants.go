@@ -1,0 +1,291 @@
+package pipeline
+
+import (
+	"slices"
+
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+type list = iampolicy.List
+
+// What a role may do is written by how AWS lets it be bounded, narrowest first:
+// by the stack's fixed names, by the stack's tag, and, where an action has no
+// resource level, not at all. Pulumi's own names begin with a resource's logical
+// name, which infra/stack gives, and end in random characters; other stacks of
+// the account have them too, so the stack's tag parts these where the service
+// knows tags. infra/stack's tests hold these names against the whole graph.
+
+// owned is what a stack has, as services name it.
+type owned struct {
+	place
+	repositories, buckets, groups, secrets, topics, roles, profiles, policies, batch, delivery list
+}
+
+func (p place) owned() owned {
+	prefix, path := contract.NamePrefix(p.stack), contract.PathPrefix(p.stack)
+	return owned{
+		place:        p,
+		repositories: p.arns("ecr", "repository/registry-*"),
+		buckets:      p.arns("s3", "game-builds-*"),
+		groups:       p.arns("logs", "log-group:/"+path+"*"),
+		secrets:      p.arns("secretsmanager", "secret:"+path+"*"),
+		topics:       p.arns("sns", "secrets-team-*", prefix+"*"),
+		roles:        p.arns("iam", "role/roles-*"),
+		profiles:     p.arns("iam", "instance-profile/roles-*"),
+		policies:     p.arns("iam", "policy/launcher-*"),
+		batch:        p.arns("batch", "compute-environment/hosts-*", "job-queue/queue-*", "job-definition/"+prefix+"*"),
+		delivery: slices.Concat(p.arns("events", "rule/delivery-*", "connection/delivery-*", "api-destination/delivery-*"),
+			p.arns("sqs", "delivery-*"), p.arns("cloudwatch", "alarm:delivery-*")),
+	}
+}
+
+// The stack's tag, as IAM's conditions ask for it: on what is there, and on what
+// is about to be.
+const (
+	hasTag  = "aws:ResourceTag/" + contract.TagStack
+	getsTag = "aws:RequestTag/" + contract.TagStack
+)
+
+// existing is a statement on resources that carry the stack's tag.
+func (o owned) existing(s iampolicy.Statement) iampolicy.Statement {
+	return s.When("StringEquals", hasTag, o.stack)
+}
+
+// created is a statement on resources that are made with the stack's tag.
+func (o owned) created(s iampolicy.Statement) iampolicy.Statement {
+	return s.When("StringEquals", getsTag, o.stack)
+}
+
+// batchRole is AWS Batch's own role in the account.
+const batchRole = "role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
+
+// document is one managed policy.
+type document struct {
+	name, description string
+	grants            []iampolicy.Statement
+}
+
+// documents are the policies of both roles. What a deployment has no right to is
+// an administrator's: what holds data (bucket, repository, key, log group) is
+// neither made nor deleted, and what delivers (these two roles, the connection
+// with its token, the rule) is not changed by what it delivers.
+func (a *PipelineArgs) documents(at place) []document {
+	o := at.owned()
+	return []document{
+		{"read", "what a preview reads", o.read()},
+		{"network", "network, hosts and builder", append(a.network(o), o.building()...)},
+		{"services", "roles, queue, users, repository", append(o.identities(), o.settings()...)},
+	}
+}
+
+// read is what the AWS provider reads of the resource types in use (its own
+// source, internal/service), and what the program looks up. A preview with a
+// refresh ends at the notifications' secrets, whose values that would read.
+func (o owned) read() []iampolicy.Statement {
+	return []iampolicy.Statement{
+		// No resource level: actions that list or describe (Service Authorization
+		// Reference), the login to ECR, and SNS's on subscriptions.
+		iampolicy.Allow("Look", list{
+			"batch:DescribeComputeEnvironments", "batch:DescribeJobDefinitions", "batch:DescribeJobQueues",
+			"cloudwatch:DescribeAlarms",
+			"ec2:DescribeAvailabilityZones", "ec2:DescribeIamInstanceProfileAssociations", "ec2:DescribeImages",
+			"ec2:DescribeInstanceCreditSpecifications", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes",
+			"ec2:DescribeInternetGateways", "ec2:DescribeLaunchTemplates", "ec2:DescribeLaunchTemplateVersions",
+			"ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces", "ec2:DescribePrefixLists",
+			"ec2:DescribeRouteTables", "ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups",
+			"ec2:DescribeSubnets", "ec2:DescribeTags", "ec2:DescribeVolumes", "ec2:DescribeVpcAttribute",
+			"ec2:DescribeVpcEndpoints", "ec2:DescribeVpcEndpointServices", "ec2:DescribeVpcs",
+			"ecr:GetAuthorizationToken", "iam:ListOpenIDConnectProviders", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes",
+		}, list{"*"}),
+		// User data is in it, and another's may hold anything.
+		o.existing(iampolicy.Allow("LookAtTagged", list{
+			"ec2:DescribeInstanceAttribute", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags",
+		}, slices.Concat(o.arns("ec2", "instance/*"), o.arns("kms", "key/*")))),
+		iampolicy.Allow("LookAtRoles", list{
+			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:GetInstanceProfile",
+			"iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions", "iam:GetOpenIDConnectProvider",
+		}, slices.Concat(o.roles, o.profiles, o.policies,
+			o.arns("iam", "role/delivery-*", "role/"+contract.NamePrefix(o.stack)+"*", batchRole, "oidc-provider/"+issuer))),
+		iampolicy.Allow("LookAtBuilds", list{
+			"s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLogging", "s3:GetBucketNotification",
+			"s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock",
+			"s3:GetBucketRequestPayment", "s3:GetBucketTagging", "s3:GetBucketVersioning", "s3:GetBucketWebsite",
+			"s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration",
+			"s3:ListBucket",
+		}, o.buckets),
+		// A build's version and checksum are in its object's metadata, which S3 shows to
+		// whoever may read the object.
+		iampolicy.Allow("LookAtBuild", list{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion"}, o.arns("s3", "game-builds-*/*")),
+		// An image of another account's is looked at before it is taken.
+		iampolicy.Allow("LookAtImages", list{"ecr:DescribeImages", "ecr:DescribeRepositories"},
+			list{"arn:" + o.partition + ":ecr:" + o.region + ":*:repository/registry-*"}),
+		iampolicy.Allow("LookAtRest", list{
+			"batch:ListTagsForResource",
+			"ecr:GetLifecyclePolicy", "ecr:GetRepositoryPolicy", "ecr:ListTagsForResource",
+			"cloudwatch:ListTagsForResource", "events:DescribeApiDestination", "events:DescribeConnection", "events:DescribeRule",
+			"events:ListTagsForResource", "events:ListTargetsByRule",
+			"logs:ListTagsForResource",
+			"secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy",
+			"sns:GetTopicAttributes", "sns:ListTagsForResource",
+			"sqs:GetQueueAttributes", "sqs:ListQueueTags",
+		}, slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.delivery)),
+		// AWS's own public parameter, which names the builder's machine image.
+		iampolicy.Allow("LookUpMachineImage", list{"ssm:GetParameter"},
+			list{"arn:" + o.partition + ":ssm:" + o.region + "::parameter/aws/service/ami-amazon-linux-latest/*"}),
+	}
+}
+
+// network is EC2's: a call that makes something is checked for what it makes,
+// by the tag it gets, and for what it makes it in, by the tag that has.
+func (a *PipelineArgs) network(o owned) []iampolicy.Statement {
+	made := o.arns("ec2", "instance/*", "internet-gateway/*", "launch-template/*", "route-table/*", "security-group/*",
+		"security-group-rule/*", "subnet/*", "volume/*", "vpc/*", "vpc-endpoint/*")
+	create := list{
+		"ec2:AuthorizeSecurityGroupEgress", "ec2:AuthorizeSecurityGroupIngress", "ec2:CreateInternetGateway",
+		"ec2:CreateLaunchTemplate", "ec2:CreateRouteTable", "ec2:CreateSecurityGroup", "ec2:CreateSubnet", "ec2:CreateVpc",
+		"ec2:CreateVpcEndpoint", "ec2:RunInstances",
+	}
+	var creating []string
+	for _, action := range create {
+		creating = append(creating, action[len("ec2:"):])
+	}
+	all := []iampolicy.Statement{
+		o.created(iampolicy.Allow("MakeInNetwork", create, made)),
+		o.created(iampolicy.Allow("TagWhatIsMade", list{"ec2:CreateTags"}, made)).When("StringEquals", "ec2:CreateAction", creating...),
+		o.existing(iampolicy.Allow("ChangeNetwork", append(slices.Clone(create),
+			"ec2:AssociateRouteTable", "ec2:AttachInternetGateway", "ec2:CreateLaunchTemplateVersion", "ec2:CreateRoute", "ec2:CreateTags",
+			"ec2:DeleteInternetGateway", "ec2:DeleteLaunchTemplate", "ec2:DeleteLaunchTemplateVersions", "ec2:DeleteRoute",
+			"ec2:DeleteRouteTable", "ec2:DeleteSecurityGroup", "ec2:DeleteSubnet", "ec2:DeleteTags", "ec2:DeleteVpc",
+			"ec2:DeleteVpcEndpoints", "ec2:DetachInternetGateway", "ec2:DisassociateRouteTable", "ec2:ModifyInstanceAttribute",
+			"ec2:ModifyInstanceMetadataOptions", "ec2:ModifyLaunchTemplate", "ec2:ModifySecurityGroupRules", "ec2:ModifySubnetAttribute",
+			"ec2:ModifyVolume", "ec2:ModifyVpcAttribute", "ec2:ModifyVpcEndpoint", "ec2:ReplaceRoute", "ec2:ReplaceRouteTableAssociation",
+			"ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress", "ec2:StartInstances", "ec2:StopInstances",
+			"ec2:TerminateInstances",
+		), o.arns("ec2", "*/*"))),
+		// The image is AWS's and has no tag of ours, nor has the interface that comes
+		// with the builder.
+		iampolicy.Allow("StartFromImage", list{"ec2:RunInstances"},
+			append(o.arns("ec2", "network-interface/*"), "arn:"+o.partition+":ec2:"+o.region+"::image/*")),
+	}
+	if a.VPCID != "" {
+		adopted := o.arns("ec2", "vpc/"+a.VPCID)
+		for _, subnet := range a.SubnetIDs {
+			adopted = append(adopted, o.arns("ec2", "subnet/"+subnet)...)
+		}
+		all = append(all, iampolicy.Allow("MakeInAdoptedNetwork", list{"ec2:CreateSecurityGroup", "ec2:RunInstances"}, adopted))
+	}
+	return all
+}
+
+// identities are roles and policies. A role's own policy may say anything, which
+// IAM can't bound without a permissions boundary: whoever can merge and deploy
+// can give the stack's own roles more. AWS's own policies are these two.
+func (o owned) identities() []iampolicy.Statement {
+	named := slices.Concat(o.roles, o.profiles, o.policies)
+	aws := "arn:" + o.partition + ":iam::aws:policy/"
+	return []iampolicy.Statement{
+		o.created(iampolicy.Allow("MakeRoles", list{
+			"iam:CreateInstanceProfile", "iam:CreatePolicy", "iam:CreateRole", "iam:TagInstanceProfile", "iam:TagPolicy", "iam:TagRole",
+		}, named)).When("StringEqualsIfExists", hasTag, o.stack),
+		o.existing(iampolicy.Allow("ChangeRoles", list{
+			"iam:AddRoleToInstanceProfile", "iam:CreatePolicyVersion", "iam:DeleteInstanceProfile", "iam:DeletePolicy",
+			"iam:DeletePolicyVersion", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListInstanceProfilesForRole", "iam:PutRolePolicy",
+			"iam:RemoveRoleFromInstanceProfile", "iam:UntagInstanceProfile", "iam:UntagPolicy", "iam:UntagRole",
+			"iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
+		}, named)),
+		o.existing(iampolicy.Allow("AttachPolicies", list{"iam:AttachRolePolicy", "iam:DetachRolePolicy"}, o.roles)).
+			When("ArnEquals", "iam:PolicyARN", aws+"AmazonSSMManagedInstanceCore", aws+"service-role/AmazonEC2ContainerServiceforEC2Role"),
+		// By name only: IAM decides on passing without looking at tags (IAM user guide,
+		// "Pass a role to a service").
+		iampolicy.Allow("PassRoles", list{"iam:PassRole"}, append(slices.Clone(o.roles), o.arns("iam", batchRole)...)).
+			When("StringEquals", "iam:PassedToService", "batch.amazonaws.com", "ec2.amazonaws.com", "ecs-tasks.amazonaws.com"),
+	}
+}
+
+// settings are of the services that sessions live by.
+func (o owned) settings() []iampolicy.Statement {
+	bounded := slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.arns("kms", "key/*"))
+	return []iampolicy.Statement{
+		o.created(iampolicy.Allow("Make", list{
+			"batch:CreateComputeEnvironment", "batch:CreateJobQueue", "batch:RegisterJobDefinition", "batch:TagResource",
+			"ecr:TagResource", "kms:TagResource", "logs:TagResource",
+			"secretsmanager:CreateSecret", "secretsmanager:TagResource", "sns:CreateTopic", "sns:TagResource",
+		}, bounded)).When("StringEqualsIfExists", hasTag, o.stack),
+		o.existing(iampolicy.Allow("Change", list{
+			"batch:CreateJobQueue", "batch:DeleteComputeEnvironment", "batch:DeleteJobQueue", "batch:DeregisterJobDefinition",
+			"batch:UntagResource", "batch:UpdateComputeEnvironment", "batch:UpdateJobQueue",
+			"ecr:DeleteRepositoryPolicy", "ecr:PutImageScanningConfiguration", "ecr:PutImageTagMutability", "ecr:PutLifecyclePolicy",
+			"ecr:SetRepositoryPolicy", "ecr:UntagResource",
+			"kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:UntagResource", "kms:UpdateKeyDescription",
+			"logs:PutRetentionPolicy", "logs:UntagResource",
+			"secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret",
+			"sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:UntagResource",
+		}, bounded)),
+		// The provider reads a notification's secret back: a topic and an address. No
+		// password is ever read.
+		iampolicy.Allow("ReadNotifications", list{"secretsmanager:GetSecretValue"},
+			o.arns("secretsmanager", "secret:"+contract.PathPrefix(o.stack)+"users/*/notification-*")),
+		// S3 knows no tag of a bucket here; its name is Pulumi's.
+		iampolicy.Allow("ChangeBuilds", list{
+			"s3:PutBucketOwnershipControls", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging",
+			"s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+		}, o.buckets),
+		// Neither has a resource level (Service Authorization Reference): a text out of
+		// nothing, and a subscription.
+		iampolicy.Allow("Anywhere", list{"secretsmanager:GetRandomPassword", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}, list{"*"}),
+	}
+}
+
+// building is to start the builder (with the network's rights), to reach it
+// through SSM, and to push what it built.
+func (o owned) building() []iampolicy.Statement {
+	instances, documents := o.arns("ec2", "instance/*"), "arn:"+o.partition+":ssm:"+o.region+"::document/"
+	return []iampolicy.Statement{
+		o.existing(iampolicy.Allow("Push", list{
+			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
+			"ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+		}, o.repositories)),
+		o.existing(iampolicy.Allow("ReachBuilder", list{"ssm:SendCommand", "ssm:StartSession"}, instances)),
+		iampolicy.Allow("ReachBuilderBy", list{"ssm:SendCommand", "ssm:StartSession"},
+			list{documents + "AWS-RunShellScript", documents + "AWS-StartSSHSession"}),
+		// A session's name begins with who started it (Systems Manager user guide,
+		// "Additional sample IAM policies for Session Manager").
+		iampolicy.Allow("OwnSessions", list{"ssm:ResumeSession", "ssm:TerminateSession", "ssmmessages:OpenDataChannel"},
+			o.arns("ssm", "session/${aws:userid}-*")),
+		// No resource level (Service Authorization Reference).
+		iampolicy.Allow("AskForBuilder", list{"ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation"}, list{"*"}),
+	}
+}
+
+// state is Pulumi's: this stack's files, its locks, and the key of its secrets.
+// A deployment writes a history and a backup beside them.
+func (a *PipelineArgs) state(at place, objects ...string) []iampolicy.Statement {
+	var all []iampolicy.Statement
+	if a.StateBucket != "" {
+		bucket := at.arns("s3", a.StateBucket)[0]
+		all = append(all,
+			iampolicy.Allow("StateFiles", list{"s3:GetBucketLocation", "s3:ListBucket"}, list{bucket}),
+			iampolicy.Allow("StateVersion", list{"s3:GetObject"}, list{bucket + "/.pulumi/meta.yaml"}),
+			iampolicy.Allow("State", objects, a.stateFiles(bucket)),
+		)
+	}
+	if a.SecretsKeyARN != "" {
+		all = append(all, iampolicy.Allow("StateSecrets", list{"kms:Decrypt"}, list{a.SecretsKeyARN}))
+	}
+	return all
+}
+
+// stateFiles are where Pulumi's own backend keeps a stack (github.com/pulumi/pulumi,
+// pkg/backend/diy).
+func (a *PipelineArgs) stateFiles(bucket string) list {
+	project := contract.Product + "/" + a.Stack
+	var files list
+	for _, at := range []string{
+		"stacks/" + project + ".json*", "backups/" + project + "/*", "history/" + project + "/*",
+		"locks/organization/" + project + "/*",
+	} {
+		files = append(files, bucket+"/.pulumi/"+at)
+	}
+	return files
+}

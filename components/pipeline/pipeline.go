@@ -1,0 +1,279 @@
+// Package pipeline is what GitHub's workflows may do in the stack's account: one
+// role that previews and changes nothing, and one that deploys. GitHub proves
+// who asks by a token of its own (OpenID Connect); there is no key to keep.
+package pipeline
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/delivery"
+	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// PipelineArgs are plain but for the launcher's policy: they decide whom AWS trusts.
+type PipelineArgs struct {
+	// Stack is a part of the roles' fixed names.
+	Stack string
+	// Repository is OWNER/NAME on GitHub.
+	Repository string
+	// Subjects are how GitHub's tokens begin to name the repository. Without any it
+	// is repo:OWNER/NAME; a repository that was made, renamed or moved after 15 July
+	// 2026 is repo:OWNER@ID/NAME@ID (GitHub docs, "OpenID Connect reference").
+	Subjects []string
+	// Branch is the one whose workflows preview without a pull request.
+	Branch string
+	// CreateProvider makes the account's entry for GitHub, of which it has one.
+	CreateProvider bool
+	// StateBucket is the bucket of Pulumi's state and SecretsKeyARN the key that
+	// encrypts its secrets; "": the state is elsewhere, its secrets have a passphrase.
+	StateBucket, SecretsKeyARN string
+	// VPCID and SubnetIDs are an existing network's, without the stack's tags.
+	VPCID     string
+	SubnetIDs []string
+	// LauncherPolicyARN lets a deployment be tried by a session.
+	LauncherPolicyARN pulumi.StringInput
+	// Tags are put on both roles.
+	Tags map[string]string
+}
+
+// Pipeline are the roles.
+type Pipeline struct {
+	pulumi.ResourceState
+
+	PreviewRoleARN pulumi.StringOutput
+	DeployRoleARN  pulumi.StringOutput
+}
+
+// issuer is GitHub's, and audience what its tokens for AWS are made out to.
+const (
+	issuer   = "token.actions.githubusercontent.com"
+	audience = "sts.amazonaws.com"
+)
+
+// SessionSeconds is how long each role's credentials last at the longest (IAM:
+// 3600 to 43200): a deployment may build, push and try a large game.
+var SessionSeconds = map[string]int{"preview": 3600, "deploy": 3 * 3600}
+
+var (
+	subjectPattern = regexp.MustCompile(`^repo:[A-Za-z0-9-]+(@\d+)?/[A-Za-z0-9._-]+(@\d+)?$`)
+	// bucketPattern and keyPattern leave out what IAM would read as a wildcard.
+	bucketPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	keyPattern    = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$`)
+)
+
+// ValidSubject tells whether a text names one repository as GitHub's tokens
+// begin to, without a wildcard.
+func ValidSubject(text string) bool { return subjectPattern.MatchString(text) }
+
+// ValidBucket tells whether a text is a bucket's name.
+func ValidBucket(text string) bool { return bucketPattern.MatchString(text) }
+
+// ValidKeyARN tells whether a text is a KMS key's ARN. IAM decides by the key,
+// never by an alias.
+func ValidKeyARN(text string) bool { return keyPattern.MatchString(text) }
+
+func (a *PipelineArgs) validate() error {
+	var f faults.Faults
+	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
+	f.Check(delivery.ValidRepository(a.Repository), "repository", a.Repository, "OWNER/NAME")
+	f.Check(delivery.ValidRef(a.Branch), "branch", a.Branch, "a branch")
+	for i, subject := range a.Subjects {
+		f.Check(ValidSubject(subject), "subjects", subject, "repo:OWNER/NAME or repo:OWNER@ID/NAME@ID")
+		f.Check(!slices.Contains(a.Subjects[:i], subject), "subjects", subject, "each subject once")
+	}
+	f.Check(a.StateBucket == "" || ValidBucket(a.StateBucket), "stateBucket", a.StateBucket, "a bucket's name")
+	f.Check(a.SecretsKeyARN == "" || ValidKeyARN(a.SecretsKeyARN), "secretsKeyArn", a.SecretsKeyARN, "a KMS key's ARN")
+	f.Check(a.LauncherPolicyARN != nil, "launcherPolicyArn", "nothing", "an ARN")
+	return f.Err("pipeline")
+}
+
+// NewPipeline declares the roles.
+func NewPipeline(ctx *pulumi.Context, name string, args *PipelineArgs, opts ...pulumi.ResourceOption) (*Pipeline, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	p := &Pipeline{}
+	if err := ctx.RegisterComponentResource("dcv:pipeline:Pipeline", name, p, opts...); err != nil {
+		return nil, err
+	}
+	at, err := findPlace(ctx, args.Stack, pulumi.Parent(p))
+	if err != nil {
+		return nil, err
+	}
+	provider, err := p.provider(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	managed, err := p.policies(ctx, name, args, at)
+	if err != nil {
+		return nil, err
+	}
+	made := map[string]*iam.Role{}
+	for _, row := range args.roles(at) {
+		if made[row.name], err = p.role(ctx, name, args, provider, managed, row); err != nil {
+			return nil, err
+		}
+	}
+	p.PreviewRoleARN, p.DeployRoleARN = made["preview"].Arn, made["deploy"].Arn
+	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"previewRoleArn": p.PreviewRoleARN, "deployRoleArn": p.DeployRoleARN})
+}
+
+// provider is the ARN of the account's entry for GitHub.
+func (p *Pipeline) provider(ctx *pulumi.Context, name string, args *PipelineArgs) (pulumi.StringInput, error) {
+	if !args.CreateProvider {
+		found, err := iam.LookupOpenIdConnectProvider(ctx, &iam.LookupOpenIdConnectProviderArgs{Url: pulumi.StringRef("https://" + issuer)}, pulumi.Parent(p))
+		if err != nil {
+			return nil, fmt.Errorf("this account's OpenID Connect provider for GitHub can't be read; "+
+				"if it is missing, set delivery.createOidcProvider to true in one stack of the account: %w", err)
+		}
+		return pulumi.String(found.Arn), nil
+	}
+	made, err := iam.NewOpenIdConnectProvider(ctx, name, &iam.OpenIdConnectProviderArgs{
+		Url:           pulumi.String("https://" + issuer),
+		ClientIdLists: pulumi.StringArray{pulumi.String(audience)},
+		// No thumbprint: AWS checks GitHub's certificate by its own authorities (IAM
+		// user guide, "Obtain the thumbprint for an OpenID Connect identity provider").
+		Tags: pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(p))
+	if err != nil {
+		return nil, err
+	}
+	return made.Arn, nil
+}
+
+// policies are managed ones, since IAM takes 6,144 characters in one of them and
+// 10,240 in all that a role has of its own; both roles read alike.
+func (p *Pipeline) policies(ctx *pulumi.Context, name string, args *PipelineArgs, at place) (map[string]pulumi.StringInput, error) {
+	arns := map[string]pulumi.StringInput{"launcher": args.LauncherPolicyARN}
+	for _, row := range args.documents(at) {
+		made, err := iam.NewPolicy(ctx, name+"-"+row.name, &iam.PolicyArgs{
+			Description: pulumi.String(row.description + ", stack " + args.Stack),
+			Policy:      pulumi.String(iampolicy.JSON(row.grants...)),
+			Tags:        pulumi.ToStringMap(args.Tags),
+		}, pulumi.Parent(p))
+		if err != nil {
+			return nil, err
+		}
+		arns[row.name] = made.Arn
+	}
+	return arns, nil
+}
+
+// role is one row: what GitHub says of who may have it, and what it may do.
+type role struct {
+	name, description string
+	subjects          []string // the ends of the tokens' subjects
+	policies          []string
+	state             []iampolicy.Statement
+}
+
+func (a *PipelineArgs) roles(at place) []role {
+	return []role{{
+		name: "preview", description: "GitHub: previews; changes nothing and reads no secret",
+		subjects: []string{"pull_request", "ref:refs/heads/" + a.Branch},
+		policies: []string{"read"},
+		state:    a.state(at, "s3:GetObject"),
+	}, {
+		name: "deploy", description: "GitHub: deploys this stack",
+		subjects: []string{"environment:" + a.Stack},
+		policies: []string{"read", "network", "services", "launcher"},
+		state:    a.state(at, "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
+	}}
+}
+
+func (p *Pipeline) role(ctx *pulumi.Context, name string, args *PipelineArgs, provider pulumi.StringInput, managed map[string]pulumi.StringInput, row role) (*iam.Role, error) {
+	own, child := name+"-"+row.name, pulumi.Parent(p)
+	made, err := iam.NewRole(ctx, own, &iam.RoleArgs{
+		Name:               pulumi.String(RoleName(args.Stack, row.name)),
+		Description:        pulumi.String(row.description),
+		MaxSessionDuration: pulumi.Int(SessionSeconds[row.name]),
+		AssumeRolePolicy: provider.ToStringOutput().ApplyT(func(arn string) string {
+			return iampolicy.JSON(trust(arn, args.subjects(row.subjects)))
+		}).(pulumi.StringOutput),
+		Tags: pulumi.ToStringMap(args.Tags),
+	}, child)
+	if err != nil {
+		return nil, err
+	}
+	for _, policy := range row.policies {
+		_, err := iam.NewRolePolicyAttachment(ctx, own+"-"+policy, &iam.RolePolicyAttachmentArgs{Role: made.Name, PolicyArn: managed[policy]}, child)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(row.state) > 0 {
+		_, err = iam.NewRolePolicy(ctx, own+"-state", &iam.RolePolicyArgs{Role: made.Name, Policy: pulumi.String(iampolicy.JSON(row.state...))}, child)
+	}
+	return made, err
+}
+
+// RoleName is the name of a stack's role "preview" or "deploy": workflows know
+// it without asking the stack.
+func RoleName(stack, role string) string { return contract.NamePrefix(stack) + role }
+
+// subjects are whole ones, of every form that the repository has.
+func (a *PipelineArgs) subjects(ends []string) iampolicy.List {
+	repositories := a.Subjects
+	if len(repositories) == 0 {
+		repositories = []string{"repo:" + a.Repository}
+	}
+	var whole iampolicy.List
+	for _, repository := range repositories {
+		for _, end := range ends {
+			whole = append(whole, repository+":"+end)
+		}
+	}
+	return whole
+}
+
+// trust takes GitHub's tokens for these subjects, letter by letter.
+func trust(provider string, subjects iampolicy.List) iampolicy.Statement {
+	return iampolicy.Statement{
+		Effect: "Allow", Principal: &iampolicy.Principal{Federated: iampolicy.List{provider}},
+		Action: iampolicy.List{"sts:AssumeRoleWithWebIdentity"},
+	}.When("StringEquals", issuer+":aud", audience).When("StringEquals", issuer+":sub", subjects...)
+}
+
+// place is where the stack is.
+type place struct{ partition, region, account, stack string }
+
+func findPlace(ctx *pulumi.Context, stack string, parent pulumi.InvokeOption) (place, error) {
+	caller, err := aws.GetCallerIdentity(ctx, &aws.GetCallerIdentityArgs{}, parent)
+	if err != nil {
+		return place{}, err
+	}
+	partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, parent)
+	if err != nil {
+		return place{}, err
+	}
+	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, parent)
+	if err != nil {
+		return place{}, err
+	}
+	return place{partition.Partition, region.Name, caller.AccountId, stack}, nil
+}
+
+// arns writes resources of one service out.
+func (p place) arns(service string, resources ...string) iampolicy.List {
+	region, account := p.region, p.account
+	switch service { // neither has a Region in its ARNs, S3 no account either
+	case "iam":
+		region = ""
+	case "s3":
+		region, account = "", ""
+	}
+	var all iampolicy.List
+	for _, resource := range resources {
+		all = append(all, strings.Join([]string{"arn", p.partition, service, region, account, resource}, ":"))
+	}
+	return all
+}
