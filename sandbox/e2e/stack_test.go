@@ -51,6 +51,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("AWS shows what was promised", func(t *testing.T) { s.inspect(t, deployed) })
 
+	step("a preview's summary tells a reviewer what changes", func(t *testing.T) { s.previewSummary(t, base) })
+
 	step("the session image keeps its promises", func(t *testing.T) { s.inspectImage(t, deployed) })
 
 	step("the image for DCV is built from its packages and plays", func(t *testing.T) { s.inspectDCVImage(t, deployed) })

@@ -105,7 +105,7 @@ func TestOnlyStatusesThatMayPassAreTriedAgain(t *testing.T) {
 	for _, status := range []int{200, 202, 204} {
 		require.Nil(t, ofStatus(destination{}, &http.Response{StatusCode: status}))
 	}
-	f := ofStatus(destination{}, &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {"-1"}}})
+	f := ofStatus(destination{}, &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"-1"}}})
 	require.False(t, f.retry, "a negative Retry-After ends it")
 }
 

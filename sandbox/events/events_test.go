@@ -51,7 +51,7 @@ func (b *safeBuffer) Write(p []byte) (int, error) {
 func (b *safeBuffer) text() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Buffer.String()
+	return b.String()
 }
 
 func newCloud(t *testing.T) cloud {

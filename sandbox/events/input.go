@@ -88,7 +88,7 @@ func (t *Transformer) values(e Event, rule Rule, received time.Time) (map[string
 	}
 	for name, path := range t.InputPathsMap {
 		if strings.HasPrefix(strings.ToLower(name), "aws.") {
-			return nil, fmt.Errorf("InputPathsMap names %q: a name must not begin with AWS.", name)
+			return nil, fmt.Errorf("InputPathsMap names %q: a name must not begin with \"AWS.\"", name)
 		}
 		value, there, err := find(tree, path)
 		if err != nil {

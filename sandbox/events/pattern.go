@@ -50,7 +50,7 @@ type fields struct {
 
 func (f fields) matches(value any) bool {
 	if list, is := value.([]any); is { // one of its objects has to have all of it
-		return slices.ContainsFunc(list, func(item any) bool { return f.matches(item) })
+		return slices.ContainsFunc(list, f.matches)
 	}
 	object, _ := value.(map[string]any) // of anything else every field is absent
 	for name, wanted := range f.named {
