@@ -615,6 +615,7 @@ var effects = map[string]effect{
 	"delivery.stateKeyArn":            {repository, values{"delivery.stateKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a1b"}},
 	"builder.instanceType":            {nil, values{"builder.instanceType": "m7i.large"}},
 	"builder.volumeGib":               {nil, values{"builder.volumeGib": "500"}},
+	"builder.proxyCommand":            {values{"image.use": ""}, values{"builder.proxyCommand": "relay %h"}},
 	"secrets.recoveryDays":            {users(1), values{"secrets.recoveryDays": "7"}},
 	"notifications.teamEmails":        {nil, values{"notifications.teamEmails": `["team@example.com"]`}},
 	"logs.retentionDays":              {nil, values{"logs.retentionDays": "7"}},
@@ -642,7 +643,10 @@ func TestNoKeyIsWithoutEffect(t *testing.T) {
 	} {
 		effects[key] = effect{values{"image.use": ""}, change}
 	}
-	without := map[string]string{"network.openToWorld": "only allows"}
+	without := map[string]string{
+		"network.openToWorld": "only allows",
+		"builder.idleMinutes": "is told to the machine by a hook", "builder.maxHours": "the same",
+	}
 	for _, k := range config.Keys() {
 		effect, tested := effects[k.Name]
 		if _, ok := without[k.Name]; ok || !assert.True(t, tested, k.Name) {
