@@ -100,7 +100,7 @@ func (b *GameBuild) find(ctx *pulumi.Context, bucket string, opts ...pulumi.Invo
 func (b *GameBuild) buildArgs(staged map[string]string, f found) map[string]string {
 	args := maps.Clone(staged)
 	maps.Copy(args, map[string]string{
-		"GAME_SOURCE": "s3", "GAME_BUCKET": f.bucket, "GAME_KEY": f.key, "GAME_VERSION": f.version, "GAME_SHA256": f.sha256,
+		"GAME": path.Base(f.key), "GAME_SOURCE": "s3", "GAME_BUCKET": f.bucket, "GAME_KEY": f.key, "GAME_VERSION": f.version, "GAME_SHA256": f.sha256,
 		"AWS_REGION": b.Region,
 	})
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": b.Endpoint, "AWS_EC2_METADATA_SERVICE_ENDPOINT": b.MetadataEndpoint} {

@@ -53,7 +53,7 @@ func TestTheNewestGameBuildIsNamedByItsVersionAtPreview(t *testing.T) {
 		assert.Equal(t, map[string]any{"bucket": "games", "key": "builds/chess-2.tar.zst"}, asked, "the newest, whichever it is")
 		assert.Equal(t, map[string]any{
 			"BASE_IMAGE": "ubuntu:24.04", "DISPLAY_SERVER": "dcv", "DCV_SOURCE": "https://example.com/dcv", "VERSION": "1.2.3", "STOP_SECONDS": "30",
-			"GAME_SOURCE": "s3", "GAME_BUCKET": "games", "GAME_KEY": "builds/chess-2.tar.zst", "GAME_VERSION": "v7", "GAME_SHA256": checksum,
+			"GAME": "chess-2.tar.zst", "GAME_SOURCE": "s3", "GAME_BUCKET": "games", "GAME_KEY": "builds/chess-2.tar.zst", "GAME_VERSION": "v7", "GAME_SHA256": checksum,
 			"AWS_REGION": "us-east-1",
 		}, argsOf(t, r))
 		assert.Regexp(t, `^chess-2-[0-9a-f]{16}$`, r.tag)
