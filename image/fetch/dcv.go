@@ -101,17 +101,21 @@ func downloadFile(ctx context.Context, from string, log io.Writer) (*temporary, 
 	return file, nil
 }
 
+// downloadServer downloads the file that a table names, and says where from.
+func downloadServer(ctx context.Context, tableFile, source string, log io.Writer) (t table, from string, file *temporary, err error) {
+	if t, err = readTable(tableFile); err != nil {
+		return t, "", nil, err
+	}
+	if from, err = address(source, t.File); err != nil {
+		return t, "", nil, err
+	}
+	file, err = downloadFile(ctx, from, log)
+	return t, from, file, err
+}
+
 // fetchDCV puts the wanted packages of the DCV server into a folder.
 func fetchDCV(ctx context.Context, tableFile, dir, source string, out, log io.Writer) error {
-	t, err := readTable(tableFile)
-	if err != nil {
-		return err
-	}
-	from, err := address(source, t.File)
-	if err != nil {
-		return err
-	}
-	file, err := downloadFile(ctx, from, log)
+	t, from, file, err := downloadServer(ctx, tableFile, source, log)
 	if err != nil {
 		return err
 	}
@@ -198,15 +202,7 @@ var (
 // pin makes the table's checksum from the file itself. Everything else in it, a
 // comment too, stays as it is.
 func pin(ctx context.Context, tableFile, source string, out, log io.Writer) error {
-	t, err := readTable(tableFile)
-	if err != nil {
-		return err
-	}
-	from, err := address(source, t.File)
-	if err != nil {
-		return err
-	}
-	file, err := downloadFile(ctx, from, log)
+	t, from, file, err := downloadServer(ctx, tableFile, source, log)
 	if err != nil {
 		return err
 	}

@@ -217,16 +217,15 @@ func (c *container) plays(v *visitor) *websocket.Conn {
 
 // portWatch looks at a port all the time.
 type portWatch struct {
-	began  time.Time
-	mu     sync.Mutex
-	good   []time.Time
-	cancel context.CancelFunc
+	began time.Time
+	mu    sync.Mutex
+	good  []time.Time
 }
 
 // watchPort asks for the health page every 50 ms until the test is over.
 func (c *container) watchPort(url string) *portWatch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &portWatch{began: time.Now(), cancel: cancel}
+	w := &portWatch{began: time.Now()}
 	c.t.Cleanup(cancel)
 	v := c.visitor(url)
 	go func() {
