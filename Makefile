@@ -4,13 +4,15 @@
 SHELL := /bin/bash
 sandbox := .sandbox/bin/sandbox
 launch := .sandbox/bin/launch
+deliver := .sandbox/bin/deliver
 
 # The commands about sessions: PLAYER names the user, STACK the stack.
 STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
+deliverer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(deliver)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-by $(abspath $(sandbox)))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down status session sessions session-logs session-end acceptance doctor test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin generate FORCE
+.PHONY: help up preview preview-summary down status session sessions session-logs session-end acceptance doctor release rollback delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +52,15 @@ acceptance: $(sandbox) $(launch) ## try a deployed stack through the launcher; L
 doctor: $(sandbox) $(launch) ## try on a host of STACK what only a GPU host can show, as PLAYER or the first user
 	@$(launcher) doctor $(if $(PLAYER),--user $(PLAYER))
 
+release: $(sandbox) ## in the sandbox: upload a game build, BUILD=game.tar.zst, and see it delivered
+	@$(sandbox) release -build $(or $(BUILD),$(error BUILD is missing: make release BUILD=game.tar.zst))
+
+rollback: $(sandbox) $(deliver) ## let STACK's new sessions run the image before the present one, or TO=tag
+	@$(deliverer) rollback $(TO)
+
+delivery-token: $(sandbox) $(deliver) ## give STACK's connection to GitHub the token on standard input
+	@$(deliverer) token
+
 test: ## every test, on a fresh machine, with the time of each phase
 	@.ci/test all
 
@@ -59,7 +70,7 @@ test-unit: ## the fast tests: no engine, no containers
 test-engine: ## the tests on the sandbox: real engine, real provider, real containers
 	@.ci/test engine
 
-lint: ## golangci-lint at the pinned version
+lint: ## golangci-lint and actionlint, at the pinned versions
 	@.ci/test lint
 
 bench: $(sandbox) ## the figures that matter, each as a ratio or with its conditions
@@ -88,6 +99,10 @@ generate: ## what is generated from the typed config and outputs: Pulumi.yaml's 
 $(launch): FORCE
 	@mkdir -p $(@D)
 	@go build -o $@ ./launch/cmd/launch
+
+$(deliver): FORCE
+	@mkdir -p $(@D)
+	@go build -o $@ ./infra/deliver
 
 $(sandbox): FORCE
 	@mkdir -p $(@D)

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
+	"github.com/intraverse/dcv-sessions/sandbox/builder"
 	"github.com/intraverse/dcv-sessions/sandbox/ecs"
 	"github.com/intraverse/dcv-sessions/sandbox/events"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
@@ -33,6 +34,7 @@ func runGateway(ctx context.Context, args []string) error {
 	label := flags.String("label", "", "the label of their containers")
 	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
 	hostIdle := flags.Duration("host-idle", time.Minute, "after how long without a job it leaves")
+	minute := flags.Duration("builder-minute", time.Minute, "how long a minute of the builder's watchdog is")
 	eventRetry := flags.Duration("event-retry", 250*time.Millisecond, "how long EventBridge waits before it first tries a target again")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -66,11 +68,14 @@ func runGateway(ctx context.Context, args []string) error {
 		Now: time.Now, NewID: func() string { return events.UUID(batch.RandomID()) }, Logf: log.New(os.Stderr, "events: ", log.LstdFlags).Printf,
 	})
 	jobs.Changed = bridge.JobChanged
+	pages := builderMetadata(rights, upstream)
+	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseOn(*docker), Minute: *minute, Log: os.Stderr})
+	pages[batch.HostsPath], pages[events.Path], pages[builder.RelayPath] = jobs.HostsPage, bridge.Page, machines.RelayPage
 	g, err := gateway.New(gateway.Config{
 		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr,
-		Behaviours:    slices.Concat(jobs.Behaviours(), bridge.Behaviours(), []gateway.Behaviour{rights.Behaviour()}),
+		Behaviours:    slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, batch.RandomID), []gateway.Behaviour{rights.Behaviour()}),
 		ObjectChanged: bridge.ObjectChanged,
-		Pages:         map[string]http.HandlerFunc{batch.HostsPath: jobs.HostsPage, events.Path: bridge.Page},
+		Pages:         pages,
 	})
 	if err != nil {
 		return err
@@ -86,4 +91,15 @@ func runGateway(ctx context.Context, args []string) error {
 		return err
 	}
 	return nil
+}
+
+// baseOn makes sure of the base image on a Docker, for who needs it later.
+func baseOn(dockerHost string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		tree, err := local.FindTree()
+		if err != nil {
+			return "", err
+		}
+		return baseOf(tree).Ensure(ctx, local.Progress{Out: os.Stderr}, dockerHost, local.BaseImage)
+	}
 }

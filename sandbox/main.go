@@ -18,6 +18,8 @@ var commands = []struct {
 	{"up", "set up what is missing, start the local AWS, and deploy the stack `sandbox` to it", up},
 	{"preview", "the same, but only show what a deployment would change", preview},
 	{"refresh", "compare the stack's state with what is there", refresh},
+	{"set", "set keys of the stack's configuration for this start of the local AWS: set dcv-sessions:image.use=TAG", set},
+	{"release", "upload a game build and see it delivered: release -build game.tar.zst", release},
 	{"destroy", "destroy the stack, and let the local AWS run on", destroy},
 	{"down", "destroy the stack and stop what was started", down},
 	{"status", "what runs, and where", status},
@@ -29,6 +31,7 @@ var commands = []struct {
 	{"bench-session", "measure how soon a session's page answers", benchSession},
 	{"bench-image", "measure what a change of the game pushes", benchImage},
 	{"base", "print the name of the base image, made where it is missing", base},
+	{"relay", "connect to the builder's ssh daemon (ssh's ProxyCommand): relay INSTANCE", relay},
 	{"gateway", "run the gateway (started by up)", runGateway},
 }
 

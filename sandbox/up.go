@@ -62,7 +62,9 @@ func deploy(ctx context.Context, command string, args []string) error {
 		return err
 	}
 	if *config == "" {
-		*config = filepath.Join(tree.Root, "Pulumi.sandbox.yaml")
+		if *config, err = settled(tree, cloud); err != nil {
+			return err
+		}
 	}
 	file, err := configure(ctx, tree, cloud, p, *program, *config)
 	if err != nil {

@@ -3,6 +3,7 @@ package builder
 import (
 	_ "embed"
 	"regexp"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ssm"
@@ -40,19 +41,17 @@ type Builder struct {
 	DockerHost      pulumi.StringOutput // ssh://builder@INSTANCE: reached with SSHOptions
 }
 
-// SSHOptions are how ssh comes to the builder: through SSM, so that no port is
-// open. The caller needs the AWS CLI with its Session Manager plugin (Systems
-// Manager user guide, "Allow and control permissions for SSH connections").
-var SSHOptions = []string{
-	"-o", "ProxyCommand=aws ssm start-session --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p",
-	"-o", "ServerAliveInterval=15", // a push says nothing for longer than a session may idle
-}
-
 // imageParameter is AWS's own pointer to the newest AL2023 image.
 const imageParameter = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
-//go:embed userdata.yaml
-var userData string
+var (
+	//go:embed userdata.sh
+	userDataText string
+	//go:embed watchdog.sh
+	watchdog string
+
+	userData = strings.Replace(userDataText, "@WATCHDOG@\n", watchdog, 1)
+)
 
 var (
 	instanceType = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)

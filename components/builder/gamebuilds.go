@@ -49,7 +49,7 @@ func NewGameBuilds(ctx *pulumi.Context, name string, args *GameBuildsArgs, opts 
 		return nil, err
 	}
 	for _, declare := range []func(*pulumi.Context, string, *s3.BucketV2, pulumi.ResourceOption) error{
-		blockPublic, ownObjects, encrypt, refusePlaintext, keepVersions,
+		blockPublic, ownObjects, encrypt, refusePlaintext, keepVersions, tellEventBridge,
 	} {
 		if err := declare(ctx, name, bucket, child); err != nil {
 			return nil, err
@@ -123,5 +123,15 @@ func keepVersions(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child p
 			},
 		}},
 	}, child, pulumi.DependsOn([]pulumi.Resource{versioning})) // rules on versions want versions
+	return err
+}
+
+// tellEventBridge switches the bucket's events on: a bucket has one notification
+// configuration, so it belongs here, and who wants to be told makes a rule.
+func tellEventBridge(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
+	_, err := s3.NewBucketNotification(ctx, name, &s3.BucketNotificationArgs{
+		Bucket:      bucket.Bucket,
+		Eventbridge: pulumi.Bool(true),
+	}, child)
 	return err
 }

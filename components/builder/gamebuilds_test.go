@@ -17,6 +17,7 @@ const (
 	ownership    = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
 	encryption   = "aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2"
 	versioning   = "aws:s3/bucketVersioningV2:BucketVersioningV2"
+	notification = "aws:s3/bucketNotification:BucketNotification"
 	lifecycle    = "aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2"
 )
 
@@ -38,7 +39,8 @@ func TestGameBuildsArePrivateEncryptedAndVersioned(t *testing.T) {
 			encryption: {"rules": []any{map[string]any{
 				"applyServerSideEncryptionByDefault": map[string]any{"sseAlgorithm": "AES256"},
 			}}},
-			versioning: {"versioningConfiguration": map[string]any{"status": "Enabled"}},
+			notification: {"eventbridge": true},
+			versioning:   {"versioningConfiguration": map[string]any{"status": "Enabled"}},
 			lifecycle: {"rules": []any{map[string]any{
 				"id":                             "replaced-builds",
 				"status":                         "Enabled",

@@ -34,10 +34,11 @@ type GameImageArgs struct {
 	Use string
 	// BuildOn is BuildOnBuilder or BuildOnLocal.
 	BuildOn string
-	// Host is the builder's Docker ("ssh://…") and SSHOptions how to reach it; both
-	// are of use with BuildOnBuilder only.
+	// Host is the builder's Docker ("ssh://…"), SSHOptions how to reach it and Hooks
+	// what starts and stops it; they are of use with BuildOnBuilder only.
 	Host       pulumi.StringInput
 	SSHOptions []string
+	Hooks      *pulumi.ResourceHookBinding
 	// RepositoryURL, RepositoryName and RegistryID are the repository's.
 	RepositoryURL, RepositoryName, RegistryID pulumi.StringInput
 	// BaseImage is what the session image is made from; Version and Revision label
@@ -49,6 +50,8 @@ type GameImageArgs struct {
 	// StopSeconds is what a session has between SIGTERM and SIGKILL: a game that
 	// needs more for saving is refused.
 	StopSeconds int
+	// Build is a game build in S3, which takes the place of Game.
+	Build *GameBuild
 	// Game is a game's folder or archive, Branding the folder of the pages' looks.
 	// ModuleDir is the Go module that holds the session, SourceDir the image
 	// folder, StagingDir where the build context is staged. All are absolute or
@@ -62,7 +65,7 @@ type GameImage struct {
 	pulumi.ResourceState
 
 	URI pulumi.StringOutput // repository@sha256:…
-	Tag string              // of the built image: the hash of what it is built from
+	Tag pulumi.StringOutput // of the built image: its game build's name, and a hash of what it is built from
 }
 
 // platform is that of the GPU instance types.
@@ -93,11 +96,16 @@ func (a GameImageArgs) validate() error {
 	f.Check(a.Use == "" || ValidUse(a.Use), "use", a.Use, "a tag, or repository@sha256:…")
 	f.Check(a.BuildOn == BuildOnBuilder || a.BuildOn == BuildOnLocal, "buildOn", a.BuildOn, BuildOnBuilder+" or "+BuildOnLocal)
 	f.Check(a.BuildOn != BuildOnBuilder || a.Host != nil, "host", "nothing", "the builder's Docker, ssh://…")
+	f.Check(a.BuildOn != BuildOnBuilder || a.Use != "" || a.Hooks != nil, "hooks", "nothing", "what starts and stops the builder")
 	f.Check(a.BaseImage != "", "baseImage", a.BaseImage, "an image")
 	f.Check(a.DisplayServer == DisplayDCV || a.DisplayServer == DisplayVNC, "displayServer", a.DisplayServer, DisplayDCV+" or "+DisplayVNC)
 	f.Check(a.DisplayServer != DisplayDCV || a.DCVSource != "", "dcvSource", a.DCVSource, "a URL")
 	f.Check(a.StopSeconds > 0, "stopSeconds", a.StopSeconds, "a whole number from 1 up")
-	f.Check(a.Game != "", "game", a.Game, "a game's folder or archive")
+	if a.Build != nil {
+		a.Build.validate(&f, a.BuildOn)
+	} else {
+		f.Check(a.Game != "", "game", a.Game, "a game's folder or archive")
+	}
 	f.Check(a.Branding != "", "branding", a.Branding, "a folder")
 	f.Check(a.RepositoryURL != nil && a.RepositoryName != nil && a.RegistryID != nil, "repositoryUrl", "nothing", "a repository")
 	return f.Err("image")
@@ -163,10 +171,13 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	g.Tag = staged.tag
+	var args pulumi.StringMapOutput
+	g.Tag, args = g.game(ctx, a, staged)
 	where := &docker.ProviderArgs{DisableDockerDaemonCheck: pulumi.Bool(true)} // a builder that is stopped must not fail a preview
+	onBuilder := []pulumi.ResourceOption{}
 	if a.BuildOn == BuildOnBuilder {
 		where.Host, where.SshOpts = a.Host.ToStringOutput().ToStringPtrOutput(), pulumi.ToStringArray(a.SSHOptions)
+		onBuilder = append(onBuilder, pulumi.ResourceHooks(a.Hooks))
 	}
 	provider, err := docker.NewProvider(ctx, name, where, pulumi.Parent(g))
 	if err != nil {
@@ -176,13 +187,13 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 		RegistryId: a.RegistryID.ToStringOutput().ToStringPtrOutput(),
 	}, pulumi.Parent(g))
 	image, err := docker.NewImage(ctx, name, &docker.ImageArgs{
-		ImageName: pulumi.Sprintf("%s:%s", a.RepositoryURL, staged.tag),
+		ImageName: pulumi.Sprintf("%s:%s", a.RepositoryURL, g.Tag),
 		Build: docker.DockerBuildArgs{
 			Context:        pulumi.String(a.StagingDir),
 			Dockerfile:     pulumi.String(a.StagingDir + "/Dockerfile"),
 			Platform:       pulumi.String(platform),
 			BuilderVersion: docker.BuilderVersionBuilderBuildKit,
-			Args:           pulumi.ToStringMap(staged.args),
+			Args:           args,
 			// What the build downloads, it downloads as the machine does.
 			Network: pulumi.String("host"),
 		},
@@ -192,7 +203,7 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 			// The SDK marks it no secret, and it would stand in the state.
 			Password: pulumi.ToSecret(login.Password()).(pulumi.StringOutput),
 		},
-	}, pulumi.Parent(g), pulumi.Provider(provider))
+	}, append(onBuilder, pulumi.Parent(g), pulumi.Provider(provider))...)
 	if err != nil {
 		return err
 	}
@@ -203,4 +214,21 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 		return digest, nil
 	}).(pulumi.StringOutput)
 	return nil
+}
+
+// game completes tag and build arguments by the game build in S3, where there is one.
+func (g *GameImage) game(ctx *pulumi.Context, a GameImageArgs, staged staged) (tag pulumi.StringOutput, args pulumi.StringMapOutput) {
+	if a.Build == nil {
+		return pulumi.String(staged.tag).ToStringOutput(), pulumi.ToStringMap(staged.args).ToStringMapOutput()
+	}
+	build := a.Build.Bucket.ToStringOutput().ApplyT(func(bucket string) (found, error) {
+		f, err := a.Build.find(ctx, bucket, pulumi.Parent(g))
+		if err != nil {
+			return f, err
+		}
+		return f, ctx.Log.Info("game build: "+f.String(), &pulumi.LogArgs{Resource: g})
+	})
+	tag = build.ApplyT(func(f any) string { return f.(found).tag(staged.tag) }).(pulumi.StringOutput)
+	args = build.ApplyT(func(f any) map[string]string { return a.Build.buildArgs(staged.args, f.(found)) }).(pulumi.StringMapOutput)
+	return tag, args
 }

@@ -41,8 +41,10 @@ func run(t *testing.T, mode componenttest.Mode, args gameimage.GameImageArgs, op
 		if err != nil {
 			return err
 		}
-		m.tag = g.Tag
 		ctx.Export("uri", g.URI.ApplyT(func(uri string) string { m.uri = uri; return uri })) // an export is waited for
+		if args.Use == "" {
+			ctx.Export("tag", g.Tag.ApplyT(func(tag string) string { m.tag = tag; return tag }))
+		}
 		return nil
 	}, options...)
 	return m
@@ -52,6 +54,7 @@ func using(use string) gameimage.GameImageArgs {
 	return gameimage.GameImageArgs{
 		Use:            use,
 		BuildOn:        gameimage.BuildOnLocal,
+		Hooks:          &pulumi.ResourceHookBinding{},
 		BaseImage:      "ubuntu:24.04",
 		Version:        "1.2.3",
 		DisplayServer:  gameimage.DisplayDCV,
@@ -183,6 +186,30 @@ func TestABuilderIsReachedAsAsked(t *testing.T) {
 	args.BuildOn = gameimage.BuildOnBuilder
 	assert.Equal(t, map[string]any{"disableDockerDaemonCheck": true, "host": "ssh://builder", "sshOpts": []any{"-F", "config"}},
 		run(t, componenttest.Update, args).One(t, provider).Inputs)
+}
+
+func TestTheBuilderIsStartedAndStoppedForItsImagesOnly(t *testing.T) {
+	bound := func(change func(*gameimage.GameImageArgs)) []string {
+		args := checkout(t)
+		args.Host = pulumi.String("ssh://builder")
+		change(&args)
+		r := componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
+			hook, err := ctx.RegisterResourceHook("start", func(*pulumi.ResourceHookArgs) error { return nil }, nil)
+			if err != nil {
+				return err
+			}
+			args.Hooks = &pulumi.ResourceHookBinding{BeforeCreate: []*pulumi.ResourceHook{hook}, BeforeUpdate: []*pulumi.ResourceHook{hook}}
+			_, err = gameimage.NewGameImage(ctx, "image", &args)
+			return err
+		}).Must(t)
+		return r.One(t, image).Hooks
+	}
+	assert.Equal(t, []string{"start", "start"}, bound(func(a *gameimage.GameImageArgs) { a.BuildOn = gameimage.BuildOnBuilder }))
+	assert.Empty(t, bound(func(*gameimage.GameImageArgs) {}), "a local build needs no builder")
+
+	args := checkout(t)
+	args.BuildOn, args.Host, args.Hooks = gameimage.BuildOnBuilder, pulumi.String("ssh://builder"), nil
+	assert.ErrorContains(t, run(t, componenttest.Preview, args).Err, `hooks: "nothing" is not allowed: what starts and stops the builder`)
 }
 
 func TestAPreviewOfARepositoryAndABuilderThatAreNotThereYet(t *testing.T) {

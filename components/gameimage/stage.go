@@ -102,9 +102,11 @@ func contextFiles(a GameImageArgs) ([]file, error) {
 	for _, name := range brand.Files {
 		packages = append(packages, file{path: path.Join(brandingFolder, name), mode: plainMode, source: filepath.Join(a.Branding, name)})
 	}
-	game, err := gameFiles(a.Game)
-	if err != nil {
-		return nil, err
+	game := []file{{path: gameFolder, mode: fs.ModeDir | folderMode}} // the build mounts it, though it be empty
+	if a.Build == nil {
+		if game, err = gameFiles(a.Game); err != nil {
+			return nil, err
+		}
 	}
 	return slices.Concat(files, packages, game), nil
 }

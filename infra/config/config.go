@@ -6,6 +6,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"path/filepath"
 	"regexp"
@@ -24,6 +25,8 @@ import (
 type Config struct {
 	Region            string   // aws:region
 	AllowedAccountIDs []string // aws:allowedAccountIds
+	S3Endpoint        string   // aws:endpoints, where one for S3 is among them
+	MetadataEndpoint  string   // aws:ec2MetadataServiceEndpoint
 
 	Network struct {
 		VPCID       string   `key:"network.vpcId" default:"" allowed:"a VPC's id, vpc-…, together with network.subnetIds" doc:"An existing VPC for the session hosts. Without it a new VPC is made."`
@@ -71,19 +74,38 @@ type Config struct {
 		CertificateSecretARN string `key:"session.certificateSecretArn" default:"" allowed:"the ARN of a secret of this account and Region, with the six characters that end it" doc:"A Secrets Manager secret with the sessions' certificate, encrypted by the account's default key: {certificate, privateKey}, both PEM (docs/session.md). Without it each session makes its own, which browsers warn of."`
 	}
 	Image struct {
-		Use           string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull. This is how to go back, and how prod takes what dev has tested."`
-		BuildOn       string `key:"image.buildOn" default:"builder" values:"builder|local" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
-		Base          string `key:"image.base" default:"ubuntu:24.04" allowed:"an image reference, such as ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it."`
-		Game          string `key:"image.game" default:"image/games/intraverse" allowed:"a folder with a game.yaml, or an archive of one: .tar, .tar.gz, .tgz or .tar.zst" doc:"The game, relative to the project's folder or absolute (docs/your-game.md)."`
+		Use       string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull. This is how to go back, and how prod takes what dev has tested."`
+		BuildOn   string `key:"image.buildOn" default:"builder" values:"builder|local" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
+		Base      string `key:"image.base" default:"ubuntu:24.04" allowed:"an image reference, such as ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it."`
+		Game      string `key:"image.game" default:"image/games/intraverse" allowed:"a folder with a game.yaml, or an archive of one: .tar, .tar.gz, .tgz or .tar.zst" doc:"The game, relative to the project's folder or absolute (docs/your-game.md)."`
+		GameBuild struct {
+			Key     string `key:"image.gameBuild.key" default:"" allowed:"the key of an archive in the stack's bucket of game builds, such as builds/game.tar.zst: letters, digits and . _ - / only" doc:"A game build in S3, which takes the place of image.game: read where the image is built, by that machine's own role (docs/delivery.md)."`
+			Version string `key:"image.gameBuild.version" default:"latest" allowed:"an S3 version id, or latest" doc:"Which version of it. A preview shows to which one latest leads."`
+		}
 		Branding      string `key:"image.branding" default:"image/branding" allowed:"a folder with a branding.yaml" doc:"How the session's own pages look, relative to the project's folder or absolute."`
 		DisplayServer string `key:"image.displayServer" default:"dcv" values:"dcv|vnc" doc:"What shows the game to its player: Amazon DCV, or a free one that needs no GPU, and is for trying things out."`
 		DCVSource     string `key:"image.dcvSource" default:"https://d1uj6qtbmh3dt5.cloudfront.net/2025.0/Servers" allowed:"an https:// URL, or an http:// one of this machine, 127.…" doc:"The folder that DCV's server is downloaded from, by the name in image/packages/dcv.yaml: AWS's own, or a copy of it."`
 		Version       string `key:"image.version" default:"dev" allowed:"up to 128 letters, digits and . _ + -" doc:"A label of the image: the game build's name."`
 		Revision      string `key:"image.revision" default:"" allowed:"up to 128 letters, digits and . _ + -" doc:"A label of the image: the source's revision, such as git's. Every other one makes another image, if only by this label; so it is given, and not found out."`
 	}
+	Delivery struct {
+		Prefix     string `key:"delivery.prefix" default:"builds/" allowed:"nothing, or folders of letters, digits and . _ - with a / behind each" doc:"Archives whose key begins so are game builds: one that is uploaded is delivered."`
+		Repository string `key:"delivery.repository" default:"" allowed:"OWNER/NAME" doc:"The GitHub repository whose workflow deploys. Without it the team is told of a new game build, and somebody deploys by hand."`
+		Workflow   string `key:"delivery.workflow" default:"release.yml" allowed:"the name of a file in .github/workflows, such as release.yml" doc:"The workflow that a new game build starts."`
+		Ref        string `key:"delivery.ref" default:"main" allowed:"a branch or a tag" doc:"The branch that the workflow runs on."`
+		API        string `key:"delivery.api" default:"https://api.github.com" allowed:"an https:// URL" doc:"GitHub's API; a GitHub Enterprise Server's is https://HOST/api/v3."`
+
+		OIDCSubjects       []string `key:"delivery.oidcSubjects" default:"[]" allowed:"repo:OWNER/NAME or repo:OWNER@ID/NAME@ID, each once" doc:"How GitHub's tokens begin to name the repository, where it isn't repo:OWNER/NAME: one that was made, renamed or moved after 15 July 2026 is repo:OWNER@ID/NAME@ID."`
+		CreateOIDCProvider bool     `key:"delivery.createOidcProvider" default:"false" doc:"Makes the account's OpenID Connect provider for GitHub. Set it in one stack of an account that has none."`
+		StateBucket        string   `key:"delivery.stateBucket" default:"" allowed:"an S3 bucket's name" doc:"The bucket with Pulumi's state, where workflows log in and which their roles may use."`
+		StateKeyARN        string   `key:"delivery.stateKeyArn" default:"" allowed:"a KMS key's ARN, no alias's" doc:"The KMS key of the state's secrets (secretsprovider: awskms://…), which the workflows' roles may decrypt with."`
+	}
 	Builder struct {
 		InstanceType string `key:"builder.instanceType" default:"c6i.xlarge" allowed:"an x86_64 EC2 instance type, such as c6i.xlarge" doc:"The builder's type; it needs no GPU."`
 		VolumeGiB    int    `key:"builder.volumeGib" default:"200" min:"30" max:"16384" doc:"The builder's volume, GiB: about three times the game. It may grow later, not shrink, and is billed while the builder is stopped."`
+		IdleMinutes  int    `key:"builder.idleMinutes" default:"15" min:"1" max:"1440" doc:"After how many minutes without a build the builder powers itself off, where a run that was killed has left it running."`
+		MaxHours     int    `key:"builder.maxHours" default:"4" min:"1" max:"48" doc:"After how many hours the builder powers itself off, whatever it does: longer than the longest build and push."`
+		ProxyCommand string `key:"builder.proxyCommand" default:"" allowed:"an ssh ProxyCommand, in which %h is the builder's instance id and %p its port" doc:"What ssh reaches the builder by. Without it Session Manager: the AWS CLI with its plugin, in the stack's Region and with aws:profile."`
 	}
 	Secrets struct {
 		RecoveryDays int `key:"secrets.recoveryDays" default:"30" min:"0" max:"30" allowed:"0, or a whole number from 7 to 30" doc:"How long a removed user's secrets can be restored, days. With 0 they are gone at once."`
@@ -173,6 +195,7 @@ func (v *validator) provider(ctx *pulumi.Context) {
 	const region, accounts = "aws:region", "aws:allowedAccountIds"
 	v.Region, _ = ctx.GetConfig(region)
 	v.faults.Check(regionPattern.MatchString(v.Region), region, v.Region, "an AWS Region, such as us-east-1")
+	v.endpoints(ctx)
 	text, _ := ctx.GetConfig(accounts)
 	const allowed = `a list with the account that this stack belongs to, 12 digits in quotes, such as ["123456789012"]`
 	if json.Unmarshal([]byte(text), &v.AllowedAccountIDs) != nil || len(v.AllowedAccountIDs) == 0 {
@@ -183,6 +206,22 @@ func (v *validator) provider(ctx *pulumi.Context) {
 		v.faults.Check(accountPattern.MatchString(id), accounts, id, allowed)
 	}
 }
+
+// endpoints reads where AWS is when it isn't where AWS has it; what is wrong
+// with it the provider tells.
+func (v *validator) endpoints(ctx *pulumi.Context) {
+	v.MetadataEndpoint, _ = ctx.GetConfig(metadataEndpoint)
+	text, _ := ctx.GetConfig("aws:endpoints")
+	var list []map[string]string
+	if json.Unmarshal([]byte(text), &list) != nil {
+		return
+	}
+	for _, services := range list {
+		v.S3Endpoint = cmp.Or(v.S3Endpoint, services["s3"])
+	}
+}
+
+const metadataEndpoint = "aws:ec2MetadataServiceEndpoint"
 
 // validator collects what is wrong with a configuration.
 type validator struct {

@@ -110,6 +110,8 @@ const (
 	userEntry  = "nothing, or {notify: e-mail address}"
 	addresses  = "e-mail addresses, each once"
 	anImage    = "a tag, or repository@sha256: and 64 hexadecimal digits"
+	aBuild     = "the key of an archive in the stack's bucket of game builds, such as builds/game.tar.zst: letters, digits and . _ - / only"
+	aPrefix    = "nothing, or folders of letters, digits and . _ - with a / behind each"
 	aVersion   = "up to 128 letters, digits and . _ + -"
 	aSource    = "an https:// URL, or an http:// one of this machine, 127.…"
 	aSecret    = "the ARN of a secret of this account and Region, with the six characters that end it"
@@ -234,7 +236,20 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"vCPUs that are no whole number": {values{"session.vcpus": "2.5"}, []string{`dcv-sessions:session.vcpus: "2.5" is not allowed: a whole number from 1 to 192`}},
 		"privileged in another word":     {values{"session.privileged": "True"}, []string{`dcv-sessions:session.privileged: "True" is not allowed: true or false`}},
 
-		"an image by name and tag":    {values{"image.use": "game:1.2"}, []string{`dcv-sessions:image.use: "game:1.2" is not allowed: ` + anImage}},
+		"an image by name and tag":   {values{"image.use": "game:1.2"}, []string{`dcv-sessions:image.use: "game:1.2" is not allowed: ` + anImage}},
+		"a build that is no archive": {values{"image.gameBuild.key": "builds/game.zip"}, []string{`dcv-sessions:image.gameBuild.key: "builds/game.zip" is not allowed: ` + aBuild}},
+		"a build's version of none":  {values{"image.gameBuild.version": "null"}, []string{`dcv-sessions:image.gameBuild.version: "null" is not allowed: an S3 version id, or latest`}},
+		"a build for a machine without a role": {values{"image.gameBuild.key": "builds/game.tgz", "image.buildOn": "local"},
+			[]string{`dcv-sessions:image.buildOn: "local" is not allowed: builder, where dcv-sessions:image.gameBuild.key is set: ` +
+				`this machine has no role to read it with, and no aws:ec2MetadataServiceEndpoint stands for one`}},
+		"a prefix without its end":    {values{"delivery.prefix": "builds"}, []string{`dcv-sessions:delivery.prefix: "builds" is not allowed: ` + aPrefix}},
+		"a repository by its URL":     {values{"delivery.repository": "https://github.com/a/b"}, []string{`dcv-sessions:delivery.repository: "https://github.com/a/b" is not allowed: OWNER/NAME`}},
+		"a workflow by its name":      {values{"delivery.workflow": "Release"}, []string{`dcv-sessions:delivery.workflow: "Release" is not allowed: the name of a file in .github/workflows, such as release.yml`}},
+		"no branch":                   {values{"delivery.ref": ""}, []string{`dcv-sessions:delivery.ref: "" is not allowed: a branch or a tag`}},
+		"an API that anybody can be":  {values{"delivery.api": "http://github.com"}, []string{`dcv-sessions:delivery.api: "http://github.com" is not allowed: an https:// URL`}},
+		"a subject of any branch":     {values{"delivery.oidcSubjects": `["repo:a/b:*"]`}, []string{`dcv-sessions:delivery.oidcSubjects: "repo:a/b:*" is not allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID, each once`}},
+		"a state bucket's URL":        {values{"delivery.stateBucket": "s3://state"}, []string{`dcv-sessions:delivery.stateBucket: "s3://state" is not allowed: an S3 bucket's name`}},
+		"a state key's alias":         {values{"delivery.stateKeyArn": "alias/state"}, []string{`dcv-sessions:delivery.stateKeyArn: "alias/state" is not allowed: a KMS key's ARN, no alias's`}},
 		"a digest cut short":          {values{"image.use": "host/game@sha256:1234"}, []string{`dcv-sessions:image.use: "host/game@sha256:1234" is not allowed: ` + anImage}},
 		"an unknown place to build":   {values{"image.buildOn": "docker"}, []string{`dcv-sessions:image.buildOn: "docker" is not allowed: builder or local`}},
 		"no base image":               {values{"image.base": ""}, []string{`dcv-sessions:image.base: "" is not allowed: an image reference, such as ubuntu:24.04`}},
@@ -334,6 +349,8 @@ var limits = []struct {
 	{"session.maxMinutes", 1, 10080, values{"session.firstConnectMinutes": "1"}},
 	{"session.attempts", 1, 10, nil},
 	{"builder.volumeGib", 30, 16384, nil},
+	{"builder.idleMinutes", 1, 1440, nil},
+	{"builder.maxHours", 1, 48, nil},
 	{"secrets.recoveryDays", 0, 30, nil},
 }
 
@@ -415,6 +432,10 @@ func TestWhatIsJustAllowedIsTaken(t *testing.T) {
 		"a certificate":                  {"session.certificateSecretArn": secretOf("us-east-1", "123456789012")},
 		"a wait to the end":              {"session.firstConnectMinutes": "15", "session.maxMinutes": "15"},
 		"no game for an image that is":   {"image.use": "1.2", "image.game": "none", "image.branding": "none"},
+		"a build for a builder":          {"image.gameBuild.key": "builds/game.tar.zst", "image.game": "none"},
+		"a build where a role is":        {"image.gameBuild.key": "game.tgz", "image.buildOn": "local", "aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:1"},
+		"a build that isn't built":       {"image.gameBuild.key": "game.tgz", "image.buildOn": "local", "image.use": "1.2"},
+		"every archive delivered":        {"delivery.prefix": ""},
 		"the longest version":            {"image.version": strings.Repeat("v", 128)},
 		"any x86 builder":                {"builder.instanceType": "m7i-flex.large"},
 		"secrets gone at once":           {"secrets.recoveryDays": "0"},
@@ -611,10 +632,15 @@ func standard() config.Config {
 	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 480, 2
 	c.Session.FirstConnectMinutes, c.Session.GraceSeconds, c.Session.IdleMinutes = 15, 300, 30
 	c.Session.Display = "console"
+	c.Image.GameBuild.Version = "latest"
+	c.Delivery.Prefix, c.Delivery.Workflow, c.Delivery.Ref = "builds/", "release.yml", "main"
+	c.Delivery.API = "https://api.github.com"
+	c.Delivery.OIDCSubjects = []string{}
 	c.Image.BuildOn, c.Image.Base, c.Image.Version = "builder", "ubuntu:24.04", "dev"
 	c.Image.Game, c.Image.Branding = "image/games/intraverse", "image/branding"
 	c.Image.DisplayServer, c.Image.DCVSource = "dcv", "https://d1uj6qtbmh3dt5.cloudfront.net/2025.0/Servers"
 	c.Builder.InstanceType, c.Builder.VolumeGiB = "c6i.xlarge", 200
+	c.Builder.IdleMinutes, c.Builder.MaxHours = 15, 4
 	c.Secrets.RecoveryDays = 30
 	c.Notifications.TeamEmails = []string{}
 	c.Logs.RetentionDays = 30
@@ -648,8 +674,15 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Image.Use, want.Image.BuildOn, want.Image.Base, want.Image.Version = "1.2", "local", "ubuntu:26.04", "1.2+3"
 	want.Image.Game, want.Image.Branding = "/builds/game.tgz", "/brand"
 	want.Image.Revision = "0a1b2c3"
+	want.Image.GameBuild.Key, want.Image.GameBuild.Version = "a/game.tar", "v3"
+	want.S3Endpoint, want.MetadataEndpoint = "http://127.0.0.1:1", "http://127.0.0.1:2"
+	want.Delivery.Prefix, want.Delivery.Repository, want.Delivery.Workflow = "a/", "studio/game", "play.yaml"
+	want.Delivery.Ref, want.Delivery.API = "next", "https://git.example.com/api/v3"
+	want.Delivery.OIDCSubjects, want.Delivery.CreateOIDCProvider = []string{"repo:studio@1/game@2"}, true
+	want.Delivery.StateBucket, want.Delivery.StateKeyARN = "studio-state", "arn:aws:kms:eu-central-1:222222222222:key/0a1b"
 	want.Image.DisplayServer, want.Image.DCVSource = "vnc", "https://example.com/dcv"
 	want.Builder.InstanceType, want.Builder.VolumeGiB = "m7i.2xlarge", 500
+	want.Builder.IdleMinutes, want.Builder.MaxHours, want.Builder.ProxyCommand = 30, 8, "relay %h"
 	want.Secrets.RecoveryDays = 7
 	want.Notifications.TeamEmails = []string{"team@example.com"}
 	want.Logs.RetentionDays = 365
@@ -671,7 +704,13 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"session.certificateSecretArn": secretOf("eu-central-1", "222222222222"),
 		"image.use":                    "1.2", "image.buildOn": "local", "image.base": "ubuntu:26.04", "image.version": "1.2+3",
 		"image.game": "/builds/game.tgz", "image.branding": "/brand", "image.revision": "0a1b2c3", "image.displayServer": "vnc", "image.dcvSource": "https://example.com/dcv",
-		"builder.instanceType": "m7i.2xlarge", "builder.volumeGib": "500",
+		"image.gameBuild.key": "a/game.tar", "image.gameBuild.version": "v3",
+		"aws:endpoints": `[{"sts":"http://127.0.0.1:3"},{"s3":"http://127.0.0.1:1"}]`, "aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:2",
+		"delivery.prefix": "a/", "delivery.repository": "studio/game", "delivery.workflow": "play.yaml", "delivery.ref": "next",
+		"delivery.api":          "https://git.example.com/api/v3",
+		"delivery.oidcSubjects": `["repo:studio@1/game@2"]`, "delivery.createOidcProvider": "true",
+		"delivery.stateBucket": "studio-state", "delivery.stateKeyArn": "arn:aws:kms:eu-central-1:222222222222:key/0a1b",
+		"builder.instanceType": "m7i.2xlarge", "builder.volumeGib": "500", "builder.idleMinutes": "30", "builder.maxHours": "8", "builder.proxyCommand": "relay %h",
 		"secrets.recoveryDays": "7", "notifications.teamEmails": `["team@example.com"]`, "logs.retentionDays": "365",
 		"protect": "true", "tags": `{"team":"games"}`,
 	}))
@@ -720,7 +759,7 @@ func TestEveryFieldIsAKeyWithTypeDocAndWhatIsAllowed(t *testing.T) {
 		assert.NotEmpty(t, k.Allowed, k.Name)
 		assert.NotRegexp(t, `\.$`, k.Allowed, "%s: Pulumi.yaml adds the full stop", k.Name)
 	}
-	assert.Equal(t, len(seen), leaves(reflect.TypeFor[config.Config]())-len([]string{"Region", "AllowedAccountIDs"}))
+	assert.Equal(t, len(seen), leaves(reflect.TypeFor[config.Config]())-len([]string{"Region", "AllowedAccountIDs", "S3Endpoint", "MetadataEndpoint"}))
 }
 
 // leaves counts the fields that are no group.

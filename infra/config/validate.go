@@ -12,8 +12,10 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/builder"
 	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/delivery"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
 	"github.com/intraverse/dcv-sessions/components/network"
+	"github.com/intraverse/dcv-sessions/components/pipeline"
 	"github.com/intraverse/dcv-sessions/components/secrets"
 	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/contract"
@@ -42,6 +44,7 @@ func (v *validator) validate(stack string) {
 	v.network(byName)
 	v.users(byName)
 	v.image(byName)
+	v.delivery(byName)
 	v.tags(byName["tags"])
 	v.instanceTypes(byName["compute.instanceTypes"])
 	v.capacity()
@@ -92,9 +95,33 @@ func (v *validator) image(keys map[string]Key) {
 	v.check(v.Image.Revision == "" || versionPattern.MatchString(v.Image.Revision), keys["image.revision"], v.Image.Revision)
 	v.check(validSource(v.Image.DCVSource), keys["image.dcvSource"], v.Image.DCVSource)
 	v.check(builder.ValidType(v.Builder.InstanceType), keys["builder.instanceType"], v.Builder.InstanceType)
+	v.gameBuild(keys)
 	if v.Image.Use == "" {
 		v.built()
 	}
+}
+
+// gameBuild checks which build is meant; whether it is there S3 tells the preview.
+func (v *validator) gameBuild(keys map[string]Key) {
+	const key, version = "image.gameBuild.key", "image.gameBuild.version"
+	build := v.Image.GameBuild
+	v.check(build.Key == "" || gameimage.ValidBuildKey(build.Key), keys[key], build.Key)
+	v.check(gameimage.ValidBuildVersion(build.Version), keys[version], build.Version)
+	local := v.Image.Use == "" && v.Image.BuildOn == gameimage.BuildOnLocal
+	v.cross(build.Key == "" || !local || v.MetadataEndpoint != "", "image.buildOn", v.Image.BuildOn,
+		fmt.Sprintf("builder, where %s is set: this machine has no role to read it with, and no %s stands for one", path(key), metadataEndpoint), key, "image.use")
+}
+
+func (v *validator) delivery(keys map[string]Key) {
+	d := v.Delivery
+	v.check(delivery.ValidPrefix(d.Prefix), keys["delivery.prefix"], d.Prefix)
+	v.check(d.Repository == "" || delivery.ValidRepository(d.Repository), keys["delivery.repository"], d.Repository)
+	v.check(delivery.ValidWorkflow(d.Workflow), keys["delivery.workflow"], d.Workflow)
+	v.check(delivery.ValidRef(d.Ref), keys["delivery.ref"], d.Ref)
+	v.check(delivery.ValidAPI(d.API), keys["delivery.api"], d.API)
+	v.each(keys["delivery.oidcSubjects"], d.OIDCSubjects, pipeline.ValidSubject)
+	v.check(d.StateBucket == "" || pipeline.ValidBucket(d.StateBucket), keys["delivery.stateBucket"], d.StateBucket)
+	v.check(d.StateKeyARN == "" || pipeline.ValidKeyARN(d.StateKeyARN), keys["delivery.stateKeyArn"], d.StateKeyARN)
 }
 
 // built checks what an image is built from, file by file.
@@ -104,6 +131,9 @@ func (v *validator) built() {
 	stop := v.Session.StopSeconds
 	if v.malformed["session.stopSeconds"] {
 		stop = math.MaxInt // it has its fault already
+	}
+	if v.Image.GameBuild.Key != "" {
+		return
 	}
 	v.faults.Nest(path("image.game"), gameimage.CheckGame(FromProgram(v.Image.Game), stop))
 }

@@ -4,15 +4,18 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/components/builder"
 	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/delivery"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
 	"github.com/intraverse/dcv-sessions/components/network"
 	"github.com/intraverse/dcv-sessions/components/observability"
+	"github.com/intraverse/dcv-sessions/components/pipeline"
 	"github.com/intraverse/dcv-sessions/components/queue"
 	"github.com/intraverse/dcv-sessions/components/registry"
 	"github.com/intraverse/dcv-sessions/components/roles"
@@ -81,6 +84,20 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
+	if _, err := delivery.NewDelivery(ctx, "delivery", &delivery.DeliveryArgs{
+		Stack:        stack,
+		Bucket:       builds.Bucket,
+		Prefix:       cfg.Delivery.Prefix,
+		Repository:   cfg.Delivery.Repository,
+		Workflow:     cfg.Delivery.Workflow,
+		Ref:          cfg.Delivery.Ref,
+		API:          cfg.Delivery.API,
+		TeamTopicARN: users.TeamTopicARN,
+		Tags:         tags,
+	}); err != nil {
+		return err
+	}
+
 	access, err := roles.NewRoles(ctx, "roles", &roles.RolesArgs{
 		Stack:               stack,
 		RepositoryARN:       repository.ARN,
@@ -106,11 +123,26 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
+	client, err := newAccount(ctx)
+	if err != nil {
+		return err
+	}
+	login := "../.build/login-" + stack // relative as the image's folders are, and so the same on every machine
+	building, err := client.builderHooks(ctx, "builder", builder.HooksArgs{
+		InstanceID:  machine.InstanceID,
+		LoginDir:    login,
+		IdleMinutes: cfg.Builder.IdleMinutes,
+		MaxHours:    cfg.Builder.MaxHours,
+	})
+	if err != nil {
+		return err
+	}
 	image, err := gameimage.NewGameImage(ctx, "image", &gameimage.GameImageArgs{
 		Use:            cfg.Image.Use,
 		BuildOn:        cfg.Image.BuildOn,
 		Host:           machine.DockerHost,
-		SSHOptions:     builder.SSHOptions,
+		SSHOptions:     builder.SSHOptions(login, cmp.Or(cfg.Builder.ProxyCommand, builder.SessionManager(cfg.Region, client.profile()))),
+		Hooks:          building,
 		RepositoryURL:  repository.URL,
 		RepositoryName: repository.Name,
 		RegistryID:     repository.RegistryID,
@@ -120,6 +152,7 @@ func Deploy(ctx *pulumi.Context) error {
 		DisplayServer:  cfg.Image.DisplayServer,
 		DCVSource:      cfg.Image.DCVSource,
 		StopSeconds:    cfg.Session.StopSeconds,
+		Build:          gameBuild(cfg, builds),
 		Game:           config.FromProgram(cfg.Image.Game),
 		Branding:       config.FromProgram(cfg.Image.Branding),
 		StagingDir:     "../.build/image-" + stack, // a stack may have a game of its own
@@ -158,7 +191,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	passwords, err := passwordStore(ctx)
+	passwords, err := client.passwords()
 	if err != nil {
 		return err
 	}
@@ -203,6 +236,24 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
+	if cfg.Delivery.Repository != "" {
+		if _, err := pipeline.NewPipeline(ctx, "pipeline", &pipeline.PipelineArgs{
+			Stack:             stack,
+			Repository:        cfg.Delivery.Repository,
+			Subjects:          cfg.Delivery.OIDCSubjects,
+			Branch:            cfg.Delivery.Ref,
+			CreateProvider:    cfg.Delivery.CreateOIDCProvider,
+			StateBucket:       cfg.Delivery.StateBucket,
+			SecretsKeyARN:     cfg.Delivery.StateKeyARN,
+			VPCID:             cfg.Network.VPCID,
+			SubnetIDs:         cfg.Network.SubnetIDs,
+			LauncherPolicyARN: launcher.ARN,
+			Tags:              tags,
+		}); err != nil {
+			return err
+		}
+	}
+
 	pulumioutputs.Export(ctx, pulumioutputs.Values{
 		Region:            cfg.Region,
 		QueueARN:          line.ARN,
@@ -231,6 +282,21 @@ func tags(stack string, cfg *config.Config) map[string]string {
 		all[key] = value
 	}
 	return all
+}
+
+// gameBuild is the game build in S3, where the configuration names one.
+func gameBuild(cfg *config.Config, builds *builder.GameBuilds) *gameimage.GameBuild {
+	if cfg.Image.GameBuild.Key == "" {
+		return nil
+	}
+	return &gameimage.GameBuild{
+		Bucket:           builds.Bucket,
+		Key:              cfg.Image.GameBuild.Key,
+		Version:          cfg.Image.GameBuild.Version,
+		Region:           cfg.Region,
+		Endpoint:         cfg.S3Endpoint,
+		MetadataEndpoint: cfg.MetadataEndpoint,
+	}
 }
 
 func secretUsers(cfg *config.Config) []secrets.User {

@@ -75,6 +75,7 @@ var sandboxAdds = values{
 	"aws:skipMetadataApiCheck":       "true",
 	"aws:s3UsePathStyle":             "true",
 	"aws:allowedAccountIds":          `["123456789012"]`,
+	"aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:1",
 	"aws:endpoints":                  `[{"batch":"http://127.0.0.1:1","secretsmanager":"http://127.0.0.1:1","sts":"http://127.0.0.1:1"}]`,
 	"dcv-sessions:network.vpcId":     "vpc-1",
 	"dcv-sessions:network.subnetIds": `["subnet-1","subnet-2"]`,
@@ -223,11 +224,15 @@ func TestEverythingIsAPartOfAComponent(t *testing.T) {
 
 // untaggable are the AWS types that take no tags.
 var untaggable = []string{
+	"aws:cloudwatch/eventApiDestination:EventApiDestination",
+	"aws:cloudwatch/eventConnection:EventConnection",
+	"aws:cloudwatch/eventTarget:EventTarget",
 	"aws:ecr/lifecyclePolicy:LifecyclePolicy",
 	"aws:ecr/repositoryPolicy:RepositoryPolicy",
 	"aws:iam/rolePolicy:RolePolicy",
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment",
 	"aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2",
+	"aws:s3/bucketNotification:BucketNotification",
 	"aws:s3/bucketOwnershipControls:BucketOwnershipControls",
 	"aws:s3/bucketPolicy:BucketPolicy",
 	"aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
@@ -236,6 +241,7 @@ var untaggable = []string{
 	"aws:secretsmanager/secretVersion:SecretVersion",
 	"aws:sns/topicPolicy:TopicPolicy",
 	"aws:sns/topicSubscription:TopicSubscription",
+	"aws:sqs/queuePolicy:QueuePolicy",
 }
 
 func TestEveryTaggableResourceCarriesTheStacksTags(t *testing.T) {
@@ -549,6 +555,8 @@ func TestNoComponentRefusesWhatTheConfigurationTook(t *testing.T) {
 
 const certificate = "arn:aws:secretsmanager:us-east-1:123456789012:secret:play-AbCdEf"
 
+var repository = values{"delivery.repository": "studio/game"}
+
 type effect struct{ beside, change values }
 
 // effects is a change of every key that the resources or outputs must show.
@@ -594,8 +602,20 @@ var effects = map[string]effect{
 	"image.dcvSource":                 {values{"image.use": ""}, values{"image.dcvSource": "https://example.com"}},
 	"image.version":                   {values{"image.use": ""}, values{"image.version": "1.2"}},
 	"image.revision":                  {values{"image.use": ""}, values{"image.revision": "0a1b2c3"}},
+	"image.gameBuild.key":             {values{"image.use": ""}, values{"image.gameBuild.key": "builds/game.tgz"}},
+	"image.gameBuild.version":         {values{"image.use": "", "image.gameBuild.key": "builds/game.tgz"}, values{"image.gameBuild.version": "v3"}},
+	"delivery.prefix":                 {nil, values{"delivery.prefix": "games/"}},
+	"delivery.repository":             {nil, values{"delivery.repository": "studio/game"}},
+	"delivery.workflow":               {repository, values{"delivery.workflow": "play.yml"}},
+	"delivery.ref":                    {repository, values{"delivery.ref": "next"}},
+	"delivery.api":                    {repository, values{"delivery.api": "https://git.example.com/api/v3"}},
+	"delivery.oidcSubjects":           {repository, values{"delivery.oidcSubjects": `["repo:studio@1/game@2"]`}},
+	"delivery.createOidcProvider":     {repository, values{"delivery.createOidcProvider": "true"}},
+	"delivery.stateBucket":            {repository, values{"delivery.stateBucket": "studio-state"}},
+	"delivery.stateKeyArn":            {repository, values{"delivery.stateKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a1b"}},
 	"builder.instanceType":            {nil, values{"builder.instanceType": "m7i.large"}},
 	"builder.volumeGib":               {nil, values{"builder.volumeGib": "500"}},
+	"builder.proxyCommand":            {values{"image.use": ""}, values{"builder.proxyCommand": "relay %h"}},
 	"secrets.recoveryDays":            {users(1), values{"secrets.recoveryDays": "7"}},
 	"notifications.teamEmails":        {nil, values{"notifications.teamEmails": `["team@example.com"]`}},
 	"logs.retentionDays":              {nil, values{"logs.retentionDays": "7"}},
@@ -623,7 +643,10 @@ func TestNoKeyIsWithoutEffect(t *testing.T) {
 	} {
 		effects[key] = effect{values{"image.use": ""}, change}
 	}
-	without := map[string]string{"network.openToWorld": "only allows"}
+	without := map[string]string{
+		"network.openToWorld": "only allows",
+		"builder.idleMinutes": "is told to the machine by a hook", "builder.maxHours": "the same",
+	}
 	for _, k := range config.Keys() {
 		effect, tested := effects[k.Name]
 		if _, ok := without[k.Name]; ok || !assert.True(t, tested, k.Name) {
@@ -667,6 +690,23 @@ func TestAnImageThatIsTakenIsNotBuilt(t *testing.T) {
 	assert.Empty(t, r.OfType("pulumi:providers:docker"))
 	assert.NotContains(t, r.Calls, "aws:ecr/getAuthorizationToken:getAuthorizationToken")
 	assert.Contains(t, parsed(t, r).ImageURI, "333333333333.dkr.ecr.", "dev's, by its digest")
+}
+
+// The build goes from the stack's own bucket to the stack's own builder.
+func TestAGameBuildIsReadFromTheStacksBucket(t *testing.T) {
+	build := values{"image.use": "", "image.gameBuild.key": "builds/game.tgz", "image.game": "none"}
+	args := func(changes values) map[string]any {
+		r := deploy(t, componenttest.Update, "dev", least(build, changes)).mustRun(t)
+		assert.Contains(t, r.outputs["gameBuildsBucket"], "game-builds-")
+		args := r.One(t, image).Inputs["build"].(map[string]any)["args"].(map[string]any)
+		assert.Equal(t, r.outputs["gameBuildsBucket"], args["GAME_BUCKET"])
+		assert.Equal(t, "us-east-1", args["AWS_REGION"])
+		return args
+	}
+	assert.NotContains(t, args(nil), "AWS_ENDPOINT_URL", "AWS's own")
+	given := args(values{"aws:endpoints": `[{"s3":"http://127.0.0.1:1"}]`, "aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:2"})
+	assert.Equal(t, "http://127.0.0.1:1", given["AWS_ENDPOINT_URL"])
+	assert.Equal(t, "http://127.0.0.1:2", given["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
 }
 
 func TestAFaultInAComponentEndsTheRun(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -35,6 +36,7 @@ type cloudClients struct {
 	endpoint string
 	registry string
 	batch    *batch.Client
+	ec2      *ec2.Client
 	ecr      *ecr.Client
 	iam      *iam.Client
 	secrets  *secretsmanager.Client
@@ -43,7 +45,7 @@ type cloudClients struct {
 func (s *sandbox) aws(t *testing.T) cloudClients {
 	t.Helper()
 	cloud, config := s.cloud(t), s.config(t)
-	return cloudClients{cloud.Endpoint(), cloud.Registry(), batch.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config)}
+	return cloudClients{cloud.Endpoint(), cloud.Registry(), batch.NewFromConfig(config), ec2.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config)}
 }
 
 // config is the administrator's.

@@ -52,9 +52,9 @@ func TestARunKilledInTheMiddleIsCompletedByTheNext(t *testing.T) {
 }
 
 // killUp runs up and kills all of it at the moment at which it says something.
-func (s *sandbox) killUp(t *testing.T, name, sign string) {
+func (s *sandbox) killUp(t *testing.T, name, sign string, args ...string) {
 	t.Helper()
-	cmd, out := s.command("up")
+	cmd, out := s.command(append([]string{"up"}, args...)...)
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

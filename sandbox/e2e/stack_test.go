@@ -17,6 +17,7 @@ import (
 // TestOneStackThroughItsLife runs in order, on one stack: each `up` with its
 // `destroy` costs two minutes of the provider's fixed waits.
 func TestOneStackThroughItsLife(t *testing.T) {
+	t.Setenv("DCV_BUILDER_MINUTE", builderMinute)
 	s := newSandbox(t)
 	s.downAtEnd(t)
 	base := s.committed(t)
@@ -67,6 +68,13 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		password := s.aws(t).password(t, deployed, "player1")
 		assert.Empty(t, changes(s.deploy(t, "up", base)))
 		assert.Equal(t, password, s.aws(t).password(t, deployed, "player1"))
+	})
+
+	step("a new game build goes all the way to the queue, and running sessions are left in peace", func(t *testing.T) { s.deliver(t, base, deployed) })
+
+	step("images are built on the builder", func(t *testing.T) {
+		s.buildOnBuilder(t, deployed)
+		s.deploy(t, "up", base)
 	})
 
 	step("a refresh finds no drift", func(t *testing.T) {

@@ -75,6 +75,7 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, committed string, made
 		"aws:s3UsePathStyle":             true,
 		"aws:allowedAccountIds":          []string{Account},
 		"aws:endpoints":                  []any{at},
+		"aws:ec2MetadataServiceEndpoint": c.Endpoint(), // of builds on this machine, which stands for the builder
 		"dcv-sessions:network.vpcId":     vpc,
 		"dcv-sessions:network.subnetIds": subnets,
 		"dcv-sessions:image.base":        made.BaseImage,

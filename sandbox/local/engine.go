@@ -26,6 +26,9 @@ const oldestEngine = 238
 func Pulumi(ctx context.Context, t Tree, p Progress) error {
 	link := filepath.Join(t.Bin(), "pulumi")
 	if found, err := exec.LookPath("pulumi"); err == nil && newEnough(ctx, found) {
+		if found, err = filepath.EvalSymlinks(found); err != nil { // under `sandbox exec` it is the link itself
+			return err
+		}
 		return linkTo(found, link)
 	}
 	key, err := hashFiles(filepath.Join(t.Root, "sandbox", "engine"), "go.mod", "go.sum")

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/intraverse/dcv-sessions/components/builder"
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/secrets"
 )
@@ -31,7 +32,12 @@ func with(t *testing.T, all map[string]string, do func(*pulumi.Context)) {
 
 func store(t *testing.T, all map[string]string) (made *secrets.Passwords, err error) {
 	t.Helper()
-	with(t, all, func(ctx *pulumi.Context) { made, err = passwordStore(ctx) })
+	with(t, all, func(ctx *pulumi.Context) {
+		var a *account
+		if a, err = newAccount(ctx); err == nil {
+			made, err = a.passwords()
+		}
+	})
 	return made, err
 }
 
@@ -147,17 +153,46 @@ func TestAnEndpointIsItsServicesFirst(t *testing.T) {
 		`[{"secretsmanager":"http://d"},{"secretsmanager":"http://e"},{"sts":"http://f/path"}]`: "http://d",
 	} {
 		with(t, map[string]string{"aws:endpoints": text}, func(ctx *pulumi.Context) {
-			got, err := endpoint(config.New(ctx, "aws"), "secretsmanager")
+			got, err := (&account{config: config.New(ctx, "aws")}).endpoint("secretsmanager")
 			assert.NoError(t, err, text)
-			assert.Equal(t, want, got, text)
+			assert.Equal(t, want, aws.ToString(got), text)
 		})
 	}
 }
 
 func TestWithoutARoleTheCredentialsStay(t *testing.T) {
 	with(t, nil, func(ctx *pulumi.Context) {
-		client := aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}
-		require.NoError(t, assumeRole(config.New(ctx, "aws"), &client))
-		assert.Equal(t, aws.AnonymousCredentials{}, client.Credentials)
+		a := &account{config: config.New(ctx, "aws"), client: aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}}
+		require.NoError(t, a.assumeRole())
+		assert.Equal(t, aws.AnonymousCredentials{}, a.client.Credentials)
 	})
+}
+
+func TestTheBuilderIsStartedWhereTheProviderMadeIt(t *testing.T) {
+	args := builder.HooksArgs{InstanceID: pulumi.String("i-1"), LoginDir: "login", IdleMinutes: 15, MaxHours: 4}
+	for endpoints, want := range map[string]string{
+		`[{"ec2":"http://127.0.0.1:1","ssm":"http://127.0.0.1:2"}]`: "",
+		"[1]": "aws:endpoints is no list",
+	} {
+		with(t, map[string]string{"aws:region": "us-east-1", "aws:endpoints": endpoints}, func(ctx *pulumi.Context) {
+			a, err := newAccount(ctx)
+			require.NoError(t, err)
+			bound, err := a.builderHooks(ctx, "builder", args)
+			if want != "" {
+				assert.ErrorContains(t, err, want)
+				return
+			}
+			require.NoError(t, err)
+			assert.Len(t, bound.BeforeCreate, 1)
+			assert.Len(t, bound.OnError, 1)
+		})
+	}
+}
+
+func TestWhatTheConfigurationDoesNotSayTheEnvironmentDoes(t *testing.T) {
+	from := aws.String("http://environment")
+	override(&from, nil)
+	assert.Equal(t, "http://environment", *from)
+	override(&from, aws.String("http://configuration"))
+	assert.Equal(t, "http://configuration", *from)
 }

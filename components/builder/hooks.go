@@ -1,0 +1,181 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
+
+	"github.com/intraverse/dcv-sessions/components/faults"
+)
+
+// HooksArgs are plain but for the instance, which an `up` may be about to create.
+type HooksArgs struct {
+	// EC2 and SSM are the account's; nothing is called before a hook runs.
+	EC2 EC2
+	SSM SSM
+	// InstanceID is the builder's.
+	InstanceID pulumi.StringInput
+	// LoginDir is where SSHOptions finds the run's key.
+	LoginDir string
+	// IdleMinutes and MaxHours are the watchdog's limits from this run on.
+	IdleMinutes, MaxHours int
+}
+
+func (a *HooksArgs) validate() error {
+	var f faults.Faults
+	f.Check(a.EC2 != nil && a.SSM != nil, "ec2", "nothing", "clients of EC2 and of Systems Manager")
+	f.Check(a.InstanceID != nil, "instanceId", "nothing", "the builder's instance id")
+	f.Check(a.LoginDir != "", "loginDir", "nothing", "a folder")
+	f.Between("idleMinutes", a.IdleMinutes, 1, 24*60)
+	f.Between("maxHours", a.MaxHours, 1, 48)
+	return f.Err("builder hooks")
+}
+
+const (
+	startTimeout = 20 * time.Minute // the first start installs Docker, too
+	stopTimeout  = 2 * time.Minute  // a few calls with their repetitions
+)
+
+// Hooks are for the images that are built on the builder: it is started before
+// one is created or updated, and stopped once none is being built, whether that
+// went well or not. A preview, a refresh and a destroy call nothing.
+//
+// There are none on deletion: an image's does nothing on the builder, and they
+// would make `pulumi destroy` want the program.
+func Hooks(ctx *pulumi.Context, name string, args *HooksArgs) (*pulumi.ResourceHookBinding, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	w := &work{ctx: ctx, HooksArgs: *args}
+	t := &turns{start: w.start, stop: w.stop}
+	start, err := ctx.RegisterResourceHook(name+"-start", func(a *pulumi.ResourceHookArgs) error { return t.enter(a.URN) }, nil)
+	if err != nil {
+		return nil, err
+	}
+	stop, err := ctx.RegisterResourceHook(name+"-stop", func(a *pulumi.ResourceHookArgs) error { return t.leave(a.URN) }, nil)
+	if err != nil {
+		return nil, err
+	}
+	// The engine calls it after a failed build, in place of the After hooks. An
+	// error of its own would stand in the build's place, and true would build again
+	// on a builder that is stopped.
+	failed, err := ctx.RegisterErrorHook(name+"-failed", func(a *pulumi.ErrorHookArgs) (bool, error) {
+		if ctx.DryRun() {
+			return false, nil
+		}
+		if err := t.leave(a.URN); err != nil {
+			_ = ctx.Log.Error(err.Error(), nil)
+		}
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	before, after := []*pulumi.ResourceHook{start}, []*pulumi.ResourceHook{stop}
+	return &pulumi.ResourceHookBinding{
+		BeforeCreate: before, BeforeUpdate: before, AfterCreate: after, AfterUpdate: after, OnError: []*pulumi.ErrorHook{failed},
+	}, nil
+}
+
+// turns lets several images share the builder: the first one starts it, the last
+// one stops it. Who did not enter has nothing to leave.
+type turns struct {
+	start, stop func() error
+
+	mu    sync.Mutex // held while it starts: the others wait for it
+	users map[pulumi.URN]bool
+}
+
+// enter also stops what it could not start whole: no other hook is called then.
+func (t *turns) enter(user pulumi.URN) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.users) == 0 {
+		if err := t.start(); err != nil {
+			return errors.Join(err, t.stop())
+		}
+		t.users = map[pulumi.URN]bool{}
+	}
+	t.users[user] = true
+	return nil
+}
+
+func (t *turns) leave(user pulumi.URN) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.users[user] {
+		return nil
+	}
+	delete(t.users, user)
+	if len(t.users) > 0 {
+		return nil
+	}
+	return t.stop()
+}
+
+// work is what the hooks do, in the program's process.
+type work struct {
+	HooksArgs
+	ctx *pulumi.Context
+}
+
+func (w *work) start() error {
+	ctx, cancel := context.WithTimeout(w.ctx.Context(), startTimeout)
+	defer cancel()
+	m, err := w.machine(ctx)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	key, err := newLogin(w.LoginDir)
+	if err != nil {
+		return fmt.Errorf("builder %s: %w", m.id, err)
+	}
+	hostKey, err := m.ready(ctx, admission{key: key, idleMinutes: w.IdleMinutes, maxHours: w.MaxHours})
+	if err == nil {
+		err = trust(w.LoginDir, m.id, hostKey)
+	}
+	if err != nil {
+		return fmt.Errorf("builder %s: %w", m.id, err)
+	}
+	m.say("is ready after %s", time.Since(began).Round(time.Second))
+	return nil
+}
+
+// stop returns when EC2 has taken the order: what follows in the run need not
+// wait for the machine. It is given even where the run was interrupted.
+func (w *work) stop() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx.Context()), stopTimeout)
+	defer cancel()
+	m, err := w.machine(ctx)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(m.stop(ctx), removeLogin(w.LoginDir)); err != nil {
+		return fmt.Errorf("builder %s may still run, until its watchdog ends it: %w", m.id, err)
+	}
+	m.say("stops")
+	return nil
+}
+
+// machine waits for the instance's id, which is known by the time that an image
+// is built: its provider's host is made of it.
+func (w *work) machine(ctx context.Context) (*machine, error) {
+	id, err := internals.UnsafeAwaitOutput(ctx, w.InstanceID.ToStringOutput())
+	if err != nil {
+		return nil, fmt.Errorf("the builder's instance id: %w", err)
+	}
+	if !id.Known {
+		return nil, errors.New("the builder's instance id is not known yet")
+	}
+	m := &machine{ec2: w.EC2, ssm: w.SSM, id: id.Value.(string)}
+	m.say = func(format string, args ...any) {
+		_ = w.ctx.Log.Info("builder "+m.id+" "+fmt.Sprintf(format, args...), nil) // a line that is lost fails nothing
+	}
+	return m, nil
+}

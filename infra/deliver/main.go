@@ -1,0 +1,158 @@
+// Command deliver is what a person does about delivery: it gives the connection
+// to GitHub its token, and goes back to an earlier image. `make delivery-token` and
+// `make rollback` call it.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"golang.org/x/term"
+
+	"github.com/intraverse/dcv-sessions/outputs"
+)
+
+const usage = `usage: deliver -stack NAME COMMAND
+  token             give the connection to GitHub the token on standard input
+  rollback [IMAGE]  let new sessions run IMAGE, a tag or repository@sha256:…, or the one before the present one
+  -by PROGRAM       deploy by PROGRAM set KEY=VALUE and PROGRAM up, not by pulumi
+  -yes              deploy without asking
+`
+
+// options are the command line.
+type options struct {
+	stack string
+	by    string // sets keys and deploys in pulumi's place
+	yes   bool
+	args  []string
+}
+
+func main() {
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // for life
+	var o options
+	flag.StringVar(&o.stack, "stack", "", "")
+	flag.StringVar(&o.by, "by", "", "")
+	flag.BoolVar(&o.yes, "yes", false, "")
+	flag.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	flag.Parse()
+	o.args = flag.Args()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "deliver:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	command := strings.Join(o.args[:min(1, len(o.args))], "")
+	switch {
+	case o.stack != "" && command == "token" && len(o.args) == 1:
+		return o.token(ctx, os.Stdin)
+	case o.stack != "" && command == "rollback" && len(o.args) <= 2:
+		return o.rollback(ctx, strings.Join(o.args[1:], ""))
+	}
+	flag.Usage()
+	return errors.New("wrong usage")
+}
+
+// outputs are the stack's, which say where it is.
+func (o options) outputs(ctx context.Context) (outputs.Outputs, error) {
+	cmd := exec.CommandContext(ctx, "pulumi", "stack", "output", "--json", "--stack", o.stack)
+	cmd.Stderr = os.Stderr
+	text, err := cmd.Output()
+	if err != nil {
+		return outputs.Outputs{}, fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
+	}
+	return outputs.Parse(text)
+}
+
+func (o options) token(ctx context.Context, in *os.File) error {
+	of, err := o.outputs(ctx)
+	if err != nil {
+		return err
+	}
+	token, err := readToken(in)
+	if err != nil {
+		return err
+	}
+	aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(of.Region))
+	if err != nil {
+		return err
+	}
+	if err := setToken(ctx, eventbridge.NewFromConfig(aws), o.stack, token); err != nil {
+		return err
+	}
+	fmt.Printf("stack %s: the connection to GitHub has its token\n", o.stack)
+	return nil
+}
+
+// readToken reads a line, which a terminal does not show.
+func readToken(in *os.File) (string, error) {
+	if term.IsTerminal(int(in.Fd())) {
+		fmt.Fprint(os.Stderr, "The token, and Enter (it is not shown): ")
+		defer fmt.Fprintln(os.Stderr)
+		text, err := term.ReadPassword(int(in.Fd()))
+		return strings.TrimSpace(string(text)), err
+	}
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return strings.TrimSpace(line), err
+}
+
+// rollback lets new sessions run another image. Nothing is built: sessions that
+// run keep theirs.
+func (o options) rollback(ctx context.Context, to string) error {
+	of, err := o.outputs(ctx)
+	if err != nil {
+		return err
+	}
+	if to == "" {
+		aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(of.Region))
+		if err != nil {
+			return err
+		}
+		if to, err = imageBefore(ctx, batch.NewFromConfig(aws), of); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("stack %s: new sessions run\n  %s\nand are to run\n  %s\n", o.stack, of.ImageURI, to)
+	for _, c := range o.commands(to) {
+		cmd := exec.CommandContext(ctx, c[0], c[1:]...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		// Interrupted, it ends in order.
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(c, " "), err)
+		}
+	}
+	fmt.Printf("\nTo come back: make rollback STACK=%s TO=%s\n", o.stack, of.ImageURI)
+	return nil
+}
+
+// imageUse is the key that takes an image instead of building one.
+const imageUse = "dcv-sessions:image.use"
+
+// commands set the image and deploy.
+func (o options) commands(image string) [][]string {
+	if o.by != "" {
+		return [][]string{{o.by, "set", imageUse + "=" + image}, {o.by, "up"}}
+	}
+	up := []string{"pulumi", "up", "--stack", o.stack}
+	if o.yes {
+		up = append(up, "--yes")
+	}
+	return [][]string{{"pulumi", "config", "set", "--stack", o.stack, imageUse, image}, up}
+}

@@ -1,0 +1,130 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"github.com/intraverse/dcv-sessions/components/builder"
+	"github.com/intraverse/dcv-sessions/components/secrets"
+)
+
+// account is the AWS that the stack's provider uses: hooks run in this program,
+// not in the provider, so it reads the same `aws:` configuration. Nothing is
+// called before a hook runs.
+type account struct {
+	config *config.Config
+	client aws.Config
+}
+
+func newAccount(ctx *pulumi.Context) (*account, error) {
+	a := &account{config: config.New(ctx, "aws")}
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithRegion(a.config.Get("region"))}
+	if a.profile() != "" {
+		options = append(options, awsconfig.WithSharedConfigProfile(a.profile()))
+	}
+	if key := a.config.Get("accessKey"); key != "" {
+		options = append(options, awsconfig.WithCredentialsProvider(
+			credentials.NewStaticCredentialsProvider(key, a.config.Get("secretKey"), a.config.Get("token"))))
+	}
+	var err error
+	if a.client, err = awsconfig.LoadDefaultConfig(context.Background(), options...); err != nil {
+		return nil, wrap("aws configuration", err)
+	}
+	return a, a.assumeRole()
+}
+
+func (a *account) profile() string { return a.config.Get("profile") }
+
+// passwords is the Secrets Manager that the provider puts secrets into.
+func (a *account) passwords() (*secrets.Passwords, error) {
+	endpoint, err := a.endpoint("secretsmanager")
+	if err != nil {
+		return nil, err
+	}
+	return secrets.NewPasswords(secretsmanager.NewFromConfig(a.client, func(o *secretsmanager.Options) { override(&o.BaseEndpoint, endpoint) })), nil
+}
+
+// builderHooks are the builder's, in the EC2 that the provider makes it in.
+func (a *account) builderHooks(ctx *pulumi.Context, name string, args builder.HooksArgs) (*pulumi.ResourceHookBinding, error) {
+	machines, err := a.endpoint("ec2")
+	if err != nil {
+		return nil, err
+	}
+	manager, err := a.endpoint("ssm")
+	if err != nil {
+		return nil, err
+	}
+	args.EC2 = ec2.NewFromConfig(a.client, func(o *ec2.Options) { override(&o.BaseEndpoint, machines) })
+	args.SSM = ssm.NewFromConfig(a.client, func(o *ssm.Options) { override(&o.BaseEndpoint, manager) })
+	return builder.Hooks(ctx, name, &args)
+}
+
+// assumeRole follows aws:assumeRole, as the provider does.
+func (a *account) assumeRole() error {
+	text := a.config.Get("assumeRole")
+	if text == "" {
+		return nil
+	}
+	var role struct {
+		RoleARN     string `json:"roleArn"`
+		SessionName string `json:"sessionName"`
+		ExternalID  string `json:"externalId"`
+	}
+	if err := json.Unmarshal([]byte(text), &role); err != nil {
+		return fmt.Errorf("aws:assumeRole is no object: %w", err)
+	}
+	endpoint, err := a.endpoint("sts")
+	if err != nil {
+		return err
+	}
+	caller := sts.NewFromConfig(a.client, func(o *sts.Options) { override(&o.BaseEndpoint, endpoint) })
+	a.client.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(caller, role.RoleARN,
+		func(o *stscreds.AssumeRoleOptions) {
+			if role.SessionName != "" {
+				o.RoleSessionName = role.SessionName
+			}
+			if role.ExternalID != "" {
+				o.ExternalID = aws.String(role.ExternalID)
+			}
+		}))
+	return nil
+}
+
+// override leaves what the environment says (AWS_ENDPOINT_URL) where the
+// configuration says nothing.
+func override(base **string, endpoint *string) {
+	if endpoint != nil {
+		*base = endpoint
+	}
+}
+
+// endpoint finds a service in aws:endpoints, a list of maps from service to URL;
+// nil where it is not in it.
+func (a *account) endpoint(service string) (*string, error) {
+	text := a.config.Get("endpoints")
+	if text == "" {
+		return nil, nil
+	}
+	var list []map[string]string
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("aws:endpoints is no list of maps from service to URL: %w", err)
+	}
+	for _, services := range list {
+		if url := services[service]; url != "" {
+			return &url, nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+type workflow struct {
+	On          any               `yaml:"on"`
+	Permissions map[string]string `yaml:"permissions"`
+	Jobs        map[string]job    `yaml:"jobs"`
+}
+
+type job struct {
+	If          string            `yaml:"if"`
+	Needs       any               `yaml:"needs"`
+	Environment string            `yaml:"environment"`
+	Permissions map[string]string `yaml:"permissions"`
+	Timeout     int               `yaml:"timeout-minutes"`
+	Uses        string            `yaml:"uses"`
+	Concurrency struct {
+		Group  string `yaml:"group"`
+		Cancel bool   `yaml:"cancel-in-progress"`
+	} `yaml:"concurrency"`
+	Env   map[string]string `yaml:"env"`
+	Steps []step            `yaml:"steps"`
+}
+
+type step struct {
+	Name string            `yaml:"name"`
+	If   string            `yaml:"if"`
+	Uses string            `yaml:"uses"`
+	Run  string            `yaml:"run"`
+	With map[string]string `yaml:"with"`
+	Env  map[string]string `yaml:"env"`
+}
+
+const root = "../.."
+
+func workflows(t *testing.T) map[string]workflow {
+	t.Helper()
+	files, err := filepath.Glob(root + "/.github/workflows/*.yml")
+	require.NoError(t, err)
+	all := map[string]workflow{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var w workflow
+		require.NoError(t, yaml.Unmarshal(text, &w), file)
+		all[strings.TrimSuffix(filepath.Base(file), ".yml")] = w
+	}
+	return all
+}
+
+func TestEachJobHasItsOwnRightsAnEndAndNoMoreThanItNeeds(t *testing.T) {
+	read, cloud := map[string]string{"contents": "read"}, map[string]string{"contents": "read", "id-token": "write"}
+	want := map[string]map[string]string{
+		"preview test": read, "preview preview": cloud, "preview comment": {"pull-requests": "write"},
+		"deploy rollout": cloud, "release rollout": cloud,
+		"rollout dev": cloud, "rollout prod-preview": cloud, "rollout prod": cloud,
+	}
+	got := map[string]map[string]string{}
+	for name, w := range workflows(t) {
+		assert.Equal(t, map[string]string{}, w.Permissions, "%s: none that a job doesn't name", name)
+		for id, j := range w.Jobs {
+			got[name+" "+id] = j.Permissions
+			assert.True(t, j.Timeout > 0 || j.Uses != "", "%s %s: a time limit", name, id)
+		}
+	}
+	assert.Equal(t, want, got)
+}
+
+func TestNothingFromAForkGetsCredentialsOrWrites(t *testing.T) {
+	preview := workflows(t)["preview"]
+	assert.Equal(t, "pull_request", preview.On, "never pull_request_target, which has the repository's rights")
+	for id, j := range preview.Jobs {
+		if id != "test" {
+			assert.Contains(t, j.If, "github.event.pull_request.head.repo.full_name == github.repository", id)
+		}
+	}
+	for _, s := range preview.Jobs["comment"].Steps {
+		assert.NotContains(t, s.Uses, "checkout", "what may write runs none of the pull request's code")
+	}
+}
+
+func TestOneDeploymentOfAStackAtATimeWhichNothingCancels(t *testing.T) {
+	jobs := workflows(t)["rollout"].Jobs
+	for stack, j := range map[string]job{"dev": jobs["dev"], "prod": jobs["prod"]} {
+		assert.Equal(t, "stack-"+stack, j.Concurrency.Group)
+		assert.False(t, j.Concurrency.Cancel)
+		assert.Equal(t, stack, j.Environment, "its token's subject, and its approval")
+		last := j.Steps[len(j.Steps)-1]
+		assert.Equal(t, []string{"always()", ".ci/stop-builder"}, []string{last.If, last.Run})
+	}
+	assert.Empty(t, jobs["prod-preview"].Environment, "it is shown before the approval")
+	assert.Equal(t, []any{"dev", "prod-preview"}, []any{jobs["prod-preview"].Needs, jobs["prod"].Needs})
+}
+
+func TestProdTakesDevsImageAndDevTriesItFirst(t *testing.T) {
+	jobs := workflows(t)["rollout"].Jobs
+	var runs []string
+	for _, s := range jobs["dev"].Steps {
+		if s.Run != "" {
+			runs = append(runs, s.Run)
+		}
+	}
+	assert.Equal(t, []string{".ci/deploy", "make acceptance STACK=dev", ".ci/stop-builder"}, runs)
+	image := func(id, run string) string {
+		for _, s := range jobs[id].Steps {
+			if s.Run == run {
+				return s.Env["IMAGE"]
+			}
+		}
+		return ""
+	}
+	assert.Equal(t, "${{ steps.stack.outputs.use || needs.dev.outputs.image }}", image("prod-preview", ".ci/preview"))
+	assert.Equal(t, "${{ needs.prod-preview.outputs.image }}", image("prod", ".ci/deploy"), "what was approved")
+}
+
+// Credentials are a step's own, and nothing that others write is in a script's text.
+func TestStepsGetCredentialsByNameAndNoValueAsCode(t *testing.T) {
+	needs := regexp.MustCompile(`^(\.ci/(preview|deploy|stop-builder)|make acceptance STACK=dev)$`)
+	for name, w := range workflows(t) {
+		for id, j := range w.Jobs {
+			for key := range j.Env {
+				assert.NotRegexp(t, `^AWS_|TOKEN|SECRET`, key, "%s %s", name, id)
+			}
+			for _, s := range j.Steps {
+				_, has := s.Env["AWS_SECRET_ACCESS_KEY"]
+				assert.Equal(t, needs.MatchString(s.Run), has, "%s %s: %s", name, id, s.Name)
+				assert.NotContains(t, s.Run, "${{", "%s %s: %s", name, id, s.Name)
+			}
+		}
+	}
+}
+
+func TestEveryActionAndTheCLIAreExactReleases(t *testing.T) {
+	files, err := filepath.Glob(root + "/.github/*/*")
+	require.NoError(t, err)
+	nested, err := filepath.Glob(root + "/.github/actions/*/*.yml")
+	require.NoError(t, err)
+	uses := regexp.MustCompile(`uses: (\S+)`)
+	exact := regexp.MustCompile(`^(\./\.github/\S+|[\w-]+/[\w-]+@(v\d+\.\d+\.\d+|[0-9a-f]{40}))$`)
+	found := 0
+	for _, file := range append(files, nested...) {
+		text, err := os.ReadFile(file)
+		if err != nil { // a folder
+			continue
+		}
+		for _, m := range uses.FindAllStringSubmatch(string(text), -1) {
+			assert.Regexp(t, exact, m[1], file)
+			found++
+		}
+		if strings.Contains(string(text), "pulumi/actions@") {
+			assert.Regexp(t, `pulumi-version: \d+\.\d+\.\d+`, string(text))
+		}
+	}
+	assert.Greater(t, found, 10)
+}
+
+// script runs one of .ci's scripts with a pulumi that notes its arguments, knows
+// two outputs and ends previews with a status.
+func script(t *testing.T, name string, env map[string]string) (calls []string, outputs, said string, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, part := range []string{".ci", "bin"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, part), 0o755))
+	}
+	text, err := os.ReadFile(root + "/.ci/" + name)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".ci", name), text, 0o755))
+	for program, body := range map[string]string{
+		"pulumi": `echo "pulumi $*" >>"$CALLS"
+case "$1 ${3:-}" in
+"stack imageUri") [ -n "${HAS:-}" ] && echo "$HAS" ;;
+"stack gameBuildsBucket") echo games ;;
+"stack builderInstanceId") echo i-1 ;;
+"preview "*) echo '{}'; echo why >&2; exit "${PREVIEW:-0}" ;;
+"up "*) exit "${UP:-0}" ;;
+esac`,
+		"aws": `echo "aws $*" >>"$CALLS"`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "bin", program), []byte("#!/bin/sh\n"+body+"\n"), 0o755))
+	}
+	cmd := exec.Command(filepath.Join(dir, ".ci", name))
+	cmd.Env = []string{
+		"PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "CALLS=" + filepath.Join(dir, "calls"),
+		"GITHUB_OUTPUT=" + filepath.Join(dir, "outputs"), "GITHUB_STEP_SUMMARY=" + filepath.Join(dir, "summary"),
+	}
+	for key, value := range env {
+		cmd.Env = append(cmd.Env, key+"="+value)
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	read := func(name string) string {
+		text, _ := os.ReadFile(filepath.Join(dir, name))
+		return string(text)
+	}
+	return strings.Split(strings.TrimSpace(read("calls")), "\n"), read("outputs"), out.String() + read("preview.err"), err
+}
+
+func TestAPreviewsStatusIsAnOutputAndItsErrorsAreKept(t *testing.T) {
+	calls, outputs, said, err := script(t, "preview", map[string]string{"STACK": "dev", "PREVIEW": "3"})
+	require.NoError(t, err, "the summary comes first, then the failure")
+	assert.Equal(t, []string{"pulumi preview --json --non-interactive --stack dev"}, calls)
+	assert.Equal(t, "status=3\nimage=\n", outputs)
+	assert.Contains(t, said, "why")
+}
+
+func TestAPreviewIsWithTheImageThatIsThereOrThatIsComing(t *testing.T) {
+	for name, c := range map[string]struct{ image, has, want string }{
+		"coming": {"a/b@sha256:1", "a/b@sha256:0", "a/b@sha256:1"}, "there": {"keep", "a/b@sha256:0", "a/b@sha256:0"}, "none yet": {"keep", "", ""},
+	} {
+		calls, outputs, _, err := script(t, "preview", map[string]string{"STACK": "prod", "IMAGE": c.image, "HAS": c.has})
+		require.NoError(t, err, name)
+		with := ""
+		if c.want != "" {
+			with = " --config dcv-sessions:image.use=" + c.want
+		}
+		assert.Equal(t, "pulumi preview --json --non-interactive --stack prod"+with, calls[len(calls)-1], name)
+		assert.Equal(t, "status=0\nimage="+c.want+"\n", outputs, name)
+	}
+}
+
+func TestADeploymentTakesAnImageOrTheNewestOfABuild(t *testing.T) {
+	const up = "pulumi up --yes --skip-preview --non-interactive --stack "
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"as the file says": {map[string]string{"STACK": "dev"}, up + "dev"},
+		"an image":         {map[string]string{"STACK": "prod", "IMAGE": "a/b@sha256:1"}, up + "prod --config dcv-sessions:image.use=a/b@sha256:1"},
+		"a build": {map[string]string{"STACK": "dev", "BUILD_BUCKET": "games", "BUILD_KEY": "builds/game.tar.zst"},
+			up + "dev --config dcv-sessions:image.gameBuild.key=builds/game.tar.zst --config dcv-sessions:image.gameBuild.version=latest"},
+	} {
+		c.env["HAS"] = "a/b@sha256:1"
+		calls, outputs, _, err := script(t, "deploy", c.env)
+		require.NoError(t, err, name)
+		assert.Contains(t, calls, c.want, name)
+		assert.Equal(t, "image=a/b@sha256:1\n", outputs, name)
+	}
+}
+
+func TestADeploymentThatFailsSaysSoAndHasNoImage(t *testing.T) {
+	_, outputs, _, err := script(t, "deploy", map[string]string{"STACK": "dev", "UP": "255", "HAS": "a/b@sha256:0"})
+	require.Error(t, err)
+	assert.Empty(t, outputs, "prod would take it")
+
+	calls, outputs, said, err := script(t, "deploy", map[string]string{"STACK": "dev", "BUILD_BUCKET": "others", "BUILD_KEY": "builds/game.tar"})
+	require.Error(t, err)
+	assert.Contains(t, said, "the build is in the bucket others, and dev reads builds from games")
+	assert.Empty(t, outputs)
+	for _, call := range calls {
+		assert.NotContains(t, call, "pulumi up")
+	}
+}
+
+func TestTheBuilderIsStoppedByItsID(t *testing.T) {
+	calls, _, _, err := script(t, "stop-builder", map[string]string{"STACK": "dev"})
+	require.NoError(t, err)
+	assert.Contains(t, calls, "aws ec2 stop-instances --instance-ids i-1 --query StoppingInstances[].CurrentState.Name --output text")
+}

@@ -1,0 +1,347 @@
+// Package builder is the sandbox's builder: a machine for an EC2 instance, which
+// is a Debian container with a Docker and an ssh daemon of its own. It runs the
+// instance's user data at its first start, as cloud-init does.
+package builder
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+//go:embed machine
+var machineFiles embed.FS
+
+// image is the machine's, made of the base image.
+const image = "dcv-sessions/builder"
+
+// Config is what machines need.
+type Config struct {
+	DockerHost string                                // a DOCKER_HOST
+	Label      string                                // the value of the containers' label local.Label
+	Base       func(context.Context) (string, error) // the base image's name, once it is there
+	Minute     time.Duration                         // of the watchdog: tests have shorter ones
+	Log        io.Writer                             // one line a fault
+}
+
+// Machines implements gateway.Machines.
+type Machines struct {
+	config Config
+	log    *log.Logger
+
+	mu    sync.Mutex
+	known map[string]*machine
+}
+
+// machine is an instance's container.
+type machine struct {
+	id       string
+	changing sync.Mutex // held while it starts, stops or goes
+
+	// Under Machines.mu.
+	state   string // on its way: "pending" or "stopping"; "" otherwise
+	online  bool
+	sshPort int // 0 until it is made
+}
+
+// New makes the machines of one local AWS; no container is made yet.
+func New(config Config) *Machines {
+	return &Machines{config: config, log: log.New(config.Log, "builder: ", log.LstdFlags), known: map[string]*machine{}}
+}
+
+func (m *Machines) machine(id string) *machine {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known[id]
+}
+
+// look is a machine as it is now.
+func (m *Machines) look(of *machine) (state string, online bool, sshPort int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return of.state, of.online, of.sshPort
+}
+
+func (m *Machines) set(of *machine, state string, online bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	of.state, of.online = state, online
+}
+
+func container(id string) string { return "builder-" + id }
+
+// State implements gateway.Machines. A machine that has powered itself off is
+// seen by its container.
+func (m *Machines) State(ctx context.Context, id string) (string, error) {
+	of := m.machine(id)
+	if of == nil {
+		return "", nil
+	}
+	if way, _, _ := m.look(of); way != "" {
+		return way, nil
+	}
+	if m.runs(ctx, id) {
+		return "running", nil
+	}
+	return "stopped", ctx.Err()
+}
+
+func (m *Machines) runs(ctx context.Context, id string) bool {
+	out, err := m.docker(ctx, "inspect", "--format", "{{.State.Running}}", container(id)).Output()
+	return err == nil && strings.TrimSpace(string(out)) == "true"
+}
+
+// Online implements gateway.Machines.
+func (m *Machines) Online(id string) bool {
+	of := m.machine(id)
+	if of == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, online, _ := m.look(of)
+	return online && m.runs(ctx, id)
+}
+
+// Start implements gateway.Machines.
+func (m *Machines) Start(id string, userData []byte) {
+	m.mu.Lock()
+	of := m.known[id]
+	if of == nil {
+		of = &machine{id: id}
+		m.known[id] = of
+	}
+	of.state = "pending"
+	m.mu.Unlock()
+	go m.change(of, "start", func(ctx context.Context) error { return m.start(ctx, of, userData) }, true)
+}
+
+// Stop implements gateway.Machines. Docker in it ends in order.
+func (m *Machines) Stop(id string) {
+	if of := m.machine(id); of != nil {
+		m.set(of, "stopping", false)
+		go m.change(of, "stop", func(ctx context.Context) error {
+			return m.tell(m.docker(ctx, "stop", "--time", "60", container(id)))
+		}, false)
+	}
+}
+
+// Remove implements gateway.Machines.
+func (m *Machines) Remove(id string) {
+	m.mu.Lock()
+	of := m.known[id]
+	delete(m.known, id)
+	m.mu.Unlock()
+	if of != nil {
+		go m.change(of, "removal", func(ctx context.Context) error {
+			return m.tell(m.docker(ctx, "rm", "--force", "--volumes", container(id)))
+		}, false)
+	}
+}
+
+// change does one thing after the other to a machine.
+func (m *Machines) change(of *machine, what string, do func(context.Context) error, online bool) {
+	of.changing.Lock()
+	defer of.changing.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	if err := do(ctx); err != nil {
+		m.log.Printf("%s of %s: %v", what, of.id, err)
+		online = false
+	}
+	m.set(of, "", online)
+	if _, _, made := m.look(of); made == 0 { // whoever asks for it next tries again
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.known, of.id)
+	}
+}
+
+// start starts the machine and, where it is new, makes it: what no image can be
+// pulled for, its Docker gets.
+func (m *Machines) start(ctx context.Context, of *machine, userData []byte) error {
+	if _, _, made := m.look(of); made != 0 {
+		return m.tell(m.docker(ctx, "start", container(of.id)))
+	}
+	base, err := m.config.Base(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.makeImage(ctx, base); err != nil {
+		return err
+	}
+	if err := m.make(ctx, of, userData); err != nil {
+		return err
+	}
+	give := m.docker(ctx, "exec", "--interactive", container(of.id), "docker", "load", "--quiet")
+	saved := m.docker(ctx, "save", base)
+	if give.Stdin, err = saved.StdoutPipe(); err != nil {
+		return err
+	}
+	if err := saved.Start(); err != nil {
+		return err
+	}
+	return errors.Join(m.tell(give), saved.Wait())
+}
+
+// makeImage builds the machine's image; the second time Docker has it all.
+func (m *Machines) makeImage(ctx context.Context, base string) error {
+	dir, err := os.MkdirTemp("", "builder-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	files, err := fs.Sub(machineFiles, "machine")
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(dir, files); err != nil {
+		return err
+	}
+	return m.tell(m.docker(ctx, "build", "--network", "host", "--build-arg", "BASE_IMAGE="+base, "--tag", image, dir))
+}
+
+// make makes the container, lets it run its user data and waits for its Docker.
+func (m *Machines) make(ctx context.Context, of *machine, userData []byte) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	args := append([]string{
+		"create", "--name", container(of.id), "--hostname", of.id, "--label", local.Label + "=" + m.config.Label,
+		"--network", "host", "--tmpfs", "/run:exec,mode=755", "--volume", "/var/lib/docker",
+		"--env", fmt.Sprint("SSH_PORT=", port), "--env", fmt.Sprint("BUILDER_MINUTE=", m.config.Minute.Seconds()),
+	}, append(privileges(string(status)), image)...)
+	_ = m.docker(ctx, "rm", "--force", "--volumes", container(of.id)).Run() // what an earlier try has left
+	if err := m.tell(m.docker(ctx, args...)); err != nil {
+		return err
+	}
+	if err := m.put(ctx, of.id, "/var/lib/user-data", userData); err != nil {
+		return err
+	}
+	if err := m.tell(m.docker(ctx, "start", container(of.id))); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	of.sshPort = port
+	m.mu.Unlock()
+	for m.docker(ctx, "exec", container(of.id), "docker", "version").Run() != nil {
+		if !m.runs(ctx, of.id) {
+			log, _ := m.docker(ctx, "logs", container(of.id)).CombinedOutput()
+			return fmt.Errorf("it ended at once: %s", log)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return nil
+}
+
+func (m *Machines) put(ctx context.Context, id, path string, content []byte) error {
+	dir, err := os.MkdirTemp("", "builder-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, filepath.Base(path))
+	if err := os.WriteFile(file, content, 0o755); err != nil {
+		return err
+	}
+	return m.tell(m.docker(ctx, "cp", file, container(id)+":"+path))
+}
+
+// capabilities are those that a process can have at most, as the kernel shows
+// them.
+var capabilities = regexp.MustCompile(`(?m)^CapBnd:\s*([0-9a-f]+)$`)
+
+// resource is the bit of CAP_SYS_RESOURCE.
+const resource = 24
+
+// privileges are those of a privileged container, which a Docker in it needs. It
+// is put together here since Docker itself asks for every capability, and a
+// machine may lack one that can be done without. status is a process's, as the
+// kernel shows it.
+func privileges(status string) []string {
+	args := []string{
+		"--cap-add", "ALL", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--security-opt", "systempaths=unconfined",
+		"--device-cgroup-rule", "a *:* rwm", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw",
+	}
+	var bounds uint64
+	if found := capabilities.FindStringSubmatch(status); found != nil {
+		bounds, _ = strconv.ParseUint(found[1], 16, 64)
+	}
+	if bounds&(1<<resource) == 0 {
+		args = append(args, "--cap-drop", "SYS_RESOURCE")
+	}
+	return args
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
+}
+
+// Run implements gateway.Machines.
+func (m *Machines) Run(ctx context.Context, id, script string) (gateway.Ran, error) {
+	var out, complaint bytes.Buffer
+	cmd := m.docker(ctx, "exec", "--interactive", container(id), "sh")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(script), &out, &complaint
+	err := cmd.Run()
+	ran := gateway.Ran{Stdout: out.String(), Stderr: complaint.String()}
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		ran.Code, err = exit.ExitCode(), nil
+	}
+	return ran, err
+}
+
+// RelayPath is the gateway's page that tells the address of a machine's ssh
+// daemon: RelayPath?instance=ID.
+const RelayPath = "/_sandbox/relay"
+
+// RelayPage serves it.
+func (m *Machines) RelayPage(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("instance")
+	of := m.machine(id)
+	if of == nil || !m.Online(id) {
+		http.Error(w, fmt.Sprintf("%q is not connected", id), http.StatusBadRequest) // Session Manager's TargetNotConnected
+		return
+	}
+	_, _, port := m.look(of)
+	fmt.Fprintf(w, "127.0.0.1:%d", port)
+}
+
+func (m *Machines) docker(ctx context.Context, args ...string) *exec.Cmd {
+	return local.Docker(ctx, m.config.DockerHost, args...)
+}
+
+// tell runs a command, and tells what it said where it fails.
+func (m *Machines) tell(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("docker %s: %w\n%s", cmd.Args[1], err, out)
+	}
+	return nil
+}

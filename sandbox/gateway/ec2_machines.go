@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// Machines are what EC2's instances really are here. moto keeps their records.
+type Machines interface {
+	// State is "pending", "running", "stopping" or "stopped", as in EC2; "" of an
+	// instance that has no machine yet, which moto says the state of.
+	State(ctx context.Context, id string) (string, error)
+	// Start begins to start a machine, which runs its user data at its first start.
+	Start(id string, userData []byte)
+	// Stop begins to stop one, Remove to remove it with its disk.
+	Stop(id string)
+	Remove(id string)
+	// Online tells whether the machine is so far that commands can be run.
+	Online(id string) bool
+	// Run runs a script as root. An error is one of the machine's, not the script's.
+	Run(ctx context.Context, id, script string) (Ran, error)
+}
+
+// Ran is how a script ended.
+type Ran struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+// machines ties EC2 and Systems Manager to machines.
+type machines struct {
+	Machines
+	moto  *url.URL
+	newID func() string
+
+	mu          sync.Mutex
+	invocations map[string]*invocation // by command and instance
+}
+
+// MachineBehaviours let instances be machines: EC2 starts and stops them, and
+// Systems Manager runs commands on them. A machine is made when somebody asks
+// Systems Manager for its instance, or starts it: an instance that nobody uses
+// is a record.
+func MachineBehaviours(moto *url.URL, of Machines, newID func() string) []Behaviour {
+	m := &machines{Machines: of, moto: moto, newID: newID, invocations: map[string]*invocation{}}
+	return []Behaviour{
+		{Name: "ec2 machines", Service: "ec2", Answers: map[string]Handler{
+			"DescribeInstances":  m.describe,
+			"StartInstances":     m.each(m.start),
+			"StopInstances":      m.each(func(_ context.Context, id string) error { m.Stop(id); return nil }),
+			"TerminateInstances": m.each(func(_ context.Context, id string) error { m.Remove(id); return nil }),
+		}},
+		{Name: "ssm commands", Service: "ssm", Answers: map[string]Handler{
+			"DescribeInstanceInformation": m.information,
+			"SendCommand":                 m.sendCommand,
+			"GetCommandInvocation":        m.getInvocation,
+		}},
+	}
+}
+
+// stateCodes are EC2's (API reference, InstanceState).
+var stateCodes = map[string]string{"pending": "0", "running": "16", "stopping": "64", "stopped": "80"}
+
+// describe shows the states of the machines in moto's answer.
+func (m *machines) describe(c *Call) (*http.Response, error) {
+	res, err := c.Forward()
+	if err != nil {
+		return nil, err
+	}
+	return editXML(res, func(answer *element) error {
+		for _, set := range answer.all("instancesSet") {
+			for _, instance := range set.Children {
+				state, err := m.State(c.Request.Context(), instance.text("instanceId"))
+				if err != nil {
+					return err
+				}
+				if shown := instance.child("instanceState"); state != "" && shown != nil {
+					shown.Children = []*element{
+						{XMLName: xml.Name{Local: "code"}, Text: stateCodes[state]}, {XMLName: xml.Name{Local: "name"}, Text: state},
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// each passes a call on and then does the same to the machines.
+func (m *machines) each(do func(ctx context.Context, id string) error) Handler {
+	return func(c *Call) (*http.Response, error) {
+		in, err := form(c)
+		if err != nil {
+			return nil, err
+		}
+		if c.Operation == "StartInstances" {
+			if err := m.startable(c.Request.Context(), in); err != nil {
+				return nil, err
+			}
+		}
+		res, err := c.Forward()
+		if err != nil || !succeeded(res) {
+			return res, err
+		}
+		for _, id := range instanceIDs(in) {
+			if err := do(c.Request.Context(), id); err != nil {
+				return nil, err
+			}
+		}
+		return res, nil
+	}
+}
+
+// startable refuses a machine that is still stopping, as EC2 does.
+func (m *machines) startable(ctx context.Context, in url.Values) error {
+	for _, id := range instanceIDs(in) {
+		state, err := m.State(ctx, id)
+		if err != nil {
+			return err
+		}
+		if state == "stopping" {
+			return badRequest("IncorrectInstanceState", "The instance '%s' is not in a state from which it can be started.", id)
+		}
+	}
+	return nil
+}
+
+func instanceIDs(in url.Values) []string {
+	var ids []string
+	for key, values := range in {
+		if strings.HasPrefix(key, "InstanceId.") {
+			ids = append(ids, values...)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (m *machines) start(ctx context.Context, id string) error {
+	found, err := m.ask(ctx, "DescribeInstanceAttribute", "InstanceId", id, "Attribute", "userData")
+	if err != nil {
+		return err
+	}
+	var encoded string
+	for _, data := range found.all("userData") {
+		encoded = data.text("value")
+	}
+	userData, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return fmt.Errorf("the user data of %s: %w", id, err)
+	}
+	m.Start(id, userData)
+	return nil
+}
+
+// ask asks moto's EC2 as the administrator.
+func (m *machines) ask(ctx context.Context, operation string, params ...string) (*element, error) {
+	in := url.Values{"Action": {operation}, "Version": {"2016-11-15"}}
+	for i := 0; i < len(params); i += 2 {
+		in.Set(params[i], params[i+1])
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	res, err := local.Call(ctx, m.moto.String(), "ec2", local.Form, []byte(in.Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("%s at moto: %w", operation, err)
+	}
+	defer res.Body.Close()
+	answer := &element{}
+	if err := xml.NewDecoder(res.Body).Decode(answer); err != nil {
+		return nil, fmt.Errorf("%s at moto: %s: %w", operation, res.Status, err)
+	}
+	if !succeeded(res) {
+		return nil, &Fault{res.StatusCode, answer.one("Code"), answer.one("Message")}
+	}
+	return answer, nil
+}

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
+	"github.com/intraverse/dcv-sessions/launch"
+	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/sandbox/events"
+)
+
+// release shows a game build's whole way: uploaded, told by an event to the
+// repository's API, deployed, played by a new session beside one that runs. This
+// command stands for GitHub: it answers for its API, and does what the workflow does.
+func release(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("release", flag.ContinueOnError)
+	build := flags.String("build", "", "the game build: an archive of a game's folder")
+	key := flags.String("key", "", "its key in the bucket (default: builds/game with the archive's ending)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	form, err := formOf(*build)
+	if err != nil {
+		return err
+	}
+	if *key == "" {
+		*key = "builds/game" + form
+	}
+	return measure(ctx, func(b *bencher) error { return b.release(*build, *key) })
+}
+
+// formOf is the ending of an archive's name, the longest that fits.
+func formOf(build string) (string, error) {
+	for _, form := range slices.Backward(unpack.Forms) {
+		if strings.HasSuffix(build, form) {
+			_, err := os.Stat(build)
+			return form, err
+		}
+	}
+	return "", fmt.Errorf("BUILD is %q: an archive is needed, %s", build, strings.Join(unpack.Forms, ", "))
+}
+
+// The two who play: one through the deployment, one after it.
+const (
+	oldPlayer = "player1"
+	newPlayer = "player2"
+)
+
+func (b *bencher) release(build, key string) error {
+	if err := b.configureAgain(); err != nil {
+		return err
+	}
+	if _, err := b.run("the stack as it is", "up", "-config-file", b.config); err != nil {
+		return err
+	}
+	before, err := b.stackOutputs()
+	if err != nil {
+		return err
+	}
+	var old launch.Session
+	if err := b.step("a session of "+oldPlayer+", of the game so far", func() (err error) {
+		old, err = b.play(before, oldPlayer)
+		return err
+	}); err != nil {
+		return err
+	}
+	github, err := b.answerForGitHub()
+	if err != nil {
+		return err
+	}
+	defer github.close()
+	if err := b.step("make delivery-token", b.setToken); err != nil {
+		return err
+	}
+	var version string
+	if err := b.step("upload to s3://"+before.GameBuildsBucket+"/"+key, func() (err error) {
+		version, err = b.upload(build, before.GameBuildsBucket, key)
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := b.step("the event starts the workflow", func() error { return github.await(b.ctx, before.GameBuildsBucket, key, version) }); err != nil {
+		return err
+	}
+	after, err := b.deployBuild(key)
+	if err != nil {
+		return err
+	}
+	return b.step("a new session runs the new build, the old one goes on", func() error { return b.compare(before, after, old) })
+}
+
+// step says what is done, and how long it took.
+func (b *bencher) step(name string, do func() error) error {
+	began := time.Now()
+	if err := b.progress.Step(name, "delivery", do); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	b.add(name, "", "%.1f s", time.Since(began).Seconds())
+	return nil
+}
+
+// play starts a user's session, or finds it.
+func (b *bencher) play(of outputs.Outputs, user string) (launch.Session, error) {
+	launcher, err := launch.New(b.aws(), of, launch.WithPoll(200*time.Millisecond))
+	if err != nil {
+		return launch.Session{}, err
+	}
+	return launcher.Start(b.ctx, user, launch.StartOptions{Wait: true})
+}
+
+// setToken gives the connection a token as `make delivery-token` does.
+func (b *bencher) setToken() error {
+	program := filepath.Join(b.tree.Bin(), "deliver")
+	build := exec.CommandContext(b.ctx, "go", "build", "-o", program, "./infra/deliver")
+	build.Dir = b.tree.Root
+	if err := b.progress.Command(b.ctx, build); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(b.ctx, program, "-stack", "sandbox", "token")
+	cmd.Dir, cmd.Env = b.tree.Root, b.cloud.Env()
+	cmd.Stdin = strings.NewReader(releaseToken + "\n")
+	return b.progress.Command(b.ctx, cmd)
+}
+
+// releaseToken is a token of nobody's.
+var releaseToken = "sandbox-" + rand.Text()
+
+// upload puts a build into the bucket, with its checksum, and gives its version.
+func (b *bencher) upload(build, bucket, key string) (string, error) {
+	file, err := os.Open(build)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	client := s3.NewFromConfig(b.aws(), func(o *s3.Options) { o.UsePathStyle = true })
+	put, err := client.PutObject(b.ctx, &s3.PutObjectInput{
+		Bucket: &bucket, Key: &key, Body: file, Metadata: map[string]string{"sha256": hex.EncodeToString(sum.Sum(nil))},
+	})
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(put.VersionId), nil
+}
+
+// deployBuild is what the workflow does: it takes the newest build.
+func (b *bencher) deployBuild(key string) (outputs.Outputs, error) {
+	stored, err := b.stored()
+	if err != nil {
+		return outputs.Outputs{}, err
+	}
+	chosen := settings{"dcv-sessions:image.gameBuild.key": key, "dcv-sessions:image.gameBuild.version": "latest", "dcv-sessions:image.use": ""}
+	if err := chosen.change(b.cloud); err != nil {
+		return outputs.Outputs{}, err
+	}
+	if err := b.configureAgain(); err != nil {
+		return outputs.Outputs{}, err
+	}
+	deployed, err := b.run("pulumi up", "up", "-config-file", b.config)
+	if err != nil {
+		return outputs.Outputs{}, err
+	}
+	b.add("pulumi up", fmt.Sprintf("%d resources changed", len(deployed.Changed())), "%.1f s", deployed.took.Seconds())
+	now, err := b.stored()
+	if err != nil {
+		return outputs.Outputs{}, err
+	}
+	layers, err := b.layers()
+	if err != nil {
+		return outputs.Outputs{}, err
+	}
+	game := layers[len(layers)-1].size
+	b.add("bytes pushed", fmt.Sprintf("to the size of the game's layer, %s to %s; goal: at most 1.02 where the session image is known", mib(now-stored), mib(game)),
+		"%.4f", float64(now-stored)/float64(game))
+	return b.stackOutputs()
+}
+
+// configureAgain takes what is set by now.
+func (b *bencher) configureAgain() error {
+	file, err := settled(b.tree, b.cloud)
+	if err != nil {
+		return err
+	}
+	b.config, err = configure(b.ctx, b.tree, b.cloud, b.progress, "infra", file)
+	return err
+}
+
+// compare starts a session of the new build and looks after the old one.
+func (b *bencher) compare(before, after outputs.Outputs, old launch.Session) error {
+	if before.ImageURI == after.ImageURI {
+		return errors.New("the image is still the same")
+	}
+	if _, err := b.play(after, newPlayer); err != nil {
+		return err
+	}
+	still, err := b.play(after, oldPlayer)
+	switch {
+	case err != nil:
+		return err
+	case still.JobID != old.JobID || still.URL != old.URL || still.Attempt != old.Attempt:
+		return fmt.Errorf("%s's session is another: %s at %s, and was %s at %s", oldPlayer, still.JobID, still.URL, old.JobID, old.URL)
+	}
+	b.add("new sessions run", "", "%s", after.ImageURI)
+	b.add(oldPlayer+"'s session goes on", "", "%s", before.ImageURI)
+	b.add("back", "", "make rollback")
+	return nil
+}
+
+// github answers for the repository's API.
+type github struct {
+	server  *http.Server
+	calls   chan dispatched
+	refused chan string
+}
+
+// dispatched is a workflow that was started.
+type dispatched struct {
+	Ref    string `json:"ref"`
+	Inputs struct{ Bucket, Key, VersionID string }
+}
+
+// apiHost is GitHub's API, as the stack's configuration has it.
+const apiHost = "api.github.com"
+
+func (b *bencher) answerForGitHub() (*github, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	g := &github{calls: make(chan dispatched, 8), refused: make(chan string, 8)}
+	g.server = &http.Server{Handler: http.HandlerFunc(g.dispatch), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = g.server.Serve(listener) }() // until it is closed
+	query := url.Values{"host": {apiHost}, "to": {"http://" + listener.Addr().String()}}
+	req, err := http.NewRequestWithContext(b.ctx, http.MethodPost, b.cloud.Endpoint()+events.Path+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the sandbox's EventBridge: %s", res.Status)
+	}
+	return g, nil
+}
+
+func (g *github) close() { _ = g.server.Close() }
+
+// dispatch is "Create a workflow dispatch event", refused without the token.
+func (g *github) dispatch(w http.ResponseWriter, r *http.Request) {
+	var call dispatched
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = json.NewDecoder(bytes.NewReader(body)).Decode(&call)
+	}
+	switch {
+	case r.Header.Get("Authorization") != "Bearer "+releaseToken:
+		w.WriteHeader(http.StatusUnauthorized)
+		g.refused <- "it came without the token"
+	case err != nil || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/actions/workflows/release.yml/dispatches"):
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		g.refused <- fmt.Sprintf("%s %s %s", r.Method, r.URL.Path, body)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+		g.calls <- call
+	}
+}
+
+// await waits for the workflow of a build.
+func (g *github) await(ctx context.Context, bucket, key, version string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return errors.New("no event came within a minute")
+		case why := <-g.refused:
+			return errors.New("a call that GitHub would refuse: " + why)
+		case call := <-g.calls:
+			if call.Inputs.Bucket == bucket && call.Inputs.Key == key && call.Inputs.VersionID == version && call.Ref == "main" {
+				return nil
+			}
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// aStart is a work tree with a configuration, and a start of the local AWS in it.
+func aStart(t *testing.T) (local.Tree, *local.Cloud) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("Pulumi.sandbox.yaml", []byte("config:\n  dcv-sessions:image.use: committed\n  dcv-sessions:users: {a: {}}\n"), 0o644))
+	cloud := &local.Cloud{ID: "now"}
+	require.NoError(t, os.MkdirAll(cloud.Dir(), 0o755))
+	return local.Tree{Root: "."}, cloud
+}
+
+func TestWhatIsSetStandsBesideTheRepositorysConfiguration(t *testing.T) {
+	tree, cloud := aStart(t)
+	committed, err := os.ReadFile("Pulumi.sandbox.yaml")
+	require.NoError(t, err)
+	file, err := settled(tree, cloud)
+	require.NoError(t, err)
+	assert.Equal(t, "Pulumi.sandbox.yaml", filepath.Clean(file), "as it is, where nothing is set")
+
+	require.NoError(t, settings{"dcv-sessions:image.use": "first", "dcv-sessions:image.gameBuild.key": "game.tar"}.change(cloud))
+	require.NoError(t, settings{"dcv-sessions:image.use": ""}.change(cloud))
+	file, err = settled(tree, cloud)
+	require.NoError(t, err)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var got map[string]map[string]any
+	require.NoError(t, yaml.Unmarshal(text, &got))
+	assert.Equal(t, map[string]any{
+		"dcv-sessions:image.use": "", "dcv-sessions:image.gameBuild.key": "game.tar", "dcv-sessions:users": map[string]any{"a": map[string]any{}},
+	}, got["config"])
+
+	still, err := os.ReadFile("Pulumi.sandbox.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, committed, still)
+}
+
+func TestAGameBuildIsAnArchiveThatIsThere(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"a.tar", "a.tar.gz", "a.tgz", "a.tar.zst"} {
+		require.NoError(t, os.WriteFile(name, nil, 0o644))
+		form, err := formOf(name)
+		require.NoError(t, err)
+		assert.Equal(t, strings.TrimPrefix(name, "a"), form)
+	}
+	for _, name := range []string{"", "a.zip", "gone.tar"} {
+		_, err := formOf(name)
+		assert.Error(t, err, name)
+	}
+}
+
+func TestGitHubTakesOnlyWhatComesWithTheToken(t *testing.T) {
+	const path = "/repos/studio/game/actions/workflows/release.yml/dispatches"
+	const body = `{"ref":"main","inputs":{"bucket":"b","key":"k","versionId":"v"}}`
+	call := func(g *github, path, token, body string) int {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		g.dispatch(w, r)
+		return w.Code
+	}
+	newGitHub := func() *github { return &github{calls: make(chan dispatched, 8), refused: make(chan string, 8)} }
+
+	g := newGitHub()
+	assert.Equal(t, http.StatusNoContent, call(g, path, releaseToken, strings.Replace(body, `"v"`, `"older"`, 1)))
+	assert.Equal(t, http.StatusNoContent, call(g, path, releaseToken, body))
+	assert.NoError(t, g.await(t.Context(), "b", "k", "v"), "another build's is left aside")
+
+	for why, refused := range map[string]func(*github) int{
+		"without the token": func(g *github) int { return call(g, path, "another", body) },
+		`<bucket>`:          func(g *github) int { return call(g, path, releaseToken, `{"ref":"main","inputs":{"bucket":<bucket>}}`) },
+		"/dispatches":       func(g *github) int { return call(g, "/repos/studio/game/dispatches", releaseToken, body) },
+	} {
+		g := newGitHub()
+		assert.GreaterOrEqual(t, refused(g), 400)
+		assert.ErrorContains(t, g.await(t.Context(), "b", "k", "v"), why)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.ErrorContains(t, newGitHub().await(ended, "b", "k", "v"), "no event came")
+}
