@@ -12,7 +12,7 @@ launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch))
 deliverer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(deliver)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-by $(abspath $(sandbox)))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down status session sessions session-logs session-end acceptance doctor release rollback delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin generate FORCE
+.PHONY: help up preview preview-summary down status session sessions session-logs session-end acceptance doctor release rollback delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -89,7 +89,12 @@ check-game: ## what can be checked of GAME, a folder or an archive; IMAGE=a sess
 	@mkdir -p .sandbox/bin && CGO_ENABLED=0 go build -o .sandbox/bin/checkgame ./image/checkgame
 	@.sandbox/bin/checkgame $(if $(IMAGE),--image $(IMAGE)) $(or $(GAME),$(error GAME is missing: make $@ GAME=path/to/game))
 
-pin: ## recompute the checksum of DCV's server, where the network allows; DCV_SOURCE=the folder's URL
+pin: pin-tags pin-dcv ## both of these
+
+pin-tags: ## write what tags stand for now: actions' commits, base images' digests; PIN_REGISTRY=the registry's URL
+	@PIN_REGISTRY=$(PIN_REGISTRY) go run ./infra/pin
+
+pin-dcv: ## write the checksum of DCV's server; DCV_SOURCE=the folder's URL
 	@DCV_SOURCE=$(DCV_SOURCE) go run ./image/fetch pin image/packages/dcv.yaml
 
 generate: ## what is generated from the typed config and outputs: Pulumi.yaml's config block, docs

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -18,25 +19,25 @@ type list = iampolicy.List
 
 // owned is what a stack has, as services name it.
 type owned struct {
-	place
+	place.Place
 	repositories, buckets, groups, secrets, topics, roles, profiles, policies, batch, delivery list
 }
 
-func (p place) owned() owned {
-	prefix, path := contract.NamePrefix(p.stack), contract.PathPrefix(p.stack)
+func ownedAt(p place.Place) owned {
+	prefix, path := contract.NamePrefix(p.Stack), contract.PathPrefix(p.Stack)
 	return owned{
-		place:        p,
-		repositories: p.arns("ecr", "repository/registry-*"),
-		buckets:      p.arns("s3", "game-builds-*"),
-		groups:       p.arns("logs", "log-group:/"+path+"*"),
-		secrets:      p.arns("secretsmanager", "secret:"+path+"*"),
-		topics:       p.arns("sns", "secrets-team-*", prefix+"*"),
-		roles:        p.arns("iam", "role/roles-*"),
-		profiles:     p.arns("iam", "instance-profile/roles-*"),
-		policies:     p.arns("iam", "policy/launcher-*"),
-		batch:        p.arns("batch", "compute-environment/hosts-*", "job-queue/queue-*", "job-definition/"+prefix+"*"),
-		delivery: slices.Concat(p.arns("events", "rule/delivery-*", "connection/delivery-*", "api-destination/delivery-*"),
-			p.arns("sqs", "delivery-*"), p.arns("cloudwatch", "alarm:delivery-*")),
+		Place:        p,
+		repositories: p.ARNs("ecr", "repository/registry-*"),
+		buckets:      p.ARNs("s3", "game-builds-*"),
+		groups:       p.ARNs("logs", "log-group:/"+path+"*"),
+		secrets:      p.ARNs("secretsmanager", "secret:"+path+"*"),
+		topics:       p.ARNs("sns", "secrets-team-*", prefix+"*"),
+		roles:        p.ARNs("iam", "role/roles-*"),
+		profiles:     p.ARNs("iam", "instance-profile/roles-*"),
+		policies:     p.ARNs("iam", "policy/launcher-*"),
+		batch:        p.ARNs("batch", "compute-environment/hosts-*", "job-queue/queue-*", "job-definition/"+prefix+"*"),
+		delivery: slices.Concat(p.ARNs("events", "rule/delivery-*", "connection/delivery-*", "api-destination/delivery-*"),
+			p.ARNs("sqs", "delivery-*"), p.ARNs("cloudwatch", "alarm:delivery-*")),
 	}
 }
 
@@ -49,12 +50,12 @@ const (
 
 // existing is a statement on resources that carry the stack's tag.
 func (o owned) existing(s iampolicy.Statement) iampolicy.Statement {
-	return s.When("StringEquals", hasTag, o.stack)
+	return s.When("StringEquals", hasTag, o.Stack)
 }
 
 // created is a statement on resources that are made with the stack's tag.
 func (o owned) created(s iampolicy.Statement) iampolicy.Statement {
-	return s.When("StringEquals", getsTag, o.stack)
+	return s.When("StringEquals", getsTag, o.Stack)
 }
 
 // batchRole is AWS Batch's own role in the account.
@@ -70,8 +71,8 @@ type document struct {
 // an administrator's: what holds data (bucket, repository, key, log group) is
 // neither made nor deleted, and what delivers (these two roles, the connection
 // with its token, the rule) is not changed by what it delivers.
-func (a *PipelineArgs) documents(at place) []document {
-	o := at.owned()
+func (a *PipelineArgs) documents(at place.Place) []document {
+	o := ownedAt(at)
 	return []document{
 		{"read", "what a preview reads", o.read()},
 		{"network", "network, hosts and builder", append(a.network(o), o.building()...)},
@@ -101,12 +102,12 @@ func (o owned) read() []iampolicy.Statement {
 		// User data is in it, and another's may hold anything.
 		o.existing(iampolicy.Allow("LookAtTagged", list{
 			"ec2:DescribeInstanceAttribute", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags",
-		}, slices.Concat(o.arns("ec2", "instance/*"), o.arns("kms", "key/*")))),
+		}, slices.Concat(o.ARNs("ec2", "instance/*"), o.ARNs("kms", "key/*")))),
 		iampolicy.Allow("LookAtRoles", list{
 			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:GetInstanceProfile",
 			"iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions", "iam:GetOpenIDConnectProvider",
 		}, slices.Concat(o.roles, o.profiles, o.policies,
-			o.arns("iam", "role/delivery-*", "role/"+contract.NamePrefix(o.stack)+"*", batchRole, "oidc-provider/"+issuer))),
+			o.ARNs("iam", "role/delivery-*", "role/"+contract.NamePrefix(o.Stack)+"*", batchRole, "oidc-provider/"+issuer))),
 		iampolicy.Allow("LookAtBuilds", list{
 			"s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLogging", "s3:GetBucketNotification",
 			"s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock",
@@ -116,10 +117,10 @@ func (o owned) read() []iampolicy.Statement {
 		}, o.buckets),
 		// A build's version and checksum are in its object's metadata, which S3 shows to
 		// whoever may read the object.
-		iampolicy.Allow("LookAtBuild", list{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion"}, o.arns("s3", "game-builds-*/*")),
+		iampolicy.Allow("LookAtBuild", list{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion"}, o.ARNs("s3", "game-builds-*/*")),
 		// An image of another account's is looked at before it is taken.
 		iampolicy.Allow("LookAtImages", list{"ecr:DescribeImages", "ecr:DescribeRepositories"},
-			list{"arn:" + o.partition + ":ecr:" + o.region + ":*:repository/registry-*"}),
+			list{"arn:" + o.Partition + ":ecr:" + o.Region + ":*:repository/registry-*"}),
 		iampolicy.Allow("LookAtRest", list{
 			"batch:ListTagsForResource",
 			"ecr:GetLifecyclePolicy", "ecr:GetRepositoryPolicy", "ecr:ListTagsForResource",
@@ -132,14 +133,14 @@ func (o owned) read() []iampolicy.Statement {
 		}, slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.delivery)),
 		// AWS's own public parameter, which names the builder's machine image.
 		iampolicy.Allow("LookUpMachineImage", list{"ssm:GetParameter"},
-			list{"arn:" + o.partition + ":ssm:" + o.region + "::parameter/aws/service/ami-amazon-linux-latest/*"}),
+			list{"arn:" + o.Partition + ":ssm:" + o.Region + "::parameter/aws/service/ami-amazon-linux-latest/*"}),
 	}
 }
 
 // network is EC2's: a call that makes something is checked for what it makes,
 // by the tag it gets, and for what it makes it in, by the tag that has.
 func (a *PipelineArgs) network(o owned) []iampolicy.Statement {
-	made := o.arns("ec2", "instance/*", "internet-gateway/*", "launch-template/*", "route-table/*", "security-group/*",
+	made := o.ARNs("ec2", "instance/*", "internet-gateway/*", "launch-template/*", "route-table/*", "security-group/*",
 		"security-group-rule/*", "subnet/*", "volume/*", "vpc/*", "vpc-endpoint/*")
 	create := list{
 		"ec2:AuthorizeSecurityGroupEgress", "ec2:AuthorizeSecurityGroupIngress", "ec2:CreateInternetGateway",
@@ -162,16 +163,16 @@ func (a *PipelineArgs) network(o owned) []iampolicy.Statement {
 			"ec2:ModifyVolume", "ec2:ModifyVpcAttribute", "ec2:ModifyVpcEndpoint", "ec2:ReplaceRoute", "ec2:ReplaceRouteTableAssociation",
 			"ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress", "ec2:StartInstances", "ec2:StopInstances",
 			"ec2:TerminateInstances",
-		), o.arns("ec2", "*/*"))),
+		), o.ARNs("ec2", "*/*"))),
 		// The image is AWS's and has no tag of ours, nor has the interface that comes
 		// with the builder.
 		iampolicy.Allow("StartFromImage", list{"ec2:RunInstances"},
-			append(o.arns("ec2", "network-interface/*"), "arn:"+o.partition+":ec2:"+o.region+"::image/*")),
+			append(o.ARNs("ec2", "network-interface/*"), "arn:"+o.Partition+":ec2:"+o.Region+"::image/*")),
 	}
 	if a.VPCID != "" {
-		adopted := o.arns("ec2", "vpc/"+a.VPCID)
+		adopted := o.ARNs("ec2", "vpc/"+a.VPCID)
 		for _, subnet := range a.SubnetIDs {
-			adopted = append(adopted, o.arns("ec2", "subnet/"+subnet)...)
+			adopted = append(adopted, o.ARNs("ec2", "subnet/"+subnet)...)
 		}
 		all = append(all, iampolicy.Allow("MakeInAdoptedNetwork", list{"ec2:CreateSecurityGroup", "ec2:RunInstances"}, adopted))
 	}
@@ -183,11 +184,10 @@ func (a *PipelineArgs) network(o owned) []iampolicy.Statement {
 // can give the stack's own roles more. AWS's own policies are these two.
 func (o owned) identities() []iampolicy.Statement {
 	named := slices.Concat(o.roles, o.profiles, o.policies)
-	aws := "arn:" + o.partition + ":iam::aws:policy/"
 	return []iampolicy.Statement{
 		o.created(iampolicy.Allow("MakeRoles", list{
 			"iam:CreateInstanceProfile", "iam:CreatePolicy", "iam:CreateRole", "iam:TagInstanceProfile", "iam:TagPolicy", "iam:TagRole",
-		}, named)).When("StringEqualsIfExists", hasTag, o.stack),
+		}, named)).When("StringEqualsIfExists", hasTag, o.Stack),
 		o.existing(iampolicy.Allow("ChangeRoles", list{
 			"iam:AddRoleToInstanceProfile", "iam:CreatePolicyVersion", "iam:DeleteInstanceProfile", "iam:DeletePolicy",
 			"iam:DeletePolicyVersion", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListInstanceProfilesForRole", "iam:PutRolePolicy",
@@ -195,23 +195,23 @@ func (o owned) identities() []iampolicy.Statement {
 			"iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
 		}, named)),
 		o.existing(iampolicy.Allow("AttachPolicies", list{"iam:AttachRolePolicy", "iam:DetachRolePolicy"}, o.roles)).
-			When("ArnEquals", "iam:PolicyARN", aws+"AmazonSSMManagedInstanceCore", aws+"service-role/AmazonEC2ContainerServiceforEC2Role"),
+			When("ArnEquals", "iam:PolicyARN", o.AWSPolicy("AmazonSSMManagedInstanceCore"), o.AWSPolicy("service-role/AmazonEC2ContainerServiceforEC2Role")),
 		// By name only: IAM decides on passing without looking at tags (IAM user guide,
 		// "Pass a role to a service").
-		iampolicy.Allow("PassRoles", list{"iam:PassRole"}, append(slices.Clone(o.roles), o.arns("iam", batchRole)...)).
+		iampolicy.Allow("PassRoles", list{"iam:PassRole"}, append(slices.Clone(o.roles), o.ARNs("iam", batchRole)...)).
 			When("StringEquals", "iam:PassedToService", "batch.amazonaws.com", "ec2.amazonaws.com", "ecs-tasks.amazonaws.com"),
 	}
 }
 
 // settings are of the services that sessions live by.
 func (o owned) settings() []iampolicy.Statement {
-	bounded := slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.arns("kms", "key/*"))
+	bounded := slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.ARNs("kms", "key/*"))
 	return []iampolicy.Statement{
 		o.created(iampolicy.Allow("Make", list{
 			"batch:CreateComputeEnvironment", "batch:CreateJobQueue", "batch:RegisterJobDefinition", "batch:TagResource",
 			"ecr:TagResource", "kms:TagResource", "logs:TagResource",
 			"secretsmanager:CreateSecret", "secretsmanager:TagResource", "sns:CreateTopic", "sns:TagResource",
-		}, bounded)).When("StringEqualsIfExists", hasTag, o.stack),
+		}, bounded)).When("StringEqualsIfExists", hasTag, o.Stack),
 		o.existing(iampolicy.Allow("Change", list{
 			"batch:CreateJobQueue", "batch:DeleteComputeEnvironment", "batch:DeleteJobQueue", "batch:DeregisterJobDefinition",
 			"batch:UntagResource", "batch:UpdateComputeEnvironment", "batch:UpdateJobQueue",
@@ -225,7 +225,7 @@ func (o owned) settings() []iampolicy.Statement {
 		// The provider reads a notification's secret back: a topic and an address. No
 		// password is ever read.
 		iampolicy.Allow("ReadNotifications", list{"secretsmanager:GetSecretValue"},
-			o.arns("secretsmanager", "secret:"+contract.PathPrefix(o.stack)+"users/*/notification-*")),
+			o.ARNs("secretsmanager", "secret:"+contract.PathPrefix(o.Stack)+"users/*/notification-*")),
 		// S3 knows no tag of a bucket here; its name is Pulumi's.
 		iampolicy.Allow("ChangeBuilds", list{
 			"s3:PutBucketOwnershipControls", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging",
@@ -240,7 +240,7 @@ func (o owned) settings() []iampolicy.Statement {
 // building is to start the builder (with the network's rights), to reach it
 // through SSM, and to push what it built.
 func (o owned) building() []iampolicy.Statement {
-	instances, documents := o.arns("ec2", "instance/*"), "arn:"+o.partition+":ssm:"+o.region+"::document/"
+	instances, documents := o.ARNs("ec2", "instance/*"), "arn:"+o.Partition+":ssm:"+o.Region+"::document/"
 	return []iampolicy.Statement{
 		o.existing(iampolicy.Allow("Push", list{
 			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
@@ -252,7 +252,7 @@ func (o owned) building() []iampolicy.Statement {
 		// A session's name begins with who started it (Systems Manager user guide,
 		// "Additional sample IAM policies for Session Manager").
 		iampolicy.Allow("OwnSessions", list{"ssm:ResumeSession", "ssm:TerminateSession", "ssmmessages:OpenDataChannel"},
-			o.arns("ssm", "session/${aws:userid}-*")),
+			o.ARNs("ssm", "session/${aws:userid}-*")),
 		// No resource level (Service Authorization Reference).
 		iampolicy.Allow("AskForBuilder", list{"ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation"}, list{"*"}),
 	}
@@ -260,10 +260,10 @@ func (o owned) building() []iampolicy.Statement {
 
 // state is Pulumi's: this stack's files, its locks, and the key of its secrets.
 // A deployment writes a history and a backup beside them.
-func (a *PipelineArgs) state(at place, objects ...string) []iampolicy.Statement {
+func (a *PipelineArgs) state(at place.Place, objects ...string) []iampolicy.Statement {
 	var all []iampolicy.Statement
 	if a.StateBucket != "" {
-		bucket := at.arns("s3", a.StateBucket)[0]
+		bucket := at.ARNs("s3", a.StateBucket)[0]
 		all = append(all,
 			iampolicy.Allow("StateFiles", list{"s3:GetBucketLocation", "s3:ListBucket"}, list{bucket}),
 			iampolicy.Allow("StateVersion", list{"s3:GetObject"}, list{bucket + "/.pulumi/meta.yaml"}),

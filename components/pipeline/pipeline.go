@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/components/delivery"
 	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -105,7 +104,7 @@ func NewPipeline(ctx *pulumi.Context, name string, args *PipelineArgs, opts ...p
 	if err := ctx.RegisterComponentResource("dcv:pipeline:Pipeline", name, p, opts...); err != nil {
 		return nil, err
 	}
-	at, err := findPlace(ctx, args.Stack, pulumi.Parent(p))
+	at, err := place.Find(ctx, args.Stack, pulumi.Parent(p))
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +151,7 @@ func (p *Pipeline) provider(ctx *pulumi.Context, name string, args *PipelineArgs
 
 // policies are managed ones, since IAM takes 6,144 characters in one of them and
 // 10,240 in all that a role has of its own; both roles read alike.
-func (p *Pipeline) policies(ctx *pulumi.Context, name string, args *PipelineArgs, at place) (map[string]pulumi.StringInput, error) {
+func (p *Pipeline) policies(ctx *pulumi.Context, name string, args *PipelineArgs, at place.Place) (map[string]pulumi.StringInput, error) {
 	arns := map[string]pulumi.StringInput{"launcher": args.LauncherPolicyARN}
 	for _, row := range args.documents(at) {
 		made, err := iam.NewPolicy(ctx, name+"-"+row.name, &iam.PolicyArgs{
@@ -176,7 +175,7 @@ type role struct {
 	state             []iampolicy.Statement
 }
 
-func (a *PipelineArgs) roles(at place) []role {
+func (a *PipelineArgs) roles(at place.Place) []role {
 	return []role{{
 		name: "preview", description: "GitHub: previews; changes nothing and reads no secret",
 		subjects: []string{"pull_request", "ref:refs/heads/" + a.Branch},
@@ -241,39 +240,4 @@ func trust(provider string, subjects iampolicy.List) iampolicy.Statement {
 		Effect: "Allow", Principal: &iampolicy.Principal{Federated: iampolicy.List{provider}},
 		Action: iampolicy.List{"sts:AssumeRoleWithWebIdentity"},
 	}.When("StringEquals", issuer+":aud", audience).When("StringEquals", issuer+":sub", subjects...)
-}
-
-// place is where the stack is.
-type place struct{ partition, region, account, stack string }
-
-func findPlace(ctx *pulumi.Context, stack string, parent pulumi.InvokeOption) (place, error) {
-	caller, err := aws.GetCallerIdentity(ctx, &aws.GetCallerIdentityArgs{}, parent)
-	if err != nil {
-		return place{}, err
-	}
-	partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, parent)
-	if err != nil {
-		return place{}, err
-	}
-	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, parent)
-	if err != nil {
-		return place{}, err
-	}
-	return place{partition.Partition, region.Name, caller.AccountId, stack}, nil
-}
-
-// arns writes resources of one service out.
-func (p place) arns(service string, resources ...string) iampolicy.List {
-	region, account := p.region, p.account
-	switch service { // neither has a Region in its ARNs, S3 no account either
-	case "iam":
-		region = ""
-	case "s3":
-		region, account = "", ""
-	}
-	var all iampolicy.List
-	for _, resource := range resources {
-		all = append(all, strings.Join([]string{"arn", p.partition, service, region, account, resource}, ":"))
-	}
-	return all
 }

@@ -2,6 +2,7 @@ package roles
 
 import (
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -9,15 +10,15 @@ type list = iampolicy.List
 
 // licence lets DCV find that it runs on EC2 and is licensed (DCV administrator
 // guide, "Licensing"): a bucket of AWS's, one a Region.
-func licence(at place) iampolicy.Statement {
+func licence(at place.Place) iampolicy.Statement {
 	return iampolicy.Allow("DCVLicence", list{"s3:GetObject"},
-		list{"arn:" + at.partition + ":s3:::dcv-license." + at.region + "/*"})
+		list{"arn:" + at.Partition + ":s3:::dcv-license." + at.Region + "/*"})
 }
 
 // userSecrets is what the ECS agent injects. No container holds this role.
-func userSecrets(at place) iampolicy.Statement {
+func userSecrets(at place.Place) iampolicy.Statement {
 	return iampolicy.Allow("UserSecrets", list{"secretsmanager:GetSecretValue"},
-		list{at.arn("secretsmanager", "secret:"+contract.PathPrefix(at.stack)+"users/*")})
+		list{at.ARN("secretsmanager", "secret:"+contract.PathPrefix(at.Stack)+"users/*")})
 }
 
 // certificate is injected like users' secrets, into every session.
@@ -30,14 +31,14 @@ func writeLog(group string) iampolicy.Statement {
 }
 
 // userTopics is how a session tells its user.
-func userTopics(at place) iampolicy.Statement {
-	return iampolicy.Allow("TellUsers", list{"sns:Publish"}, list{at.arn("sns", contract.NamePrefix(at.stack)+"*")})
+func userTopics(at place.Place) iampolicy.Statement {
+	return iampolicy.Allow("TellUsers", list{"sns:Publish"}, list{at.ARN("sns", contract.NamePrefix(at.Stack)+"*")})
 }
 
 // useTopicKey is needed to publish to an encrypted topic, and useful for that only.
-func useTopicKey(at place, key string) iampolicy.Statement {
+func useTopicKey(at place.Place, key string) iampolicy.Statement {
 	return iampolicy.Allow("TellUsersEncrypted", list{"kms:Decrypt", "kms:GenerateDataKey*"}, list{key}).
-		When("StringEquals", "kms:ViaService", "sns."+at.region+".amazonaws.com")
+		When("StringEquals", "kms:ViaService", "sns."+at.Region+".amazonaws.com")
 }
 
 // push is all that a push to the repository takes (ECR user guide, "Required
@@ -61,19 +62,19 @@ func readBuilds(bucket string) iampolicy.Statement {
 
 // launch is what starting, finding and ending sessions takes: Batch and Logs,
 // nothing of EC2, ECS or Secrets Manager.
-func launch(at place, queue, group string) []iampolicy.Statement {
-	definitions := at.arn("batch", "job-definition/"+contract.NamePrefix(at.stack)+"*") // with or without a revision
-	jobs := at.arn("batch", "job/*")
+func launch(at place.Place, queue, group string) []iampolicy.Statement {
+	definitions := at.ARN("batch", "job-definition/"+contract.NamePrefix(at.Stack)+"*") // with or without a revision
+	jobs := at.ARN("batch", "job/*")
 	return []iampolicy.Statement{
 		iampolicy.Allow("Submit", list{"batch:SubmitJob"}, list{queue, definitions, jobs}),
 		// A job that is being submitted has no tag yet: IfExists lets it pass. One
 		// that is there must be this stack's already, else a launcher could put its
 		// stack's tag on another stack's job, and then end it.
 		iampolicy.Allow("TagWhatIsSubmitted", list{"batch:TagResource"}, list{jobs}).
-			When("StringEquals", "aws:RequestTag/"+contract.TagStack, at.stack).
-			When("StringEqualsIfExists", "aws:ResourceTag/"+contract.TagStack, at.stack),
+			When("StringEquals", "aws:RequestTag/"+contract.TagStack, at.Stack).
+			When("StringEqualsIfExists", "aws:ResourceTag/"+contract.TagStack, at.Stack),
 		iampolicy.Allow("End", list{"batch:CancelJob", "batch:TerminateJob"}, list{jobs}).
-			When("StringEquals", "aws:ResourceTag/"+contract.TagStack, at.stack),
+			When("StringEquals", "aws:ResourceTag/"+contract.TagStack, at.Stack),
 		// Neither has a resource level (Service Authorization Reference, "Actions
 		// defined by AWS Batch").
 		iampolicy.Allow("Find", list{"batch:DescribeJobs", "batch:ListJobs"}, list{"*"}),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -39,7 +40,7 @@ func NewLauncherPolicy(ctx *pulumi.Context, name string, args *LauncherPolicyArg
 	if err := ctx.RegisterComponentResource("dcv:roles:LauncherPolicy", name, l, opts...); err != nil {
 		return nil, err
 	}
-	at, err := findPlace(ctx, args.Stack, pulumi.Parent(l))
+	at, err := place.Find(ctx, args.Stack, pulumi.Parent(l))
 	if err != nil {
 		return nil, err
 	}

@@ -6,15 +6,14 @@
 package roles
 
 import (
-	"fmt"
 	"path"
 
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -45,29 +44,6 @@ type Roles struct {
 	HostReady []pulumi.Resource
 }
 
-// place is where the stack's resources are, for ARNs that no resource gives.
-type place struct{ partition, region, account, stack string }
-
-func (p place) arn(service, resource string) string {
-	return fmt.Sprintf("arn:%s:%s:%s:%s:%s", p.partition, service, p.region, p.account, resource)
-}
-
-func findPlace(ctx *pulumi.Context, stack string, parent pulumi.InvokeOption) (place, error) {
-	caller, err := aws.GetCallerIdentity(ctx, &aws.GetCallerIdentityArgs{}, parent)
-	if err != nil {
-		return place{}, err
-	}
-	partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, parent)
-	if err != nil {
-		return place{}, err
-	}
-	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, parent)
-	if err != nil {
-		return place{}, err
-	}
-	return place{partition.Partition, region.Name, caller.AccountId, stack}, nil
-}
-
 // role is one row of the stack's roles.
 type role struct {
 	name, description string
@@ -78,7 +54,7 @@ type role struct {
 }
 
 // table is every role.
-func (a *RolesArgs) table(at place) []role {
+func (a *RolesArgs) table(at place.Place) []role {
 	return []role{{
 		name: "host", service: "ec2.amazonaws.com", description: "EC2 instances that carry sessions",
 		managed: []string{"service-role/AmazonEC2ContainerServiceforEC2Role", "AmazonSSMManagedInstanceCore"},
@@ -133,7 +109,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResource("dcv:roles:Roles", name, r, opts...); err != nil {
 		return nil, err
 	}
-	at, err := findPlace(ctx, args.Stack, pulumi.Parent(r))
+	at, err := place.Find(ctx, args.Stack, pulumi.Parent(r))
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +144,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 
 // declare makes a role with AWS's policies and one of its own, and returns with
 // it what has to be there before the role is of use.
-func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at place, row role) (*iam.Role, []pulumi.Resource, error) {
+func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at place.Place, row role) (*iam.Role, []pulumi.Resource, error) {
 	child := pulumi.Parent(r)
 	made, err := iam.NewRole(ctx, name+"-"+row.name, &iam.RoleArgs{
 		Description:      pulumi.String(row.description),
@@ -181,7 +157,7 @@ func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at pl
 	var ready []pulumi.Resource
 	for _, policy := range row.managed {
 		attached, err := iam.NewRolePolicyAttachment(ctx, name+"-"+row.name+"-"+path.Base(policy), &iam.RolePolicyAttachmentArgs{
-			Role: made.Name, PolicyArn: pulumi.String("arn:" + at.partition + ":iam::aws:policy/" + policy),
+			Role: made.Name, PolicyArn: pulumi.String(at.AWSPolicy(policy)),
 		}, child)
 		if err != nil {
 			return nil, nil, err

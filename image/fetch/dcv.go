@@ -28,7 +28,7 @@ type table struct {
 	Version string `yaml:"version"`
 	File    string `yaml:"file"` // below the source, ".tgz"
 	SHA256  string `yaml:"sha256"`
-	// Verified is whether `make pin` made the checksum from the file itself; one
+	// Verified is whether `make pin-dcv` made the checksum from the file itself; one
 	// that others published is only as good as they are.
 	Verified bool     `yaml:"verified"`
 	Packages []string `yaml:"packages"` // the wanted ones' names, of those in the file
@@ -131,7 +131,7 @@ func fetchDCV(ctx context.Context, tableFile, dir, source string, out, log io.Wr
 	}
 	note := ""
 	if !t.Verified {
-		note = ", checksum unverified by us: run `make pin` where the network allows"
+		note = ", checksum unverified by us: run `make pin-dcv` where the network allows"
 	}
 	fmt.Fprintf(out, "DCV server %s: %d packages in %s%s\n", t.Version, len(t.Packages), dir, note)
 	return nil

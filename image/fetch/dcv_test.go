@@ -64,7 +64,7 @@ func TestTheWantedPackagesOfDCVAreUnpacked(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "packages")
 	out, err := command(t, source, "dcv", tableWith(t, sumOf(archive), false, "nice-dcv-server, nice-dcv-web-viewer"), dir)
 	require.NoError(t, err)
-	assert.Equal(t, "DCV server 2025.0-1: 2 packages in "+dir+", checksum unverified by us: run `make pin` where the network allows\n", out)
+	assert.Equal(t, "DCV server 2025.0-1: 2 packages in "+dir+", checksum unverified by us: run `make pin-dcv` where the network allows\n", out)
 	text, err := os.ReadFile(filepath.Join(dir, "nice-dcv-server_2025.0.1-1_amd64.ubuntu2404.deb"))
 	require.NoError(t, err)
 	assert.Equal(t, "server", string(text))

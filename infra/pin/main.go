@@ -2,7 +2,7 @@
 // workflows, a base image's digest into the stacks' files. A tag may be moved;
 // these can't.
 //
-//	PIN_REGISTRY=https://… go run ./infra/pin
+//	make pin-tags PIN_REGISTRY=https://…
 //
 // It needs the network: GITHUB_API (GitHub's own, if unset; GITHUB_TOKEN raises
 // its limit) and PIN_REGISTRY, the registry that has the base image. Where one

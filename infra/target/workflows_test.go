@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,7 +170,8 @@ func TestEveryActionAndTheCLIAreExactReleases(t *testing.T) {
 }
 
 // script runs one of .ci's scripts with a pulumi that notes its arguments, knows
-// two outputs and ends previews with a status.
+// two outputs and two settings, and ends previews with a status. What is said is
+// in the log, the run's summary and a preview's errors.
 func script(t *testing.T, name string, env map[string]string) (calls []string, outputs, said string, err error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -186,6 +189,8 @@ case "$1 ${3:-}" in
 "stack builderInstanceId") echo i-1 ;;
 "preview "*) echo '{}'; echo why >&2; exit "${PREVIEW:-0}" ;;
 "up "*) exit "${UP:-0}" ;;
+"config dcv-sessions:image.use") [ -n "${USE:-}" ] && [ "$2" = get ] && echo "$USE" ;;
+"config dcv-sessions:image.gameBuild.key") [ -n "${KEY:-}" ] && echo "$KEY" ;;
 esac`,
 		"aws": `echo "aws $*" >>"$CALLS"`,
 	} {
@@ -206,7 +211,7 @@ esac`,
 		text, _ := os.ReadFile(filepath.Join(dir, name))
 		return string(text)
 	}
-	return strings.Split(strings.TrimSpace(read("calls")), "\n"), read("outputs"), out.String() + read("preview.err"), err
+	return strings.Split(strings.TrimSpace(read("calls")), "\n"), read("outputs"), out.String() + read("summary") + read("preview.err"), err
 }
 
 func TestAPreviewsStatusIsAnOutputAndItsErrorsAreKept(t *testing.T) {
@@ -249,6 +254,37 @@ func TestADeploymentTakesAnImageOrTheNewestOfABuild(t *testing.T) {
 		assert.Contains(t, calls, c.want, name)
 		assert.Equal(t, "image=a/b@sha256:1\n", outputs, name)
 	}
+}
+
+func TestABuildGoesForwardWhereAnImageIsHeldAndSaysWhatTheNextMergeDoes(t *testing.T) {
+	build := map[string]string{"STACK": "dev", "BUILD_BUCKET": "games", "BUILD_KEY": "builds/game.tar", "HAS": "a/b@sha256:1"}
+	with := func(more map[string]string) map[string]string {
+		env := maps.Clone(build)
+		maps.Copy(env, more)
+		return env
+	}
+	const held, other = "**Note:** Pulumi.dev.yaml holds the image a/b@sha256:0", "**Note:** Pulumi.dev.yaml names "
+	let := "pulumi config rm dcv-sessions:image.use --stack dev"
+
+	calls, _, said, err := script(t, "deploy", with(map[string]string{"USE": "a/b@sha256:0", "KEY": "builds/game.tar"}))
+	require.NoError(t, err)
+	require.Contains(t, calls, let)
+	assert.Less(t, slices.Index(calls, let), slices.IndexFunc(calls, func(call string) bool { return strings.HasPrefix(call, "pulumi up ") }))
+	assert.Contains(t, said, held)
+	assert.NotContains(t, said, other)
+
+	calls, _, said, err = script(t, "deploy", with(map[string]string{"KEY": "builds/chess.tar"}))
+	require.NoError(t, err)
+	assert.NotContains(t, calls, let)
+	assert.Contains(t, said, other+"builds/chess.tar")
+	_, _, said, err = script(t, "deploy", build)
+	require.NoError(t, err)
+	assert.Contains(t, said, other+"no game build")
+
+	calls, _, said, err = script(t, "deploy", map[string]string{"STACK": "dev", "USE": "a/b@sha256:0", "HAS": "a/b@sha256:0"})
+	require.NoError(t, err)
+	assert.NotContains(t, calls, let, "a merge takes the file as it is")
+	assert.NotContains(t, said, "Note")
 }
 
 func TestADeploymentThatFailsSaysSoAndHasNoImage(t *testing.T) {

@@ -76,6 +76,12 @@ var listings = []struct{ service, call, once string }{
 	{"ec2", "Action=DescribeSecurityGroups&Version=2016-11-15", "<groupDescription>"},
 	{"ec2", "Action=DescribeLaunchTemplates&Version=2016-11-15", "<launchTemplateId>"},
 	{"s3", "GET /", "<Name>"},
+	{"events", "AWSEvents.ListRules", `"EventPattern"`},
+	{"events", "AWSEvents.ListConnections", `"ConnectionArn"`},
+	{"events", "AWSEvents.ListApiDestinations", `"ApiDestinationArn"`},
+	{"sqs", "Action=ListQueues&Version=2012-11-05", "<QueueUrl>"},
+	{"cloudwatch", "Action=DescribeAlarms&Version=2010-08-01", "<AlarmName>"},
+	{"iam", "Action=ListOpenIDConnectProviders&Version=2010-05-08", "<Arn>"},
 }
 
 // everything counts what the local AWS and its registry hold, by kind.

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,14 +95,17 @@ func (s *sandbox) deliver(t *testing.T, base config, deployed outputs.Outputs) {
 		undisturbed(t)
 		s.session(t, "end", "player2")
 	})
-	step("a newer version of it is the next image", func(t *testing.T) {
-		archive := s.gameArchive(t)
-		s.upload(t, deployed, archive, sumOf(archive))
+	step("of several uploads in a row the newest is the next image", func(t *testing.T) {
+		var newest string
+		for range 2 {
+			archive := s.gameArchive(t)
+			newest = s.upload(t, deployed, archive, sumOf(archive))
+		}
 		r := s.deploy(t, "up", build("latest"))
 		second = stackOutputs(t, r.Outputs)
 		assert.NotEqual(t, first.ImageURI, second.ImageURI)
 		assert.Equal(t, append(updatedDefinitions(), "update docker:index/image:Image image"), changes(r))
-		assert.Empty(t, changes(s.deploy(t, "preview", build("latest"))))
+		assert.Empty(t, changes(s.deploy(t, "preview", build(newest))))
 		undisturbed(t)
 	})
 	step("rollback goes to the image before and back, and builds nothing", func(t *testing.T) {
@@ -124,17 +126,12 @@ func (s *sandbox) deliver(t *testing.T, base config, deployed outputs.Outputs) {
 // deploys it with this test's configuration.
 func (s *sandbox) rollback(t *testing.T, cfg config, want outputs.Outputs) {
 	t.Helper()
-	program := filepath.Join(s.tree.Bin(), "deliver")
-	compile := exec.Command("go", "build", "-o", program, "./infra/deliver")
-	compile.Dir = s.tree.Root
-	said, err := compile.CombinedOutput()
-	require.NoError(t, err, string(said))
 	// What it would have the sandbox do it writes down.
 	note := filepath.Join(s.dir, "rollback")
 	stand := filepath.Join(s.dir, "stand-in")
 	require.NoError(t, os.WriteFile(stand, []byte("#!/bin/sh\necho \"$*\" >> '"+note+"'\n"), 0o755))
 	require.NoError(t, os.RemoveAll(note))
-	out, err := s.run(t, "exec", program, "-stack", "sandbox", "-by", stand, "rollback")
+	out, err := s.run(t, "exec", s.deliverBinary(t), "-stack", "sandbox", "-by", stand, "rollback")
 	require.NoError(t, err, out)
 	did, err := os.ReadFile(note)
 	require.NoError(t, err)

@@ -18,6 +18,7 @@ import (
 // `destroy` costs two minutes of the provider's fixed waits.
 func TestOneStackThroughItsLife(t *testing.T) {
 	t.Setenv("DCV_BUILDER_MINUTE", builderMinute)
+	t.Setenv("DCV_EVENT_RETRY", eventRetry)
 	s := newSandbox(t)
 	s.downAtEnd(t)
 	base := s.committed(t)
@@ -69,6 +70,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		assert.Empty(t, changes(s.deploy(t, "up", base)))
 		assert.Equal(t, password, s.aws(t).password(t, deployed, "player1"))
 	})
+
+	step("an upload starts the workflow", func(t *testing.T) { s.startWorkflows(t, deployed) })
 
 	step("a new game build goes all the way to the queue, and running sessions are left in peace", func(t *testing.T) { s.deliver(t, base, deployed) })
 

@@ -14,14 +14,20 @@ import (
 )
 
 // inspectState looks for what must be nowhere but in Secrets Manager: passwords,
-// and the registry's password, in the state with its history and in every file
-// that the sandbox wrote.
+// and the registry's password.
 func (s *sandbox) inspectState(t *testing.T, c cloudClients, out outputs.Outputs) {
 	secrets := map[string]string{}
 	for user := range out.JobDefinitions {
 		secrets[c.password(t, out, user)] = "the password of " + user
 	}
 	secrets[c.registryPassword(t)] = "the registry's password"
+	s.inNoFile(t, secrets)
+}
+
+// inNoFile looks for secrets in the state with its history and in every file that
+// the sandbox wrote. It takes each with whose it is.
+func (s *sandbox) inNoFile(t *testing.T, secrets map[string]string) {
+	t.Helper()
 	cloud := s.cloud(t)
 	files := 0
 	for _, dir := range []string{cloud.StateDir(), filepath.Join(s.tree.Root, ".build"), cloud.Dir()} {
