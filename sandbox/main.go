@@ -19,7 +19,7 @@ var commands = []struct {
 	{"preview", "the same, but only show what a deployment would change", preview},
 	{"refresh", "compare the stack's state with what is there", refresh},
 	{"set", "set keys of the stack's configuration for this start of the local AWS: set dcv-sessions:image.use=TAG", set},
-	{"release", "upload a game build and see it delivered: release -build game.tar.zst", release},
+	{"release", "upload a game build and see it delivered: release [-build game.tar.zst]", release},
 	{"destroy", "destroy the stack, and let the local AWS run on", destroy},
 	{"down", "destroy the stack and stop what was started", down},
 	{"status", "what runs, and where", status},

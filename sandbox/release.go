@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -28,6 +29,7 @@ import (
 	"github.com/intraverse/dcv-sessions/launch"
 	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/events"
+	"github.com/intraverse/dcv-sessions/sandbox/game"
 )
 
 // release shows a game build's whole way: uploaded, told by an event to the
@@ -35,19 +37,19 @@ import (
 // command stands for GitHub: it answers for its API, and does what the workflow does.
 func release(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
-	build := flags.String("build", "", "the game build: an archive of a game's folder")
+	build := flags.String("build", "", "the game build: an archive of a game's folder (default: a new one of the sandbox's game)")
 	key := flags.String("key", "", "its key in the bucket (default: builds/game with the archive's ending)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	form, err := formOf(*build)
-	if err != nil {
-		return err
+	form := game.ArchiveForm
+	if *build != "" {
+		var err error
+		if form, err = formOf(*build); err != nil {
+			return err
+		}
 	}
-	if *key == "" {
-		*key = "builds/game" + form
-	}
-	return measure(ctx, func(b *bencher) error { return b.release(*build, *key) })
+	return measure(ctx, func(b *bencher) error { return b.release(*build, cmp.Or(*key, "builds/game"+form)) })
 }
 
 // formOf is the ending of an archive's name, the longest that fits.
@@ -77,6 +79,11 @@ func (b *bencher) release(build, key string) error {
 	before, err := b.stackOutputs()
 	if err != nil {
 		return err
+	}
+	if build == "" {
+		if build, err = b.packGame(); err != nil {
+			return err
+		}
 	}
 	var old launch.Session
 	if err := b.step("a session of "+oldPlayer+", of the game so far", func() (err error) {
@@ -118,6 +125,22 @@ func (b *bencher) step(name string, do func() error) error {
 	}
 	b.add(name, "", "%.1f s", time.Since(began).Seconds())
 	return nil
+}
+
+// packGame makes a new build of the sandbox's game.
+func (b *bencher) packGame() (build string, err error) {
+	folder, err := game.Ensure(b.ctx, b.progress, b.tree.Cache)
+	if err != nil {
+		return "", err
+	}
+	build = b.file("game" + game.ArchiveForm)
+	return build, b.step("a new build of the sandbox's game is packed", func() error {
+		file, err := os.Create(build)
+		if err != nil {
+			return err
+		}
+		return errors.Join(game.Archive(folder, file), file.Close())
+	})
 }
 
 // play starts a user's session, or finds it.

@@ -189,7 +189,7 @@ case "$1 ${3:-}" in
 "stack builderInstanceId") echo i-1 ;;
 "preview "*) echo '{}'; echo why >&2; exit "${PREVIEW:-0}" ;;
 "up "*) exit "${UP:-0}" ;;
-"config dcv-sessions:image.use") [ -n "${USE:-}" ] && [ "$2" = get ] && echo "$USE" ;;
+"config dcv-sessions:image.use") [ "$2" = rm ] || [ -n "${USE:-}" ] && echo "${USE:-}" ;;
 "config dcv-sessions:image.gameBuild.key") [ -n "${KEY:-}" ] && echo "$KEY" ;;
 esac`,
 		"aws": `echo "aws $*" >>"$CALLS"`,

@@ -1,10 +1,7 @@
 package e2e
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
@@ -18,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/sandbox/game"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
@@ -173,19 +171,10 @@ func sumOf(content []byte) string {
 // gameArchive is a build of the sandbox's game that differs from every other.
 func (s *sandbox) gameArchive(t *testing.T) []byte {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(s.tree.Cache, "game-*", "game.yaml"))
+	folder, err := game.Ensure(t.Context(), local.Progress{Out: t.Output()}, s.tree.Cache)
 	require.NoError(t, err)
-	require.NotEmpty(t, found, "`sandbox up` has made it")
 	var out bytes.Buffer
-	packed := gzip.NewWriter(&out)
-	archive := tar.NewWriter(packed)
-	require.NoError(t, archive.AddFS(os.DirFS(filepath.Dir(found[0]))))
-	content := rand.Text()
-	require.NoError(t, archive.WriteHeader(&tar.Header{Name: "build", Mode: 0o644, Size: int64(len(content))}))
-	_, err = archive.Write([]byte(content))
-	require.NoError(t, err)
-	require.NoError(t, archive.Close())
-	require.NoError(t, packed.Close())
+	require.NoError(t, game.Archive(folder, &out))
 	return out.Bytes()
 }
 

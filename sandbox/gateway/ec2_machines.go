@@ -10,9 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // Machines are what EC2's instances really are here. moto keeps their records.
@@ -146,7 +143,7 @@ func instanceIDs(in url.Values) []string {
 }
 
 func (m *machines) start(ctx context.Context, id string) error {
-	found, err := m.ask(ctx, "DescribeInstanceAttribute", "InstanceId", id, "Attribute", "userData")
+	found, err := ask(ctx, m.moto, "ec2", "DescribeInstanceAttribute", "InstanceId", id, "Attribute", "userData")
 	if err != nil {
 		return err
 	}
@@ -160,27 +157,4 @@ func (m *machines) start(ctx context.Context, id string) error {
 	}
 	m.Start(id, userData)
 	return nil
-}
-
-// ask asks moto's EC2 as the administrator.
-func (m *machines) ask(ctx context.Context, operation string, params ...string) (*element, error) {
-	in := url.Values{"Action": {operation}, "Version": {"2016-11-15"}}
-	for i := 0; i < len(params); i += 2 {
-		in.Set(params[i], params[i+1])
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	res, err := local.Call(ctx, m.moto.String(), "ec2", local.Form, []byte(in.Encode()))
-	if err != nil {
-		return nil, fmt.Errorf("%s at moto: %w", operation, err)
-	}
-	defer res.Body.Close()
-	answer := &element{}
-	if err := xml.NewDecoder(res.Body).Decode(answer); err != nil {
-		return nil, fmt.Errorf("%s at moto: %s: %w", operation, res.Status, err)
-	}
-	if !succeeded(res) {
-		return nil, &Fault{res.StatusCode, answer.one("Code"), answer.one("Message")}
-	}
-	return answer, nil
 }

@@ -479,31 +479,9 @@ func (e *element) one(name string) string {
 	return ""
 }
 
-// queryVersions are the API versions of the services that Rights asks.
-var queryVersions = map[string]string{"iam": "2010-05-08", "sts": "2011-06-15"}
-
-// ask calls moto as the administrator. moto's refusal is a *Fault.
+// ask asks moto.
 func (r *Rights) ask(ctx context.Context, service, operation string, params ...string) (*element, error) {
-	in := url.Values{"Action": {operation}, "Version": {queryVersions[service]}}
-	for i := 0; i < len(params); i += 2 {
-		in.Set(params[i], params[i+1])
-	}
-	target := url.URL{Scheme: r.moto.Scheme, Host: r.moto.Host, Path: "/"}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	res, err := local.Call(ctx, target.String(), service, local.Form, []byte(in.Encode()))
-	if err != nil {
-		return nil, fmt.Errorf("%s at moto: %w", operation, err)
-	}
-	defer res.Body.Close()
-	answer := &element{}
-	if err := xml.NewDecoder(res.Body).Decode(answer); err != nil {
-		return nil, fmt.Errorf("%s at moto: %s: %w", operation, res.Status, err)
-	}
-	if !succeeded(res) {
-		return nil, &Fault{res.StatusCode, answer.one("Code"), answer.one("Message")}
-	}
-	return answer, nil
+	return ask(ctx, r.moto, service, operation, params...)
 }
 
 // form is what a call in the query protocol says.

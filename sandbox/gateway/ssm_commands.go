@@ -31,7 +31,7 @@ func (m *machines) information(c *Call) (*http.Response, error) {
 	if err := c.JSON(&in); err != nil {
 		return nil, err
 	}
-	records, err := m.ask(c.Request.Context(), "DescribeInstances")
+	records, err := ask(c.Request.Context(), m.moto, "ec2", "DescribeInstances")
 	if err != nil {
 		return nil, err
 	}
