@@ -100,6 +100,7 @@ type admission struct {
 // the machine may run, and tells the host key.
 func (a admission) script() string {
 	return fmt.Sprintf(`set -eu
+umask 022 # sshd reads the key as its user
 test -e /var/lib/builder-ready || { echo "the machine is still being set up" >&2; exit 1; }
 docker version >/dev/null
 mkdir -p /run/builder
