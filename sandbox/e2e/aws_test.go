@@ -80,7 +80,7 @@ var listings = []struct{ service, call, once string }{
 	{"events", "AWSEvents.ListConnections", `"ConnectionArn"`},
 	{"events", "AWSEvents.ListApiDestinations", `"ApiDestinationArn"`},
 	{"sqs", "Action=ListQueues&Version=2012-11-05", "<QueueUrl>"},
-	{"cloudwatch", "Action=DescribeAlarms&Version=2010-08-01", "<AlarmName>"},
+	{"monitoring", "Action=DescribeAlarms&Version=2010-08-01", "<AlarmName>"},
 	{"iam", "Action=ListOpenIDConnectProviders&Version=2010-05-08", "<Arn>"},
 }
 
