@@ -156,8 +156,10 @@ func deniedBy(t *testing.T, err error) bool {
 	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}, refused.ErrorCode())
 }
 
-// roleConfigs are the stack's roles, and one with the launcher's policy, each
-// made assumable for as long as the test takes.
+// roleConfigs are the roles by which sessions live, and one with the launcher's
+// policy, each made assumable for as long as the test takes. EventBridge's is used
+// for real; GitHub's two have conditions that the sandbox does not know, and
+// infra/stack's tests hold them against the stack's resources.
 func (s *sandbox) roleConfigs(t *testing.T, out outputs.Outputs) map[string]aws.Config {
 	t.Helper()
 	c, configs := s.aws(t), map[string]aws.Config{}
@@ -174,7 +176,11 @@ func (s *sandbox) roleConfigs(t *testing.T, out outputs.Outputs) map[string]aws.
 		t.Cleanup(func() { c.trust(t, *role.RoleName, trust) })
 		configs[name] = s.assume(t, *role.Arn)
 	}
-	require.Len(t, configs, len(intended))
+	for name := range intended {
+		if own, is := strings.CutPrefix(name, "roles-"); is {
+			require.Contains(t, configs, own)
+		}
+	}
 	configs["launcher"] = s.assume(t, s.launcherRole(t, out))
 	return configs
 }
