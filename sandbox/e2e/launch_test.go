@@ -206,6 +206,7 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		assert.NotContains(t, stdout, "not checked")
 		t.Log("\n" + stdout)
 	})
+	s.session(t, "end", "player2") // what follows finds nobody playing
 }
 
 // live are the ids of a user's jobs that have not ended.
