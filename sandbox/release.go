@@ -114,7 +114,13 @@ func (b *bencher) release(build, key string) error {
 	if err != nil {
 		return err
 	}
-	return b.step("a new session runs the new build, the old one goes on", func() error { return b.compare(before, after, old) })
+	if err := b.step("a new session runs the new build, the old one goes on", func() error { return b.compare(before, after, old) }); err != nil {
+		return err
+	}
+	b.add(newPlayer+"'s new session runs", "", "%s", after.ImageURI)
+	b.add(oldPlayer+"'s old session runs", "", "%s", before.ImageURI)
+	b.add("to go back", "", "make rollback")
+	return nil
 }
 
 // step says what is done, and how long it took.
@@ -250,9 +256,6 @@ func (b *bencher) compare(before, after outputs.Outputs, old launch.Session) err
 	case still.JobID != old.JobID || still.URL != old.URL || still.Attempt != old.Attempt:
 		return fmt.Errorf("%s's session is another: %s at %s, and was %s at %s", oldPlayer, still.JobID, still.URL, old.JobID, old.URL)
 	}
-	b.add("new sessions run", "", "%s", after.ImageURI)
-	b.add(oldPlayer+"'s session goes on", "", "%s", before.ImageURI)
-	b.add("back", "", "make rollback")
 	return nil
 }
 
