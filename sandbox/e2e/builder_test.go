@@ -27,12 +27,7 @@ func (s *sandbox) buildOnBuilder(t *testing.T, out outputs.Outputs) {
 	version := func(v string) config { return on.with(map[string]any{"image.version": v}) }
 	login := filepath.Join(s.tree.Root, ".build", "login-sandbox")
 
-	step := func(name string, test func(t *testing.T)) {
-		t.Helper()
-		if !t.Run(name, test) {
-			t.FailNow() // what follows builds upon it
-		}
-	}
+	step := steps(t)
 	// up deploys and returns what it said.
 	up := func(t *testing.T, cfg config) string {
 		t.Helper()

@@ -46,12 +46,7 @@ func (s *sandbox) deliver(t *testing.T, base config, deployed outputs.Outputs) {
 		undisturbed(t)
 	}
 
-	step := func(name string, test func(t *testing.T)) {
-		t.Helper()
-		if !t.Run(name, test) {
-			t.FailNow()
-		}
-	}
+	step := steps(t)
 
 	step("a build that can't be checked is refused, and changes nothing", func(t *testing.T) {
 		definitions := s.aws(t).revisions(t)

@@ -33,12 +33,7 @@ func (s *sandbox) startWorkflows(t *testing.T, out outputs.Outputs) {
 	github := newGitHub(t)
 	s.answerFor(t, "api.github.com", github.URL)
 
-	step := func(name string, test func(t *testing.T)) {
-		t.Helper()
-		if !t.Run(name, test) {
-			t.FailNow()
-		}
-	}
+	step := steps(t)
 	// uploaded is a build of nothing: here it is only told of.
 	uploaded := func(t *testing.T) string { return s.upload(t, out, []byte("a build"), "") }
 	body := func(version string) string {

@@ -97,12 +97,7 @@ func answers(url string) bool {
 // two sessions.
 func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 	c := s.aws(t)
-	step := func(name string, test func(t *testing.T)) {
-		t.Helper()
-		if !t.Run(name, test) {
-			t.FailNow()
-		}
-	}
+	step := steps(t)
 
 	step("the doctor tries the host in a job of its own, and says what can't be known here", func(t *testing.T) {
 		stdout, stderr, code := s.launch(t, "--json", "doctor", "--user", "player1")

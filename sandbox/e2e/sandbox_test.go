@@ -112,6 +112,17 @@ func (s *sandbox) deploy(t *testing.T, command string, cfg config, args ...strin
 	return r
 }
 
+// steps are subtests in order: one that fails ends the test, since what follows
+// builds upon it.
+func steps(t *testing.T) func(name string, test func(t *testing.T)) {
+	return func(name string, test func(t *testing.T)) {
+		t.Helper()
+		if !t.Run(name, test) {
+			t.FailNow()
+		}
+	}
+}
+
 // cloud is the running local AWS.
 func (s *sandbox) cloud(t *testing.T) *local.Cloud {
 	t.Helper()

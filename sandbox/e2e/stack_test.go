@@ -23,12 +23,7 @@ func TestOneStackThroughItsLife(t *testing.T) {
 	s.downAtEnd(t)
 	base := s.committed(t)
 
-	step := func(name string, test func(t *testing.T)) {
-		t.Helper()
-		if !t.Run(name, test) {
-			t.FailNow() // what follows builds upon it
-		}
-	}
+	step := steps(t)
 
 	var before map[string]int
 	step("three faults in one configuration are refused in one run, before anything exists", func(t *testing.T) {
