@@ -64,8 +64,8 @@ func TestAnEventStartsTheWorkflow(t *testing.T) {
 	assert.Equal(t, events+"api-destination/delivery-0a1b2c3", to["arn"])
 	assert.Equal(t, "arn:aws:iam::123456789012:role/delivery-0a1b2c3", to["roleArn"])
 	assert.Equal(t, map[string]any{
-		"inputPaths":    map[string]any{"bucket": "$.detail.bucket.name", "key": "$.detail.object.key", "version": "$.detail.object.version-id"},
-		"inputTemplate": `{"ref":"main","inputs":{"bucket":<bucket>,"key":<key>,"versionId":<version>}}`,
+		"inputPaths":    map[string]any{"bucket": "$.detail.bucket.name", "key": "$.detail.object.key", "versionId": "$.detail.object.version-id"},
+		"inputTemplate": `{"ref":"main","inputs":{"bucket":<bucket>,"key":<key>,"versionId":<versionId>}}`,
 	}, to["inputTransformer"], "the placeholders without quotes, which EventBridge adds")
 	assert.Equal(t, map[string]any{"headerParameters": map[string]any{
 		"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}}, to["httpTarget"])
@@ -127,7 +127,7 @@ func TestWithoutARepositoryTheTeamIsTold(t *testing.T) {
 		assert.Equal(t, team, to["arn"])
 		assert.NotContains(t, to, "roleArn", "the topic's own policy admits EventBridge")
 		template := to["inputTransformer"].(map[string]any)["inputTemplate"].(string)
-		for _, part := range []string{"stack dev", "s3://<bucket>/<key>", "<version>"} {
+		for _, part := range []string{"stack dev", "s3://<bucket>/<key>", "<versionId>"} {
 			assert.Contains(t, template, part)
 		}
 		assert.True(t, strings.HasPrefix(template, `"`) && strings.HasSuffix(template, `"`), "a text")

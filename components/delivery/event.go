@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -41,19 +44,27 @@ func pattern(bucket, prefix string) string {
 }
 
 // paths are the parts of an event that a template takes, by the names that it
-// has for them.
-var paths = map[string]string{"bucket": "$.detail.bucket.name", "key": "$.detail.object.key", "version": "$.detail.object.version-id"}
+// has for them: those of the workflow's inputs.
+var paths = map[string]string{"bucket": "$.detail.bucket.name", "key": "$.detail.object.key", "versionId": "$.detail.object.version-id"}
+
+// WorkflowInputs are the inputs that the workflow is started with: GitHub refuses
+// a call with one that the workflow has not, or without one that it requires.
+func WorkflowInputs() []string { return slices.Sorted(maps.Keys(paths)) }
 
 // workflowInputs is the body of GitHub's "Create a workflow dispatch event". It is
 // no JSON yet: EventBridge puts a value in with its quotes (EventBridge user
 // guide, "Input transformation").
 func workflowInputs(ref string) cloudwatch.EventTargetInputTransformerArgs {
-	return transformed(`{"ref":` + asJSON(ref) + `,"inputs":{"bucket":<bucket>,"key":<key>,"versionId":<version>}}`)
+	var inputs []string
+	for _, name := range WorkflowInputs() {
+		inputs = append(inputs, asJSON(name)+":<"+name+">")
+	}
+	return transformed(`{"ref":` + asJSON(ref) + `,"inputs":{` + strings.Join(inputs, ",") + `}}`)
 }
 
 // message is a line for people.
 func message(stack string) cloudwatch.EventTargetInputTransformerArgs {
-	return transformed(asJSON(fmt.Sprintf("A new game build for the stack %s: s3://<bucket>/<key>, version <version>. Nothing deploys it by itself: docs/delivery.md says how.", stack)))
+	return transformed(asJSON(fmt.Sprintf("A new game build for the stack %s: s3://<bucket>/<key>, version <versionId>. Nothing deploys it by itself: docs/delivery.md says how.", stack)))
 }
 
 func transformed(template string) cloudwatch.EventTargetInputTransformerArgs {

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/intraverse/dcv-sessions/components/delivery"
 )
 
 type workflow struct {
@@ -79,6 +81,12 @@ func TestEachJobHasItsOwnRightsAnEndAndNoMoreThanItNeeds(t *testing.T) {
 		}
 	}
 	assert.Equal(t, want, got)
+}
+
+func TestANewBuildStartsTheReleaseWithTheInputsThatItTakes(t *testing.T) {
+	on := workflows(t)["release"].On.(map[string]any)
+	inputs := on["workflow_dispatch"].(map[string]any)["inputs"].(map[string]any)
+	assert.Equal(t, delivery.WorkflowInputs(), slices.Sorted(maps.Keys(inputs)), "GitHub refuses others")
 }
 
 func TestNothingFromAForkGetsCredentialsOrWrites(t *testing.T) {
