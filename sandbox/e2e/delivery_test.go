@@ -51,7 +51,7 @@ func (s *sandbox) deliver(t *testing.T, base config, deployed outputs.Outputs) {
 	step("a build that can't be checked is refused, and changes nothing", func(t *testing.T) {
 		definitions := s.aws(t).revisions(t)
 		other := bytes.Repeat([]byte("no archive"), 100)
-		refused(t, build("latest"), "there is no s3://")
+		refused(t, base.with(map[string]any{"image.gameBuild.key": "builds/none.tar"}), "there is no s3://")
 		s.upload(t, deployed, other, "")
 		refused(t, build("latest"), "its SHA-256 in 64 hexadecimal digits is needed")
 		s.upload(t, deployed, other, sumOf(other))
