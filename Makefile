@@ -52,7 +52,7 @@ acceptance: $(sandbox) $(launch) ## try a deployed stack through the launcher; L
 doctor: $(sandbox) $(launch) ## try on a host of STACK what only a GPU host can show, as PLAYER or the first user
 	@$(launcher) doctor $(if $(PLAYER),--user $(PLAYER))
 
-release: $(sandbox) ## in the sandbox: upload a game build and see it delivered; BUILD=game.tar.zst, or a new one of the sandbox's game
+release: $(sandbox) $(deliver) ## in the sandbox: upload a game build and see it delivered; BUILD=game.tar.zst, or a new one of the sandbox's game
 	@$(sandbox) release $(if $(BUILD),-build $(BUILD))
 
 rollback: $(sandbox) $(deliver) ## let STACK's new sessions run the image before the present one, or TO=tag

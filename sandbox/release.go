@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -30,6 +29,7 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/events"
 	"github.com/intraverse/dcv-sessions/sandbox/game"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // release shows a game build's whole way: uploaded, told by an event to the
@@ -158,15 +158,10 @@ func (b *bencher) play(of outputs.Outputs, user string) (launch.Session, error) 
 	return launcher.Start(b.ctx, user, launch.StartOptions{Wait: true})
 }
 
-// setToken gives the connection a token as `make delivery-token` does.
+// setToken gives the connection a token as `make delivery-token` does, by the
+// program that make has built.
 func (b *bencher) setToken() error {
-	program := filepath.Join(b.tree.Bin(), "deliver")
-	build := exec.CommandContext(b.ctx, "go", "build", "-o", program, "./infra/deliver")
-	build.Dir = b.tree.Root
-	if err := b.progress.Command(b.ctx, build); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(b.ctx, program, "-stack", "sandbox", "token")
+	cmd := exec.CommandContext(b.ctx, filepath.Join(b.tree.Bin(), "deliver"), "-stack", "sandbox", "token")
 	cmd.Dir, cmd.Env = b.tree.Root, b.cloud.Env()
 	cmd.Stdin = strings.NewReader(releaseToken + "\n")
 	return b.progress.Command(b.ctx, cmd)
@@ -284,11 +279,7 @@ func (b *bencher) answerForGitHub() (*github, error) {
 	g.server = &http.Server{Handler: http.HandlerFunc(g.dispatch), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = g.server.Serve(listener) }() // until it is closed
 	query := url.Values{"host": {apiHost}, "to": {"http://" + listener.Addr().String()}}
-	req, err := http.NewRequestWithContext(b.ctx, http.MethodPost, b.cloud.Endpoint()+events.Path+"?"+query.Encode(), nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := local.Request(b.ctx, http.MethodPost, b.cloud.Endpoint()+events.Path+"?"+query.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -306,7 +297,7 @@ func (g *github) dispatch(w http.ResponseWriter, r *http.Request) {
 	var call dispatched
 	body, err := io.ReadAll(r.Body)
 	if err == nil {
-		err = json.NewDecoder(bytes.NewReader(body)).Decode(&call)
+		err = json.Unmarshal(body, &call)
 	}
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+releaseToken:

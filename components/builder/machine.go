@@ -37,9 +37,9 @@ type machine struct {
 }
 
 const (
-	look      = 3 * time.Second  // from one look to the next
-	sayAgain  = 20 * time.Second // from one line of progress to the next
-	runSecond = 60               // of a command, at most
+	look       = 3 * time.Second  // from one look to the next
+	sayAgain   = 20 * time.Second // from one line of progress to the next
+	runSeconds = 60               // of a command, at most
 )
 
 // ready starts the machine where it is stopped and returns its host key once a
@@ -59,7 +59,7 @@ func (m *machine) ready(ctx context.Context, a admission) (hostKey string, err e
 	return hostKey, err
 }
 
-// await looks until something holds; look tells what there is instead.
+// await looks until something holds; holds tells what there is instead.
 func (m *machine) await(ctx context.Context, what string, holds func(context.Context) (yes bool, instead string, err error)) error {
 	began, told := time.Now(), time.Now()
 	for instead := "nothing is known yet"; ; {
@@ -135,8 +135,8 @@ func (m *machine) run(ctx context.Context, script string) (output, failed string
 		DocumentName:   aws.String("AWS-RunShellScript"),
 		InstanceIds:    []string{m.id},
 		Comment:        aws.String("dcv-sessions: is the builder ready?"),
-		Parameters:     map[string][]string{"commands": {script}, "executionTimeout": {fmt.Sprint(runSecond)}},
-		TimeoutSeconds: aws.Int32(runSecond),
+		Parameters:     map[string][]string{"commands": {script}, "executionTimeout": {fmt.Sprint(runSeconds)}},
+		TimeoutSeconds: aws.Int32(runSeconds),
 	})
 	if gone := new(ssmtypes.InvalidInstanceId); errors.As(err, &gone) {
 		return "", "its agent has gone again", nil

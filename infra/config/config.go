@@ -6,7 +6,6 @@
 package config
 
 import (
-	"cmp"
 	"encoding/json"
 	"path/filepath"
 	"regexp"
@@ -25,7 +24,6 @@ import (
 type Config struct {
 	Region            string   // aws:region
 	AllowedAccountIDs []string // aws:allowedAccountIds
-	S3Endpoint        string   // aws:endpoints, where one for S3 is among them
 	MetadataEndpoint  string   // aws:ec2MetadataServiceEndpoint
 
 	Network struct {
@@ -195,7 +193,7 @@ func (v *validator) provider(ctx *pulumi.Context) {
 	const region, accounts = "aws:region", "aws:allowedAccountIds"
 	v.Region, _ = ctx.GetConfig(region)
 	v.faults.Check(regionPattern.MatchString(v.Region), region, v.Region, "an AWS Region, such as us-east-1")
-	v.endpoints(ctx)
+	v.MetadataEndpoint, _ = ctx.GetConfig(metadataEndpoint)
 	text, _ := ctx.GetConfig(accounts)
 	const allowed = `a list with the account that this stack belongs to, 12 digits in quotes, such as ["123456789012"]`
 	if json.Unmarshal([]byte(text), &v.AllowedAccountIDs) != nil || len(v.AllowedAccountIDs) == 0 {
@@ -204,20 +202,6 @@ func (v *validator) provider(ctx *pulumi.Context) {
 	}
 	for _, id := range v.AllowedAccountIDs {
 		v.faults.Check(accountPattern.MatchString(id), accounts, id, allowed)
-	}
-}
-
-// endpoints reads where AWS is when it isn't where AWS has it; what is wrong
-// with it the provider tells.
-func (v *validator) endpoints(ctx *pulumi.Context) {
-	v.MetadataEndpoint, _ = ctx.GetConfig(metadataEndpoint)
-	text, _ := ctx.GetConfig("aws:endpoints")
-	var list []map[string]string
-	if json.Unmarshal([]byte(text), &list) != nil {
-		return
-	}
-	for _, services := range list {
-		v.S3Endpoint = cmp.Or(v.S3Endpoint, services["s3"])
 	}
 }
 

@@ -675,7 +675,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Image.Game, want.Image.Branding = "/builds/game.tgz", "/brand"
 	want.Image.Revision = "0a1b2c3"
 	want.Image.GameBuild.Key, want.Image.GameBuild.Version = "a/game.tar", "v3"
-	want.S3Endpoint, want.MetadataEndpoint = "http://127.0.0.1:1", "http://127.0.0.1:2"
+	want.MetadataEndpoint = "http://127.0.0.1:2"
 	want.Delivery.Prefix, want.Delivery.Repository, want.Delivery.Workflow = "a/", "studio/game", "play.yaml"
 	want.Delivery.Ref, want.Delivery.API = "next", "https://git.example.com/api/v3"
 	want.Delivery.OIDCSubjects, want.Delivery.CreateOIDCProvider = []string{"repo:studio@1/game@2"}, true
@@ -705,8 +705,8 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"image.use":                    "1.2", "image.buildOn": "local", "image.base": "ubuntu:26.04", "image.version": "1.2+3",
 		"image.game": "/builds/game.tgz", "image.branding": "/brand", "image.revision": "0a1b2c3", "image.displayServer": "vnc", "image.dcvSource": "https://example.com/dcv",
 		"image.gameBuild.key": "a/game.tar", "image.gameBuild.version": "v3",
-		"aws:endpoints": `[{"sts":"http://127.0.0.1:3"},{"s3":"http://127.0.0.1:1"}]`, "aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:2",
-		"delivery.prefix": "a/", "delivery.repository": "studio/game", "delivery.workflow": "play.yaml", "delivery.ref": "next",
+		"aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:2",
+		"delivery.prefix":                "a/", "delivery.repository": "studio/game", "delivery.workflow": "play.yaml", "delivery.ref": "next",
 		"delivery.api":          "https://git.example.com/api/v3",
 		"delivery.oidcSubjects": `["repo:studio@1/game@2"]`, "delivery.createOidcProvider": "true",
 		"delivery.stateBucket": "studio-state", "delivery.stateKeyArn": "arn:aws:kms:eu-central-1:222222222222:key/0a1b",
@@ -759,7 +759,7 @@ func TestEveryFieldIsAKeyWithTypeDocAndWhatIsAllowed(t *testing.T) {
 		assert.NotEmpty(t, k.Allowed, k.Name)
 		assert.NotRegexp(t, `\.$`, k.Allowed, "%s: Pulumi.yaml adds the full stop", k.Name)
 	}
-	assert.Equal(t, len(seen), leaves(reflect.TypeFor[config.Config]())-len([]string{"Region", "AllowedAccountIDs", "S3Endpoint", "MetadataEndpoint"}))
+	assert.Equal(t, len(seen), leaves(reflect.TypeFor[config.Config]())-len([]string{"Region", "AllowedAccountIDs", "MetadataEndpoint"}))
 }
 
 // leaves counts the fields that are no group.

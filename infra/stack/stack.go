@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/components/builder"
@@ -137,6 +138,10 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	build, err := gameBuild(cfg, client, builds)
+	if err != nil {
+		return err
+	}
 	image, err := gameimage.NewGameImage(ctx, "image", &gameimage.GameImageArgs{
 		Use:            cfg.Image.Use,
 		BuildOn:        cfg.Image.BuildOn,
@@ -152,7 +157,7 @@ func Deploy(ctx *pulumi.Context) error {
 		DisplayServer:  cfg.Image.DisplayServer,
 		DCVSource:      cfg.Image.DCVSource,
 		StopSeconds:    cfg.Session.StopSeconds,
-		Build:          gameBuild(cfg, builds),
+		Build:          build,
 		Game:           config.FromProgram(cfg.Image.Game),
 		Branding:       config.FromProgram(cfg.Image.Branding),
 		StagingDir:     "../.build/image-" + stack, // a stack may have a game of its own
@@ -285,18 +290,22 @@ func tags(stack string, cfg *config.Config) map[string]string {
 }
 
 // gameBuild is the game build in S3, where the configuration names one.
-func gameBuild(cfg *config.Config, builds *builder.GameBuilds) *gameimage.GameBuild {
+func gameBuild(cfg *config.Config, client *account, builds *builder.GameBuilds) (*gameimage.GameBuild, error) {
 	if cfg.Image.GameBuild.Key == "" {
-		return nil
+		return nil, nil
+	}
+	endpoint, err := client.endpoint("s3")
+	if err != nil {
+		return nil, err
 	}
 	return &gameimage.GameBuild{
 		Bucket:           builds.Bucket,
 		Key:              cfg.Image.GameBuild.Key,
 		Version:          cfg.Image.GameBuild.Version,
 		Region:           cfg.Region,
-		Endpoint:         cfg.S3Endpoint,
+		Endpoint:         aws.ToString(endpoint),
 		MetadataEndpoint: cfg.MetadataEndpoint,
-	}
+	}, nil
 }
 
 func secretUsers(cfg *config.Config) []secrets.User {

@@ -704,7 +704,7 @@ func TestAGameBuildIsReadFromTheStacksBucket(t *testing.T) {
 		return args
 	}
 	assert.NotContains(t, args(nil), "AWS_ENDPOINT_URL", "AWS's own")
-	given := args(values{"aws:endpoints": `[{"s3":"http://127.0.0.1:1"}]`, "aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:2"})
+	given := args(values{"aws:endpoints": `[{"sts":"http://127.0.0.1:3"},{"s3":"http://127.0.0.1:1"}]`, "aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:2"})
 	assert.Equal(t, "http://127.0.0.1:1", given["AWS_ENDPOINT_URL"])
 	assert.Equal(t, "http://127.0.0.1:2", given["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
 }

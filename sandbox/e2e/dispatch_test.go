@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -98,18 +96,8 @@ func (s *sandbox) answerFor(t *testing.T, host, by string) {
 	require.Equal(t, http.StatusOK, res.StatusCode)
 }
 
-var buildDeliver sync.Once
-
 func (s *sandbox) deliverBinary(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(s.tree.Bin(), "deliver")
-	buildDeliver.Do(func() {
-		build := exec.Command("go", "build", "-o", binary, "./infra/deliver")
-		build.Dir = s.tree.Root
-		said, err := build.CombinedOutput()
-		require.NoError(t, err, string(said))
-	})
-	return binary
+	return s.program(t, "deliver", "./infra/deliver")
 }
 
 // undelivered waits until a version's event is in the dead-letter queue, and

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -44,19 +43,8 @@ func (s *sandbox) launch(t *testing.T, args ...string) (stdout, stderr string, c
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
-var buildLauncher sync.Once
-
 func (s *sandbox) launcherBinary(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(s.tree.Bin(), "launch")
-	buildLauncher.Do(func() {
-		build := exec.Command("go", "build", "-o", binary, "./launch/cmd/launch")
-		build.Dir = s.tree.Root
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("building the launcher: %v\n%s", err, out)
-		}
-	})
-	return binary
+	return s.program(t, "launch", "./launch/cmd/launch")
 }
 
 // session runs a command of the launcher that shows a session.

@@ -60,6 +60,23 @@ func (s *sandbox) downAtEnd(t *testing.T) {
 
 func (s *sandbox) binary() string { return filepath.Join(s.tree.Bin(), "sandbox") }
 
+var builds sync.Map // of *sync.Once, by the program's path
+
+// program builds one of the repository's commands, once, and gives its path.
+func (s *sandbox) program(t *testing.T, name, source string) string {
+	t.Helper()
+	binary := filepath.Join(s.tree.Bin(), name)
+	once, _ := builds.LoadOrStore(binary, &sync.Once{})
+	once.(*sync.Once).Do(func() {
+		build := exec.Command("go", "build", "-o", binary, source)
+		build.Dir = s.tree.Root
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("building %s: %v\n%s", name, err, out)
+		}
+	})
+	return binary
+}
+
 // command is the sandbox command, its output kept.
 func (s *sandbox) command(args ...string) (*exec.Cmd, *output) {
 	cmd := exec.Command(s.binary(), args...)

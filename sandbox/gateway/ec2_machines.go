@@ -53,7 +53,7 @@ func MachineBehaviours(moto *url.URL, of Machines, newID func() string) []Behavi
 	return []Behaviour{
 		{Name: "ec2 machines", Service: "ec2", Answers: map[string]Handler{
 			"DescribeInstances":  m.describe,
-			"StartInstances":     m.each(m.start),
+			"StartInstances":     m.startInstances,
 			"StopInstances":      m.each(func(_ context.Context, id string) error { m.Stop(id); return nil }),
 			"TerminateInstances": m.each(func(_ context.Context, id string) error { m.Remove(id); return nil }),
 		}},
@@ -99,11 +99,6 @@ func (m *machines) each(do func(ctx context.Context, id string) error) Handler {
 		if err != nil {
 			return nil, err
 		}
-		if c.Operation == "StartInstances" {
-			if err := m.startable(c.Request.Context(), in); err != nil {
-				return nil, err
-			}
-		}
 		res, err := c.Forward()
 		if err != nil || !succeeded(res) {
 			return res, err
@@ -117,18 +112,22 @@ func (m *machines) each(do func(ctx context.Context, id string) error) Handler {
 	}
 }
 
-// startable refuses a machine that is still stopping, as EC2 does.
-func (m *machines) startable(ctx context.Context, in url.Values) error {
+// startInstances refuses a machine that is still stopping, as EC2 does.
+func (m *machines) startInstances(c *Call) (*http.Response, error) {
+	in, err := form(c)
+	if err != nil {
+		return nil, err
+	}
 	for _, id := range instanceIDs(in) {
-		state, err := m.State(ctx, id)
+		state, err := m.State(c.Request.Context(), id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if state == "stopping" {
-			return badRequest("IncorrectInstanceState", "The instance '%s' is not in a state from which it can be started.", id)
+			return nil, badRequest("IncorrectInstanceState", "The instance '%s' is not in a state from which it can be started.", id)
 		}
 	}
-	return nil
+	return m.each(m.start)(c)
 }
 
 func instanceIDs(in url.Values) []string {
