@@ -374,6 +374,7 @@ func TestAFailedSessionIsToldInWords(t *testing.T) {
 		words string
 	}{
 		"image":        {fails("Task failed to start", "CannotPullContainerError: Error response from daemon: pull access denied"), "can't pull the image"},
+		"registry":     {fails("Task failed to start", "CannotPullECRContainerError: AccessDeniedException: User: X is not authorized to perform: ecr:GetAuthorizationToken"), "ecr:GetAuthorizationToken? `pulumi up`"},
 		"secret":       {fails("Fetching secret data from AWS Secrets Manager in region us-east-1: secret arn: AccessDeniedException", ""), "can't read the user's secret"},
 		"newer agents": {fails("ResourceInitializationError: The task can't retrieve the secret", ""), "can't read the user's secret"},
 		"memory":       {fails("Essential container in task exited", "OutOfMemoryError: Container killed due to memory usage"), "session.memoryMib"},

@@ -32,7 +32,8 @@ var blocked = []phrase{
 var failures = []phrase{
 	{"Host EC2", "the host went away: reclaimed Spot, a fault of the hardware, or somebody ended it"},
 	{"Job attempt duration exceeded timeout", "it ran longer than session.maxMinutes and did not end by itself"},
-	{"CannotPullContainerError", "the host can't pull the image: is it still in the registry, and does the host's subnet reach it?"},
+	{"CannotPullContainerError", "the host can't pull the image: is it still in the registry, does the host's subnet reach it, and may the execution role pull it? `pulumi up` restores the right"},
+	{"CannotPullECRContainerError", "Amazon ECR gave the host no password for the registry: does the host's subnet reach ECR, and has the execution role ecr:GetAuthorizationToken? `pulumi up` restores the right"},
 	{"CannotCreateContainerError", "the host can't create the container: look at the host's disk and at the job definition"},
 	{"CannotStartContainerError", "the host can't start the container: look at the log group and at the image's entry point"},
 	{"DockerTimeoutError", "the host's Docker did not answer in time"},

@@ -112,3 +112,18 @@ func TestOnlyTheContractsRetriedExitCodesAreRetried(t *testing.T) {
 		assert.False(t, retried(128+signal), "a killed session's")
 	}
 }
+
+func TestBothOfTheAgentsPullErrorsAreRetried(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"CannotPullContainerError: Error response from daemon: i/o timeout":                   true,
+		"CannotPullECRContainerError: RequestError: send request failed":                      true,
+		"CannotStartContainerError: Error response from daemon: no such file or directory":    false,
+		"OutOfMemoryError: Container killed due to memory usage":                              false,
+		"CannotCreateContainerError: Error response from daemon: No such image: game@sha256…": false,
+	} {
+		first := slices.IndexFunc(rules(), func(r rule) bool {
+			return r.reason != "" && strings.HasPrefix(reason, strings.TrimSuffix(r.reason, "*"))
+		})
+		assert.Equal(t, want, rules()[first].retry, reason)
+	}
+}

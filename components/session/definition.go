@@ -180,9 +180,11 @@ func rules() []rule {
 	return []rule{
 		// The host went away: reclaimed Spot, a fault of the hardware.
 		{statusReason: "Host EC2*", retry: true},
-		// A new host whose registry or network wasn't ready. An image that isn't
-		// there fails alike, but attempts are counted and each costs little.
-		{reason: "CannotPullContainerError*", retry: true},
+		// A new host whose registry or network wasn't ready: CannotPullContainerError
+		// where Docker couldn't pull, CannotPullECRContainerError where ECR gave no
+		// password (amazon-ecs-agent, agent/dockerclient/dockerapi/errors.go). A missing
+		// image or right fails alike, but attempts are counted and each costs little.
+		{reason: "CannotPull*", retry: true},
 		{exitCode: contract.RetriedExitCodes, retry: true},
 		{reason: "*"},
 	}

@@ -84,7 +84,7 @@ func TestEachUserHasAJobDefinitionOfAFixedName(t *testing.T) {
 				"timeout":                 map[string]any{"attemptDurationSeconds": 29100.},
 				"retryStrategy": map[string]any{"attempts": 2., "evaluateOnExits": []any{
 					map[string]any{"action": "retry", "onStatusReason": "Host EC2*"},
-					map[string]any{"action": "retry", "onReason": "CannotPullContainerError*"},
+					map[string]any{"action": "retry", "onReason": "CannotPull*"},
 					map[string]any{"action": "retry", "onExitCode": "8*"},
 					map[string]any{"action": "exit", "onReason": "*"},
 				}},

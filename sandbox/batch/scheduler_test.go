@@ -340,7 +340,7 @@ func TestAnAttemptIsRetriedAsTheRulesSay(t *testing.T) {
 		return Ending{ExitCode: &code, StatusReason: "Essential container in task exited"}
 	}
 	ours := RetryStrategy{Attempts: 2, EvaluateOnExit: []Rule{
-		{OnStatusReason: "Host EC2*", Action: "retry"}, {OnReason: "CannotPullContainerError*", Action: "RETRY"},
+		{OnStatusReason: "Host EC2*", Action: "retry"}, {OnReason: "CannotPull*", Action: "RETRY"},
 		{OnExitCode: "75", Action: "retry"}, {OnReason: "*", Action: "exit"},
 	}}
 	for name, test := range map[string]struct {
@@ -352,6 +352,7 @@ func TestAnAttemptIsRetriedAsTheRulesSay(t *testing.T) {
 		"a plain failure with attempts left":        {RetryStrategy{Attempts: 3}, exit(1), true},
 		"a host that went away":                     {ours, Ending{StatusReason: "Host EC2 (instance i-1) terminated."}, true},
 		"an image that could not be pulled":         {ours, Ending{StatusReason: "Task failed to start", Reason: "CannotPullContainerError: x"}, true},
+		"a registry that gave no password":          {ours, Ending{StatusReason: "Task failed to start", Reason: "CannotPullECRContainerError: x"}, true},
 		"an exit code that is named":                {ours, exit(75), true},
 		"another, by the last rule":                 {ours, exit(70), false},
 		"without a match it is retried":             {RetryStrategy{Attempts: 2, EvaluateOnExit: []Rule{{OnExitCode: "3", Action: "EXIT"}}}, exit(1), true},
