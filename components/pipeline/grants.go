@@ -181,7 +181,8 @@ func (a *PipelineArgs) network(o owned) []iampolicy.Statement {
 
 // identities are roles and policies. A role's own policy may say anything, which
 // IAM can't bound without a permissions boundary: whoever can merge and deploy
-// can give the stack's own roles more. AWS's own policies are these two.
+// can give the stack's own roles more. Of AWS's own policies the builder has this
+// one, and no role has another.
 func (o owned) identities() []iampolicy.Statement {
 	named := slices.Concat(o.roles, o.profiles, o.policies)
 	return []iampolicy.Statement{
@@ -195,7 +196,7 @@ func (o owned) identities() []iampolicy.Statement {
 			"iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
 		}, named)),
 		o.existing(iampolicy.Allow("AttachPolicies", list{"iam:AttachRolePolicy", "iam:DetachRolePolicy"}, o.roles)).
-			When("ArnEquals", "iam:PolicyARN", o.AWSPolicy("AmazonSSMManagedInstanceCore"), o.AWSPolicy("service-role/AmazonEC2ContainerServiceforEC2Role")),
+			When("ArnEquals", "iam:PolicyARN", o.AWSPolicy("AmazonSSMManagedInstanceCore")),
 		// By name only: IAM decides on passing without looking at tags (IAM user guide,
 		// "Pass a role to a service").
 		iampolicy.Allow("PassRoles", list{"iam:PassRole"}, append(slices.Clone(o.roles), o.ARNs("iam", batchRole)...)).

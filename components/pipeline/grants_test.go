@@ -132,6 +132,7 @@ func TestADeploymentCanNotRaiseItsOwnRightsNorLetOthersIn(t *testing.T) {
 		return deploy.may("iam:AttachRolePolicy", roles+"roles-host-0a1b2c3", with(own, "iam:PolicyARN", policy))
 	}
 	assert.True(t, attach(aws+"AmazonSSMManagedInstanceCore"))
+	assert.False(t, attach(aws+"service-role/AmazonEC2ContainerServiceforEC2Role"), "it pulls every image of the account")
 	assert.False(t, attach(aws+"AdministratorAccess"))
 }
 

@@ -9,7 +9,9 @@ import (
 type list = iampolicy.List
 
 // licence lets DCV find that it runs on EC2 and is licensed (DCV administrator
-// guide, "Licensing"): a bucket of AWS's, one a Region.
+// guide, "Licensing requirements"): a bucket of AWS's in each Region. DCV's server
+// reads it with the host's role, from the instance metadata: the session's
+// supervisor starts it without the variables that name a task role's credentials.
 func licence(at place.Place) iampolicy.Statement {
 	return iampolicy.Allow("DCVLicence", list{"s3:GetObject"},
 		list{"arn:" + at.Partition + ":s3:::dcv-license." + at.Region + "/*"})
@@ -41,6 +43,15 @@ func useTopicKey(at place.Place, key string) iampolicy.Statement {
 		When("StringEquals", "kms:ViaService", "sns."+at.Region+".amazonaws.com")
 }
 
+// pull is all that a pull takes (AWS Batch user guide, "AWS Batch IAM execution
+// role"), beside the registry's password. The ECS agent pulls with the execution role, on EC2 too (amazon-ecs-agent,
+// Container.ShouldPullWithExecutionRole).
+func pull(repositories list) iampolicy.Statement {
+	return iampolicy.Allow("Pull", list{
+		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
+	}, repositories)
+}
+
 // push is all that a push to the repository takes (ECR user guide, "Required
 // IAM permissions for pushing an image").
 func push(repository string) iampolicy.Statement {
@@ -54,6 +65,45 @@ func push(repository string) iampolicy.Statement {
 // defined by Amazon Elastic Container Registry").
 func registryLogin() iampolicy.Statement {
 	return iampolicy.Allow("Login", list{"ecr:GetAuthorizationToken"}, list{"*"})
+}
+
+// batchClusters is how AWS Batch names the ECS clusters of its environments:
+// AWSBatch-ENVIRONMENT-UUID. Its own role may end tasks in these only (AWS managed
+// policy reference, "BatchServiceRolePolicy").
+const batchClusters = "AWSBatch*"
+
+// containerInstance is what the ECS agent does as an instance of AWS Batch's
+// cluster (Amazon ECS developer guide, "Amazon ECS container instance IAM role";
+// resources: Service Authorization Reference, "Actions defined by Amazon Elastic
+// Container Service"). AmazonEC2ContainerServiceforEC2Role has more: clusters are
+// made by AWS Batch, images are pulled and logs written with the execution role,
+// and instances get no tags from the agent.
+func containerInstance(at place.Place) []iampolicy.Statement {
+	clusters := list{at.ARN("ecs", "cluster/"+batchClusters)}
+	instances := list{at.ARN("ecs", "container-instance/"+batchClusters+"/*")}
+	return []iampolicy.Statement{
+		iampolicy.Allow("JoinCluster", list{
+			"ecs:DeregisterContainerInstance", "ecs:RegisterContainerInstance",
+			"ecs:SubmitAttachmentStateChanges", "ecs:SubmitContainerStateChange", "ecs:SubmitTaskStateChange",
+		}, clusters),
+		// A Spot host drains itself by the last one.
+		iampolicy.Allow("TakeTasks", list{
+			"ecs:DeregisterContainerInstance", "ecs:Poll", "ecs:StartTelemetrySession", "ecs:UpdateContainerInstancesState",
+		}, instances),
+		iampolicy.Allow("FindCluster", list{"ecs:DiscoverPollEndpoint"}, list{"*"}), // no resource level
+	}
+}
+
+// supportAccess is what Session Manager needs of an instance, and nothing of
+// Systems Manager's documents and parameters (Systems Manager user guide, "Verify
+// or add instance permissions for Session Manager"). None has a resource level
+// that AWS documents for instances.
+func supportAccess() iampolicy.Statement {
+	return iampolicy.Allow("SupportAccess", list{
+		"ssm:UpdateInstanceInformation",
+		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+	}, list{"*"})
 }
 
 func readBuilds(bucket string) iampolicy.Statement {

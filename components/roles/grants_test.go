@@ -46,6 +46,7 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 			// Secrets Manager's, ECR's and S3's longest names.
 			CertificateARN:      longestARN,
 			RepositoryARN:       arn("ecr", "repository/"+strings.Repeat("r", 256)),
+			UsedRepository:      roles.Repository{Account: "222222222222", Region: "ap-southeast-1", Name: strings.Repeat("u", 256)},
 			GameBuildsBucketARN: pulumi.String("arn:aws:s3:::" + strings.Repeat("b", 63)),
 		})
 		if err != nil {
@@ -90,7 +91,7 @@ func TestOnlyTheAgentReadsUsersSecretsAndNoSessionReadsAny(t *testing.T) {
 	assert.Equal(t, []string{"roles-execution secretsmanager:GetSecretValue"}, slices.Compact(readers))
 }
 
-// Neither of the two services has a resource level there (Service Authorization
+// None of the three services has a resource level there (Service Authorization
 // Reference).
 func TestEverythingIsGrantedOnlyWhereAWSHasNoResourceLevel(t *testing.T) {
 	var actions []string
@@ -101,7 +102,9 @@ func TestEverythingIsGrantedOnlyWhereAWSHasNoResourceLevel(t *testing.T) {
 			}
 		}
 	}
-	assert.ElementsMatch(t, []string{"ecr:GetAuthorizationToken", "batch:DescribeJobs", "batch:ListJobs"}, actions)
+	assert.ElementsMatch(t, []string{
+		"batch:DescribeJobs", "batch:ListJobs", "ecr:GetAuthorizationToken", "ecr:GetAuthorizationToken", "ecs:DiscoverPollEndpoint",
+	}, actions)
 }
 
 func TestAStacksGrantsReachNoOtherStack(t *testing.T) {

@@ -25,7 +25,16 @@ type RolesArgs struct {
 	LogGroupARN         pulumi.StringInput // of the sessions, without ":*"
 	KeyARN              pulumi.StringInput // encrypts the topics
 	CertificateARN      string             // the secret of the sessions' certificate; "": they make their own
+	UsedRepository      Repository         // of an image that the stack takes by its address; zero: it takes none
+	SupportAccess       bool               // Session Manager reaches the hosts
 	Tags                map[string]string
+}
+
+// Repository is an ECR repository of any account and Region.
+type Repository struct{ Account, Region, Name string }
+
+func (r Repository) arn(partition string) string {
+	return place.Place{Partition: partition, Region: r.Region, Account: r.Account}.ARN("ecr", "repository/"+r.Name)
 }
 
 // Roles are the ARNs and names that other components take.
@@ -57,13 +66,18 @@ type role struct {
 func (a *RolesArgs) table(at place.Place) []role {
 	return []role{{
 		name: "host", service: "ec2.amazonaws.com", description: "EC2 instances that carry sessions",
-		managed: []string{"service-role/AmazonEC2ContainerServiceforEC2Role", "AmazonSSMManagedInstanceCore"},
-		grants:  func([]string) []iampolicy.Statement { return []iampolicy.Statement{licence(at)} },
+		grants: func([]string) []iampolicy.Statement {
+			granted := append(containerInstance(at), licence(at))
+			if a.SupportAccess {
+				granted = append(granted, supportAccess())
+			}
+			return granted
+		},
 	}, {
-		name: "execution", service: "ecs-tasks.amazonaws.com", description: "the ECS agent: injects a user's secret, writes the log",
-		needs: []pulumi.StringInput{a.LogGroupARN},
+		name: "execution", service: "ecs-tasks.amazonaws.com", description: "the ECS agent: pulls the image, injects a user's secret, writes the log",
+		needs: []pulumi.StringInput{a.LogGroupARN, a.RepositoryARN},
 		grants: func(arns []string) []iampolicy.Statement {
-			granted := []iampolicy.Statement{userSecrets(at), writeLog(arns[0])}
+			granted := []iampolicy.Statement{userSecrets(at), writeLog(arns[0]), registryLogin(), pull(a.repositories(at, arns[1]))}
 			if a.CertificateARN != "" {
 				granted = append(granted, certificate(a.CertificateARN))
 			}
@@ -73,7 +87,7 @@ func (a *RolesArgs) table(at place.Place) []role {
 		name: "session", service: "ecs-tasks.amazonaws.com", description: "a session's own calls: tells its user; reads no secret",
 		needs: []pulumi.StringInput{a.KeyARN},
 		grants: func(arns []string) []iampolicy.Statement {
-			return []iampolicy.Statement{licence(at), userTopics(at), useTopicKey(at, arns[0])}
+			return []iampolicy.Statement{userTopics(at), useTopicKey(at, arns[0])}
 		},
 	}, {
 		name: "builder", service: "ec2.amazonaws.com", description: "the image builder: reads game builds, pushes images",
@@ -83,6 +97,16 @@ func (a *RolesArgs) table(at place.Place) []role {
 			return []iampolicy.Statement{push(arns[0]), registryLogin(), readBuilds(arns[1])}
 		},
 	}}
+}
+
+// repositories are those that sessions' images come from: the stack's own, and
+// the used one where that is another.
+func (a *RolesArgs) repositories(at place.Place, own string) list {
+	used := a.UsedRepository.arn(at.Partition)
+	if a.UsedRepository == (Repository{}) || used == own {
+		return list{own}
+	}
+	return list{own, used}
 }
 
 func (a *RolesArgs) validate() error {

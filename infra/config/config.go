@@ -47,6 +47,7 @@ type Config struct {
 		SpotMaxVCPUs            int      `key:"compute.spotMaxVcpus" default:"64" min:"1" max:"100000" doc:"The most vCPUs of Spot hosts at once."`
 		RootGiB                 int      `key:"compute.rootGib" default:"100" min:"30" max:"16384" doc:"A host's encrypted root volume, GiB: two to three times the image."`
 		CreateServiceLinkedRole bool     `key:"compute.createServiceLinkedRole" default:"false" doc:"Makes AWSServiceRoleForBatch. Set it in one stack of an account that never used AWS Batch."`
+		SupportAccess           bool     `key:"compute.supportAccess" default:"false" doc:"Lets AWS Systems Manager's Session Manager reach the hosts: whoever may start its sessions is root on them. Without it nobody can log in to a host."`
 		UpdateTimeoutMinutes    int      `key:"compute.updateTimeoutMinutes" default:"360" min:"1" max:"360" doc:"How long an update of the hosts waits for running sessions, minutes. They are never terminated for it."`
 	}
 	Queue struct {

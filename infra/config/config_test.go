@@ -664,6 +664,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Compute.MinVCPUs, want.Compute.MaxVCPUs = 8, 96
 	want.Compute.Spot, want.Compute.SpotMaxVCPUs = true, 48
 	want.Compute.RootGiB, want.Compute.CreateServiceLinkedRole, want.Compute.UpdateTimeoutMinutes = 150, true, 60
+	want.Compute.SupportAccess = true
 	want.Queue.MaxWaitMinutes = 15
 	want.Session.VCPUs, want.Session.MemoryMiB, want.Session.PerGPU = 4, 8000, 6
 	want.Session.SharedMemoryMiB, want.Session.FirstPort = 2048, 9443
@@ -696,6 +697,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"users":                 `{"zoe":null,"bob":{},"alice":{"notify":"alice@example.com"}}`,
 		"compute.instanceTypes": `["g6.12xlarge","g5.2xlarge"]`, "compute.minVcpus": "8", "compute.maxVcpus": "96",
 		"compute.spot": "true", "compute.spotMaxVcpus": "48", "compute.rootGib": "150", "compute.createServiceLinkedRole": "true",
+		"compute.supportAccess":        "true",
 		"compute.updateTimeoutMinutes": "60", "queue.maxWaitMinutes": "15",
 		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",
 		"session.firstPort": "9443", "session.stopSeconds": "60", "session.maxMinutes": "120", "session.attempts": "3", "session.privileged": "true",

@@ -106,6 +106,8 @@ func Deploy(ctx *pulumi.Context) error {
 		LogGroupARN:         logs.LogGroupARN,
 		KeyARN:              users.KeyARN,
 		CertificateARN:      cfg.Session.CertificateSecretARN,
+		UsedRepository:      usedRepository(cfg),
+		SupportAccess:       cfg.Compute.SupportAccess,
 		Tags:                tags,
 	})
 	if err != nil {
@@ -287,6 +289,12 @@ func tags(stack string, cfg *config.Config) map[string]string {
 		all[key] = value
 	}
 	return all
+}
+
+// usedRepository is the repository of the image that image.use names by its address.
+func usedRepository(cfg *config.Config) roles.Repository {
+	account, region, name := gameimage.UsedRepository(cfg.Image.Use)
+	return roles.Repository{Account: account, Region: region, Name: name}
 }
 
 // gameBuild is the game build in S3, where the configuration names one.

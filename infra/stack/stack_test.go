@@ -576,6 +576,7 @@ var effects = map[string]effect{
 	"compute.spotMaxVcpus":            {values{"compute.spot": "true"}, values{"compute.spotMaxVcpus": "32"}},
 	"compute.rootGib":                 {nil, values{"compute.rootGib": "200"}},
 	"compute.createServiceLinkedRole": {nil, values{"compute.createServiceLinkedRole": "true"}},
+	"compute.supportAccess":           {nil, values{"compute.supportAccess": "true"}},
 	"compute.updateTimeoutMinutes":    {nil, values{"compute.updateTimeoutMinutes": "60"}},
 	"queue.maxWaitMinutes":            {nil, values{"queue.maxWaitMinutes": "60"}},
 	"session.vcpus":                   {users(1), values{"session.vcpus": "4"}},

@@ -212,9 +212,14 @@ var intended = map[string]struct {
 	managed []string
 	actions []string
 }{
-	"roles-host":      {[]string{"AmazonEC2ContainerServiceforEC2Role", "AmazonSSMManagedInstanceCore"}, []string{"s3:GetObject"}},
-	"roles-execution": {nil, []string{"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}},
-	"roles-session":   {nil, []string{"kms:Decrypt", "kms:GenerateDataKey*", "s3:GetObject", "sns:Publish"}},
+	"roles-host": {nil, []string{
+		"ecs:DeregisterContainerInstance", "ecs:DiscoverPollEndpoint", "ecs:Poll", "ecs:RegisterContainerInstance", "ecs:StartTelemetrySession",
+		"ecs:SubmitAttachmentStateChanges", "ecs:SubmitContainerStateChange", "ecs:SubmitTaskStateChange", "ecs:UpdateContainerInstancesState",
+		"s3:GetObject"}},
+	"roles-execution": {nil, []string{
+		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer",
+		"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}},
+	"roles-session": {nil, []string{"kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"}},
 	"roles-builder": {[]string{"AmazonSSMManagedInstanceCore"}, []string{
 		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetAuthorizationToken",
 		"ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart", "s3:GetObject", "s3:GetObjectVersion"}},

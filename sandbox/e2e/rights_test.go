@@ -16,10 +16,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
@@ -79,6 +81,13 @@ func uses(out outputs.Outputs, ours, foreign string) []use {
 			return err
 		}
 	}
+	pull := func(repository string) func(context.Context, aws.Config) error {
+		return func(ctx context.Context, c aws.Config) error {
+			_, err := ecr.NewFromConfig(c).BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: &repository,
+				ImageIds: []ecrtypes.ImageIdentifier{{ImageTag: aws.String("rights")}}})
+			return err
+		}
+	}
 	push := func(repository string) func(context.Context, aws.Config) error {
 		return func(ctx context.Context, c aws.Config) error {
 			_, err := ecr.NewFromConfig(c).PutImage(ctx, &ecr.PutImageInput{RepositoryName: &repository, ImageManifest: aws.String("{}")})
@@ -89,11 +98,11 @@ func uses(out outputs.Outputs, ours, foreign string) []use {
 	return []use{
 		{"read a user's password", []string{"execution"}, secret(out.CredentialsARNs["player1"])},
 		{"read a secret that is no user's", nil, secret("dcv-sessions/sandbox/other")},
-		{"open a session's log stream", []string{"execution", "host"}, func(ctx context.Context, c aws.Config) error {
+		{"open a session's log stream", []string{"execution"}, func(ctx context.Context, c aws.Config) error {
 			_, err := cloudwatchlogs.NewFromConfig(c).CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &out.LogGroup, LogStreamName: stream})
 			return err
 		}},
-		{"open a log stream of another group", []string{"host"}, func(ctx context.Context, c aws.Config) error {
+		{"open a log stream of another group", nil, func(ctx context.Context, c aws.Config) error {
 			_, err := cloudwatchlogs.NewFromConfig(c).CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: aws.String("/other"), LogStreamName: stream})
 			return err
 		}},
@@ -103,10 +112,16 @@ func uses(out outputs.Outputs, ours, foreign string) []use {
 		}},
 		{"tell a user", []string{"session"}, publish(out.TopicARNs["player2"])},
 		{"tell the team", nil, publish(out.TeamTopicARN)},
-		{"log in to the registry", []string{"builder", "host"}, func(ctx context.Context, c aws.Config) error {
+		{"read a parameter", []string{"builder"}, func(ctx context.Context, c aws.Config) error { // AmazonSSMManagedInstanceCore
+			_, err := ssm.NewFromConfig(c).GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String("/studio/database")})
+			return err
+		}},
+		{"log in to the registry", []string{"builder", "execution"}, func(ctx context.Context, c aws.Config) error {
 			_, err := ecr.NewFromConfig(c).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 			return err
 		}},
+		{"pull a session's image", []string{"builder", "execution"}, pull(repository)},
+		{"pull from another repository", nil, pull("other")},
 		{"push an image", []string{"builder"}, push(repository)},
 		{"push to another repository", nil, push("other")},
 		{"read a game build", []string{"builder"}, object(out.GameBuildsBucket)},

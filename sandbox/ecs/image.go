@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/smithy-go"
@@ -15,8 +17,15 @@ import (
 	"github.com/docker/docker/api/types/registry"
 )
 
+// The two names that the agent gives a failed pull (amazon-ecs-agent,
+// agent/dockerclient/dockerapi/errors.go): it calls ECR itself only for the
+// registry's password; all else of a pull is Docker's.
+const (
+	cannotPullECR = "CannotPullECRContainerError"
+	cannotPull    = "CannotPullContainerError"
+)
+
 // pull fetches a task's image where it is absent, as the agent does by default.
-// Images of ECR are pulled with the host's role.
 func (a *Agent) pull(r *run) (string, *failure) {
 	name := r.Container.Image
 	options := image.PullOptions{}
@@ -24,7 +33,7 @@ func (a *Agent) pull(r *run) (string, *failure) {
 	// has left the image in this Docker.
 	repository, ours := strings.CutPrefix(name, a.config.Registry+"/")
 	if ours {
-		login, fault := a.login(r, repository)
+		login, fault := a.login(r, name, repository)
 		if fault != nil {
 			return "", fault
 		}
@@ -39,14 +48,16 @@ func (a *Agent) pull(r *run) (string, *failure) {
 		err = pulled(progress)
 	}
 	if err != nil && absent != nil {
-		return "", &failure{"CannotPullContainerError", explained(err)}
+		return "", &failure{cannotPull, explained(err)}
 	}
 	return name, nil
 }
 
 // hints are what the agent puts before Docker's words that it knows.
 var hints = []struct{ words, hint string }{
+	{"is not authorized to perform: ecr:BatchGetImage", "The task can’t pull the image. Check that the role has the permissions to pull images from the registry. "},
 	{"pull access denied", "The task can’t pull the image. Check whether the image exists. "},
+	{"name unknown", "The task can’t pull the image. Check whether the image exists. "},
 	{"manifest unknown", "The task can’t pull the image. Check whether the image exists. "},
 	{"dial tcp", "The task can’t pull the image. Check your network configuration. "},
 	{"net/http: ", "The task can’t pull the image. Check your network configuration. "},
@@ -80,41 +91,59 @@ func pulled(progress io.ReadCloser) error {
 	}
 }
 
-// login asks ECR for the image and for the registry's password, as the host: who
-// may not, or where there is no such image, is told in ECS's words.
-func (a *Agent) login(r *run, repository string) (string, *failure) {
-	cannot := func(hint string, err error) *failure {
-		return &failure{"CannotPullContainerError", fmt.Errorf("The task can’t pull the image. %s %w", hint, err)} //nolint:staticcheck // ECS's words
-	}
-	role, err := a.hostRole(r.prepared, r.host)
+// login asks ECR for the registry's password, and for the image in the registry's
+// place, which asks for the same right when Docker pulls.
+func (a *Agent) login(r *run, name, repository string) (string, *failure) {
+	config, err := a.puller(r)
 	if err != nil {
-		return "", cannot("Check that the role has the permissions to pull images from the registry.", err)
+		return "", &failure{cannotPullECR, err}
 	}
-	client := ecr.NewFromConfig(a.as(r.host.roles, role, hostService))
+	client := ecr.NewFromConfig(config)
 	given, err := client.GetAuthorizationToken(r.prepared, &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
-		return "", cannot("Check that the role has the permissions to pull images from the registry.", err)
-	}
-	id, repository := imageID(repository)
-	found, err := client.BatchGetImage(r.prepared, &ecr.BatchGetImageInput{RepositoryName: &repository, ImageIds: []types.ImageIdentifier{id}})
-	var refused smithy.APIError
-	switch {
-	case errors.As(err, &refused) && refused.ErrorCode() == "RepositoryNotFoundException":
-		return "", cannot("Check whether the image exists.", err)
-	case err != nil:
-		return "", cannot("Check that the role has the permissions to pull images from the registry.", err)
-	case len(found.Images) == 0:
-		return "", cannot("Check whether the image exists.", fmt.Errorf("Error response from daemon: manifest for %s not found", r.Container.Image)) //nolint:staticcheck // Docker's words
+		return "", &failure{cannotPullECR, err}
 	}
 	user, password, err := account(given.AuthorizationData)
 	if err != nil {
-		return "", cannot("", err)
+		return "", &failure{cannotPullECR, err}
+	}
+	if err := offers(r.prepared, client, name, repository); err != nil {
+		return "", &failure{cannotPull, explained(err)}
 	}
 	login, err := registry.EncodeAuthConfig(registry.AuthConfig{Username: user, Password: password})
 	if err != nil {
-		return "", cannot("", err)
+		return "", &failure{cannotPullECR, err}
 	}
 	return login, nil
+}
+
+// puller is the configuration of clients in the role that pulls a task's image:
+// its execution role where it has one, else the host's (amazon-ecs-agent,
+// Container.ShouldPullWithExecutionRole).
+func (a *Agent) puller(r *run) (aws.Config, error) {
+	if role := r.Container.ExecutionRoleARN; role != "" {
+		return a.as(r.roles, role, taskService), nil
+	}
+	role, err := a.hostRole(r.prepared, r.host)
+	return a.as(r.host.roles, role, hostService), err
+}
+
+// offers returns, in Docker's words, why the registry does not give out the image.
+func offers(ctx context.Context, client *ecr.Client, name, repository string) error {
+	id, repository := imageID(repository)
+	found, err := client.BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: &repository, ImageIds: []types.ImageIdentifier{id}})
+	var refused smithy.APIError
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode() == "AccessDeniedException":
+		return fmt.Errorf("pull access denied for %s, repository does not exist or may require 'docker login': denied: %s", name, refused.ErrorMessage())
+	case errors.As(err, &refused) && refused.ErrorCode() == "RepositoryNotFoundException":
+		return fmt.Errorf("repository %s not found: name unknown: %s", name, refused.ErrorMessage())
+	case err != nil:
+		return err
+	case len(found.Images) == 0:
+		return fmt.Errorf("manifest for %s not found: manifest unknown: Requested image not found", name)
+	}
+	return nil
 }
 
 // account reads ECR's token, "USER:PASSWORD" in base64; Docker takes only the two.

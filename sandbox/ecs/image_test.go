@@ -26,33 +26,36 @@ func (s *onDocker) pushed() string {
 	return byDigest
 }
 
-func (s *onDocker) TestAnImageIsPulledByDigestWithTheHostsRole() {
+// Which role pulls is decided by the task, on EC2 too.
+func (s *onDocker) TestAnImageIsPulledByDigestWithTheTasksExecutionRoleElseTheHosts() {
 	defer func() { s.registry = "" }()
-	image := s.pushed()
-	w := s.world()
-	t := task("say", "hello")
-	t.Container.Image = image
-	lines, _ := w.output(t)
-	assert.Equal(w, []string{"hello"}, lines)
-	for _, operation := range []string{"GetAuthorizationToken", "BatchGetImage"} {
-		assert.Equal(w, []string{"host-by-ec2-1"}, w.keys(operation))
-	}
-	w.mu.Lock()
-	for _, made := range w.calls {
-		if made.operation == "BatchGetImage" {
-			assert.Contains(w, made.body, image[strings.Index(image, "@")+1:])
+	for role, puller := range map[string]string{roleARN("execution"): "execution-by-ecs-tasks-1", "": "host-by-ec2-1"} {
+		image := s.pushed()
+		w := s.world()
+		t := task("say", "hello")
+		t.Container.Image, t.Container.ExecutionRoleARN = image, role
+		lines, _ := w.output(t)
+		assert.Equal(w, []string{"hello"}, lines)
+		for _, operation := range []string{"GetAuthorizationToken", "BatchGetImage"} {
+			assert.Equal(w, []string{puller}, w.keys(operation), operation)
 		}
+		w.mu.Lock()
+		for _, made := range w.calls {
+			if made.operation == "BatchGetImage" {
+				assert.Contains(w, made.body, image[strings.Index(image, "@")+1:])
+			}
+		}
+		w.mu.Unlock()
 	}
-	w.mu.Unlock()
 }
 
-func (s *onDocker) TestAnImageThatThisDockerHasIsStillRefusedToAHostThatMayNotPull() {
+func (s *onDocker) TestAnImageThatThisDockerHasIsStillRefusedToARoleThatMayNotPull() {
 	defer func() { s.registry = "" }()
 	image := s.pushed()
 	w := s.world()
 	t := task("say", "hello")
 	t.Container.Image = image
-	w.output(t) // now it is there, from a host that may
+	w.output(t) // now it is there, by a role that may
 	w.host("i-2", 0)
 	t = task("say", "hello")
 	t.HostID, t.Container.Image = "i-2", image
@@ -66,18 +69,27 @@ func (s *onDocker) TestAnImageThatCannotBePulledIsToldInECSsWords() {
 	s.registry = "127.0.0.1:1"
 	defer func() { s.registry = "" }()
 	w := s.world()
-	denied := answer{code: "AccessDeniedException", message: "User: X is not authorized to perform: ecr:GetAuthorizationToken"}
-	const digest = "@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	denied := func(action string) answer {
+		return answer{code: "AccessDeniedException", message: "User: X is not authorized to perform: " + action}
+	}
+	const (
+		digest = "@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+		pull   = "CannotPullContainerError: The task can’t pull the image. "
+	)
 	for name, test := range map[string]struct {
 		image   string
 		special map[string]answer
+		begins  string
 		words   string
 	}{
-		"denied":          {"127.0.0.1:1/there" + digest, map[string]answer{"GetAuthorizationToken": denied}, "Check that the role has the permissions to pull images from the registry. "},
-		"image denied":    {"127.0.0.1:1/there" + digest, map[string]answer{"BatchGetImage": denied}, "Check that the role has the permissions to pull images from the registry. "},
-		"missing":         {"127.0.0.1:1/absent" + digest, nil, "Check whether the image exists. "},
-		"no repository":   {"127.0.0.1:1/absent:1", map[string]answer{"BatchGetImage": {code: "RepositoryNotFoundException", message: "The repository does not exist"}}, "Check whether the image exists. "},
-		"nobody's answer": {"127.0.0.1:1/there" + digest, nil, "Check your network configuration. Error response from daemon: "},
+		"no token": {"127.0.0.1:1/there" + digest, map[string]answer{"GetAuthorizationToken": denied("ecr:GetAuthorizationToken")},
+			"CannotPullECRContainerError: ", "AccessDeniedException: User: X is not authorized to perform: ecr:GetAuthorizationToken"},
+		"no image": {"127.0.0.1:1/there" + digest, map[string]answer{"BatchGetImage": denied("ecr:BatchGetImage")},
+			pull, "Check that the role has the permissions to pull images from the registry. Error response from daemon: pull access denied for 127.0.0.1:1/there@sha256:"},
+		"missing": {"127.0.0.1:1/absent" + digest, nil, pull, "Check whether the image exists. "},
+		"no repository": {"127.0.0.1:1/absent:1", map[string]answer{"BatchGetImage": {code: "RepositoryNotFoundException", message: "The repository does not exist"}},
+			pull, "Check whether the image exists. Error response from daemon: repository 127.0.0.1:1/absent:1 not found: name unknown: The repository does not exist"},
+		"nobody's answer": {"127.0.0.1:1/there" + digest, nil, pull, "Check your network configuration. Error response from daemon: "},
 	} {
 		w.mu.Lock()
 		w.answers = test.special
@@ -86,6 +98,7 @@ func (s *onDocker) TestAnImageThatCannotBePulledIsToldInECSsWords() {
 		t.Container.Image = test.image
 		ending := w.refusedStart(t)
 		assert.Equal(w, "Task failed to start", ending.StatusReason, name)
-		assert.True(w, strings.HasPrefix(ending.Reason, "CannotPullContainerError: The task can’t pull the image. "+test.words), "%s: %s", name, ending.Reason)
+		assert.True(w, strings.HasPrefix(ending.Reason, test.begins), "%s: %s", name, ending.Reason)
+		assert.Contains(w, ending.Reason, test.words, name)
 	}
 }

@@ -31,6 +31,8 @@ var operations = []operation{
 		"BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "DescribeImages", "DescribeRepositories",
 		"GetDownloadUrlForLayer", "InitiateLayerUpload", "ListImages", "PutImage", "UploadLayerPart",
 	}, repositories},
+	{"ecs", []string{"RegisterContainerInstance", "SubmitAttachmentStateChanges", "SubmitContainerStateChange", "SubmitTaskStateChange"}, cluster},
+	{"ecs", []string{"DiscoverPollEndpoint"}, nothing},
 	{"logs", []string{"CreateLogStream", "GetLogEvents", "PutLogEvents"}, logStream},
 	{"logs", []string{"CreateLogGroup", "DescribeLogGroups", "DescribeLogStreams", "FilterLogEvents"}, logGroup},
 	{"secretsmanager", []string{"DescribeSecret", "GetSecretValue", "PutSecretValue"}, secret},
@@ -159,6 +161,12 @@ func repositories(_ *Rights, c *Call) ([]need, error) {
 		needs = append(needs, need{resource: arnOf(c, "ecr", "repository/"+name)})
 	}
 	return needs, err
+}
+
+// cluster is the one that a container instance belongs to.
+func cluster(_ *Rights, c *Call) ([]need, error) {
+	in, err := fieldsOf(c)
+	return []need{{resource: named(c, "ecs", "cluster/", cmp.Or(in.text("cluster"), "default"))}}, err
 }
 
 // logGroup's ARN is a stream's without its name, which "GROUP:*" matches.

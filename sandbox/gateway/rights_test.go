@@ -393,7 +393,7 @@ func TestARoleReadDuringAChangeIsNotKept(t *testing.T) {
 	assert.Equal(t, 2, reads, "the second is kept")
 }
 
-// The host's role has two of AWS's own policies.
+// The builder's role has the second of these, and the first has conditions.
 func TestAWSsOwnPoliciesCount(t *testing.T) {
 	g := newGuarded(t)
 	role := g.role(t, trustTasks)
@@ -410,6 +410,26 @@ func TestAWSsOwnPoliciesCount(t *testing.T) {
 	assert.Contains(t, g.call(t, config, "ecs", "AmazonEC2ContainerServiceV20141113.TagResource", `{}`), `Condition key \"ecs:CreateAction\"`)
 	assert.Contains(t, g.call(t, config, "ecs", "AmazonEC2ContainerServiceV20141113.ListTagsForResource", `{}`), "what resource a call of ecs:ListTagsForResource is about")
 	assert.Contains(t, g.call(t, config, "ecs", "AmazonEC2ContainerServiceV20141113.ListClusters", `{}`), "AccessDeniedException")
+}
+
+func TestAContainerInstanceIsGuardedByItsCluster(t *testing.T) {
+	g := newGuarded(t)
+	const clusters = "arn:aws:ecs:us-east-1:123456789012:cluster/"
+	host := g.as(t, g.role(t, trustTasks, allow("ecs:RegisterContainerInstance", clusters+"AWSBatch*"), allow("ecs:DiscoverPollEndpoint", "*")))
+	for in, denied := range map[string]string{
+		`{"cluster":"AWSBatch-hosts-0a1b2c"}`:               "",
+		`{"cluster":"` + clusters + `AWSBatch-hosts-0a1b"}`: "",
+		`{"cluster":"games"}`:                               "ecs:RegisterContainerInstance on resource: " + clusters + "games",
+		`{}`:                                                "ecs:RegisterContainerInstance on resource: " + clusters + "default",
+	} {
+		got := g.call(t, host, "ecs", "AmazonEC2ContainerServiceV20141113.RegisterContainerInstance", in)
+		if denied == "" {
+			assert.NotContains(t, got, "AccessDenied", in)
+		} else {
+			assert.Contains(t, got, denied, in)
+		}
+	}
+	assert.Contains(t, g.call(t, host, "ecs", "AmazonEC2ContainerServiceV20141113.SubmitTaskStateChange", `{"cluster":"AWSBatch-hosts-0a1b2c"}`), "AccessDeniedException")
 }
 
 // call makes a call in the JSON protocol, as a role's client would.
