@@ -17,15 +17,19 @@ import (
 
 // ComputeArgs are plain where they shape the graph, and inputs where they come from elsewhere.
 type ComputeArgs struct {
-	// InstanceTypes are names of the table InstanceTypes, each once. AWS Batch
-	// takes the cheapest vCPUs that fit, and goes on to others where it gets none.
+	// InstanceTypes are names of the table InstanceTypes, each once, of up to
+	// MaxSizes sizes. Each size has an on-demand environment of its own, and they
+	// are tried in the order in which the sizes are first mentioned. Among the types
+	// of one size AWS Batch takes the one with the lowest price, and goes on to
+	// others where it gets none.
 	InstanceTypes []string
-	// MinVCPUs are held ready (and paid) at all times; 0 starts from nothing.
-	// MaxVCPUs bound the hosts of the on-demand environment, in vCPUs; AWS Batch
-	// may pass it by one instance. The largest of the types has to fit.
+	// MinVCPUs are held ready (and paid) at all times, on hosts of the first size;
+	// 0 starts from nothing. MaxVCPUs bounds the hosts of each on-demand
+	// environment, in vCPUs; AWS Batch may pass it by one instance. The largest of
+	// the types has to fit.
 	MinVCPUs, MaxVCPUs int
-	// Spot adds a second environment of Spot hosts, tried when the first is full,
-	// of up to SpotMaxVCPUs. A reclaimed host ends its sessions.
+	// Spot adds an environment of Spot hosts of all types, tried when the others
+	// are full, of up to SpotMaxVCPUs. A reclaimed host ends its sessions.
 	Spot         bool
 	SpotMaxVCPUs int
 	// RootGiB is a host's encrypted root volume, 30 to 16384 GiB: two to three
@@ -53,7 +57,7 @@ type ComputeArgs struct {
 	Tags map[string]string
 }
 
-// Compute is one or two compute environments, in the order of preference.
+// Compute is up to MaxEnvironments compute environments, in the order of preference.
 type Compute struct {
 	pulumi.ResourceState
 
@@ -71,6 +75,9 @@ func (a *ComputeArgs) validate() error {
 		f.Check(!slices.Contains(a.InstanceTypes[:i], name), path, name, "each type once")
 		largest = max(largest, t.VCPUs)
 	}
+	sizes := Sizes(a.InstanceTypes)
+	f.Check(len(sizes) <= MaxSizes(a.Spot), "instanceTypes", fmt.Sprintf("%d sizes", len(sizes)),
+		fmt.Sprintf("at most %d sizes, each an environment of the queue's %d (Spot hosts take one)", MaxSizes(a.Spot), MaxEnvironments))
 	f.Check(a.MinVCPUs >= 0 && a.MinVCPUs <= a.MaxVCPUs, "minVcpus", a.MinVCPUs, fmt.Sprintf("0 to maxVcpus, %d", a.MaxVCPUs))
 	f.Between("maxVcpus", a.MaxVCPUs, largest, 100000)
 	if a.Spot {
@@ -85,19 +92,30 @@ func (a *ComputeArgs) validate() error {
 	return f.Err("compute")
 }
 
-// environment is one row: what differs between on demand and Spot. The
-// strategies are ones that AWS Batch and the provider update in place. Spot takes
-// the one that is interrupted least; with SPOT_PRICE_CAPACITY_OPTIMIZED provider
-// 5.82 replaces the environment (terraform-provider-aws#38695).
+// environment is one row: what differs between the environments. The strategies
+// are ones that AWS Batch and the provider update in place. Spot takes the one
+// that is interrupted least; with SPOT_PRICE_CAPACITY_OPTIMIZED provider 5.82
+// replaces the environment (terraform-provider-aws#38695).
 type environment struct {
 	suffix, market, strategy string
+	types                    []string
 	min, max                 int
 }
 
+// environments returns the rows in the queue's order: one for each size, and one
+// for Spot, whose strategy goes by capacity and may choose among all types. The
+// first has no suffix, whatever its size: a stack keeps it when its types change.
 func (a *ComputeArgs) environments() []environment {
-	rows := []environment{{"", "EC2", "BEST_FIT_PROGRESSIVE", a.MinVCPUs, a.MaxVCPUs}}
+	var rows []environment
+	for i, types := range Sizes(a.InstanceTypes) {
+		row := environment{"-" + sizeOf(types[0]), "EC2", "BEST_FIT_PROGRESSIVE", types, 0, a.MaxVCPUs}
+		if i == 0 {
+			row.suffix, row.min = "", a.MinVCPUs
+		}
+		rows = append(rows, row)
+	}
 	if a.Spot {
-		rows = append(rows, environment{"-spot", "SPOT", "SPOT_CAPACITY_OPTIMIZED", 0, a.SpotMaxVCPUs})
+		rows = append(rows, environment{"-spot", "SPOT", "SPOT_CAPACITY_OPTIMIZED", a.InstanceTypes, 0, a.SpotMaxVCPUs})
 	}
 	return rows
 }
@@ -172,7 +190,7 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 		ComputeResources: batch.ComputeEnvironmentComputeResourcesArgs{
 			Type:               pulumi.String(row.market),
 			AllocationStrategy: pulumi.String(row.strategy),
-			InstanceTypes:      pulumi.ToStringArray(args.InstanceTypes),
+			InstanceTypes:      pulumi.ToStringArray(row.types),
 			MinVcpus:           pulumi.Int(row.min),
 			MaxVcpus:           pulumi.Int(row.max),
 			InstanceRole:       args.InstanceProfileARN,

@@ -129,8 +129,47 @@ func TestEnvironmentsAreOfAKindThatIsUpdatedInPlace(t *testing.T) {
 	})
 }
 
+// AWS Batch prefers the lowest price per vCPU, which among sizes is the largest
+// one: with all sizes in one environment, one host held ready was a 12xlarge.
+func TestMinVCPUsNeverStartAHostLargerThanTheFirstSize(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		args := goodArgs()
+		args.InstanceTypes = []string{"g5.xlarge", "g5.2xlarge", "g6.xlarge", "g5.12xlarge"}
+		r := run(t, mode, args).Must(t)
+		for _, made := range r.OfType(environment) {
+			resources := made.Inputs["computeResources"].(map[string]any)
+			for _, name := range resources["instanceTypes"].([]any) {
+				vcpus := compute.InstanceTypes[name.(string)].VCPUs
+				assert.False(t, resources["minVcpus"].(float64) > 0 && vcpus > 4, "%s holds %v vCPUs ready on a %s", made.Name, resources["minVcpus"], name)
+			}
+		}
+	})
+}
+
+func TestEachSizeHasAnEnvironmentInTheOrderOfFirstMention(t *testing.T) {
+	args := goodArgs()
+	args.InstanceTypes = []string{"g6.2xlarge", "g5.xlarge", "g5.2xlarge", "g6.xlarge"}
+	args.Spot = true
+	r := run(t, componenttest.Update, args).Must(t)
+	for name, want := range map[string]struct {
+		types       []any
+		least, most float64
+	}{
+		"hosts":        {[]any{"g6.2xlarge", "g5.2xlarge"}, 4, 64},
+		"hosts-xlarge": {[]any{"g5.xlarge", "g6.xlarge"}, 0, 64},
+		"hosts-spot":   {[]any{"g6.2xlarge", "g5.xlarge", "g5.2xlarge", "g6.xlarge"}, 0, 32},
+	} {
+		resources := r.Named(t, environment, name).Inputs["computeResources"].(map[string]any)
+		assert.Equal(t, []any{want.types, want.least, want.most},
+			[]any{resources["instanceTypes"], resources["minVcpus"], resources["maxVcpus"]}, name)
+		r.Named(t, template, name)
+	}
+	assert.Len(t, r.OfType(environment), 3)
+}
+
 func TestTheQueueGetsOnDemandFirst(t *testing.T) {
 	args := goodArgs()
+	args.InstanceTypes = append(args.InstanceTypes, "g5.4xlarge")
 	args.Spot = true
 	var arns []string
 	componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
@@ -141,7 +180,7 @@ func TestTheQueueGetsOnDemandFirst(t *testing.T) {
 		pulumi.ToStringArrayOutput(made.EnvironmentARNs).ApplyT(func(known []string) []string { arns = known; return known })
 		return nil
 	}).Must(t)
-	assert.Equal(t, []string{environARN + "hosts-0a1b2c", environARN + "hosts-spot-0a1b2c"}, arns)
+	assert.Equal(t, []string{environARN + "hosts-0a1b2c", environARN + "hosts-4xlarge-0a1b2c", environARN + "hosts-spot-0a1b2c"}, arns)
 }
 
 func TestAnEnvironmentWaitsForWhatItMustOutlive(t *testing.T) {
@@ -291,11 +330,17 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"more held than allowed":   func(a *compute.ComputeArgs) { a.MinVCPUs = 65 },
 		"a host that never fits":   func(a *compute.ComputeArgs) { a.InstanceTypes = []string{"g5.24xlarge"} },
 		"a Spot host that neither": func(a *compute.ComputeArgs) { a.Spot, a.SpotMaxVCPUs = true, 3 },
-		"root below the AMI's":     func(a *compute.ComputeArgs) { a.RootGiB = 29 },
-		"root over gp3's":          func(a *compute.ComputeArgs) { a.RootGiB = 16385 },
-		"no time to stop":          func(a *compute.ComputeArgs) { a.StopSeconds = 1 },
-		"longer than Spot's":       func(a *compute.ComputeArgs) { a.StopSeconds = 111 },
-		"no time to update":        func(a *compute.ComputeArgs) { a.UpdateTimeoutMinutes = 0 },
+		"more sizes than a queue takes": func(a *compute.ComputeArgs) {
+			a.InstanceTypes = []string{"g5.xlarge", "g5.2xlarge", "g5.4xlarge", "g5.8xlarge"}
+		},
+		"more sizes than fit beside Spot": func(a *compute.ComputeArgs) {
+			a.InstanceTypes, a.Spot = []string{"g5.xlarge", "g5.2xlarge", "g5.4xlarge"}, true
+		},
+		"root below the AMI's": func(a *compute.ComputeArgs) { a.RootGiB = 29 },
+		"root over gp3's":      func(a *compute.ComputeArgs) { a.RootGiB = 16385 },
+		"no time to stop":      func(a *compute.ComputeArgs) { a.StopSeconds = 1 },
+		"longer than Spot's":   func(a *compute.ComputeArgs) { a.StopSeconds = 111 },
+		"no time to update":    func(a *compute.ComputeArgs) { a.UpdateTimeoutMinutes = 0 },
 	} {
 		args := goodArgs()
 		change(&args)
@@ -308,6 +353,9 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"other ends":         func(a *compute.ComputeArgs) { a.RootGiB, a.StopSeconds, a.UpdateTimeoutMinutes = 16384, 110, 360 },
 		"Spot's most unused": func(a *compute.ComputeArgs) { a.SpotMaxVCPUs = 0 },
 		"without tags":       func(a *compute.ComputeArgs) { a.Tags = nil },
+		"as many sizes as a queue takes": func(a *compute.ComputeArgs) {
+			a.InstanceTypes = []string{"g5.xlarge", "g5.2xlarge", "g5.4xlarge", "g6.2xlarge"}
+		},
 	} {
 		args := goodArgs()
 		change(&args)

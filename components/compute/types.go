@@ -1,6 +1,9 @@
 package compute
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
 // InstanceType is what one host of a type has.
 type InstanceType struct {
@@ -86,6 +89,47 @@ func MostSessions(types []string, need Need, vcpus int) int {
 		most = max(most, vcpus/InstanceTypes[name].VCPUs*carried)
 	}
 	return most
+}
+
+// Sizes groups types by their size, the part of the name after the dot, in the
+// order in which the sizes are first mentioned. All types of a size have the same
+// number of vCPUs, so a lower price per vCPU, which is what AWS Batch goes by
+// among on-demand types, is a lower price per host (user guide, "Instance type
+// allocation strategies for AWS Batch"). Among types of several sizes it would
+// prefer the largest ones, whose vCPUs cost least. Types that are not in the table
+// are left out.
+func Sizes(types []string) [][]string {
+	var groups [][]string
+	place := map[string]int{}
+	for _, name := range types {
+		if _, known := InstanceTypes[name]; !known {
+			continue
+		}
+		size := sizeOf(name)
+		i, there := place[size]
+		if !there {
+			i, place[size] = len(groups), len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], name)
+	}
+	return groups
+}
+
+// sizeOf returns the size of a type: "2xlarge" of "g5.2xlarge".
+func sizeOf(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+
+// MaxEnvironments is how many compute environments a job queue takes (AWS Batch
+// user guide, "AWS Batch service quotas").
+const MaxEnvironments = 3
+
+// MaxSizes returns how many sizes the instance types may have: each takes an
+// environment of the queue, and Spot hosts take one in all.
+func MaxSizes(spot bool) int {
+	if spot {
+		return MaxEnvironments - 1
+	}
+	return MaxEnvironments
 }
 
 // Known lists the table's types in order.

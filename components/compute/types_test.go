@@ -53,6 +53,22 @@ func TestMostSessionsAreThoseOfTheTypeThatCarriesMostWithinTheVCPUs(t *testing.T
 	}
 }
 
+func TestSizesAreInTheOrderOfFirstMentionAndTypesInTheirOwn(t *testing.T) {
+	assert.Equal(t, [][]string{{"g5.2xlarge", "g6.2xlarge"}, {"g5.xlarge"}, {"g4dn.metal"}},
+		compute.Sizes([]string{"g5.2xlarge", "m5.large", "g5.xlarge", "g6.2xlarge", "g4dn.metal"}))
+	assert.Empty(t, compute.Sizes(nil))
+}
+
+// What the environments rest on: within a size, the price per vCPU orders hosts
+// by their price.
+func TestTypesOfASizeHaveTheSameNumberOfVCPUs(t *testing.T) {
+	for _, group := range compute.Sizes(compute.Known()) {
+		for _, name := range group {
+			assert.Equal(t, compute.InstanceTypes[group[0]].VCPUs, compute.InstanceTypes[name].VCPUs, name)
+		}
+	}
+}
+
 // The three hosts whose memory for containers is on record.
 func TestTheMemoryEstimateIsNeverAboveWhatHostsWereSeenToOffer(t *testing.T) {
 	for sold, offered := range map[int]int{8192: 7953, 32768: 31431} {

@@ -40,9 +40,9 @@ type Config struct {
 	}
 	Users   []User `key:"users" default:"{}" allowed:"name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image" doc:"Who plays. A user with an address is told by e-mail when a session is ready."`
 	Compute struct {
-		InstanceTypes           []string `key:"compute.instanceTypes" default:"[\"g5.xlarge\"]" allowed:"types of the table below, each once" doc:"GPU instance types of the session hosts. AWS Batch takes the cheapest that it gets."`
-		MinVCPUs                int      `key:"compute.minVcpus" default:"0" min:"0" max:"100000" doc:"vCPUs of hosts held ready, and paid, at all times. With 0 the stack scales from nothing, and a first player waits for a host."`
-		MaxVCPUs                int      `key:"compute.maxVcpus" default:"64" min:"1" max:"100000" doc:"The most vCPUs of on-demand hosts at once; AWS Batch may pass it by one instance. The account's G and VT quota bounds it too."`
+		InstanceTypes           []string `key:"compute.instanceTypes" default:"[\"g5.xlarge\"]" allowed:"types of the table below, each once" doc:"GPU instance types of the session hosts, in the order of preference: sizes are tried in the order in which they are first mentioned, each in a compute environment of its own, and of the types of one size AWS Batch takes the one with the lowest price. A job queue takes three environments, so there may be three sizes, or two with compute.spot."`
+		MinVCPUs                int      `key:"compute.minVcpus" default:"0" min:"0" max:"100000" doc:"vCPUs of hosts held ready, and paid, at all times, of the first size of compute.instanceTypes. With 0 the stack scales from nothing, and a first player waits for a host."`
+		MaxVCPUs                int      `key:"compute.maxVcpus" default:"64" min:"1" max:"100000" doc:"The most vCPUs of on-demand hosts of one size at once; AWS Batch may pass it by one instance. It bounds each size's environment, so types of N sizes may reach N times as much in all. The account's quota Running On-Demand G and VT instances bounds the sum."`
 		Spot                    bool     `key:"compute.spot" default:"false" doc:"Adds Spot hosts as second choice. They are cheaper, but a reclaimed host ends its sessions."`
 		SpotMaxVCPUs            int      `key:"compute.spotMaxVcpus" default:"64" min:"1" max:"100000" doc:"The most vCPUs of Spot hosts at once."`
 		RootGiB                 int      `key:"compute.rootGib" default:"100" min:"30" max:"16384" doc:"A host's encrypted root volume, GiB: two to three times the image."`
@@ -142,15 +142,15 @@ func (c *Config) Ports() contract.PortRange {
 	return contract.PortRange{First: c.Session.FirstPort, Last: c.Session.FirstPort + width - 1}
 }
 
-// MaxSessions is how many sessions run at once at most.
+// MaxSessions returns how many sessions run at once at most: the sum of the
+// compute environments, of which each size has one and Spot one.
 func (c *Config) MaxSessions() int {
-	vcpus := []int{c.Compute.MaxVCPUs}
-	if c.Compute.Spot {
-		vcpus = append(vcpus, c.Compute.SpotMaxVCPUs)
-	}
 	sum := 0
-	for _, limit := range vcpus {
-		sum += compute.MostSessions(c.Compute.InstanceTypes, c.need(), limit)
+	for _, types := range compute.Sizes(c.Compute.InstanceTypes) {
+		sum += compute.MostSessions(types, c.need(), c.Compute.MaxVCPUs)
+	}
+	if c.Compute.Spot {
+		sum += compute.MostSessions(c.Compute.InstanceTypes, c.need(), c.Compute.SpotMaxVCPUs)
 	}
 	return sum
 }

@@ -203,6 +203,12 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"an ARM host":              {types("g5.xlarge", "g5g.xlarge"), []string{`dcv-sessions:compute.instanceTypes: "g5g.xlarge" is not allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`}},
 		"an instance type twice":   {types("g5.xlarge", "g5.xlarge"), []string{`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: each type once`}},
 
+		"more sizes than a queue takes": {values{"compute.instanceTypes": list(t, "g5.xlarge", "g5.2xlarge", "g5.4xlarge", "g6.8xlarge")}, []string{
+			`dcv-sessions:compute.instanceTypes: "4 sizes" is not allowed: types of at most 3 sizes where dcv-sessions:compute.spot is false: ` +
+				`a job queue takes 3 compute environments, one for each size and one for Spot hosts`}},
+		"more sizes than fit beside Spot": {values{"compute.instanceTypes": list(t, "g5.xlarge", "g5.2xlarge", "g5.4xlarge"), "compute.spot": "true"}, []string{
+			`dcv-sessions:compute.instanceTypes: "3 sizes" is not allowed: types of at most 2 sizes where dcv-sessions:compute.spot is true: ` +
+				`a job queue takes 3 compute environments, one for each size and one for Spot hosts`}},
 		"more held ready than allowed": {values{"compute.minVcpus": "65"},
 			[]string{`dcv-sessions:compute.minVcpus: 65 is not allowed: at most dcv-sessions:compute.maxVcpus, 64`}},
 		"hosts larger than all": {values{"compute.instanceTypes": list(t, "g5.xlarge", "g5.24xlarge"), "compute.spot": "true"}, []string{
@@ -749,6 +755,13 @@ func TestSpotHostsAddToTheMostSessionsAtOnce(t *testing.T) {
 	assert.Equal(t, 2, mustLoad(t, onDemand).MaxSessions())
 	onDemand["compute.spot"], onDemand["compute.spotMaxVcpus"] = "true", "4"
 	assert.Equal(t, 3, mustLoad(t, onDemand).MaxSessions())
+}
+
+func TestEachSizeAddsItsEnvironmentToTheMostSessionsAtOnce(t *testing.T) {
+	sizes := values{"compute.instanceTypes": `["g5.xlarge","g6.xlarge","g5.12xlarge"]`, "compute.maxVcpus": "48"}
+	assert.Equal(t, 12+4, mustLoad(t, sizes).MaxSessions(), "each environment has maxVcpus: 12 hosts of a session, one of four")
+	sizes["compute.spot"], sizes["compute.spotMaxVcpus"] = "true", "48"
+	assert.Equal(t, 12+4+12, mustLoad(t, sizes).MaxSessions(), "Spot hosts are of all types")
 }
 
 func TestEveryFieldIsAKeyWithTypeDocAndWhatIsAllowed(t *testing.T) {

@@ -170,6 +170,10 @@ func (v *validator) instanceTypes(k Key) {
 		v.cross(known, k.Name, name, "a type of docs/configuration.md's table; nearest: "+nearest(name, compute.Known()))
 		v.cross(!slices.Contains(types[:i], name), k.Name, name, "each type once")
 	}
+	sizes, most := len(compute.Sizes(types)), compute.MaxSizes(v.Compute.Spot)
+	v.cross(sizes <= most, k.Name, fmt.Sprintf("%d sizes", sizes), fmt.Sprintf(
+		"types of at most %d sizes where %s is %t: a job queue takes %d compute environments, one for each size and one for Spot hosts",
+		most, path("compute.spot"), v.Compute.Spot, compute.MaxEnvironments), "compute.spot")
 }
 
 // once leaves out what a list names again, which is a fault of its own.

@@ -371,10 +371,17 @@ func numbers(t *testing.T, res componenttest.Resource) contract.PortRange {
 }
 
 func TestSessionsTakeThePortsThatAreOpenAndTold(t *testing.T) {
-	for name, want := range map[string]contract.PortRange{
-		"dev": {First: 8443, Last: 8443}, "prod": {First: 8443, Last: 8446}, "sandbox": {First: 8443, Last: 8443},
+	for name, test := range map[string]struct {
+		change values
+		want   contract.PortRange
+	}{
+		"dev":     {values{}, contract.PortRange{First: 8443, Last: 8443}},
+		"prod":    {values{"compute.instanceTypes": `["g5.xlarge","g5.12xlarge"]`}, contract.PortRange{First: 8443, Last: 8446}},
+		"sandbox": {values{}, contract.PortRange{First: 8443, Last: 8443}},
 	} {
-		r := deploy(t, componenttest.Update, name, environment(t, name, values{"image.use": digest})).mustRun(t)
+		want, change := test.want, test.change
+		change["image.use"] = digest
+		r := deploy(t, componenttest.Update, name, environment(t, name, change)).mustRun(t)
 		assert.NotEmpty(t, r.OfType(definition))
 		for _, made := range r.OfType(definition) {
 			assert.Equal(t, want, numbers(t, made), "%s %s", name, made.Name)

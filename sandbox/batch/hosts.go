@@ -1,9 +1,7 @@
 package batch
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -48,10 +46,8 @@ func (h *host) release(t *task, now time.Time) {
 	}
 }
 
-// candidates are an environment's types that fit a job, in the order in which
-// they are tried. AWS takes the cheapest vCPUs; within the families that carry
-// games that is the smallest type. For Spot it takes the deepest pools, which
-// nobody else knows: here the order is that of the configuration.
+// candidates returns an environment's types that fit a job, in the order in
+// which they are tried.
 func (e Environment) candidates(need Resources) []InstanceType {
 	var fit []InstanceType
 	for _, t := range e.Types {
@@ -59,11 +55,7 @@ func (e Environment) candidates(need Resources) []InstanceType {
 			fit = append(fit, t)
 		}
 	}
-	if !strings.HasPrefix(e.Strategy, "SPOT_") {
-		slices.SortStableFunc(fit, func(a, b InstanceType) int {
-			return cmp.Or(cmp.Compare(a.VCPUs, b.VCPUs), cmp.Compare(a.GPUs, b.GPUs), cmp.Compare(a.MemoryMiB, b.MemoryMiB))
-		})
-	}
+	preferred(fit, e.Strategy)
 	return fit
 }
 

@@ -182,18 +182,21 @@ func TestHostsComeFromTheEnvironmentsTypesAndLimits(t *testing.T) {
 		jobs         []ContainerProperties
 		hosts        []string // the types that are started
 	}{
-		"the smallest type that fits":                {[]Environment{environment(first, 0, 99, large, medium, small)}, []ContainerProperties{container(3, 9000, 1)}, []string{"g4dn.xlarge"}},
-		"a larger one where memory asks for it":      {[]Environment{environment(first, 0, 99, large, medium, small)}, []ContainerProperties{container(3, 20000, 1)}, []string{"g4dn.2xlarge"}},
-		"or several GPUs do":                         {[]Environment{environment(first, 0, 99, small, large)}, []ContainerProperties{container(3, 9000, 2)}, []string{"g4dn.12xlarge"}},
-		"one host for jobs that fit together":        {[]Environment{environment(first, 0, 99, medium)}, []ContainerProperties{container(4, 9000, 0), container(4, 9000, 0)}, []string{"g4dn.2xlarge"}},
-		"two for jobs that share no GPU":             {[]Environment{environment(first, 0, 99, medium)}, []ContainerProperties{container(4, 9000, 1), container(4, 9000, 1)}, []string{"g4dn.2xlarge", "g4dn.2xlarge"}},
-		"none above the limit":                       {[]Environment{environment(first, 0, 11, small)}, []ContainerProperties{container(3, 9000, 1), container(3, 9000, 1), container(3, 9000, 1)}, []string{"g4dn.xlarge", "g4dn.xlarge"}},
-		"the second environment when one is full":    {[]Environment{environment(first, 0, 4, small), environment(second, 0, 8, medium)}, []ContainerProperties{container(3, 9000, 1), container(3, 9000, 1)}, []string{"g4dn.xlarge", "g4dn.2xlarge"}},
-		"a smaller type where the best is too large": {[]Environment{environment(first, 0, 4, medium, small)}, []ContainerProperties{container(1, 900, 0)}, []string{"g4dn.xlarge"}},
-		"the minimum without any job":                {[]Environment{environment(first, 5, 99, small)}, nil, []string{"g4dn.xlarge", "g4dn.xlarge"}},
-		"the minimum, as far as the limit lets":      {[]Environment{environment(first, 5, 7, small)}, nil, []string{"g4dn.xlarge"}},
-		"nothing in a disabled environment":          {[]Environment{disabled(environment(first, 0, 99, small))}, []ContainerProperties{container(1, 900, 0)}, nil},
-		"but its minimum":                            {[]Environment{disabled(environment(first, 1, 99, small))}, []ContainerProperties{container(1, 900, 0)}, []string{"g4dn.xlarge"}},
+		"the type whose vCPUs cost least":                    {[]Environment{environment(first, 0, 99, small, medium, large)}, []ContainerProperties{container(3, 9000, 1)}, []string{"g4dn.12xlarge"}},
+		"the next where the environment is too small for it": {[]Environment{environment(first, 0, 47, small, medium, large)}, []ContainerProperties{container(3, 9000, 1)}, []string{"g4dn.2xlarge"}},
+		"a type without a price last":                        {[]Environment{environment(first, 0, 99, InstanceType{"g9.xlarge", 4, 15000, 1}, small)}, []ContainerProperties{container(3, 9000, 1)}, []string{"g4dn.xlarge"}},
+		"the first environment, whatever it costs":           {[]Environment{environment(first, 0, 99, small), environment(second, 0, 99, large)}, []ContainerProperties{container(3, 9000, 1)}, []string{"g4dn.xlarge"}},
+		"the second where memory asks for it":                {[]Environment{environment(first, 0, 99, small), environment(second, 0, 99, medium)}, []ContainerProperties{container(3, 20000, 1)}, []string{"g4dn.2xlarge"}},
+		"or several GPUs do":                                 {[]Environment{environment(first, 0, 99, small, large)}, []ContainerProperties{container(3, 9000, 2)}, []string{"g4dn.12xlarge"}},
+		"one host for jobs that fit together":                {[]Environment{environment(first, 0, 99, medium)}, []ContainerProperties{container(4, 9000, 0), container(4, 9000, 0)}, []string{"g4dn.2xlarge"}},
+		"two for jobs that share no GPU":                     {[]Environment{environment(first, 0, 99, medium)}, []ContainerProperties{container(4, 9000, 1), container(4, 9000, 1)}, []string{"g4dn.2xlarge", "g4dn.2xlarge"}},
+		"none above the limit":                               {[]Environment{environment(first, 0, 11, small)}, []ContainerProperties{container(3, 9000, 1), container(3, 9000, 1), container(3, 9000, 1)}, []string{"g4dn.xlarge", "g4dn.xlarge"}},
+		"the second environment when one is full":            {[]Environment{environment(first, 0, 4, small), environment(second, 0, 8, medium)}, []ContainerProperties{container(3, 9000, 1), container(3, 9000, 1)}, []string{"g4dn.xlarge", "g4dn.2xlarge"}},
+		"a smaller type where the best is too large":         {[]Environment{environment(first, 0, 4, medium, small)}, []ContainerProperties{container(1, 900, 0)}, []string{"g4dn.xlarge"}},
+		"the minimum without any job":                        {[]Environment{environment(first, 5, 99, small)}, nil, []string{"g4dn.xlarge", "g4dn.xlarge"}},
+		"the minimum, as far as the limit lets":              {[]Environment{environment(first, 5, 7, small)}, nil, []string{"g4dn.xlarge"}},
+		"nothing in a disabled environment":                  {[]Environment{disabled(environment(first, 0, 99, small))}, []ContainerProperties{container(1, 900, 0)}, nil},
+		"but its minimum":                                    {[]Environment{disabled(environment(first, 1, 99, small))}, []ContainerProperties{container(1, 900, 0)}, []string{"g4dn.xlarge"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, test.environments...)
@@ -209,11 +212,29 @@ func TestHostsComeFromTheEnvironmentsTypesAndLimits(t *testing.T) {
 	}
 }
 
+// The fault that issue 19 names: with all sizes in one environment, the first
+// session starts the host whose vCPUs cost least, at five times the price.
+func TestOneEnvironmentOfAllSizesStartsTheLargestAndOneForEachSizeTheFirst(t *testing.T) {
+	xlarge, double, twelve := InstanceType{"g5.xlarge", 4, 15532, 1}, InstanceType{"g5.2xlarge", 8, 31097, 1}, InstanceType{"g5.12xlarge", 48, 186745, 4}
+	for name, test := range map[string]struct {
+		environments []Environment
+		host         string
+	}{
+		"one":  {[]Environment{environment(first, 0, 256, xlarge, double, twelve)}, "g5.12xlarge"},
+		"each": {[]Environment{environment(first, 0, 256, xlarge), environment(second, 0, 256, double)}, "g5.xlarge"},
+	} {
+		w := newWorld(t, test.environments...)
+		w.submit(container(3, 14000, 1))
+		require.Len(t, w.Hosts(), 1, name)
+		assert.Equal(t, test.host, w.Hosts()[0].Type, name)
+	}
+}
+
 func disabled(e Environment) Environment { e.Enabled = false; return e }
 
-func TestSpotTypesAreTriedInTheOrderOfTheConfiguration(t *testing.T) {
-	for strategy, host := range map[string]string{"BEST_FIT": "g4dn.xlarge", "BEST_FIT_PROGRESSIVE": "g4dn.xlarge", "SPOT_CAPACITY_OPTIMIZED": "g4dn.2xlarge"} {
-		e := environment(first, 0, 99, medium, small)
+func TestEachStrategyHasItsOrderOfTypes(t *testing.T) {
+	for strategy, host := range map[string]string{"BEST_FIT": "g4dn.xlarge", "BEST_FIT_PROGRESSIVE": "g4dn.12xlarge", "SPOT_CAPACITY_OPTIMIZED": "g4dn.2xlarge"} {
+		e := environment(first, 0, 99, medium, large, small)
 		e.Strategy = strategy
 		w := newWorld(t, e)
 		w.submit(container(3, 9000, 1))
