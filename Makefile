@@ -10,9 +10,14 @@ deliver := .sandbox/bin/deliver
 STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
 deliverer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(deliver)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-by $(abspath $(sandbox)))
+# AWS Batch ends the sessions of a stack that is destroyed, so that is refused while
+# there are any, unless PLAYING is end.
+ending = $(if $(PLAYING),-playing=$(PLAYING))
+asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destroy STACK=$(STACK) PLAYING=end" &&)
+destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down status session sessions session-logs session-end acceptance doctor release rollback delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary down destroy status session sessions session-logs session-end acceptance doctor release rollback delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,8 +33,11 @@ preview-summary: $(sandbox) ## the same for a reviewer, in Markdown: what a pull
 	@$(sandbox) preview -json .sandbox/preview.json $(if $(CONFIG),-config $(CONFIG)) >&2; status=$$?; \
 	go run ./infra/summary --stack sandbox --status $$status .sandbox/preview.json; exit $$status
 
-down: $(sandbox) ## destroy the stack and stop what make up started
-	@$(sandbox) down
+down: $(sandbox) ## destroy the stack and stop what make up started; not while anybody plays, unless PLAYING=end
+	@$(sandbox) down $(ending)
+
+destroy: $(sandbox) $(launch) ## destroy STACK; not while anybody plays or waits, unless PLAYING=end
+	@$(destroyer)
 
 status: $(sandbox) ## what runs, and where
 	@$(sandbox) status

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,21 +37,33 @@ const (
 
 // AcceptanceOptions are how a stack is tried.
 type AcceptanceOptions struct {
-	User  string // one who plays nothing just now
+	User  string // who the stack is tried as; "": see Accept
 	Role  string // ARN of a role with the launcher policy and nothing else; "" leaves the policy's limits unchecked
 	Limit time.Duration
 	Tell  func(Check) // told of every row as it is done; nil: nobody
 }
 
+// AcceptanceUser is the name of a user that a stack may keep for acceptance runs:
+// nobody plays as this user, so a run never has to wait for a player.
+const AcceptanceUser = "acceptance"
+
+// Busy says that an acceptance run could try nothing, since people play.
+type Busy struct{ Why string }
+
+// Error says what is taken, and how a stack always has somebody free.
+func (e *Busy) Error() string {
+	return fmt.Sprintf("nothing was tried: %s (a user named %q, whom nobody plays as, is always free)", e.Why, AcceptanceUser)
+}
+
 // Accept tries a deployed stack through the launcher, as a website would use it:
-// a session of one user, from start to end. It refuses to begin where the user
-// has a session, ends what it started, and returns every row. With a role all is
-// done with that role's rights.
+// a session of one user, from start to end. It ends what it started, and returns
+// every row. With a role all is done with that role's rights.
+//
+// It disturbs no player: it fails if the user named has a session. If none is
+// named, it takes AcceptanceUser, or else the first user by name, who has none.
+// It returns *Busy if they all play, or if every place of the stack is taken.
 func (l *Launcher) Accept(ctx context.Context, o AcceptanceOptions) ([]Check, error) {
 	a := &acceptance{Launcher: l, caller: l, AcceptanceOptions: o}
-	if err := l.known(o.User); err != nil {
-		return nil, err
-	}
 	if o.Role != "" {
 		config := l.config.Copy()
 		config.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(l.config), o.Role))
@@ -59,10 +73,8 @@ func (l *Launcher) Accept(ctx context.Context, o AcceptanceOptions) ([]Check, er
 		}
 		a.Launcher = own
 	}
-	if found, err := a.live(ctx, o.User); err != nil {
+	if err := a.chooseUser(ctx); err != nil {
 		return nil, explain(err)
-	} else if len(found) > 0 {
-		return nil, fmt.Errorf("%s has a session (job %s): name a user who plays nothing, with --user", o.User, found[0].id())
 	}
 	defer a.tidy()
 	for _, row := range a.rows() {
@@ -72,6 +84,52 @@ func (l *Launcher) Accept(ctx context.Context, o AcceptanceOptions) ([]Check, er
 		a.run(ctx, row)
 	}
 	return a.done, nil
+}
+
+// chooseUser checks that the user named is free, or finds one who is.
+func (a *acceptance) chooseUser(ctx context.Context) error {
+	if a.User != "" {
+		if err := a.known(a.User); err != nil {
+			return err
+		}
+		found, err := a.live(ctx, a.User)
+		if err == nil && len(found) > 0 {
+			err = fmt.Errorf("%s has a session (job %s): name a user who plays nothing, with --user", a.User, found[0].id())
+		}
+		return err
+	}
+	users := slices.SortedFunc(maps.Keys(a.stack.JobDefinitions), acceptanceUserFirst)
+	if len(users) == 0 {
+		return a.known(AcceptanceUser)
+	}
+	playing, err := a.playing(ctx)
+	if err != nil {
+		return err
+	}
+	free := slices.IndexFunc(users, func(user string) bool {
+		return !slices.ContainsFunc(playing, func(j job) bool { return j.user() == user })
+	})
+	if free < 0 {
+		return &Busy{"every user has a session"}
+	}
+	if now, err := a.line(ctx); err != nil {
+		return err
+	} else if now.full {
+		return &Busy{fmt.Sprintf("as many sessions run as the stack has room for, %d", a.stack.MaxSessions)}
+	}
+	a.User = users[free]
+	return nil
+}
+
+// acceptanceUserFirst orders users by name, with AcceptanceUser before all.
+func acceptanceUserFirst(a, b string) int {
+	switch AcceptanceUser {
+	case a:
+		return -1
+	case b:
+		return 1
+	}
+	return strings.Compare(a, b)
 }
 
 // acceptance is one run.

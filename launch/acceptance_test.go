@@ -4,10 +4,12 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/launch"
 )
 
@@ -77,6 +79,48 @@ func TestAnAcceptanceRunDisturbsNoPlayer(t *testing.T) {
 	assert.Contains(t, checks[0].Detail, "left alone")
 	c.step()
 	assert.Equal(t, []string{j.id}, c.alive())
+}
+
+func TestAnAcceptanceRunTakesAUserWhoIsFree(t *testing.T) {
+	for name, test := range map[string]struct {
+		playing []string
+		places  int
+		users   []string // besides alice and bob
+		takes   string
+		busy    string
+	}{
+		"the first":                        {takes: "alice"},
+		"the first who is free":            {playing: []string{"alice"}, takes: "bob"},
+		"the one who is kept for it":       {users: []string{launch.AcceptanceUser, "aaron"}, takes: launch.AcceptanceUser},
+		"unless that one plays":            {users: []string{launch.AcceptanceUser, "aaron"}, playing: []string{launch.AcceptanceUser}, takes: "aaron"},
+		"nobody where everybody plays":     {playing: []string{"alice", "bob"}, busy: "every user has a session"},
+		"nobody where every place is gone": {playing: []string{"alice"}, places: 1, busy: "as many sessions run as the stack has room for, 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCloud(t)
+			for _, user := range test.playing {
+				c.add(user).status = "RUNNING"
+			}
+			stack := c.outputs()
+			stack.MaxSessions = test.places
+			for _, user := range test.users {
+				stack.JobDefinitions[user] = contract.JobDefinition("dev", user)
+			}
+			l, err := launch.New(c.config(), stack, launch.WithPoll(time.Millisecond))
+			require.NoError(t, err)
+			c.script = []step{fails("Task failed to start", "CannotPullContainerError: no")} // who it is tried as is the point
+			_, err = l.Accept(t.Context(), launch.AcceptanceOptions{})
+			if test.busy != "" {
+				var busy *launch.Busy
+				require.ErrorAs(t, err, &busy)
+				assert.ErrorContains(t, err, test.busy)
+				assert.Zero(t, c.count("submitjob"))
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, contract.JobName("dev", test.takes), c.jobs[len(c.jobs)-1].name)
+		})
+	}
 }
 
 func TestAnAcceptanceRunThatIsInterruptedEndsWhatItStarted(t *testing.T) {

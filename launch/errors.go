@@ -22,6 +22,7 @@ const (
 	CodeFailed      = 5
 	CodeLimit       = 6
 	CodeDenied      = 7
+	CodeOccupied    = 8
 	CodeInterrupted = 130
 )
 
@@ -41,16 +42,18 @@ var Codes = []Code{
 	{CodeFailed, "the session ended before it was ready"},
 	{CodeLimit, "it took longer than the limit; the session goes on"},
 	{CodeDenied, "the caller lacks a right, which is named"},
+	{CodeOccupied, "people play or wait"},
 	{CodeInterrupted, "interrupted; the session goes on"},
 }
 
 // ExitCode is an error's exit code; nil is CodeOK.
 func ExitCode(err error) int {
 	var (
-		unknown *UnknownUser
-		failed  *Failed
-		limit   *LimitPassed
-		denied  *Denied
+		unknown  *UnknownUser
+		failed   *Failed
+		limit    *LimitPassed
+		denied   *Denied
+		occupied *Occupied
 	)
 	switch {
 	case err == nil:
@@ -65,6 +68,8 @@ func ExitCode(err error) int {
 		return CodeLimit
 	case errors.As(err, &denied):
 		return CodeDenied
+	case errors.As(err, &occupied):
+		return CodeOccupied
 	case errors.Is(err, context.Canceled):
 		return CodeInterrupted
 	}

@@ -106,6 +106,12 @@ func (l *Launcher) live(ctx context.Context, user string) ([]job, error) {
 	return slices.DeleteFunc(jobs, job.ended), err
 }
 
+// playing are the sessions of all users that are not over, the oldest first.
+func (l *Launcher) playing(ctx context.Context) ([]job, error) {
+	jobs, err := l.find(ctx, contract.NamePrefix(l.stack.Stack)+"*", func(s types.JobSummary) bool { return !over(s.Status) })
+	return slices.DeleteFunc(jobs, job.ended), err
+}
+
 // current is the user's session, or their last one where it is over.
 func (l *Launcher) current(ctx context.Context, user string) (job, error) {
 	jobs, err := l.find(ctx, contract.JobName(l.stack.Stack, user), func(types.JobSummary) bool { return true })

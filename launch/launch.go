@@ -22,6 +22,7 @@
 //	5    *Failed: the session ended before it was ready
 //	6    *LimitPassed: it took longer than the limit; the session goes on
 //	7    *Denied: the caller lacks a right, which is named
+//	8    *Occupied: people play or wait
 //	130  context.Canceled: interrupted; the session goes on
 package launch
 

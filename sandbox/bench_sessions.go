@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 
@@ -127,21 +125,10 @@ func (b *bencher) queued() error {
 	return q.remove(b.ctx)
 }
 
-func (b *bencher) aws() aws.Config {
-	return aws.Config{
-		Region: local.Region, BaseEndpoint: aws.String(b.cloud.Endpoint()),
-		Credentials: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""),
-	}
-}
+func (b *bencher) aws() aws.Config { return awsOf(b.cloud) }
 
 func (b *bencher) stackOutputs() (outputs.Outputs, error) {
-	cmd := exec.CommandContext(b.ctx, filepath.Join(b.tree.Bin(), "pulumi"), "stack", "output", "--json", "--stack", "sandbox")
-	cmd.Env, cmd.Dir = b.cloud.Env(), b.tree.Root
-	text, err := cmd.Output()
-	if err != nil {
-		return outputs.Outputs{}, err
-	}
-	return outputs.Parse(text)
+	return stackOutputs(b.ctx, b.tree, b.cloud)
 }
 
 // gatewayCPU is how much processor time the gateway takes within a while.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 
@@ -10,7 +11,12 @@ import (
 
 // down destroys the stack where its cloud still runs, stops what was started
 // and removes what it left. After a crash it does the part that is left to do.
-func down(ctx context.Context, _ []string) error {
+func down(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("down", flag.ContinueOnError)
+	playing := playingFlag(flags)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	tree, p, unlock, err := enter()
 	if err != nil {
 		return err
@@ -25,6 +31,9 @@ func down(ctx context.Context, _ []string) error {
 		return nil
 	}
 	if cloud.Deployed() && cloud.Running(ctx) {
+		if err := checkVacant(ctx, tree, cloud, *playing, "down"); err != nil {
+			return err
+		}
 		if err := runDeploy(ctx, tree, cloud, "destroy", "-config-file", cloud.ConfigFile("infra")); err != nil {
 			p.Say("the stack could not be destroyed (%v); its cloud is memory only and goes as a whole", err)
 		}

@@ -47,6 +47,7 @@ func deploy(ctx context.Context, command string, args []string) error {
 	config := flags.String("config", "", "the stack's configuration (default: Pulumi.sandbox.yaml at the root)")
 	report := flags.String("report", "", "write what was done, resource by resource, as JSON to this file")
 	json := flags.String("json", "", "let preview write what `pulumi preview --json` prints to this file")
+	playing := playingFlag(flags)
 	program := flags.String("program", "infra", "infra, or consumer: the example of another team's program")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -60,6 +61,11 @@ func deploy(ctx context.Context, command string, args []string) error {
 	cloud, err := prepare(ctx, tree, p)
 	if err != nil {
 		return err
+	}
+	if command == "destroy" && *program == "infra" {
+		if err := checkVacant(ctx, tree, cloud, *playing, command); err != nil {
+			return err
+		}
 	}
 	if *config == "" {
 		if *config, err = settled(tree, cloud); err != nil {

@@ -50,7 +50,7 @@ func newSandbox(t *testing.T) *sandbox {
 func (s *sandbox) downAtEnd(t *testing.T) {
 	t.Helper()
 	down := func() {
-		if out, err := s.run(t, "down"); err != nil {
+		if out, err := s.run(t, "down", "-playing=end"); err != nil {
 			t.Errorf("down: %v\n%s", err, out)
 		}
 	}

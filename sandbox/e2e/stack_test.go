@@ -143,9 +143,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		}
 	})
 
-	step("destroy leaves the local AWS and the registry as they were", func(t *testing.T) {
-		out, err := s.run(t, "destroy", "-config", base.write(t, s.dir))
-		require.NoError(t, err, out)
+	step("destroy is refused while somebody plays, ends the session when told to, and leaves the local AWS and the registry as they were", func(t *testing.T) {
+		s.destroyWhilePlaying(t, base)
 		assert.Equal(t, before, s.aws(t).everything(t))
 	})
 

@@ -131,6 +131,8 @@ func TestEveryErrorHasItsExitCode(t *testing.T) {
 		"the limit":       {nil, "", []string{"end", "alice", "--limit", "50ms"}, launch.CodeLimit, "50ms passed"},
 		"denied":          {nil, "listjobs", []string{"list"}, launch.CodeDenied, "batch:ListJobs"},
 		"no password":     {nil, "GetSecretValue", []string{"start", "--password", "alice"}, launch.CodeDenied, "the session is at https://192.0.2.1:8443/, but"},
+		"somebody plays":  {nil, "", []string{"vacant", "--anyway", "make it so"}, launch.CodeOccupied, "alice  RUNNING since 2023-11-14 22:14:55 UTC, job job-1\nwait until they are over, or end them: make it so"},
+		"who plays?":      {nil, "listjobs", []string{"vacant"}, launch.CodeDenied, "batch:ListJobs"},
 		"interrupted":     {interrupted, "", []string{"start", "alice"}, launch.CodeInterrupted, "interrupted"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,6 +181,27 @@ func TestTheDoctorsTableSaysWhatToChangeAndFailsWithARow(t *testing.T) {
 	answers["Logs_20140328.GetLogEvents"] = strings.ReplaceAll(answers["Logs_20140328.GetLogEvents"], "fails", "unknown")
 	code, _, errs = command(t.Context(), "doctor")
 	assert.Zero(t, code, errs)
+}
+
+func TestAnAcceptanceRunThatFindsEverybodyPlayingHoldsUpNoRelease(t *testing.T) {
+	cloud(t)
+	const listed, described = "/v1/listjobs", "/v1/describejobs"
+	for operation, answer := range map[string]string{
+		listed: `{"jobSummaryList":[{"jobId":"job-1","jobName":"dcv-sessions_dev_alice","status":"RUNNING"},{"jobId":"job-2","jobName":"dcv-sessions_dev_bob","status":"RUNNING"}]}`,
+		described: `{"jobs":[{"jobId":"job-1","jobName":"dcv-sessions_dev_alice","status":"RUNNING","tags":{"dcv-sessions:stack":"dev","dcv-sessions:user":"alice"}},
+			{"jobId":"job-2","jobName":"dcv-sessions_dev_bob","status":"RUNNING","tags":{"dcv-sessions:stack":"dev","dcv-sessions:user":"bob"}}]}`,
+	} {
+		before := answers[operation]
+		answers[operation] = answer
+		t.Cleanup(func() { answers[operation] = before })
+	}
+	code, out, errs := command(t.Context(), "acceptance")
+	assert.Zero(t, code)
+	assert.Contains(t, errs, "nothing was tried: every user has a session")
+	assert.Empty(t, out)
+	code, out, _ = command(t.Context(), "acceptance", "--json")
+	assert.Zero(t, code)
+	assert.Equal(t, "[]\n", out)
 }
 
 func TestHelpNamesEveryCommandAndExitCode(t *testing.T) {

@@ -1,0 +1,46 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Occupied says that people play or wait on a stack.
+type Occupied struct {
+	Sessions []Session // by user; each as its job alone shows it
+}
+
+// Error lists the sessions, one a line.
+func (e *Occupied) Error() string {
+	lines := []string{fmt.Sprintf("sessions that would end: %d", len(e.Sessions))}
+	for _, s := range e.Sessions {
+		since := s.Created
+		if !s.Started.IsZero() {
+			since = s.Started
+		}
+		lines = append(lines, fmt.Sprintf("  %s  %s since %s, job %s", s.User, s.State, since.Format(time.DateTime+" MST"), s.JobID))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Vacant returns nil if nobody plays or waits, and *Occupied otherwise. It is
+// for whoever is about to destroy the stack: AWS Batch ends the jobs of a queue
+// that is deleted (AWS Batch API reference, DeleteJobQueue).
+func (l *Launcher) Vacant(ctx context.Context) error {
+	jobs, err := l.playing(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	if len(jobs) == 0 {
+		return nil
+	}
+	occupied := &Occupied{}
+	for _, j := range jobs {
+		occupied.Sessions = append(occupied.Sessions, plain(j))
+	}
+	slices.SortStableFunc(occupied.Sessions, func(a, b Session) int { return strings.Compare(a.User, b.User) })
+	return occupied
+}

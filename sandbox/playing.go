@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/intraverse/dcv-sessions/launch"
+	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// endPlaying is the value of the flag -playing that lets a command end sessions.
+const endPlaying = "end"
+
+// playingFlag defines the flag.
+func playingFlag(flags *flag.FlagSet) *string {
+	return flags.String("playing", "", "end: destroy also while people play or wait, which ends their sessions")
+}
+
+// checkVacant returns an error if anybody plays or waits on the stack, since
+// deleting its queue ends their sessions, unless that is what was asked for.
+func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, playing, command string) error {
+	switch playing {
+	case endPlaying:
+		return nil
+	case "":
+	default:
+		return fmt.Errorf("-playing is %q; allowed: %s", playing, endPlaying)
+	}
+	out, err := stackOutputs(ctx, tree, cloud)
+	if errors.Is(err, errNoOutputs) {
+		return nil
+	}
+	if err == nil {
+		var launcher *launch.Launcher
+		if launcher, err = launch.New(awsOf(cloud), out); err == nil {
+			err = launcher.Vacant(ctx)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("nothing was destroyed: %w\nwait until nobody plays or waits, or end the sessions: make %s PLAYING=%s", err, command, endPlaying)
+	}
+	return nil
+}
+
+// errNoOutputs says that a stack was not deployed to the end yet, so that nobody
+// was given its queue.
+var errNoOutputs = errors.New("the stack has no outputs")
+
+// stackOutputs are the outputs of the stack `sandbox`.
+func stackOutputs(ctx context.Context, tree local.Tree, cloud *local.Cloud) (outputs.Outputs, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "pulumi"), "stack", "output", "--json", "--stack", "sandbox")
+	cmd.Env, cmd.Dir = cloud.Env(), tree.Root
+	text, err := cmd.Output()
+	if err != nil {
+		return outputs.Outputs{}, fmt.Errorf("pulumi stack output: %w", err)
+	}
+	var all map[string]any
+	if json.Unmarshal(text, &all) == nil && len(all) == 0 {
+		return outputs.Outputs{}, errNoOutputs
+	}
+	return outputs.Parse(text)
+}
+
+// awsOf is a cloud's AWS, for its administrator.
+func awsOf(cloud *local.Cloud) aws.Config {
+	return aws.Config{
+		Region: local.Region, BaseEndpoint: aws.String(cloud.Endpoint()),
+		Credentials: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""),
+	}
+}
