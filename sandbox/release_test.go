@@ -53,13 +53,13 @@ func TestWhatIsSetStandsBesideTheRepositorysConfiguration(t *testing.T) {
 
 func TestAGameBuildIsAnArchiveThatIsThere(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, name := range []string{"a.tar", "a.tar.gz", "a.tgz", "a.tar.zst"} {
+	for _, name := range []string{"a.tar", "a.tar.gz", "a.tgz", "a.tar.zst", "a.zip"} {
 		require.NoError(t, os.WriteFile(name, nil, 0o644))
 		form, err := formOf(name)
 		require.NoError(t, err)
 		assert.Equal(t, strings.TrimPrefix(name, "a"), form)
 	}
-	for _, name := range []string{"", "a.zip", "gone.tar"} {
+	for _, name := range []string{"", "a.7z", "gone.tar"} {
 		_, err := formOf(name)
 		assert.Error(t, err, name)
 	}

@@ -49,7 +49,7 @@ func TestAnArchiveBelowThePrefixIsAnEvent(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		r := run(t, mode, whole()).Must(t)
 		assert.JSONEq(t, `{"source":["aws.s3"],"detail-type":["Object Created"],"detail":{"bucket":{"name":["games"]},"object":{"key":[
-			{"wildcard":"builds/*.tar"},{"wildcard":"builds/*.tar.gz"},{"wildcard":"builds/*.tgz"},{"wildcard":"builds/*.tar.zst"}]}}}`,
+			{"wildcard":"builds/*.tar"},{"wildcard":"builds/*.tar.gz"},{"wildcard":"builds/*.tgz"},{"wildcard":"builds/*.tar.zst"},{"wildcard":"builds/*.zip"}]}}}`,
 			r.One(t, rule).Inputs["eventPattern"].(string))
 	})
 }

@@ -22,7 +22,7 @@ func CheckGame(source string, stopSeconds int) error {
 	if info, err := os.Stat(source); err != nil || !info.IsDir() {
 		return wrong
 	}
-	manifest, err := game.Load(source)
+	manifest, err := game.LoadSource(source)
 	if err == nil {
 		err = manifest.CheckStop(stopSeconds)
 	}
@@ -32,7 +32,7 @@ func CheckGame(source string, stopSeconds int) error {
 // gameName labels the image: a folder's game as its manifest names it, else the
 // archive.
 func gameName(source string) string {
-	if manifest, err := game.Load(source); err == nil {
+	if manifest, err := game.LoadSource(source); err == nil {
 		return manifest.Name + " " + manifest.Version
 	}
 	return filepath.Base(source)

@@ -141,8 +141,8 @@ func TestABucketThatIsNotThereYetIsAskedInTheUpdate(t *testing.T) {
 
 func TestABuildIsNamedByAPlainKeyOfAnArchive(t *testing.T) {
 	for key, valid := range map[string]bool{
-		"game.tar": true, "builds/game-1.4_x.tar.zst": true, "a/b/c.tgz": true,
-		"": false, "/game.tar": false, "builds/": false, "builds//game.tar": false, "../game.tar": false, "game.zip": false,
+		"game.tar": true, "builds/game-1.4_x.tar.zst": true, "a/b/c.tgz": true, "game.zip": true,
+		"": false, "/game.tar": false, "builds/": false, "builds//game.tar": false, "../game.tar": false, "game.7z": false,
 		"builds/my game.tar": false, "builds/spiel-ä.tar": false, strings.Repeat("a", 600) + ".tar": false,
 	} {
 		assert.Equal(t, valid, gameimage.ValidBuildKey(key), key)

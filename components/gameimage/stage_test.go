@@ -236,13 +236,15 @@ func TestAGameIsCheckedBeforeItsBuild(t *testing.T) {
 	args := checkout(t)
 	assert.NoError(t, gameimage.CheckGame(args.Game, 25))
 	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 24), "stop.seconds: 15 is not allowed")
+	require.NoError(t, os.Chmod(filepath.Join(args.Game, "bin", "play"), 0o600))
+	assert.NoError(t, gameimage.CheckGame(args.Game, 25), "of a folder made on Windows, the build permits the executable")
 	write(t, filepath.Join(args.Game, "game.yaml"), "name: Chess\n")
 	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 25), "executable")
 	assert.ErrorIs(t, gameimage.CheckGame(filepath.Join(args.Game, "none"), 25), fs.ErrNotExist)
 
 	dir := t.TempDir()
 	for name, fault := range map[string]string{
-		"a.tar": "", "a.tar.gz": "", "a.tgz": "", "a.tar.zst": "", "a.zip": "neither a folder nor an archive (.tar, .tar.gz, .tgz, .tar.zst)",
+		"a.tar": "", "a.tar.gz": "", "a.tgz": "", "a.tar.zst": "", "a.zip": "", "a.7z": "neither a folder nor an archive (.tar, .tar.gz, .tgz, .tar.zst, .zip)",
 	} {
 		write(t, filepath.Join(dir, name), "")
 		if err := gameimage.CheckGame(filepath.Join(dir, name), 25); fault == "" {

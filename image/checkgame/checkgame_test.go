@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"context"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/intraverse/dcv-sessions/image/game"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -177,6 +179,29 @@ func TestAnArchiveIsCheckedAsTheBuildTakesIt(t *testing.T) {
 
 	require.NoError(t, os.Truncate(filepath.Join(dir, "chess.tar"), 1024))
 	assert.Contains(t, rowsOf(t, "archive", dir, options{})[0].found, "cut off")
+}
+
+func TestAnExecutableWithoutPermissionIsWorthALook(t *testing.T) {
+	dir := folder(t, map[string]string{"game.yaml": manifestText, "play": ls(t, "libc.so.6") + "libGL.so.1"})
+	require.NoError(t, os.Chmod(filepath.Join(dir, "play"), 0o644))
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	require.NoError(t, w.AddFS(os.DirFS(dir)))
+	require.NoError(t, w.Close())
+	archive := filepath.Join(folder(t, map[string]string{"chess.zip": b.String()}), "chess.zip")
+	for _, path := range []string{dir, archive} {
+		r := rowsOf(t, "permission", path, options{})
+		require.Len(t, r, 1)
+		assert.Equal(t, look, r[0].result)
+		assert.Contains(t, r[0].found, "play lacks the permission to be executed")
+		assert.Equal(t, good, rowsOf(t, "manifest", path, options{})[0].result)
+	}
+	info, err := os.Stat(filepath.Join(dir, "play"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o644), info.Mode(), "somebody's folder is left as it is")
+	m, err := game.LoadSource(dir)
+	require.NoError(t, err)
+	assert.Contains(t, started(t.Context(), dir, m, 0).Skipped, "chmod +x")
 }
 
 // docker puts a double of Docker into the path: it runs what should run in a

@@ -93,7 +93,7 @@ func inside(ctx context.Context, args []string) int {
 	seconds, err := strconv.Atoi(args[1])
 	if err == nil {
 		var m *game.Manifest
-		if m, err = game.Load(dir); err == nil {
+		if m, err = game.LoadSource(dir); err == nil {
 			r := report{Libraries: missing(ctx, dir), Start: started(ctx, dir, m, time.Duration(seconds)*time.Second)}
 			err = json.NewEncoder(os.Stdout).Encode(r)
 		}
@@ -109,7 +109,7 @@ func inside(ctx context.Context, args []string) int {
 // don't find. It runs none of the game's own code that the start does not.
 func missing(ctx context.Context, dir string) []lacking {
 	env := []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
-	if m, err := game.Load(dir); err == nil && m.Environment["LD_LIBRARY_PATH"] != "" {
+	if m, err := game.LoadSource(dir); err == nil && m.Environment["LD_LIBRARY_PATH"] != "" {
 		env = append(env, "LD_LIBRARY_PATH="+m.Environment["LD_LIBRARY_PATH"])
 	}
 	var all []lacking
@@ -172,6 +172,11 @@ const (
 
 // started runs the game for some time on a screen of its own, without a GPU.
 func started(ctx context.Context, dir string, m *game.Manifest, most time.Duration) start {
+	if has, err := m.Permitted(dir); err != nil {
+		return start{Skipped: err.Error()}
+	} else if !has {
+		return start{Skipped: m.Executable + " lacks the permission to be executed here: `chmod +x` it, or check an archive of the folder"}
+	}
 	home, err := os.MkdirTemp("", "checkgame-")
 	if err != nil {
 		return start{Skipped: err.Error()}

@@ -115,6 +115,9 @@ func checked(ctx context.Context, path string, o options) ([]row, error) {
 		return nil, err
 	}
 	m, rows := manifest(dir, o.stopSeconds)
+	if m != nil {
+		rows = append(rows, permission(dir, m, archive != "")...)
+	}
 	rows = append(rows, t.bad...)
 	rows = append(rows, layer(t)...)
 	if m == nil {
@@ -144,7 +147,11 @@ func unpacked(archive, dir string) error {
 		return err
 	}
 	defer t.Close()
-	if err := t.Archive(f); err != nil {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := t.Archive(f, info.Size()); err != nil {
 		return err
 	}
 	return t.Finish()
@@ -152,7 +159,7 @@ func unpacked(archive, dir string) error {
 
 func manifest(dir string, stopSeconds int) (*game.Manifest, []row) {
 	const do = "docs/your-game.md explains each key"
-	m, err := game.Load(dir)
+	m, err := game.LoadSource(dir)
 	if err != nil {
 		var rows []row
 		for line := range strings.Lines(err.Error()) {
@@ -172,6 +179,26 @@ func manifest(dir string, stopSeconds int) (*game.Manifest, []row) {
 	return m, []row{{"manifest", good, m.Name + " " + m.Version, ""}}
 }
 
+// permission looks whether the executable may be executed. In a copy that was
+// unpacked for this check it may from here on, as in the image.
+func permission(dir string, m *game.Manifest, isCopy bool) []row {
+	has, err := m.Permitted(dir)
+	if err == nil && !has && isCopy {
+		_, err = m.Permit(dir)
+	}
+	switch {
+	case err != nil:
+		return []row{{"permission", fault, err.Error(), "make every file readable"}}
+	case !has:
+		return []row{{"permission", look, m.Executable + " lacks the permission to be executed, as files made on Windows do: the image's build adds it",
+			"programs that the game itself starts get none: if there are any, make the archive on Linux, by tar"}}
+	}
+	return nil
+}
+
+// noImage is why nothing is started without --image.
+const noImage = "there is no session image given"
+
 // tryLimit is what a container may take beside the game's own time.
 const tryLimit = 2 * time.Minute
 
@@ -179,7 +206,7 @@ const tryLimit = 2 * time.Minute
 // alone here. where says which.
 func try(ctx context.Context, dir string, o options) (report, string, error) {
 	if o.image == "" {
-		return report{Libraries: missing(ctx, dir), Start: start{Skipped: "there is no session image given"}}, "this machine's, not the image's", nil
+		return report{Libraries: missing(ctx, dir), Start: start{Skipped: noImage}}, "this machine's, not the image's", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(o.seconds)*time.Second+tryLimit)
 	defer cancel()
@@ -214,7 +241,11 @@ func libraries(r report, t *tree, m *game.Manifest, where string) []row {
 func starts(r report, m *game.Manifest) []row {
 	s := r.Start
 	if s.Skipped != "" {
-		return []row{{"start", unseen, s.Skipped, "name the sandbox's session image: make check-game GAME=… IMAGE=…"}}
+		do := ""
+		if s.Skipped == noImage {
+			do = "name the sandbox's session image: make check-game GAME=… IMAGE=…"
+		}
+		return []row{{"start", unseen, s.Skipped, do}}
 	}
 	last := ""
 	if len(s.Lines) > 0 {

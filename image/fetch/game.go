@@ -94,7 +94,19 @@ func unpackFile(t *unpack.Tree, archive *os.File, log io.Writer) error {
 	}
 	p := newProgress(log, "unpacking", info.Size())
 	defer p.tell()
-	return t.Archive(io.TeeReader(archive, p))
+	return t.Archive(counted{archive, p}, info.Size())
+}
+
+// counted counts what is read of an archive.
+type counted struct {
+	io.ReaderAt
+	progress *progress
+}
+
+func (c counted) ReadAt(b []byte, at int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(b, at)
+	_, _ = c.progress.Write(b[:n]) // it only counts
+	return n, err
 }
 
 // fill fills a folder with a game and checks it there.
@@ -104,7 +116,7 @@ func fill(dir string, stopSeconds int, out io.Writer, by func(*unpack.Tree) erro
 		return err
 	}
 	defer t.Close()
-	m, err := filled(t, dir, stopSeconds, by)
+	m, err := filled(t, dir, stopSeconds, out, by)
 	if err != nil {
 		return errors.Join(err, t.Clear())
 	}
@@ -112,16 +124,23 @@ func fill(dir string, stopSeconds int, out io.Writer, by func(*unpack.Tree) erro
 	return nil
 }
 
-func filled(t *unpack.Tree, dir string, stopSeconds int, by func(*unpack.Tree) error) (*game.Manifest, error) {
+func filled(t *unpack.Tree, dir string, stopSeconds int, out io.Writer, by func(*unpack.Tree) error) (*game.Manifest, error) {
 	if err := by(t); err != nil {
 		return nil, err
 	}
 	if err := t.Finish(); err != nil {
 		return nil, err
 	}
-	m, err := game.Load(dir)
+	m, err := game.LoadSource(dir)
 	if err != nil {
 		return nil, err
+	}
+	lacked, err := m.Permit(dir)
+	if err != nil {
+		return nil, err
+	}
+	if lacked {
+		fmt.Fprintf(out, "%s: it lacked the permission to be executed, as files made on Windows do, and has it now\n", m.Executable)
 	}
 	if stopSeconds > 0 {
 		return m, m.CheckStop(stopSeconds)

@@ -289,9 +289,10 @@ func TestAnArchiveThatIsNotWholeIsRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "gzip: invalid checksum")
 
 	for words, content := range map[string][]byte{
-		"the archive: it is empty":             {},
-		"the archive: it is no tar archive":    []byte(strings.Repeat("no archive at all ", 100)),
-		"the archive: it is no tar archive, p": []byte("PK\x03\x04 and so on"),
+		"the archive: it is empty":                             {},
+		"the archive: it is neither a zip archive nor a tar":   []byte(strings.Repeat("no archive at all ", 100)),
+		"the archive: it is neither a zip archive nor a tar a": []byte("7z\xbc\xaf and so on"),
+		"the archive is cut off":                               []byte("PK\x03\x04 and so on"),
 	} {
 		_, _, err := fromArchive(t, "a.tar", content)
 		assert.ErrorContains(t, err, words)

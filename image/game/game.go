@@ -87,6 +87,19 @@ func (m *Manifest) CheckStop(stopSeconds int) error {
 // Load reads the manifest of the game in a folder and checks it, and the files
 // that it names. Its error names every fault at once.
 func Load(dir string) (*Manifest, error) {
+	return load(dir, "a file with the right to be executed", func(info fs.FileInfo) bool {
+		return info.Mode().IsRegular() && permitted(info)
+	})
+}
+
+// LoadSource is Load for a game that no image holds yet: its executable may lack
+// the permission to be executed, as every file does that was made on Windows.
+// Permit adds it when the image is built.
+func LoadSource(dir string) (*Manifest, error) {
+	return load(dir, "a file", func(info fs.FileInfo) bool { return info.Mode().IsRegular() })
+}
+
+func load(dir, program string, isProgram func(fs.FileInfo) bool) (*Manifest, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -102,7 +115,8 @@ func Load(dir string) (*Manifest, error) {
 		return nil, fmt.Errorf("%s: %w", File, err)
 	}
 	m.check(&f)
-	m.checkFiles(&f, root)
+	checkFile(&f, root, "executable", m.Executable, program, isProgram)
+	checkFile(&f, root, "directory", m.Directory, "a folder", fs.FileInfo.IsDir)
 	if err := f.Err(File); err != nil {
 		return nil, err
 	}
@@ -110,6 +124,35 @@ func Load(dir string) (*Manifest, error) {
 	slices.Sort(m.SuccessCodes)
 	m.SuccessCodes = slices.Compact(m.SuccessCodes)
 	return m, nil
+}
+
+func permitted(info fs.FileInfo) bool { return info.Mode()&0o111 != 0 }
+
+// Permitted reports whether the executable of the game in a folder has the
+// permission to be executed.
+func (m *Manifest) Permitted(dir string) (bool, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	info, err := root.Stat(m.Executable)
+	return err == nil && permitted(info), err
+}
+
+// Permit makes sure that the executable of the game in a folder has the
+// permission to be executed, and reports whether it lacked it.
+func (m *Manifest) Permit(dir string) (lacked bool, err error) {
+	has, err := m.Permitted(dir)
+	if has || err != nil {
+		return false, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	return true, root.Chmod(m.Executable, 0o755)
 }
 
 // mostText is more than any manifest needs.
@@ -191,14 +234,8 @@ func (m *Manifest) check(f *faults.Faults) {
 	}
 }
 
-// checkFiles looks at what the manifest names in the game's folder. root follows
+// checkFile looks at what the manifest names in the game's folder. root follows
 // no link out of it.
-func (m *Manifest) checkFiles(f *faults.Faults, root *os.Root) {
-	program := func(info fs.FileInfo) bool { return info.Mode().IsRegular() && info.Mode()&0o111 != 0 }
-	checkFile(f, root, "executable", m.Executable, "a file with the right to be executed", program)
-	checkFile(f, root, "directory", m.Directory, "a folder", fs.FileInfo.IsDir)
-}
-
 func checkFile(f *faults.Faults, root *os.Root, key, path, what string, good func(fs.FileInfo) bool) {
 	allowed := what + " in the game's folder, by its path from there"
 	info, err := root.Stat(path)

@@ -163,6 +163,35 @@ func TestAFolderWithoutAManifestSaysSo(t *testing.T) {
 	assert.ErrorContains(t, err, "not a file of at most 65536 bytes")
 }
 
+func TestAnExecutableMadeOnWindowsGetsItsPermissionFromTheBuild(t *testing.T) {
+	dir := folder(t, least)
+	play := filepath.Join(dir, "bin/play")
+	require.NoError(t, os.Chmod(play, 0o644))
+	assert.Len(t, faultsOf(t, dir), 1, "a session's game has it")
+
+	m, err := game.LoadSource(dir)
+	require.NoError(t, err)
+	has, err := m.Permitted(dir)
+	require.NoError(t, err)
+	assert.False(t, has)
+	for _, want := range []bool{true, false} {
+		lacked, err := m.Permit(dir)
+		require.NoError(t, err)
+		assert.Equal(t, want, lacked)
+	}
+	info, err := os.Stat(play)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o755), info.Mode())
+	_, err = game.Load(dir)
+	assert.NoError(t, err)
+
+	for _, what := range []string{"bin", "nothing", "../play"} {
+		dir := folder(t, strings.Replace(least, "bin/play", what, 1))
+		_, err := game.LoadSource(dir)
+		assert.ErrorContains(t, err, `executable: "`+what+`" is not allowed: a file in the game's folder`)
+	}
+}
+
 func TestAStopTimeFitsIntoTheSessions(t *testing.T) {
 	m := &game.Manifest{Stop: game.Stop{Signal: "SIGTERM", Seconds: 20}}
 	assert.NoError(t, m.CheckStop(30))

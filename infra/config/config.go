@@ -73,10 +73,10 @@ type Config struct {
 		CertificateSecretARN string `key:"session.certificateSecretArn" default:"" allowed:"the ARN of a secret of this account and Region, with the six characters that end it" doc:"A Secrets Manager secret with the sessions' certificate, encrypted by the account's default key: {certificate, privateKey}, both PEM (docs/session.md). Without it each session makes its own, which browsers warn of."`
 	}
 	Image struct {
-		Use       string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull. This is how to go back, and how prod takes what dev has tested."`
+		Use       string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull, in the stack's Region. This is how to go back, and how prod takes what dev has tested."`
 		BuildOn   string `key:"image.buildOn" default:"builder" values:"builder|local" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
 		Base      string `key:"image.base" default:"ubuntu:24.04" allowed:"an image reference, such as ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it."`
-		Game      string `key:"image.game" default:"image/games/intraverse" allowed:"a folder with a game.yaml, or an archive of one: .tar, .tar.gz, .tgz or .tar.zst" doc:"The game, relative to the project's folder or absolute (docs/your-game.md)."`
+		Game      string `key:"image.game" default:"image/games/intraverse" allowed:"a folder with a game.yaml, or an archive of one: .tar, .tar.gz, .tgz, .tar.zst or .zip" doc:"The game, relative to the project's folder or absolute (docs/your-game.md)."`
 		GameBuild struct {
 			Key     string `key:"image.gameBuild.key" default:"" allowed:"the key of an archive in the stack's bucket of game builds, such as builds/game.tar.zst: letters, digits and . _ - / only" doc:"A game build in S3, which takes the place of image.game: read where the image is built, by that machine's own role (docs/delivery.md)."`
 			Version string `key:"image.gameBuild.version" default:"latest" allowed:"an S3 version id, or latest" doc:"Which version of it. A preview shows to which one latest leads."`

@@ -120,6 +120,10 @@ const (
 		"not beginning with aws: or dcv-sessions: and not differing in case only; values of up to 256 of these"
 )
 
+func imageOf(region string) string {
+	return "111111111111.dkr.ecr." + region + ".amazonaws.com/game@sha256:" + strings.Repeat("0a", 32)
+}
+
 func secretOf(region, account string) string {
 	return "arn:aws:secretsmanager:" + region + ":" + account + ":secret:play/certificate-AbCdEf"
 }
@@ -243,7 +247,7 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"privileged in another word":     {values{"session.privileged": "True"}, []string{`dcv-sessions:session.privileged: "True" is not allowed: true or false`}},
 
 		"an image by name and tag":   {values{"image.use": "game:1.2"}, []string{`dcv-sessions:image.use: "game:1.2" is not allowed: ` + anImage}},
-		"a build that is no archive": {values{"image.gameBuild.key": "builds/game.zip"}, []string{`dcv-sessions:image.gameBuild.key: "builds/game.zip" is not allowed: ` + aBuild}},
+		"a build that is no archive": {values{"image.gameBuild.key": "builds/game.7z"}, []string{`dcv-sessions:image.gameBuild.key: "builds/game.7z" is not allowed: ` + aBuild}},
 		"a build's version of none":  {values{"image.gameBuild.version": "null"}, []string{`dcv-sessions:image.gameBuild.version: "null" is not allowed: an S3 version id, or latest`}},
 		"a build for a machine without a role": {values{"image.gameBuild.key": "builds/game.tgz", "image.buildOn": "local"},
 			[]string{`dcv-sessions:image.buildOn: "local" is not allowed: builder, where dcv-sessions:image.gameBuild.key is set: ` +
@@ -264,7 +268,7 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"a source in the open":        {values{"image.dcvSource": "http://example.com"}, []string{`dcv-sessions:image.dcvSource: "http://example.com" is not allowed: ` + aSource}},
 		"a source with a password":    {values{"image.dcvSource": "https://a:b@example.com"}, []string{`dcv-sessions:image.dcvSource: "https://a:b@example.com" is not allowed: ` + aSource}},
 		"a game that isn't there":     {values{"image.game": "image/games/none"}, []string{"dcv-sessions:image.game: stat ../image/games/none: no such file or directory"}},
-		"a game that is a text":       {values{"image.game": "LICENSE"}, []string{"dcv-sessions:image.game: ../LICENSE is neither a folder nor an archive (.tar, .tar.gz, .tgz, .tar.zst)"}},
+		"a game that is a text":       {values{"image.game": "LICENSE"}, []string{"dcv-sessions:image.game: ../LICENSE is neither a folder nor an archive (.tar, .tar.gz, .tgz, .tar.zst, .zip)"}},
 		"a brand that isn't there":    {values{"image.branding": "image"}, []string{"dcv-sessions:image.branding: open ../image/branding.yaml: no such file or directory"}},
 		"a secret of another Region":  {values{"session.certificateSecretArn": secretOf("eu-west-1", "123456789012")}, []string{`dcv-sessions:session.certificateSecretArn: "` + secretOf("eu-west-1", "123456789012") + `" is not allowed: ` + aSecret}},
 		"a secret of another account": {values{"session.certificateSecretArn": secretOf("us-east-1", "111111111111")}, []string{`dcv-sessions:session.certificateSecretArn: "` + secretOf("us-east-1", "111111111111") + `" is not allowed: ` + aSecret}},
@@ -432,7 +436,7 @@ func TestWhatIsJustAllowedIsTaken(t *testing.T) {
 		"ports just below Docker's":      {"session.firstPort": "2371", "compute.instanceTypes": `["g5.12xlarge"]`},
 		"ports just above Docker's":      {"session.firstPort": "2377"},
 		"a tag of the repository":        {"image.use": "0a1b2c3d4e5f6071"},
-		"an image of another account":    {"image.use": "111111111111.dkr.ecr.us-east-1.amazonaws.com/game@sha256:" + strings.Repeat("0a", 32)},
+		"an image of another account":    {"image.use": imageOf("us-east-1")},
 		"a base by digest":               {"image.base": "registry:5000/debian@sha256:" + strings.Repeat("0a", 32)},
 		"a copy of DCV":                  {"image.dcvSource": "http://127.0.0.1:8080/dcv"},
 		"a certificate":                  {"session.certificateSecretArn": secretOf("us-east-1", "123456789012")},

@@ -55,7 +55,7 @@ func (s *sandbox) deliver(t *testing.T, base config, deployed outputs.Outputs) {
 		s.upload(t, deployed, other, "")
 		refused(t, build("latest"), "its SHA-256 in 64 hexadecimal digits is needed")
 		s.upload(t, deployed, other, sumOf(other))
-		refused(t, build("latest"), "it is no tar archive")
+		refused(t, build("latest"), "it is neither a zip archive nor a tar archive")
 		s.upload(t, deployed, s.gameArchive(t), sumOf(other))
 		refused(t, build("latest"), "nothing of it was used")
 		assert.Equal(t, definitions, s.aws(t).revisions(t))

@@ -13,14 +13,26 @@ import (
 )
 
 // Forms are the names' ends of the archives that Archive takes.
-var Forms = []string{".tar", ".tar.gz", ".tgz", ".tar.zst"}
+var Forms = []string{".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip"}
 
-// errNoTar is told of anything else.
-var errNoTar = errors.New("it is no tar archive, plain or compressed by gzip or zstd")
+// errNoArchive is the error for anything else.
+var errNoArchive = errors.New("it is neither a zip archive nor a tar archive, plain or compressed by gzip or zstd")
 
-// Archive fills the folder from an archive, which is told by its first bytes, not
-// by its name. Memory does not grow with it.
-func (t *Tree) Archive(from io.Reader) error {
+// Archive fills the folder from an archive of size bytes, whose form is known by
+// its first bytes, not by its name. Memory does not grow with the files, but with
+// the list of names that a zip archive ends with.
+func (t *Tree) Archive(from io.ReaderAt, size int64) error {
+	start := make([]byte, len(zipStart))
+	if n, err := from.ReadAt(start, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	} else if string(start[:n]) == zipStart {
+		return t.zip(from, size)
+	}
+	return t.tar(io.NewSectionReader(from, 0, size))
+}
+
+// tar fills the folder from a tar archive.
+func (t *Tree) tar(from io.Reader) error {
 	plain, done, err := decompress(bufio.NewReaderSize(from, 1<<20))
 	if err != nil {
 		return inArchive(err, "")
@@ -59,7 +71,7 @@ func inArchive(err error, last string) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the archive is cut off%s", last)
 	case errors.Is(err, tar.ErrHeader) && last == "":
-		return fmt.Errorf("the archive: %w", errNoTar)
+		return fmt.Errorf("the archive: %w", errNoArchive)
 	}
 	return fmt.Errorf("the archive%s: %w", last, err)
 }
@@ -83,7 +95,7 @@ func decompress(from *bufio.Reader) (plain io.Reader, done func(), err error) {
 		}
 		return r, r.Close, nil
 	case bytes.HasPrefix(start, []byte("PK")), bytes.HasPrefix(start, []byte("7z")), bytes.HasPrefix(start, []byte("Rar!")):
-		return nil, nil, errNoTar
+		return nil, nil, errNoArchive
 	}
 	return from, func() {}, nil
 }
