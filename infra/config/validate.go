@@ -89,7 +89,7 @@ func (v *validator) users(keys map[string]Key) {
 }
 
 func (v *validator) image(keys map[string]Key) {
-	v.check(v.Image.Use == "" || gameimage.ValidUse(v.Image.Use), keys["image.use"], v.Image.Use)
+	v.use(keys["image.use"])
 	v.check(imagePattern.MatchString(v.Image.Base), keys["image.base"], v.Image.Base)
 	v.check(versionPattern.MatchString(v.Image.Version), keys["image.version"], v.Image.Version)
 	v.check(v.Image.Revision == "" || versionPattern.MatchString(v.Image.Revision), keys["image.revision"], v.Image.Revision)
@@ -99,6 +99,19 @@ func (v *validator) image(keys map[string]Key) {
 	if v.Image.Use == "" {
 		v.built()
 	}
+}
+
+// use checks the image that is taken. One of another Region is refused even though
+// hosts could pull it: the provider looks images up in its own Region, where that
+// one is missing; the roles may pull in the stack's Region only; and each new host
+// would copy gigabytes from Region to Region.
+func (v *validator) use(k Key) {
+	use := v.Image.Use
+	v.check(use == "" || gameimage.ValidUse(use), k, use)
+	region := gameimage.UseRegion(use)
+	known := region != "" && gameimage.ValidUse(use) && regionPattern.MatchString(v.Region) // else it has its fault already
+	v.cross(!known || region == v.Region, k.Name, use, fmt.Sprintf(
+		"an image of aws:region, which is %s; this one is of %s: copy it to a repository of %[1]s first (docs/delivery.md)", v.Region, region))
 }
 
 // gameBuild checks which build is meant; whether it is there S3 tells the preview.
