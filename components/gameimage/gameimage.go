@@ -32,7 +32,7 @@ type GameImageArgs struct {
 	// Use takes an image that exists instead of building: a tag of the repository,
 	// or repository@sha256:… of any account that lets this one pull. A repository of
 	// Amazon ECR is looked up in the provider's Region, so it has to be there: see
-	// UseRegion.
+	// UsedRepository.
 	Use string
 	// BuildOn is BuildOnBuilder or BuildOnLocal.
 	BuildOn string
@@ -76,23 +76,10 @@ const platform = "linux/amd64"
 var (
 	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 	digestPattern = regexp.MustCompile(`^([^@\s]+/[^@\s:]+)@(sha256:[0-9a-f]{64})$`)
-	// ecrPattern has the account and the Region of a private registry of Amazon ECR
-	// ("Amazon ECR endpoints and quotas", AWS General Reference): FIPS and dual-stack
-	// endpoints included.
-	ecrPattern = regexp.MustCompile(`^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)/`)
 )
 
 // ValidUse tells whether a text is a tag or repository@sha256:….
 func ValidUse(use string) bool { return tagPattern.MatchString(use) || digestPattern.MatchString(use) }
-
-// UseRegion returns the AWS Region of the registry that repository@sha256:… names,
-// or "" if it is a tag or no registry of Amazon ECR.
-func UseRegion(use string) string {
-	if m := ecrPattern.FindStringSubmatch(use); m != nil {
-		return m[2]
-	}
-	return ""
-}
 
 func (a GameImageArgs) defaults() GameImageArgs {
 	for _, d := range []struct {
@@ -154,8 +141,8 @@ func (g *GameImage) take(ctx *pulumi.Context, a GameImageArgs) error {
 		repository, digest := m[1], m[2]
 		_, name, _ := strings.Cut(repository, "/")
 		lookup := &ecr.GetImageArgs{RepositoryName: name, ImageDigest: pulumi.StringRef(digest)}
-		if m := ecrPattern.FindStringSubmatch(repository); m != nil {
-			lookup.RegistryId = pulumi.StringRef(m[1])
+		if account, _, _ := UsedRepository(a.Use); account != "" {
+			lookup.RegistryId = pulumi.StringRef(account)
 		}
 		found, err := ecr.GetImage(ctx, lookup, pulumi.Parent(g))
 		if err != nil {

@@ -99,21 +99,6 @@ func TestAnImageThatExistsIsTakenByItsDigestAndNothingIsBuilt(t *testing.T) {
 	})
 }
 
-func TestAnImagesRegionIsReadFromItsRegistry(t *testing.T) {
-	for registry, region := range map[string]string{
-		"210987654321.dkr.ecr.eu-west-1.amazonaws.com":           "eu-west-1",
-		"210987654321.dkr.ecr-fips.us-gov-west-1.amazonaws.com":  "us-gov-west-1",
-		"210987654321.dkr.ecr.cn-north-1.amazonaws.com.cn":       "cn-north-1",
-		"210987654321.dkr-ecr.eu-west-1.on.aws":                  "eu-west-1",
-		"127.0.0.1:5000":                                         "",
-		"registry.example.com":                                         "",
-		"210987654321.dkr.ecr.eu-west-1.amazonaws.com.evil.test": "",
-	} {
-		assert.Equal(t, region, gameimage.UseRegion(registry+"/team/game@"+digest), registry)
-	}
-	assert.Empty(t, gameimage.UseRegion("v1.2"))
-}
-
 func TestAMissingImageFailsThePreviewAndNamesItsKey(t *testing.T) {
 	missing := componenttest.WithCall(lookUp, func(map[string]any) (map[string]any, error) { return nil, errors.New("ImageNotFoundException") })
 	for _, use := range []string{"v1.2", repository + "@" + digest} {

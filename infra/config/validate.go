@@ -108,8 +108,8 @@ func (v *validator) image(keys map[string]Key) {
 func (v *validator) use(k Key) {
 	use := v.Image.Use
 	v.check(use == "" || gameimage.ValidUse(use), k, use)
-	region := gameimage.UseRegion(use)
-	known := region != "" && gameimage.ValidUse(use) && regionPattern.MatchString(v.Region) // else it has its fault already
+	_, region, _ := gameimage.UsedRepository(use)
+	known := region != "" && regionPattern.MatchString(v.Region) // else it has its fault already
 	v.cross(!known || region == v.Region, k.Name, use, fmt.Sprintf(
 		"an image of aws:region, which is %s; this one is of %s: copy it to a repository of %[1]s first (docs/delivery.md)", v.Region, region))
 }
