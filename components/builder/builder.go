@@ -37,6 +37,7 @@ type Builder struct {
 	pulumi.ResourceState
 
 	InstanceID      pulumi.StringOutput
+	InstanceURN     pulumi.StringOutput // Pulumi's name of it, by which it is replaced
 	SecurityGroupID pulumi.StringOutput
 	DockerHost      pulumi.StringOutput // ssh://builder@INSTANCE: reached with SSHOptions
 }
@@ -49,8 +50,10 @@ var (
 	userDataText string
 	//go:embed watchdog.sh
 	watchdog string
+	//go:embed setup.sh
+	setup string
 
-	userData = strings.Replace(userDataText, "@WATCHDOG@\n", watchdog, 1)
+	userData = strings.NewReplacer("@WATCHDOG@\n", watchdog, "@SETUP@\n", setup).Replace(userDataText)
 )
 
 var (
@@ -116,6 +119,7 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 		return nil, err
 	}
 	b.InstanceID, b.SecurityGroupID = instance.ID().ToStringOutput(), group.ID().ToStringOutput()
+	b.InstanceURN = instance.URN().ToStringOutput()
 	b.DockerHost = pulumi.Sprintf("ssh://builder@%s", b.InstanceID)
 	return b, ctx.RegisterResourceOutputs(b, pulumi.Map{"instanceId": b.InstanceID, "securityGroupId": b.SecurityGroupID})
 }

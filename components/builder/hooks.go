@@ -18,8 +18,8 @@ type HooksArgs struct {
 	// EC2 and SSM are the account's; nothing is called before a hook runs.
 	EC2 EC2
 	SSM SSM
-	// InstanceID is the builder's.
-	InstanceID pulumi.StringInput
+	// InstanceID is the builder's, and InstanceURN is Pulumi's name of it.
+	InstanceID, InstanceURN pulumi.StringInput
 	// LoginDir is where SSHOptions finds the run's key.
 	LoginDir string
 	// IdleMinutes and MaxHours are the watchdog's limits from this run on.
@@ -30,6 +30,7 @@ func (a *HooksArgs) validate() error {
 	var f faults.Faults
 	f.Check(a.EC2 != nil && a.SSM != nil, "ec2", "nothing", "clients of EC2 and of Systems Manager")
 	f.Check(a.InstanceID != nil, "instanceId", "nothing", "the builder's instance id")
+	f.Check(a.InstanceURN != nil, "instanceUrn", "nothing", "the URN of the builder's instance")
 	f.Check(a.LoginDir != "", "loginDir", "nothing", "a folder")
 	f.Between("idleMinutes", a.IdleMinutes, 1, 24*60)
 	f.Between("maxHours", a.MaxHours, 1, 48)
@@ -140,11 +141,23 @@ func (w *work) start() error {
 	if err == nil {
 		err = trust(w.LoginDir, m.id, hostKey)
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.Join(err, w.remedy())
+	}
 	if err != nil {
 		return fmt.Errorf("builder %s: %w", m.id, err)
 	}
 	m.say("is ready after %s", time.Since(began).Round(time.Second))
 	return nil
+}
+
+// remedy returns what to do about a machine that does not get ready.
+func (w *work) remedy() error {
+	urn, err := internals.UnsafeAwaitOutput(w.ctx.Context(), w.InstanceURN.ToStringOutput())
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("if the next run fails too, replace it, and its build cache with it: pulumi up --stack %s --replace '%v'", w.ctx.Stack(), urn.Value)
 }
 
 // stop returns when EC2 has taken the order: what follows in the run need not

@@ -130,6 +130,8 @@ func (c *cloud) note(what string) {
 	c.calls = append(c.calls, what)
 }
 
+const builderURN = "urn:pulumi:dev::dcv-sessions::dcv:builder:Builder$aws:ec2/instance:Instance::builder"
+
 func loginDir(t *testing.T) string { return filepath.Join(t.TempDir(), "build", "login-test") }
 
 // hooks gives a builder's hooks to a test, which calls them as the engine does,
@@ -139,7 +141,7 @@ func hooks(t *testing.T, mode componenttest.Mode, c *cloud, dir string, test fun
 	var bound *pulumi.ResourceHookBinding
 	componenttest.Execute(t, mode, func(ctx *pulumi.Context) (err error) {
 		bound, err = builder.Hooks(ctx, "builder", &builder.HooksArgs{
-			EC2: c, SSM: c, InstanceID: pulumi.String("i-1"), LoginDir: dir, IdleMinutes: 7, MaxHours: 3,
+			EC2: c, SSM: c, InstanceID: pulumi.String("i-1"), InstanceURN: pulumi.String(builderURN), LoginDir: dir, IdleMinutes: 7, MaxHours: 3,
 		})
 		return err
 	}).Must(t)
@@ -230,6 +232,16 @@ func TestAStartThatFailsStopsWhatItStarted(t *testing.T) {
 	}
 }
 
+// A machine may be beyond repair, such as one whose distribution has no package of
+// Docker any more.
+func TestAMachineThatDoesNotGetReadyIsReplacedByTheCommandThatTheErrorNames(t *testing.T) {
+	c := newCloud(t, ec2types.InstanceStateNameStopped)
+	c.dockerDead = true
+	hooks(t, componenttest.Update, c, loginDir(t), func(bound *pulumi.ResourceHookBinding) {
+		assert.ErrorContains(t, c.image(bound, "image", nil), "pulumi up --stack "+componenttest.Stack+" --replace '"+builderURN+"'")
+	})
+}
+
 func TestTwoImagesShareOneBuilder(t *testing.T) {
 	c := newCloud(t, ec2types.InstanceStateNameStopped)
 	hooks(t, componenttest.Update, c, loginDir(t), func(bound *pulumi.ResourceHookBinding) {
@@ -317,5 +329,5 @@ func TestHooksTellEveryFaultAtOnce(t *testing.T) {
 		_, err := builder.Hooks(ctx, "builder", &builder.HooksArgs{})
 		return err
 	})
-	assert.ErrorContains(t, r.Err, "builder hooks has 5 faults")
+	assert.ErrorContains(t, r.Err, "builder hooks has 6 faults")
 }

@@ -101,7 +101,7 @@ type admission struct {
 func (a admission) script() string {
 	return fmt.Sprintf(`set -eu
 umask 022 # sshd reads the key as its user
-test -e /var/lib/builder-ready || { echo "the machine is still being set up" >&2; exit 1; }
+test -e /var/lib/builder-ready || { echo "the machine is still being set up; its log: journalctl --unit builder-setup" >&2; exit 1; }
 docker version >/dev/null
 mkdir -p /run/builder
 printf 'IDLE_MINUTES=%d\nMAX_HOURS=%d\n' >/run/builder/limits

@@ -1,22 +1,18 @@
 #!/bin/sh
-# What makes a machine the builder, once, at its first start. A change of this
-# text replaces the instance and its build cache: limits come with each run.
+# Makes a machine the builder. cloud-init runs this text once an instance, at its
+# first start; the installation, which may fail on a bad day, is a unit that is
+# tried again until it has succeeded, at later starts too. A change of this text
+# replaces the instance and its build cache: limits come with each run.
 set -eu
 
-# All that differs by distribution. SSM's agent is part of AL2023.
-. /etc/os-release
-case $ID in
-#              installs                          what             the ssh daemon
-amzn)   set -- 'dnf install --assumeyes'         docker           sshd ;;
-debian) set -- 'apt-get install --quiet=2 --yes' docker.io        ssh ;;
-*)      echo "builder: the distribution $ID is not known" >&2; exit 1 ;;
-esac
-
-# The watchdog comes first: it ends a machine whose set-up failed, too.
+# The watchdog comes first: it ends a machine whose installation fails, too.
 cat >/usr/local/sbin/builder-watchdog <<'END'
 @WATCHDOG@
 END
-chmod 755 /usr/local/sbin/builder-watchdog
+cat >/usr/local/sbin/builder-setup <<'SETUP'
+@SETUP@
+SETUP
+chmod 755 /usr/local/sbin/builder-watchdog /usr/local/sbin/builder-setup
 cat >/etc/systemd/system/builder-watchdog.service <<'END'
 [Service]
 Type=oneshot
@@ -29,27 +25,21 @@ OnUnitActiveSec=1min
 [Install]
 WantedBy=timers.target
 END
+cat >/etc/systemd/system/builder-setup.service <<'END'
+[Unit]
+ConditionPathExists=!/var/lib/builder-ready
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/builder-setup
+Restart=on-failure
+RestartSec=15
+[Install]
+WantedBy=multi-user.target
+END
 systemctl daemon-reload
 systemctl enable --now builder-watchdog.timer
-
-# The cache may take half of the disk; Docker's own limit is a tenth, less than
-# one large game.
-mkdir -p /etc/docker
-half=$(($(df --block-size=1M --output=size /var/lib | tail -n 1) / 2))
-echo "{\"builder\": {\"gc\": {\"enabled\": true, \"defaultKeepStorage\": \"${half}MB\"}}}" >/etc/docker/daemon.json
-$1 $2
-systemctl enable --now docker
-
-# The login of ssh through SSM knows only the keys that a run gives it, which lie
-# in memory. A connection whose other end has died is closed after two minutes.
-useradd --create-home --shell /bin/sh --groups docker builder
-cat >/etc/ssh/sshd_config.d/10-builder.conf <<'END'
-PasswordAuthentication no
-ClientAliveInterval 30
-ClientAliveCountMax 4
-Match User builder
-AuthorizedKeysFile /run/builder/authorized_keys
-AuthorizedKeysCommand none
-END
-systemctl restart "$3"
-touch /var/lib/builder-ready
+systemctl enable builder-setup.service
+systemctl start --no-block builder-setup.service

@@ -169,7 +169,7 @@ func TestWithoutARoleTheCredentialsStay(t *testing.T) {
 }
 
 func TestTheBuilderIsStartedWhereTheProviderMadeIt(t *testing.T) {
-	args := builder.HooksArgs{InstanceID: pulumi.String("i-1"), LoginDir: "login", IdleMinutes: 15, MaxHours: 4}
+	args := builder.HooksArgs{InstanceID: pulumi.String("i-1"), InstanceURN: pulumi.String("urn:builder"), LoginDir: "login", IdleMinutes: 15, MaxHours: 4}
 	for endpoints, want := range map[string]string{
 		`[{"ec2":"http://127.0.0.1:1","ssm":"http://127.0.0.1:2"}]`: "",
 		"[1]": "aws:endpoints is no list",

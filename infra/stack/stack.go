@@ -133,6 +133,7 @@ func Deploy(ctx *pulumi.Context) error {
 	login := "../.build/login-" + stack // relative as the image's folders are, and so the same on every machine
 	building, err := client.builderHooks(ctx, "builder", builder.HooksArgs{
 		InstanceID:  machine.InstanceID,
+		InstanceURN: machine.InstanceURN,
 		LoginDir:    login,
 		IdleMinutes: cfg.Builder.IdleMinutes,
 		MaxHours:    cfg.Builder.MaxHours,

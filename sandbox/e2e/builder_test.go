@@ -49,6 +49,11 @@ func (s *sandbox) buildOnBuilder(t *testing.T, out outputs.Outputs) {
 		stopped(t, 90*time.Second)
 	})
 
+	step("an installation that failed at the first start was tried again by itself", func(t *testing.T) {
+		log := s.docker(t, "cp", "builder-"+out.BuilderInstanceID+":/var/log/builder-setup.log", "-")
+		assert.Contains(t, log, "the mirror does not answer")
+	})
+
 	step("preview, refresh and an up without changes work while it is stopped, and leave it so", func(t *testing.T) {
 		for _, command := range []string{"preview", "refresh", "up"} {
 			assert.Empty(t, changes(s.deploy(t, command, version("on-the-builder"))), command)
