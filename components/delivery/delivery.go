@@ -46,9 +46,9 @@ type Delivery struct {
 const (
 	retrySeconds    = 3600
 	retryTimes      = 20
-	keptSeconds     = 14 * 24 * 3600 // the most that SQS keeps
-	dispatchPerSec  = 1              // several uploads at once are still one deployment
-	placeholder     = AuthorizationScheme + "none: make delivery-token sets it"
+	keptSeconds     = 14 * 24 * 3600                                            // the most that SQS keeps
+	dispatchPerSec  = 1                                                         // several uploads at once are still one deployment
+	placeholder     = AuthorizationScheme + "none, make delivery-token sets it" // no colon: EventBridge allows none in a key's value
 	githubMediaType = "application/vnd.github+json"
 	githubVersion   = "2022-11-28" // of its API
 )

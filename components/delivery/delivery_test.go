@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -103,13 +104,18 @@ func TestEachGrantIsExact(t *testing.T) {
 		r.One(t, queuePolicy).Inputs["policy"])
 }
 
+// apiKeyValue is what EventBridge takes as a key's value, from beginning to end.
+// https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateConnectionApiKeyAuthRequestParameters.html
+var apiKeyValue = regexp.MustCompile(`^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$`)
+
 // An update would send the placeholder over the token, whatever it is about.
 func TestNothingChangesAConnectionThatHasItsToken(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		made := run(t, mode, whole()).Must(t).One(t, connection)
 		assert.Equal(t, "delivery-dev", made.Inputs["name"], "known to make delivery-token")
 		key := made.Inputs["authParameters"].(map[string]any)["apiKey"]
-		assert.Equal(t, map[string]any{"key": "Authorization", "value": "Bearer none: make delivery-token sets it"}, key)
+		assert.Equal(t, map[string]any{"key": "Authorization", "value": "Bearer none, make delivery-token sets it"}, key)
+		assert.Regexp(t, apiKeyValue, key.(map[string]any)["value"])
 		for property := range made.Inputs {
 			if property != "name" { // that of another is another connection
 				assert.Contains(t, made.Ignore, property)
