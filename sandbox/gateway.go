@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/intraverse/dcv-sessions/sandbox/awsmodel"
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
 	"github.com/intraverse/dcv-sessions/sandbox/builder"
 	"github.com/intraverse/dcv-sessions/sandbox/ecs"
@@ -29,6 +30,7 @@ func runGateway(ctx context.Context, args []string) error {
 	listen := flags.String("listen", "127.0.0.1:0", "the address to serve at, on loopback")
 	moto := flags.String("moto", "", "the moto server's URL")
 	registry := flags.String("registry", "", "the local registry, HOST:PORT")
+	models := flags.String("models", "", "the folder of AWS's API models: botocore's data")
 	start := flags.String("start", "", "the id of this start of the local AWS")
 	docker := flags.String("docker", "", "the DOCKER_HOST that jobs run on")
 	label := flags.String("label", "", "the label of their containers")
@@ -40,6 +42,10 @@ func runGateway(ctx context.Context, args []string) error {
 		return err
 	}
 	upstream, err := url.Parse(*moto)
+	if err != nil {
+		return err
+	}
+	allowed, err := awsmodel.Open(*models)
 	if err != nil {
 		return err
 	}
@@ -72,7 +78,7 @@ func runGateway(ctx context.Context, args []string) error {
 	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseOn(*docker), Minute: *minute, Log: os.Stderr})
 	pages[batch.HostsPath], pages[events.Path], pages[builder.RelayPath] = jobs.HostsPage, bridge.Page, machines.RelayPage
 	g, err := gateway.New(gateway.Config{
-		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr,
+		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr, Models: allowed,
 		Behaviours:    slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, batch.RandomID), []gateway.Behaviour{rights.Behaviour()}),
 		ObjectChanged: bridge.ObjectChanged,
 		Pages:         pages,

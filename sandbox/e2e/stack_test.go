@@ -148,6 +148,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		assert.Equal(t, before, s.aws(t).everything(t))
 	})
 
+	step("AWS's API models allow every call that was made", func(t *testing.T) { s.allAllowed(t) })
+
 	step("down leaves no container, process or file", func(t *testing.T) {
 		cloud := s.cloud(t)
 		out, err := s.run(t, "down")

@@ -13,8 +13,11 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/awsmodel"
 )
 
 // Config is what a gateway needs to know.
@@ -23,6 +26,10 @@ type Config struct {
 	Registry string    // the local image registry that stands behind ECR, e.g. "127.0.0.1:5001"
 	StartID  string    // which start of the sandbox this is; told by the health page
 	Log      io.Writer // one line a fault; default: none
+
+	// Models are AWS's own of its services, which every call is checked against;
+	// nil: none is.
+	Models *awsmodel.Models
 
 	// Behaviours are asked before the built-in ones: how a part of the sandbox
 	// that is too large for a file here (the Batch host) takes its calls.
@@ -43,6 +50,7 @@ type Gateway struct {
 	handlers map[string][]counted // by "service.operation" in lower case, "*" for any
 	calls    counter              // every AWS call, by "service.Operation"
 	answered counter              // calls that a behaviour took part in, by its name
+	refused  counter              // calls that violate AWS's model, by "service.Operation: refusal"
 	moto     http.RoundTripper
 	proxy    *httputil.ReverseProxy
 	log      *log.Logger
@@ -72,7 +80,11 @@ func New(config Config) (*Gateway, error) {
 		ErrorHandler: g.unanswered,
 		ErrorLog:     g.log,
 	}
-	for _, b := range append(config.Behaviours, behaviours(config)...) {
+	all := config.Behaviours
+	if config.Models != nil {
+		all = append(slices.Clip(all), modelChecked(config.Models, &g.refused, g.log))
+	}
+	for _, b := range append(slices.Clip(all), behaviours(config)...) {
 		g.register(b)
 	}
 	return g, nil

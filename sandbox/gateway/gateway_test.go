@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { mototest.Main(m) }
 func newSandbox(t *testing.T) sandbox {
 	t.Helper()
 	registry := mototest.Registry(t)
-	address := serve(t, Config{Upstream: mototest.Moto(t), Registry: registry, StartID: "start-1"})
+	address := serve(t, Config{Upstream: mototest.Moto(t), Registry: registry, StartID: "start-1", Models: mototest.Models(t)})
 	return sandbox{Config: clientConfig(address), url: address, registry: registry}
 }
 

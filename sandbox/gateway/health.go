@@ -11,16 +11,17 @@ import (
 // bucket names begin with a letter or a digit.
 const HealthPath = "/_sandbox/health"
 
-// Health is the JSON of the health page. Both counts are since the start.
+// Health is the JSON of the health page. All counts are since the start.
 type Health struct {
 	StartID    string         `json:"startId"`
 	Calls      map[string]int `json:"calls"`      // AWS calls by "service.Operation"
 	Behaviours map[string]int `json:"behaviours"` // calls that a behaviour took part in, by its name
+	Refusals   map[string]int `json:"refusals"`   // calls that AWS's own model of the service does not allow, by "service.Operation: Code: message"
 }
 
 func (g *Gateway) health(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(Health{g.config.StartID, g.calls.all(), g.answered.all()}); err != nil {
+	if err := json.NewEncoder(w).Encode(Health{g.config.StartID, g.calls.all(), g.answered.all(), g.refused.all()}); err != nil {
 		g.log.Printf("health page: %v", err)
 	}
 }

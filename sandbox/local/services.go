@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/awsmodel"
 )
 
 // services are the parts of the local AWS, in the order in which they start.
@@ -141,9 +143,13 @@ func startMoto(ctx context.Context, c *Cloud) error {
 }
 
 func startGateway(ctx context.Context, c *Cloud) error {
+	models, err := awsmodel.Find(ctx, motoServer(c.tree))
+	if err != nil {
+		return err
+	}
 	args := []string{
 		"gateway", "-listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.Gateway), "-moto", fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Moto),
-		"-registry", c.Registry(), "-start", c.ID, "-docker", c.DockerHost, "-label", c.tree.State,
+		"-registry", c.Registry(), "-start", c.ID, "-docker", c.DockerHost, "-label", c.tree.State, "-models", models,
 	}
 	for flag, variable := range map[string]string{"-host-start": "DCV_HOST_START", "-host-idle": "DCV_HOST_IDLE", "-event-retry": "DCV_EVENT_RETRY", "-builder-minute": "DCV_BUILDER_MINUTE"} {
 		if value := os.Getenv(variable); value != "" {

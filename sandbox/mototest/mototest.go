@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/awsmodel"
 )
 
 var shared struct {
@@ -43,6 +45,24 @@ func Moto(t *testing.T) *url.URL {
 		})
 	}
 	return &url.URL{Scheme: "http", Host: shared.moto}
+}
+
+// Models are AWS's API models, which come with moto. It skips the test where no
+// moto is installed.
+func Models(t *testing.T) *awsmodel.Models {
+	t.Helper()
+	if _, err := exec.LookPath("moto_server"); err != nil {
+		t.Skip("moto_server is not installed: AWS's API models come with it")
+	}
+	dir, err := awsmodel.Find(t.Context(), "moto_server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	models, err := awsmodel.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return models
 }
 
 // Registry is an image registry's HOST:PORT. It skips the test where none is
