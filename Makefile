@@ -17,7 +17,7 @@ asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destro
 destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down destroy status session sessions session-logs session-end acceptance doctor release rollback delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary down destroy status session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ release: $(sandbox) $(deliver) ## in the sandbox: upload a game build and see it
 
 rollback: $(sandbox) $(deliver) ## let STACK's new sessions run the image before the present one, or TO=tag
 	@$(deliverer) rollback $(TO)
+
+keep-image: $(sandbox) $(deliver) ## tag the image that STACK has, so that its repository keeps it as a released one
+	@$(deliverer) keep
 
 delivery-token: $(sandbox) $(deliver) ## give STACK's connection to GitHub the token on standard input
 	@$(deliverer) token

@@ -97,7 +97,7 @@ func (b *bencher) release(build, key string) error {
 		return err
 	}
 	defer github.close()
-	if err := b.step("make delivery-token", b.setToken); err != nil {
+	if err := b.step("make delivery-token", func() error { return b.deliver(releaseToken+"\n", "token") }); err != nil {
 		return err
 	}
 	var version string
@@ -112,6 +112,9 @@ func (b *bencher) release(build, key string) error {
 	}
 	after, err := b.deployBuild(key)
 	if err != nil {
+		return err
+	}
+	if err := b.step("make keep-image", func() error { return b.deliver("", "keep") }); err != nil {
 		return err
 	}
 	if err := b.step("a new session runs the new build, the old one goes on", func() error { return b.compare(before, after, old) }); err != nil {
@@ -158,12 +161,12 @@ func (b *bencher) play(of outputs.Outputs, user string) (launch.Session, error) 
 	return launcher.Start(b.ctx, user, launch.StartOptions{Wait: true})
 }
 
-// setToken gives the connection a token as `make delivery-token` does, by the
-// program that make has built.
-func (b *bencher) setToken() error {
-	cmd := exec.CommandContext(b.ctx, filepath.Join(b.tree.Bin(), "deliver"), "-stack", "sandbox", "token")
+// deliver runs one of deliver's commands, as make does, by the program that make
+// has built.
+func (b *bencher) deliver(input, command string) error {
+	cmd := exec.CommandContext(b.ctx, filepath.Join(b.tree.Bin(), "deliver"), "-stack", "sandbox", command)
 	cmd.Dir, cmd.Env = b.tree.Root, b.cloud.Env()
-	cmd.Stdin = strings.NewReader(releaseToken + "\n")
+	cmd.Stdin = strings.NewReader(input)
 	return b.progress.Command(b.ctx, cmd)
 }
 

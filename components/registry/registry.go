@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
@@ -16,12 +17,17 @@ import (
 
 // RegistryArgs are plain values: they decide which resources there are.
 type RegistryArgs struct {
-	// Keep is how many images the repository holds; older ones expire within a
-	// day. ECR knows no "in use", so keep well more than you would go back to.
-	// 2 to 1000.
+	// Keep is how many images the repository holds, released ones among them; of
+	// older ones, those that were never released expire within a day. 2 to 1000.
 	Keep int
+	// KeepReleased is how many released images the repository holds: those with a
+	// tag that ReleasedTag gives. Amazon ECR does not know which are in use, so keep
+	// more than you would ever go back to. 2 to 10000.
+	KeepReleased int
 	// PullAccounts are further AWS accounts, of 12 digits, that may pull: each still
 	// decides which of its own roles do.
+	// As long as there are any, the repository is protected and ForceDelete has no
+	// effect: their sessions start from its images.
 	PullAccounts []string
 	// ForceDelete lets a destroy take the images along.
 	ForceDelete bool
@@ -44,6 +50,7 @@ var account = regexp.MustCompile(`^\d{12}$`)
 func (a RegistryArgs) validate() error {
 	var f faults.Faults
 	f.Between("keep", a.Keep, 2, 1000)
+	f.Between("keepReleased", a.KeepReleased, 2, 10000)
 	for i, id := range a.PullAccounts {
 		f.Check(account.MatchString(id), "pullAccounts", id, "an AWS account id of 12 digits")
 		f.Check(!slices.Contains(a.PullAccounts[:i], id), "pullAccounts", id, "each account once")
@@ -65,26 +72,31 @@ func NewRegistry(ctx *pulumi.Context, name string, args *RegistryArgs, opts ...p
 		return nil, err
 	}
 	child := pulumi.Parent(r)
+	shared := len(args.PullAccounts) > 0
+	held := []pulumi.ResourceOption{child}
+	if shared {
+		held = append(held, pulumi.Protect(true))
+	}
 	repository, err := ecr.NewRepository(ctx, name, &ecr.RepositoryArgs{
 		ImageTagMutability:         pulumi.String("MUTABLE"),
 		ImageScanningConfiguration: ecr.RepositoryImageScanningConfigurationArgs{ScanOnPush: pulumi.Bool(true)},
 		EncryptionConfigurations: ecr.RepositoryEncryptionConfigurationArray{
 			ecr.RepositoryEncryptionConfigurationArgs{EncryptionType: pulumi.String("AES256")},
 		},
-		ForceDelete: pulumi.Bool(args.ForceDelete),
+		ForceDelete: pulumi.Bool(args.ForceDelete && !shared),
 		Tags:        pulumi.ToStringMap(args.Tags),
-	}, child)
+	}, held...)
 	if err != nil {
 		return nil, err
 	}
 	_, err = ecr.NewLifecyclePolicy(ctx, name, &ecr.LifecyclePolicyArgs{
 		Repository: repository.Name,
-		Policy:     pulumi.String(lifecycle(args.Keep)),
+		Policy:     pulumi.String(lifecycle(args.KeepReleased, args.Keep)),
 	}, child)
 	if err != nil {
 		return nil, err
 	}
-	if len(args.PullAccounts) > 0 {
+	if shared {
 		partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, child)
 		if err != nil {
 			return nil, err
@@ -101,12 +113,28 @@ func NewRegistry(ctx *pulumi.Context, name string, args *RegistryArgs, opts ...p
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{"name": r.Name, "url": r.URL, "arn": r.ARN, "registryId": r.RegistryID})
 }
 
-// lifecycle keeps the newest images, whatever their tags.
-func lifecycle(keep int) string {
+// releasedPrefix begins the tags of released images.
+const releasedPrefix = "released-"
+
+// ReleasedTag returns the tag by which a repository keeps the image of a digest,
+// sha256:…, as a released one. An image has one such tag, however often it is
+// released.
+func ReleasedTag(digest string) string {
+	_, sum, _ := strings.Cut(digest, ":")
+	return releasedPrefix + sum[:min(len(sum), 16)]
+}
+
+// lifecycle keeps the newest released images and, of the others, those that are
+// among the newest of all. An image that a rule identifies by its tag is never
+// expired by one of lower priority, which counts it all the same (Amazon ECR user
+// guide, "How lifecycle policies work"). The rules stand in the order of their
+// priority, in which ECR returns them.
+func lifecycle(released, all int) string {
 	type selection struct {
-		TagStatus   string `json:"tagStatus"`
-		CountType   string `json:"countType"`
-		CountNumber int    `json:"countNumber"`
+		TagStatus     string   `json:"tagStatus"`
+		TagPrefixList []string `json:"tagPrefixList,omitempty"`
+		CountType     string   `json:"countType"`
+		CountNumber   int      `json:"countNumber"`
 	}
 	type rule struct {
 		RulePriority int               `json:"rulePriority"`
@@ -114,11 +142,12 @@ func lifecycle(keep int) string {
 		Selection    selection         `json:"selection"`
 		Action       map[string]string `json:"action"`
 	}
-	b, err := json.Marshal(map[string][]rule{"rules": {{
-		RulePriority: 1, Description: "keep the newest images",
-		Selection: selection{"any", "imageCountMoreThan", keep},
-		Action:    map[string]string{"type": "expire"},
-	}}})
+	const newest = "imageCountMoreThan"
+	expire := map[string]string{"type": "expire"}
+	b, err := json.Marshal(map[string][]rule{"rules": {
+		{1, "keep the newest released images", selection{"tagged", []string{releasedPrefix}, newest, released}, expire},
+		{2, "keep the newest images", selection{"any", nil, newest, all}, expire},
+	}})
 	if err != nil {
 		panic(err) // strings and numbers only
 	}

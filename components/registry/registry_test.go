@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -28,7 +29,7 @@ func run(t *testing.T, mode componenttest.Mode, args registry.RegistryArgs, opti
 
 func TestARepositoryScansEncryptsAndKeepsTheNewestImages(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
-		r := run(t, mode, registry.RegistryArgs{Keep: 100, Tags: map[string]string{"team": "games"}}).Must(t)
+		r := run(t, mode, registry.RegistryArgs{Keep: 100, KeepReleased: 1000, Tags: map[string]string{"team": "games"}}).Must(t)
 		assert.Equal(t, []string{lifecycle + " registry", repository + " registry", component + " registry"}, r.Names(),
 			"no policy: no other account pulls")
 		assert.Empty(t, r.Calls)
@@ -45,14 +46,18 @@ func TestARepositoryScansEncryptsAndKeepsTheNewestImages(t *testing.T) {
 
 		rules := r.One(t, lifecycle)
 		assert.Equal(t, "registry", rules.Parent)
-		assert.JSONEq(t, `{"rules": [{"rulePriority": 1, "description": "keep the newest images", "action": {"type": "expire"},
+		assert.JSONEq(t, `{"rules": [
+			{"rulePriority": 1, "description": "keep the newest released images", "action": {"type": "expire"},
+			"selection": {"tagStatus": "tagged", "tagPrefixList": ["released-"], "countType": "imageCountMoreThan", "countNumber": 1000}},
+			{"rulePriority": 2, "description": "keep the newest images", "action": {"type": "expire"},
 			"selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 100}}]}`, rules.Inputs["policy"].(string))
+		assert.False(t, made.Protect)
 	})
 }
 
 func TestOtherAccountsMayPullAndLookAndNothingElse(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
-		r := run(t, mode, registry.RegistryArgs{Keep: 2, PullAccounts: []string{"222222222222", "111111111111"}}).Must(t)
+		r := run(t, mode, registry.RegistryArgs{Keep: 2, KeepReleased: 2, PullAccounts: []string{"222222222222", "111111111111"}}).Must(t)
 		made := r.One(t, pullers)
 		assert.Equal(t, "registry", made.Parent)
 		assert.Equal(t, `{"Version":"2012-10-17","Statement":[{"Sid":"Pull","Effect":"Allow",`+
@@ -64,7 +69,7 @@ func TestOtherAccountsMayPullAndLookAndNothingElse(t *testing.T) {
 
 func TestTheOrderOfAccountsChangesNothing(t *testing.T) {
 	policy := func(accounts ...string) any {
-		return run(t, componenttest.Update, registry.RegistryArgs{Keep: 2, PullAccounts: accounts}).Must(t).One(t, pullers).Inputs["policy"]
+		return run(t, componenttest.Update, registry.RegistryArgs{Keep: 2, KeepReleased: 2, PullAccounts: accounts}).Must(t).One(t, pullers).Inputs["policy"]
 	}
 	assert.Equal(t, policy("111111111111", "222222222222"), policy("222222222222", "111111111111"))
 }
@@ -73,21 +78,34 @@ func TestAccountsOfAnotherPartitionAreNamedByItsARNs(t *testing.T) {
 	partition := componenttest.WithCall("aws:index/getPartition:getPartition", func(map[string]any) (map[string]any, error) {
 		return map[string]any{"partition": "aws-us-gov", "id": "aws-us-gov"}, nil
 	})
-	r := run(t, componenttest.Update, registry.RegistryArgs{Keep: 2, PullAccounts: []string{"111111111111"}}, partition).Must(t)
+	r := run(t, componenttest.Update, registry.RegistryArgs{Keep: 2, KeepReleased: 2, PullAccounts: []string{"111111111111"}}, partition).Must(t)
 	assert.Contains(t, r.One(t, pullers).Inputs["policy"], `"arn:aws-us-gov:iam::111111111111:root"`)
 }
 
 func TestADestroyTakesImagesAlongOnlyWhereAsked(t *testing.T) {
 	for _, asked := range []bool{true, false} {
-		r := run(t, componenttest.Update, registry.RegistryArgs{Keep: 2, ForceDelete: asked}).Must(t)
+		r := run(t, componenttest.Update, registry.RegistryArgs{Keep: 2, KeepReleased: 2, ForceDelete: asked}).Must(t)
 		assert.Equal(t, asked, r.One(t, repository).Inputs["forceDelete"])
 	}
+}
+
+func TestARepositoryThatOtherAccountsPullFromIsNeverDestroyed(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		r := run(t, mode, registry.RegistryArgs{Keep: 2, KeepReleased: 2, ForceDelete: true, PullAccounts: []string{"111111111111"}}).Must(t)
+		made := r.One(t, repository)
+		assert.True(t, made.Protect)
+		assert.Equal(t, false, made.Inputs["forceDelete"])
+	})
+}
+
+func TestAnImageHasOneTagThatKeepsIt(t *testing.T) {
+	assert.Equal(t, "released-0a0a0a0a0a0a0a0a", registry.ReleasedTag("sha256:"+strings.Repeat("0a", 32)))
 }
 
 func TestTheRepositorysOutputsAreECRs(t *testing.T) {
 	given := make(chan []any, 1)
 	componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
-		made, err := registry.NewRegistry(ctx, "registry", &registry.RegistryArgs{Keep: 2})
+		made, err := registry.NewRegistry(ctx, "registry", &registry.RegistryArgs{Keep: 2, KeepReleased: 2})
 		if err != nil {
 			return err
 		}
@@ -103,12 +121,13 @@ func TestTheRepositorysOutputsAreECRs(t *testing.T) {
 }
 
 func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
-	r := run(t, componenttest.Preview, registry.RegistryArgs{Keep: 1, PullAccounts: []string{
+	r := run(t, componenttest.Preview, registry.RegistryArgs{Keep: 1, KeepReleased: 10001, PullAccounts: []string{
 		"111111111111", "11111111111", "arn:aws:iam::111111111111:root", "111111111111",
 	}})
 	require.Error(t, r.Err)
-	assert.ErrorContains(t, r.Err, "registry has 4 faults")
+	assert.ErrorContains(t, r.Err, "registry has 5 faults")
 	assert.ErrorContains(t, r.Err, "keep: 1 is not allowed: a whole number from 2 to 1000")
+	assert.ErrorContains(t, r.Err, "keepReleased: 10001 is not allowed: a whole number from 2 to 10000")
 	assert.ErrorContains(t, r.Err, `pullAccounts: "11111111111" is not allowed: an AWS account id of 12 digits`)
 	assert.ErrorContains(t, r.Err, `pullAccounts: "arn:aws:iam::111111111111:root" is not allowed`)
 	assert.ErrorContains(t, r.Err, `pullAccounts: "111111111111" is not allowed: each account once`)

@@ -35,8 +35,9 @@ type Config struct {
 		OpenToWorld bool     `key:"network.openToWorld" default:"false" doc:"Has to be true for 0.0.0.0/0 or ::/0 in network.playerCidrs."`
 	}
 	Registry struct {
-		Keep         int      `key:"registry.keep" default:"100" min:"2" max:"1000" doc:"How many images the repository keeps; older ones expire. ECR knows no image as in use, so stay well above how far you would go back."`
-		PullAccounts []string `key:"registry.pullAccounts" default:"[]" allowed:"AWS account ids of 12 digits in quotes, each once" doc:"Further AWS accounts that may pull images, such as that of prod where dev builds."`
+		Keep         int      `key:"registry.keep" default:"100" min:"2" max:"1000" doc:"How many images the repository keeps; older ones that were never released expire. Released ones count too."`
+		KeepReleased int      `key:"registry.keepReleased" default:"1000" min:"2" max:"10000" doc:"How many released images the repository keeps: those that a deployment by the workflows, or make keep-image, has tagged released-… (docs/delivery.md). Amazon ECR does not know which images are in use, so stay well above how far anybody would go back, prod included."`
+		PullAccounts []string `key:"registry.pullAccounts" default:"[]" allowed:"AWS account ids of 12 digits in quotes, each once" doc:"Further AWS accounts that may pull images, such as that of prod where dev builds. As long as there are any, the repository is not deleted, whatever protect says."`
 	}
 	Users   []User `key:"users" default:"{}" allowed:"name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image" doc:"Who plays. A user with an address is told by e-mail when a session is ready."`
 	Compute struct {

@@ -342,6 +342,7 @@ var limits = []struct {
 }{
 	{"network.zones", 2, 6, nil},
 	{"registry.keep", 2, 1000, nil},
+	{"registry.keepReleased", 2, 10000, nil},
 	{"compute.minVcpus", 0, 100000, values{"compute.maxVcpus": "100000"}},
 	{"compute.maxVcpus", 1, 100000, nil},
 	{"compute.spotMaxVcpus", 1, 100000, nil},
@@ -631,7 +632,7 @@ func standard() config.Config {
 	c.Network.CIDRBlock = "10.20.0.0/16"
 	c.Network.Zones = 2
 	c.Network.PlayerCIDRs = []string{"203.0.113.0/24"}
-	c.Registry.Keep, c.Registry.PullAccounts = 100, []string{}
+	c.Registry.Keep, c.Registry.KeepReleased, c.Registry.PullAccounts = 100, 1000, []string{}
 	c.Users = []config.User{}
 	c.Compute.InstanceTypes = []string{"g5.xlarge"}
 	c.Compute.MaxVCPUs, c.Compute.SpotMaxVCPUs = 64, 64
@@ -670,7 +671,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Network.VPCID, want.Network.SubnetIDs = "vpc-1", []string{"subnet-2", "subnet-1"}
 	want.Network.CIDRBlock, want.Network.Zones = "10.30.0.0/20", 3
 	want.Network.PlayerCIDRs, want.Network.OpenToWorld = []string{"::/0"}, true
-	want.Registry.Keep, want.Registry.PullAccounts = 7, []string{"333333333333"}
+	want.Registry.Keep, want.Registry.KeepReleased, want.Registry.PullAccounts = 7, 70, []string{"333333333333"}
 	want.Users = []config.User{{Name: "alice", Notify: "alice@example.com"}, {Name: "bob"}, {Name: "zoe"}}
 	want.Compute.InstanceTypes = []string{"g6.12xlarge", "g5.2xlarge"}
 	want.Compute.MinVCPUs, want.Compute.MaxVCPUs = 8, 96
@@ -705,7 +706,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"aws:region": "eu-central-1", "aws:allowedAccountIds": `["111111111111","222222222222"]`,
 		"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-2","subnet-1"]`, "network.cidrBlock": "10.30.0.0/20", "network.zones": "3",
 		"network.playerCidrs": `["::/0"]`, "network.openToWorld": "true",
-		"registry.keep": "7", "registry.pullAccounts": `["333333333333"]`,
+		"registry.keep": "7", "registry.keepReleased": "70", "registry.pullAccounts": `["333333333333"]`,
 		"users":                 `{"zoe":null,"bob":{},"alice":{"notify":"alice@example.com"}}`,
 		"compute.instanceTypes": `["g6.12xlarge","g5.2xlarge"]`, "compute.minVcpus": "8", "compute.maxVcpus": "96",
 		"compute.spot": "true", "compute.spotMaxVcpus": "48", "compute.rootGib": "150", "compute.createServiceLinkedRole": "true",

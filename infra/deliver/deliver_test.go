@@ -11,11 +11,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/intraverse/dcv-sessions/components/registry"
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
@@ -124,6 +127,53 @@ func TestWhereNoImageCameBeforeOneIsAskedFor(t *testing.T) {
 	assert.ErrorContains(t, err, "denied")
 }
 
+// shelf is a repository of images by their digests, with what is put into it.
+type shelf struct {
+	manifests map[string]string
+	put       []*ecr.PutImageInput
+	err       error
+}
+
+func (s *shelf) BatchGetImage(_ context.Context, in *ecr.BatchGetImageInput, _ ...func(*ecr.Options)) (*ecr.BatchGetImageOutput, error) {
+	out := &ecr.BatchGetImageOutput{}
+	if manifest, there := s.manifests[*in.ImageIds[0].ImageDigest]; there {
+		out.Images = []ecrtypes.Image{{ImageManifest: &manifest, ImageManifestMediaType: aws.String("a type")}}
+	}
+	return out, nil
+}
+
+func (s *shelf) PutImage(_ context.Context, in *ecr.PutImageInput, _ ...func(*ecr.Options)) (*ecr.PutImageOutput, error) {
+	s.put = append(s.put, in)
+	return &ecr.PutImageOutput{}, s.err
+}
+
+func TestADeployedImageGetsTheTagThatKeepsIt(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	of := outputs.Outputs{RepositoryURL: "123456789012.dkr.ecr.us-east-1.amazonaws.com/registry-1"}
+	for name, s := range map[string]*shelf{
+		"for the first time": {manifests: map[string]string{digest: "{}"}},
+		"again":              {manifests: map[string]string{digest: "{}"}, err: &ecrtypes.ImageAlreadyExistsException{}},
+	} {
+		tag, err := tagReleased(t.Context(), s, of, digest)
+		require.NoError(t, err, name)
+		assert.Equal(t, registry.ReleasedTag(digest), tag)
+		assert.Equal(t, []*ecr.PutImageInput{{
+			RepositoryName: aws.String("registry-1"), ImageDigest: &digest, ImageTag: &tag, ImageManifest: aws.String("{}"), ImageManifestMediaType: aws.String("a type"),
+		}}, s.put, name)
+	}
+	_, err := tagReleased(t.Context(), &shelf{}, of, digest)
+	assert.ErrorContains(t, err, of.RepositoryURL+"@"+digest+" is gone")
+	denied := errors.New("denied")
+	_, err = tagReleased(t.Context(), &shelf{manifests: map[string]string{digest: "{}"}, err: denied}, of, digest)
+	assert.ErrorIs(t, err, denied)
+}
+
+func TestAnImageOfAnotherRepositoryIsNotOursToKeep(t *testing.T) {
+	called := pulumi(t, outputs.Outputs{ImageURI: "elsewhere@sha256:1"})
+	require.NoError(t, run(t.Context(), options{stack: "prod", args: []string{"keep"}}), "and AWS is not asked")
+	assert.Equal(t, "stack output --json --stack prod\n", called())
+}
+
 // A pulumi that notes how it was called.
 func pulumi(t *testing.T, answer outputs.Outputs) (called func() string) {
 	t.Helper()
@@ -143,17 +193,17 @@ func pulumi(t *testing.T, answer outputs.Outputs) (called func() string) {
 func TestRollbackSetsTheImageAndDeploys(t *testing.T) {
 	called := pulumi(t, outputs.Outputs{ImageURI: "now"})
 	require.NoError(t, run(t.Context(), options{stack: "dev", yes: true, args: []string{"rollback", "chess-1-0a"}}))
-	assert.Equal(t, "stack output --json --stack dev\nconfig set --stack dev dcv-sessions:image.use chess-1-0a\nup --stack dev --yes\n", called())
+	assert.Equal(t, "stack output --json --stack dev\nconfig set --stack dev dcv-sessions:image.use chess-1-0a\nup --stack dev --yes\nstack output --json --stack dev\n", called())
 }
 
 func TestAnotherProgramMaySetAndDeploy(t *testing.T) {
 	called := pulumi(t, outputs.Outputs{ImageURI: "now"})
 	require.NoError(t, run(t.Context(), options{stack: "local", by: "other", args: []string{"rollback", "chess-1-0a"}}))
-	assert.Equal(t, "stack output --json --stack local\nother set dcv-sessions:image.use=chess-1-0a\nother up\n", called())
+	assert.Equal(t, "stack output --json --stack local\nother set dcv-sessions:image.use=chess-1-0a\nother up\nstack output --json --stack local\n", called())
 }
 
 func TestWrongUsageDoesNothing(t *testing.T) {
-	for _, o := range []options{{}, {stack: "dev"}, {args: []string{"token"}}, {stack: "dev", args: []string{"token", token}}, {stack: "dev", args: []string{"rollback", "a", "b"}}} {
+	for _, o := range []options{{}, {stack: "dev"}, {stack: "dev", args: []string{"keep", "a"}}, {args: []string{"token"}}, {stack: "dev", args: []string{"token", token}}, {stack: "dev", args: []string{"rollback", "a", "b"}}} {
 		assert.ErrorContains(t, run(t.Context(), o), "wrong usage")
 	}
 }

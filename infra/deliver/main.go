@@ -1,6 +1,7 @@
 // Command deliver is what a person does about delivery: it gives the connection
-// to GitHub its token, and goes back to an earlier image. `make delivery-token` and
-// `make rollback` call it.
+// to GitHub its token, goes back to an earlier image, and has the repository keep
+// the one that is deployed. `make delivery-token`, `make rollback` and
+// `make keep-image` call it, the last also .ci/deploy.
 package main
 
 import (
@@ -26,6 +27,7 @@ import (
 
 const usage = `usage: deliver -stack NAME COMMAND
   token             give the connection to GitHub the token on standard input
+  keep              tag the deployed image, so that the stack's repository keeps it as a released one
   rollback [IMAGE]  let new sessions run IMAGE, a tag or repository@sha256:…, or the one before the present one
   -by PROGRAM       deploy by PROGRAM set KEY=VALUE and PROGRAM up, not by pulumi
   -yes              deploy without asking
@@ -59,6 +61,8 @@ func run(ctx context.Context, o options) error {
 	switch {
 	case o.stack != "" && command == "token" && len(o.args) == 1:
 		return o.token(ctx, os.Stdin)
+	case o.stack != "" && command == "keep" && len(o.args) == 1:
+		return o.keep(ctx)
 	case o.stack != "" && command == "rollback" && len(o.args) <= 2:
 		return o.rollback(ctx, strings.Join(o.args[1:], ""))
 	}
@@ -139,7 +143,7 @@ func (o options) rollback(ctx context.Context, to string) error {
 		}
 	}
 	fmt.Printf("\nTo come back: make rollback STACK=%s TO=%s\n", o.stack, of.ImageURI)
-	return nil
+	return o.keep(ctx)
 }
 
 // imageUse is the key that takes an image instead of building one.

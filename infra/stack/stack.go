@@ -52,6 +52,7 @@ func Deploy(ctx *pulumi.Context) error {
 
 	repository, err := registry.NewRegistry(ctx, "registry", &registry.RegistryArgs{
 		Keep:         cfg.Registry.Keep,
+		KeepReleased: cfg.Registry.KeepReleased,
 		PullAccounts: cfg.Registry.PullAccounts,
 		ForceDelete:  !cfg.Protect,
 		Tags:         tags,

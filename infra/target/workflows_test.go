@@ -201,6 +201,7 @@ case "$1 ${3:-}" in
 "config dcv-sessions:image.gameBuild.key") [ -n "${KEY:-}" ] && echo "$KEY" ;;
 esac`,
 		"aws": `echo "aws $*" >>"$CALLS"`,
+		"go":  `echo "go $*" >>"$CALLS"; exit "${KEEP:-0}"`,
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "bin", program), []byte("#!/bin/sh\n"+body+"\n"), 0o755))
 	}
@@ -261,6 +262,7 @@ func TestADeploymentTakesAnImageOrTheNewestOfABuild(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Contains(t, calls, c.want, name)
 		assert.Equal(t, "image=a/b@sha256:1\n", outputs, name)
+		assert.Less(t, slices.Index(calls, c.want), slices.Index(calls, "go run ./infra/deliver -stack "+c.env["STACK"]+" keep"), "what is deployed is kept")
 	}
 }
 
@@ -299,6 +301,10 @@ func TestADeploymentThatFailsSaysSoAndHasNoImage(t *testing.T) {
 	_, outputs, _, err := script(t, "deploy", map[string]string{"STACK": "dev", "UP": "255", "HAS": "a/b@sha256:0"})
 	require.Error(t, err)
 	assert.Empty(t, outputs, "prod would take it")
+
+	_, outputs, _, err = script(t, "deploy", map[string]string{"STACK": "dev", "KEEP": "1", "HAS": "a/b@sha256:0"})
+	require.Error(t, err)
+	assert.Empty(t, outputs, "nobody takes what the repository may expire")
 
 	calls, outputs, said, err := script(t, "deploy", map[string]string{"STACK": "dev", "BUILD_BUCKET": "others", "BUILD_KEY": "builds/game.tar"})
 	require.Error(t, err)

@@ -143,6 +143,10 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		}
 	})
 
+	step("a released image starts sessions after more pushes than the repository keeps", func(t *testing.T) {
+		s.keepReleased(t, base.with(map[string]any{"image.use": second}))
+	})
+
 	step("destroy is refused while somebody plays, ends the session when told to, and leaves the local AWS and the registry as they were", func(t *testing.T) {
 		s.destroyWhilePlaying(t, base)
 		assert.Equal(t, before, s.aws(t).everything(t))

@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -13,8 +16,13 @@ import (
 // ecrImages answers ECR's image calls from the local registry, where images are
 // pushed to: moto knows no registry, only what PutImage tells it. Which
 // repositories exist is still moto's to say.
+//
+// Lifecycle policies, which moto only keeps, are carried out. Amazon ECR expires
+// images within 24 hours; here it is done before each call about a repository's
+// images, and before a login. Whoever pushes logs in first, so that images are
+// seen in the order in which they were pushed.
 func ecrImages(address string) Behaviour {
-	e := &images{newRegistry(address)}
+	e := &images{registry: newRegistry(address)}
 	return Behaviour{Name: "ecr images", Service: "ecr", Answers: map[string]Handler{
 		"DescribeImages":   e.describe,
 		"ListImages":       e.list,
@@ -22,10 +30,16 @@ func ecrImages(address string) Behaviour {
 		"PutImage":         e.put,
 		"BatchDeleteImage": e.remove,
 		"DeleteRepository": e.removeRepository,
+
+		"PutLifecyclePolicy":    e.putLifecyclePolicy,
+		"GetAuthorizationToken": e.login,
 	}}
 }
 
-type images struct{ registry *registry }
+type images struct {
+	registry *registry
+	expiring sync.Mutex // one call at a time expires images
+}
 
 // imageID names an image by digest, by tag, or by both, which must then agree.
 type imageID struct {
@@ -52,6 +66,7 @@ type imagesInput struct {
 	Force bool `json:"force"` // DeleteRepository
 
 	Tag                    string `json:"imageTag"` // PutImage, as what follows
+	Digest                 string `json:"imageDigest"`
 	ImageManifest          string `json:"imageManifest"`
 	ImageManifestMediaType string `json:"imageManifestMediaType"`
 }
@@ -92,8 +107,77 @@ func (e *images) open(c *Call) (in imageCall, err error) {
 		return in, badRequest("RepositoryNotFoundException", "The repository with name '%s' does not exist in the registry with id '%s'", in.RepositoryName, in.RegistryID)
 	}
 	in.account = known.Repositories[0].RegistryID
-	in.repository, err = e.registry.open(c.Request.Context(), in.RepositoryName)
+	in.repository, err = e.expire(c, in.RepositoryName)
 	return in, err
+}
+
+// expire opens a repository once what its lifecycle policy expires is gone.
+func (e *images) expire(c *Call, name string) (repository, error) {
+	e.expiring.Lock()
+	defer e.expiring.Unlock()
+	repo, err := e.registry.open(c.Request.Context(), name)
+	if err != nil {
+		return repo, err
+	}
+	var kept struct {
+		Text string `json:"lifecyclePolicyText"`
+	}
+	err = c.Ask("GetLifecyclePolicy", map[string]string{"repositoryName": name}, &kept)
+	var none *refusal
+	if errors.As(err, &none) {
+		return repo, none.res.Body.Close()
+	}
+	if err != nil {
+		return repo, err
+	}
+	policy, err := parseLifecyclePolicy(kept.Text)
+	if err != nil {
+		return repo, err
+	}
+	gone := policy.expired(repo.images, time.Now())
+	for _, i := range gone {
+		if err := repo.delete(i, ""); err != nil {
+			return repo, err
+		}
+	}
+	if len(gone) == 0 {
+		return repo, nil
+	}
+	return e.registry.open(c.Request.Context(), name)
+}
+
+// login expires images of every repository before it lets somebody push or pull.
+func (e *images) login(c *Call) (*http.Response, error) {
+	var known struct {
+		Repositories []struct {
+			Name string `json:"repositoryName"`
+		} `json:"repositories"`
+	}
+	if err := c.Ask("DescribeRepositories", struct{}{}, &known); err != nil {
+		return nil, err
+	}
+	for _, r := range known.Repositories {
+		if _, err := e.expire(c, r.Name); err != nil {
+			return nil, err
+		}
+	}
+	return c.Forward()
+}
+
+// putLifecyclePolicy refuses a policy that Amazon ECR would refuse, or that is not
+// carried out here.
+func (e *images) putLifecyclePolicy(c *Call) (*http.Response, error) {
+	var in struct {
+		Text string `json:"lifecyclePolicyText"`
+	}
+	if err := c.JSON(&in); err != nil {
+		return nil, err
+	}
+	if _, err := parseLifecyclePolicy(in.Text); err != nil {
+		return nil, badRequest("InvalidParameterException",
+			"Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation failure: %v'", err)
+	}
+	return c.Forward()
 }
 
 func (e *images) describe(c *Call) (*http.Response, error) {
@@ -241,6 +325,9 @@ func (e *images) put(c *Call) (*http.Response, error) {
 	m, err := newManifest(in.ImageManifest, in.ImageManifestMediaType)
 	if err != nil {
 		return nil, badRequest("InvalidParameterException", "Invalid parameter at 'ImageManifest': %v", err)
+	}
+	if in.Digest != "" && in.Digest != m.digest {
+		return nil, badRequest("ImageDigestDoesNotMatchException", "The image digest '%s' does not match the manifest's, '%s'", in.Digest, m.digest)
 	}
 	id := imageID{m.digest, in.Tag}
 	found, err := in.find(id)

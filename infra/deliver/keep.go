@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"github.com/intraverse/dcv-sessions/components/registry"
+	"github.com/intraverse/dcv-sessions/outputs"
+)
+
+// images is the part of Amazon ECR's client that gives an image a further tag.
+type images interface {
+	BatchGetImage(context.Context, *ecr.BatchGetImageInput, ...func(*ecr.Options)) (*ecr.BatchGetImageOutput, error)
+	PutImage(context.Context, *ecr.PutImageInput, ...func(*ecr.Options)) (*ecr.PutImageOutput, error)
+}
+
+// keep has the stack's repository keep the image that is deployed. One of another
+// repository is the affair of the stack that built it, which tagged it when it was
+// deployed there.
+func (o options) keep(ctx context.Context) error {
+	of, err := o.outputs(ctx)
+	if err != nil {
+		return err
+	}
+	repository, digest, _ := strings.Cut(of.ImageURI, "@")
+	if repository != of.RepositoryURL {
+		fmt.Printf("stack %s: the image is another repository's, which has to keep it: %s\n", o.stack, of.ImageURI)
+		return nil
+	}
+	aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(of.Region))
+	if err != nil {
+		return err
+	}
+	tag, err := tagReleased(ctx, ecr.NewFromConfig(aws), of, digest)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("stack %s: the repository keeps the image, as %s\n", o.stack, tag)
+	return nil
+}
+
+// tagReleased gives an image of the stack's repository the tag by which the
+// repository keeps it. It moves no layer (Amazon ECR user guide, "Retagging an
+// image"), and changes nothing where the image has the tag.
+func tagReleased(ctx context.Context, client images, of outputs.Outputs, digest string) (tag string, err error) {
+	_, name, _ := strings.Cut(of.RepositoryURL, "/")
+	found, err := client.BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: &name, ImageIds: []types.ImageIdentifier{{ImageDigest: &digest}}})
+	if err != nil {
+		return "", err
+	}
+	if len(found.Images) != 1 {
+		return "", fmt.Errorf("the image %s@%s is gone, and sessions on new hosts will not start: deploy another, make rollback TO=tag", of.RepositoryURL, digest)
+	}
+	tag = registry.ReleasedTag(digest)
+	_, err = client.PutImage(ctx, &ecr.PutImageInput{
+		RepositoryName: &name, ImageDigest: &digest, ImageTag: &tag,
+		ImageManifest: found.Images[0].ImageManifest, ImageManifestMediaType: found.Images[0].ImageManifestMediaType,
+	})
+	var tagged *types.ImageAlreadyExistsException
+	if errors.As(err, &tagged) {
+		err = nil
+	}
+	return tag, err
+}
