@@ -161,6 +161,7 @@ func TestADeploymentReachesNoOtherStack(t *testing.T) {
 			"ssm:StartSession":               "arn:aws:ec2" + at + "instance/i-1",
 			"ssm:SendCommand":                "arn:aws:ec2" + at + "instance/i-1",
 			"ecr:PutImage":                   "arn:aws:ecr" + at + "repository/registry-0a1b2c3",
+			"ecr:BatchGetImage":              "arn:aws:ecr" + at + "repository/registry-0a1b2c3",
 			"batch:UpdateComputeEnvironment": "arn:aws:batch" + at + "compute-environment/hosts-0a1b2c",
 			"batch:DeregisterJobDefinition":  "arn:aws:batch" + at + "job-definition/dcv-sessions_" + stack + "_alice:3",
 			"secretsmanager:PutSecretValue":  "arn:aws:secretsmanager" + at + "secret:dcv-sessions/" + stack + "/users/alice/credentials-0a-AbCdEf",

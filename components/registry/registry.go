@@ -25,9 +25,8 @@ type RegistryArgs struct {
 	// more than you would ever go back to. 2 to 10000.
 	KeepReleased int
 	// PullAccounts are further AWS accounts, of 12 digits, that may pull: each still
-	// decides which of its own roles do.
-	// As long as there are any, the repository is protected and ForceDelete has no
-	// effect: their sessions start from its images.
+	// decides which of its own roles do. As long as there are any, the repository is
+	// protected and ForceDelete has no effect: their sessions start from its images.
 	PullAccounts []string
 	// ForceDelete lets a destroy take the images along.
 	ForceDelete bool
