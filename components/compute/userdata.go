@@ -7,6 +7,8 @@ import (
 	"mime/multipart"
 	"net/textproto"
 	"strings"
+
+	"github.com/intraverse/dcv-sessions/components/xmodules"
 )
 
 // boundary is fixed, so that the same settings give the same user data.
@@ -21,16 +23,18 @@ type Host struct {
 
 // UserData is what a host runs at its first start, as MIME multi-part: AWS Batch
 // takes no other form (user guide, "Use Amazon EC2 launch templates"). It sets
-// the ECS agent's own settings before Batch's part starts the agent.
+// the ECS agent's own settings, and completes the driver's files, before Batch's
+// part starts the agent.
 func (h Host) UserData() string {
 	settings := []string{
 		fmt.Sprintf("ECS_CONTAINER_STOP_TIMEOUT=%ds", h.StopSeconds),
-		"ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true", // a session's role under host networking
+		"ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true",     // a session's role under host networking
+		"ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true", // logs by the execution role: the host's may write none
 	}
 	if h.Spot {
 		settings = append(settings, "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true") // a reclaim reaches sessions as SIGTERM
 	}
-	script := "#!/bin/bash\ncat >> /etc/ecs/ecs.config <<'EOF'\n" + strings.Join(settings, "\n") + "\nEOF\n"
+	script := "#!/bin/bash\ncat >> /etc/ecs/ecs.config <<'EOF'\n" + strings.Join(settings, "\n") + "\nEOF\n" + xmodules.HostScript
 	if h.SharedGPU {
 		script += shareGPU
 	}

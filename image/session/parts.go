@@ -28,7 +28,7 @@ type server struct {
 var servers = map[string]server{
 	serverDCV: {
 		make: func(s settings, c display.Config) display.Display {
-			return dcv.New(dcv.Config{Config: c, Type: s.sessionType, GPU: s.gpu, Sound: sound.Server(c.RunDir)})
+			return dcv.New(dcv.Config{Config: c, Type: s.sessionType, GPU: s.gpu, SoftwareRendering: s.softwareRendering, Sound: sound.Server(c.RunDir)})
 		},
 		mouse: "For a game that turns with the mouse, choose relative mouse in the session's settings. Esc gives the mouse back.",
 	},

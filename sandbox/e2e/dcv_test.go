@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
+	"github.com/intraverse/dcv-sessions/components/xmodules/xmodulestest"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/dcvdouble"
@@ -132,7 +133,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 			}
 		}
 		assert.Equal(t, []string{
-			"DCV's session attaches to the display", "DCV has its licence",
+			"the NVIDIA driver's GLX module", "DCV's session attaches to the display", "DCV has its licence",
 			"the web client comes through the session's proxy", "the display server ends in time",
 		}, held, "what a host without a GPU can show")
 
@@ -176,7 +177,7 @@ const nvidiaSMI = `#!/bin/sh
 `
 
 // xorg stands for Xorg on a GPU: it takes the same arguments and configuration,
-// and draws with the processor.
+// loads the driver's modules from where Xorg would, and draws with the processor.
 const xorg = `#!/bin/sh
 number=$1
 while [ $# -gt 0 ]; do
@@ -187,25 +188,38 @@ while [ $# -gt 0 ]; do
     shift
 done
 grep -q 'BusID "PCI:49@0:0:0"' "$config" || { echo "the GPU is not in $config" >&2; exit 1; }
+for module in drivers/nvidia_drv.so extensions/libglxserver_nvidia.so; do
+    found=
+    for path in $(sed -n 's/.*ModulePath "\(.*\)"/\1/p' "$config"); do
+        if [ -e "$path/$module" ] || [ -e "$path/${module#*/}" ]; then found=$path; fi
+    done
+    [ "$found" ] || { echo "(EE) Failed to load module ${module#*/}" >&2; exit 1; }
+done
 size=$(sed -n 's/.*Virtual \([0-9]*\) \([0-9]*\)/\1x\2/p' "$config")
 exec Xtigervnc "$number" -auth "$authority" -geometry "$size" -depth 24 -nolisten tcp -nolisten local -noreset -SecurityTypes None -rfbport -1
 `
 
 // gpuHost are the flags of docker run that put in what a GPU's host does: files
-// of its driver, mounted as NVIDIA's runtime mounts them. The X server is of the
-// sandbox's own image.
+// of its driver, as the AMI has them and the stack's user data completes them, mounted
+// as NVIDIA's runtime mounts them. The X server is of the sandbox's own image.
 func (s *sandbox) gpuHost(t *testing.T, withXtigervnc string) []string {
 	t.Helper()
 	dir := t.TempDir()
 	other := s.docker(t, "create", "--label", local.Label+"="+s.tree.State, withXtigervnc)
 	s.docker(t, "cp", other+":/usr/bin/Xtigervnc", dir)
 	s.docker(t, "rm", other)
-	for name, text := range map[string]string{"nvidia-smi": nvidiaSMI, "nvidia_drv.so": "", "Xorg": xorg} {
+	for name, text := range map[string]string{"nvidia-smi": nvidiaSMI, "Xorg": xorg} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
 	}
+	ami := xmodulestest.AMI(t)
+	xmodulestest.Start(t, ami)
+	mounts := xmodulestest.Mounts(t, ami)
+	for _, file := range []string{"/usr/bin/nvidia-smi", "/usr/lib/xorg/Xorg", "/usr/bin/Xtigervnc"} {
+		mounts[file] = filepath.Join(dir, filepath.Base(file))
+	}
 	var flags []string
-	for _, file := range []string{"/usr/bin/nvidia-smi", "/usr/lib/xorg/modules/drivers/nvidia_drv.so", "/usr/lib/xorg/Xorg", "/usr/bin/Xtigervnc"} {
-		flags = append(flags, "--volume", filepath.Join(dir, filepath.Base(file))+":"+file+":ro")
+	for inside, file := range mounts {
+		flags = append(flags, "--volume", file+":"+inside+":ro")
 	}
 	return flags
 }

@@ -169,16 +169,19 @@ func (v *visit) renders(ctx context.Context, x display.X, api string) (string, e
 // errNotStarted says that a row needs what another one did not start.
 var errNotStarted = errors.New("the display did not start: see its row")
 
-// hasFile looks for a file by its name, in folders and all below them.
-func (v *visit) hasFile(name string, folders ...string) string {
+// hasFile looks for a file by a pattern of its name, in folders and all below them.
+func (v *visit) hasFile(pattern string, folders ...string) string {
 	found := ""
 	for _, folder := range folders {
 		_ = filepath.WalkDir(v.root+folder, func(path string, entry os.DirEntry, err error) error {
-			if err == nil && entry.Name() == name {
+			if err != nil {
+				return nil // a folder that can't be read holds no driver
+			}
+			if matches, _ := filepath.Match(pattern, entry.Name()); matches {
 				found = strings.TrimPrefix(path, v.root)
 				return filepath.SkipAll
 			}
-			return nil // a folder that can't be read holds no driver
+			return nil
 		})
 	}
 	return found

@@ -59,6 +59,8 @@ func (f *fake) Idle(context.Context) (time.Duration, bool) { return 0, false }
 func (f *fake) Failed() <-chan error                       { return nil }
 func (f *fake) Close(context.Context)                      { time.Sleep(f.closing) }
 
+const glxModule = "/usr/lib64/xorg/modules/extensions/libglxserver_nvidia.so.570.172.08"
+
 // host makes the folder that stands for a container's root.
 func host(t *testing.T, gpu bool) string {
 	t.Helper()
@@ -70,7 +72,7 @@ func host(t *testing.T, gpu bool) string {
 	if gpu {
 		files["/usr/bin/pactl"] = "#!/bin/sh\n[ \"$*/$PULSE_SERVER\" = 'list clients/unix:/run/sound' ] && echo 'application.name = \"dcvagent\"'\n"
 		files["/usr/bin/gpu-run"] = "#!/bin/sh\necho \"$3  GPU  NVIDIA A10G on $DISPLAY\"\n"
-		for _, node := range []string{"/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-modeset", "/dev/dri/card0", "/dev/dri/renderD128", "/usr/lib64/xorg/modules/drivers/nvidia_drv.so"} {
+		for _, node := range []string{"/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-modeset", "/dev/dri/card0", "/dev/dri/renderD128", "/usr/lib64/xorg/modules/drivers/nvidia_drv.so", glxModule} {
 			files[node] = ""
 		}
 	}
@@ -129,6 +131,7 @@ func TestOnAGPUHostWhereAllIsWellOnlyAPlayersRowsAreOpen(t *testing.T) {
 	assert.Equal(t, want, outcomes(checks))
 	assert.Equal(t, []string{"x", "server"}, d.started)
 	assert.Contains(t, checks["device nodes and the NVIDIA driver's X module"].Found, "/usr/lib64/xorg/modules/drivers/nvidia_drv.so")
+	assert.Contains(t, checks["the NVIDIA driver's GLX module"].Found, glxModule+", which the session links")
 	assert.Equal(t, "vulkan GPU NVIDIA A10G on :8443", checks["Vulkan renders on the GPU"].Found)
 }
 
@@ -168,8 +171,15 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 			"device nodes and the NVIDIA driver's X module", "compute.instanceTypes", "missing: /dev/nvidiactl"},
 		"no card": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.RemoveAll(p.root+"/dev/dri")) },
 			"device nodes and the NVIDIA driver's X module", "session.privileged: true", "missing: /dev/dri/card*"},
-		"no X module": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.RemoveAll(p.root+"/usr/lib64")) },
+		"no X module": {func(t *testing.T, p *Parts, _ *fake) {
+			require.NoError(t, os.RemoveAll(p.root+"/usr/lib64/xorg/modules/drivers"))
+		},
 			"device nodes and the NVIDIA driver's X module", "NVIDIA_DRIVER_CAPABILITIES", "missing: nvidia_drv.so"},
+		"no GLX module": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.Remove(p.root+glxModule)) },
+			"the NVIDIA driver's GLX module", "hosts older than the stack's last `pulumi up`", "missing: libglxserver_nvidia.so, and libglxserver_nvidia.so.VERSION"},
+		"no GPU for X": {func(_ *testing.T, _ *Parts, d *fake) {
+			d.startX = &display.Fault{Code: contract.ExitGPU, Err: errors.New("no nvidia-smi")}
+		}, "the X server starts on the GPU", "what the rows before this one say", "no nvidia-smi"},
 		"no X server": {func(_ *testing.T, _ *Parts, d *fake) { d.startX = errors.New("no screens found") },
 			"the X server starts on the GPU", "session.display: virtual", "no screens found"},
 		"an X server without the GPU": {without("opengl", "llvmpipe"),
@@ -217,8 +227,8 @@ func TestACheckThatHangsIsAFailedRowAndNotTheEnd(t *testing.T) {
 		var told []string
 		Run(t.Context(), p, func(c contract.Check) { told = append(told, string(c.Outcome)+": "+c.Found) })
 		assert.Len(t, told, len(rows))
-		assert.Equal(t, "fails: it hangs: it did not end 5s after its 1m30s", told[1])
-		assert.Equal(t, "unknown: the display did not start: see its row", told[2])
+		assert.Equal(t, "fails: it hangs: it did not end 5s after its 1m30s", told[2])
+		assert.Equal(t, "unknown: the display did not start: see its row", told[3])
 		close(d.hang)
 	})
 }
@@ -237,5 +247,5 @@ func TestARunThatIsEndedFailsNothing(t *testing.T) {
 		}
 	})
 	assert.Equal(t, contract.ExitOK, code)
-	assert.Len(t, after, len(rows)-4)
+	assert.Len(t, after, len(rows)-5)
 }

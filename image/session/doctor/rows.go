@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -17,6 +19,7 @@ import (
 // which a session would miss it. The last one closes what the others started.
 var rows = []row{
 	{"device nodes and the NVIDIA driver's X module", 30 * time.Second, (*visit).nodes},
+	{"the NVIDIA driver's GLX module", 30 * time.Second, (*visit).glx},
 	{"the X server starts on the GPU", 90 * time.Second, (*visit).xServer},
 	{"DCV's session attaches to the display", 90 * time.Second, (*visit).session},
 	{"DCV takes the player's sound", 30 * time.Second, (*visit).hears},
@@ -34,10 +37,12 @@ const (
 	changeGPU      = "compute.instanceTypes: types with an NVIDIA GPU; session.gpus: 1 or more"
 	changeDevices  = "session.privileged: true gives sessions all of the host's devices"
 	changeDriver   = "the hosts' AMI has to have the driver with its X files; the image's NVIDIA_DRIVER_CAPABILITIES has to have graphics and display"
+	changeHost     = "what the rows before this one say: the host lacks something, and another display would too"
+	changeGLX      = "hosts older than the stack's last `pulumi up` have to go, since their user data did not give the file its versioned name yet; on a newer host, the AMI's driver has to have its X files"
 	changeDisplay  = "session.display: virtual"
 	changeBack     = "session.display: console"
 	changeSoftware = "another of compute.instanceTypes; session.softwareRendering: true lets players play without the GPU meanwhile"
-	changeLicence  = "`pulumi up` restores the session role's right to DCV's licence; with network.vpcId, that VPC needs a way to S3"
+	changeLicence  = "`pulumi up` restores the host role's right to DCV's licence; with network.vpcId, that VPC needs a way to S3"
 	changeStop     = "session.stopSeconds: longer by the seconds that are missing"
 )
 
@@ -76,10 +81,27 @@ func (v *visit) nodes(context.Context) finding {
 	return holds("%s", strings.Join(there, " "))
 }
 
+// glx looks for the module by which the X server's clients draw on the GPU. NVIDIA's
+// container toolkit brings it by its versioned name; the session gives it the other.
+func (v *visit) glx(context.Context) finding {
+	const module = "libglxserver_nvidia.so"
+	if path := v.hasFile(module, "/usr/lib", "/usr/lib64"); path != "" {
+		return holds("%s", path)
+	}
+	if path := v.hasFile(module+".*", "/usr/lib", "/usr/lib64"); path != "" {
+		return holds("%s, which the session links to %s", path, module)
+	}
+	return v.gpuFault(changeGLX, "missing: %[1]s, and %[1]s.VERSION: OpenGL would be drawn by the processor", module)
+}
+
 func (v *visit) xServer(ctx context.Context) finding {
 	began := time.Now()
 	x, err := v.Display.StartX(ctx)
-	if err != nil {
+	var fault *display.Fault
+	switch {
+	case errors.As(err, &fault) && fault.Code == contract.ExitGPU:
+		return v.gpuFault(changeHost, "%v", err)
+	case err != nil:
 		return v.gpuFault(changeDisplay, "%v", err)
 	}
 	v.x.Store(&x)

@@ -32,6 +32,8 @@ type Config struct {
 	// GPU is NVIDIA_VISIBLE_DEVICES as the container has it: the GPU's UUID, or
 	// "all" for the first one. Of a console session.
 	GPU string
+	// SoftwareRendering lets a console session do without the GPU's OpenGL.
+	SoftwareRendering bool
 	// Sound is the PulseAudio server that DCV listens to, "unix:/run/…"; "": none.
 	Sound string
 }

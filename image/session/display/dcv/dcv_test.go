@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/intraverse/dcv-sessions/components/xmodules/xmodulestest"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
@@ -114,7 +115,9 @@ func newMachine(t *testing.T, kind string) *machine {
 	place(t, filepath.Join(root, "usr/bin/dbus-uuidgen"), "#!/bin/sh\n", 0o755)
 	place(t, filepath.Join(root, "usr/share/dbus-1/system.conf"), busConfig, 0o644)
 	place(t, filepath.Join(root, "usr/bin/nvidia-smi"), "#!/bin/sh\ncase $* in *--id=GPU-1*) echo 00000000:31:00.0 ;; *) exit 6 ;; esac\n", 0o755)
-	place(t, filepath.Join(root, "usr/lib64/xorg/modules/drivers/nvidia_drv.so"), "", 0o644)
+	ami := xmodulestest.AMI(t)
+	xmodulestest.Start(t, ami)
+	inject(t, ami, root)
 	place(t, filepath.Join(root, "usr/lib/xorg/Xorg"), softX, 0o755)
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "run/dcv-session"), 0o711))
 
@@ -146,6 +149,17 @@ func newMachine(t *testing.T, kind string) *machine {
 		}
 	})
 	return m
+}
+
+// inject puts a host's X modules into a container, as NVIDIA's container toolkit does
+// without its hook.
+func inject(t *testing.T, host, container string) {
+	t.Helper()
+	for path, file := range xmodulestest.Mounts(t, host) {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		place(t, filepath.Join(container, path), string(content), 0o644)
+	}
 }
 
 // verifier knows the one token, and asks as the door does.
@@ -455,6 +469,40 @@ func TestAHostWithoutItsGPUIsAFaultOfTheHost(t *testing.T) {
 		var fault *display.Fault
 		require.ErrorAs(t, err, &fault, gpu)
 		assert.Equal(t, contract.ExitGPU, fault.Code)
+	}
+}
+
+func TestXFindsTheGLXModuleThatTheHostsStartGaveItsVersionedName(t *testing.T) {
+	m := newMachine(t, contract.SessionConsole)
+	m.start(t)
+	target, err := os.Readlink(filepath.Join(m.root, xmodulestest.GLX))
+	require.NoError(t, err, "X loads it by this name, and the toolkit brought the versioned one")
+	assert.Equal(t, "libglxserver_nvidia.so."+xmodulestest.Version, target)
+	conf, err := os.ReadFile(filepath.Join(m.config.RunDir, "xorg.conf"))
+	require.NoError(t, err)
+	assert.Contains(t, string(conf), `ModulePath "/usr/lib64/xorg/modules"`)
+}
+
+// As the AMI is, the toolkit brings X's driver without its GLX module: X starts, and
+// draws OpenGL with the processor.
+func TestAHostWithoutTheGLXModuleIsAFaultThatNamesItUnlessThePlayersMayDoWithout(t *testing.T) {
+	for _, software := range []bool{false, true} {
+		m := newMachine(t, contract.SessionConsole)
+		m.config.SoftwareRendering = software
+		require.NoError(t, os.RemoveAll(filepath.Join(m.root, "usr/lib64/xorg")))
+		inject(t, xmodulestest.AMI(t), m.root)
+		_, err := m.StartX(t.Context())
+		if software {
+			require.NoError(t, err)
+			m.waitTold(t, "xorg: the host's NVIDIA driver has no GLX module here (libglxserver_nvidia.so,", 1)
+			continue
+		}
+		var fault *display.Fault
+		require.ErrorAs(t, err, &fault)
+		assert.Equal(t, contract.ExitGPU, fault.Code)
+		for _, part := range []string{"libglxserver_nvidia.so", "/usr/lib64/xorg/modules", "extensions/", "libglxserver_nvidia.so.VERSION", "replace hosts"} {
+			assert.ErrorContains(t, err, part)
+		}
 	}
 }
 

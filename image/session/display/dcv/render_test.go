@@ -80,16 +80,33 @@ func TestAPCIAddressIsWrittenAsXorgReadsIt(t *testing.T) {
 }
 
 func TestTheHostsDriverIsFoundWhereItMayBe(t *testing.T) {
-	for file, want := range map[string][]string{
-		"/usr/lib/x86_64-linux-gnu/nvidia/xorg/nvidia_drv.so": {"/usr/lib/x86_64-linux-gnu/nvidia/xorg", ownModules},
-		"/usr/lib64/xorg/modules/drivers/nvidia_drv.so":       {"/usr/lib64/xorg/modules", ownModules},
-		"/usr/lib/xorg/modules/drivers/nvidia_drv.so":         {ownModules},
+	for name, test := range map[string]struct{ files, want []string }{
+		"Debian's packages": {
+			[]string{"/usr/lib/x86_64-linux-gnu/nvidia/xorg/nvidia_drv.so", "/usr/lib/x86_64-linux-gnu/nvidia/xorg/libglxserver_nvidia.so"},
+			[]string{"/usr/lib/x86_64-linux-gnu/nvidia/xorg", ownModules},
+		},
+		"the AMI's": {
+			[]string{"/usr/lib64/xorg/modules/drivers/nvidia_drv.so", "/usr/lib64/xorg/modules/extensions/libglxserver_nvidia.so"},
+			[]string{"/usr/lib64/xorg/modules", ownModules},
+		},
+		"NVIDIA's installer": {
+			[]string{"/usr/lib/xorg/modules/drivers/nvidia_drv.so", "/usr/lib/xorg/modules/extensions/libglxserver_nvidia.so.570.172.08"},
+			[]string{ownModules},
+		},
+		"two folders": {
+			[]string{"/usr/lib64/nvidia/xorg/nvidia_drv.so", "/usr/lib64/xorg/modules/extensions/libglxserver_nvidia.so"},
+			[]string{"/usr/lib64/nvidia/xorg", "/usr/lib64/xorg/modules", ownModules},
+		},
 	} {
 		root := t.TempDir()
-		place(t, filepath.Join(root, file), "", 0o644)
-		found, err := modules(root)
-		require.NoError(t, err)
-		assert.Equal(t, want, found)
+		for _, file := range test.files {
+			place(t, filepath.Join(root, file), "", 0o644)
+		}
+		s := New(Config{})
+		s.root = root
+		found, err := s.modules()
+		require.NoError(t, err, name)
+		assert.Equal(t, test.want, found, name)
 	}
 }
 

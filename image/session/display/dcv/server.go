@@ -18,7 +18,7 @@ import (
 // startXorg starts a console session's X server on the GPU, and lets the player
 // and DCV's account in. When it dies, so does the game: the session is over.
 func (s *Server) startXorg(ctx context.Context) (display.X, error) {
-	found, err := modules(s.root)
+	found, err := s.modules()
 	if err != nil {
 		return display.X{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -32,25 +33,90 @@ var modulePaths = []string{
 // ownModules is where the image's Xorg has its own.
 const ownModules = "/usr/lib/xorg/modules"
 
-// modules are Xorg's module paths for the host's driver, or a fault where it has
-// none.
-func modules(root string) ([]string, error) {
+// The files of the host's driver that X loads by these very names: the driver, and
+// the module by which its clients' OpenGL reaches the GPU. X looks for a module in
+// the module path and in the folder below it (xserver, hw/xfree86/loader/loadmod.c).
+const (
+	driverModule, driverFolder = "nvidia_drv.so", "drivers"
+	glxModule, glxFolder       = "libglxserver_nvidia.so", "extensions"
+)
+
+// modules are Xorg's module paths for the host's driver, or a fault where it lacks
+// one of its two files here.
+func (s *Server) modules() ([]string, error) {
+	paths := holding(s.root, driverFolder, driverModule)
+	if len(paths) == 0 {
+		return nil, gpuFault(fmt.Errorf("the host's NVIDIA driver has no X module here (%s, looked for in %s): "+
+			"the job needs NVIDIA_DRIVER_CAPABILITIES with \"graphics\" and \"display\", and a driver that was installed with its X files",
+			driverModule, strings.Join(modulePaths, ", ")))
+	}
+	glx, err := glxPaths(s.root)
+	switch {
+	case err != nil && !s.config.SoftwareRendering:
+		return nil, gpuFault(err)
+	case err != nil:
+		s.config.Tell("xorg", err.Error())
+	}
+	for _, path := range append(glx, ownModules) {
+		if !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
+// holding returns the module paths under which X finds a file.
+func holding(root, folder, file string) []string {
 	var found []string
 	for _, path := range modulePaths {
-		for _, driver := range []string{"nvidia_drv.so", "drivers/nvidia_drv.so"} {
-			if _, err := os.Stat(filepath.Join(root, path, driver)); err == nil {
+		for _, name := range []string{file, filepath.Join(folder, file)} {
+			if _, err := os.Stat(filepath.Join(root, path, name)); err == nil && !slices.Contains(found, path) {
 				found = append(found, path)
 			}
 		}
 	}
-	if len(found) == 0 {
-		return nil, gpuFault(errors.New("the host's NVIDIA driver has no X module here (nvidia_drv.so, looked for in " + strings.Join(modulePaths, ", ") +
-			"): the job needs NVIDIA_DRIVER_CAPABILITIES with \"graphics\" and \"display\", and a driver that was installed with its X files"))
+	return found
+}
+
+// glxPaths returns the module paths with the driver's GLX module. NVIDIA's container
+// toolkit mounts it as libglxserver_nvidia.so.VERSION, and has a hook of its own make
+// the name that X knows; where that is missing, it is made here.
+func glxPaths(root string) ([]string, error) {
+	var faults []error
+	for _, path := range modulePaths {
+		for _, folder := range []string{"", glxFolder} {
+			if err := nameGLX(filepath.Join(root, path, folder)); err != nil {
+				faults = append(faults, err)
+			}
+		}
 	}
-	if found[len(found)-1] != ownModules {
-		found = append(found, ownModules)
+	found := holding(root, glxFolder, glxModule)
+	if len(found) == 0 {
+		return nil, errors.Join(append([]error{noGLX()}, faults...)...)
 	}
 	return found, nil
+}
+
+// noGLX says what is missing, and what to do.
+func noGLX() error {
+	return fmt.Errorf("the host's NVIDIA driver has no GLX module here (%s, looked for in %s, and in %s/ below each): games would be drawn by the processor. "+
+		"NVIDIA's container toolkit brings it from hosts that have it as %s.VERSION, a name that their user data gives it: "+
+		"replace hosts that are older than the stack's last update; where a new one lacks it too, its driver was installed without its X files",
+		glxModule, strings.Join(modulePaths, ", "), glxFolder, glxModule)
+}
+
+// nameGLX links the name that X knows to the versioned one, where a folder has only
+// the latter.
+func nameGLX(folder string) error {
+	link := filepath.Join(folder, glxModule)
+	if _, err := os.Stat(link); err == nil {
+		return nil
+	}
+	versioned, err := filepath.Glob(link + ".*")
+	if err != nil || len(versioned) == 0 {
+		return err
+	}
+	return os.Symlink(filepath.Base(versioned[0]), link)
 }
 
 // busIDPattern is a PCI address as nvidia-smi prints it, in hexadecimal digits:
