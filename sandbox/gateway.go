@@ -36,6 +36,7 @@ func runGateway(ctx context.Context, args []string) error {
 	label := flags.String("label", "", "the label of their containers")
 	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
 	hostIdle := flags.Duration("host-idle", time.Minute, "after how long without a job it leaves")
+	updateMinute := flags.Duration("update-minute", time.Minute, "how long a minute of a compute environment's update policy is")
 	minute := flags.Duration("builder-minute", time.Minute, "how long a minute of the builder's watchdog is")
 	eventRetry := flags.Duration("event-retry", 250*time.Millisecond, "how long EventBridge waits before it first tries a target again")
 	if err := flags.Parse(args); err != nil {
@@ -64,7 +65,7 @@ func runGateway(ctx context.Context, args []string) error {
 	}
 	defer runner.Close()
 	jobs := batch.NewService(batch.Config{
-		Region: local.Region, Account: local.Account, Agent: runner, HostStart: *hostStart, HostIdle: *hostIdle,
+		Region: local.Region, Account: local.Account, Agent: runner, HostStart: *hostStart, HostIdle: *hostIdle, Minute: *updateMinute,
 		Now: time.Now, NewID: batch.RandomID, Logf: log.New(os.Stderr, "batch: ", log.LstdFlags).Printf,
 	}, endpoint)
 	jobs.Check = ecs.Check

@@ -38,10 +38,14 @@ type ComputeArgs struct {
 	// StopSeconds between SIGTERM and SIGKILL on a host, 2 to 110 (a Spot
 	// reclaim leaves two minutes in all).
 	StopSeconds int
-	// UpdateTimeoutMinutes is how long an update of the environment leaves
-	// running sessions before the host's end, 1 to 360 (API reference,
-	// UpdatePolicy). They are never terminated for it.
+	// UpdateTimeoutMinutes is how long an update of the environment leaves sessions
+	// on the hosts that it replaces, 1 to 360. Those that still run then are
+	// terminated (AWS Batch user guide, "Updating compute environments"). The API
+	// takes up to 7200, the provider 360 (terraform-provider-aws#48709).
 	UpdateTimeoutMinutes int
+	// Hooks are those of Hooks; without them an update fails that lasts longer than
+	// the provider waits.
+	Hooks *pulumi.ResourceHookBinding
 	// SharedGPU prepares hosts for sessions that reserve no GPU but share one.
 	SharedGPU bool
 	// CreateServiceLinkedRole makes AWSServiceRoleForBatch, once an account; it
@@ -180,6 +184,12 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}
+	options := []pulumi.ResourceOption{
+		pulumi.Parent(c), pulumi.DependsOn(args.After), pulumi.IgnoreChanges([]string{"computeResources.desiredVcpus"}),
+	}
+	if args.Hooks != nil {
+		options = append(options, pulumi.ResourceHooks(args.Hooks))
+	}
 	made, err := batch.NewComputeEnvironment(ctx, name, &batch.ComputeEnvironmentArgs{
 		// A prefix, so that a replacement, should it ever come, can be made before
 		// the old one is detached and deleted.
@@ -213,9 +223,7 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 			TerminateJobsOnUpdate:      pulumi.Bool(false),
 		},
 		Tags: pulumi.ToStringMap(args.Tags),
-	}, pulumi.Parent(c),
-		pulumi.DependsOn(args.After),
-		pulumi.IgnoreChanges([]string{"computeResources.desiredVcpus"}))
+	}, options...)
 	if err != nil {
 		return pulumi.StringOutput{}, err
 	}

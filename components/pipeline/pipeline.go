@@ -59,8 +59,10 @@ const (
 )
 
 // SessionSeconds is how long each role's credentials last at the longest (IAM:
-// 3600 to 43200): a deployment may build, push and try a large game.
-var SessionSeconds = map[string]int{"preview": 3600, "deploy": 3 * 3600}
+// 3600 to 43200): a deployment may wait for the sessions on hosts that it replaces
+// (compute.updateTimeoutMinutes), and build, push and try a large game. GitHub ends
+// a job after six hours.
+var SessionSeconds = map[string]int{"preview": 3600, "deploy": 6 * 3600}
 
 var (
 	subjectPattern = regexp.MustCompile(`^repo:[A-Za-z0-9-]+(@\d+)?/[A-Za-z0-9._-]+(@\d+)?$`)

@@ -49,7 +49,8 @@ type Config struct {
 		RootGiB                 int      `key:"compute.rootGib" default:"100" min:"30" max:"16384" doc:"A host's encrypted root volume, GiB: two to three times the image."`
 		CreateServiceLinkedRole bool     `key:"compute.createServiceLinkedRole" default:"false" doc:"Makes AWSServiceRoleForBatch. Set it in one stack of an account that never used AWS Batch."`
 		SupportAccess           bool     `key:"compute.supportAccess" default:"false" doc:"Lets AWS Systems Manager's Session Manager reach the hosts: whoever may start its sessions is root on them. Without it nobody can log in to a host."`
-		UpdateTimeoutMinutes    int      `key:"compute.updateTimeoutMinutes" default:"360" min:"1" max:"360" doc:"How long an update of the hosts waits for running sessions, minutes. They are never terminated for it."`
+		UpdateTimeoutMinutes    int      `key:"compute.updateTimeoutMinutes" default:"300" min:"1" max:"360" doc:"How long a change of the hosts waits for the sessions on the old ones, minutes. Then AWS Batch terminates those that still run, so a session may last no longer (session.maxMinutes). The workflows of .github are made for up to 300."`
+		UpdateEndsSessions      bool     `key:"compute.updateEndsSessions" default:"false" doc:"Accepts that a change of the hosts terminates sessions that last longer than compute.updateTimeoutMinutes, and so a session.maxMinutes above it."`
 	}
 	Queue struct {
 		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" min:"10" max:"1440" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`
@@ -65,7 +66,7 @@ type Config struct {
 		FirstConnectMinutes  int    `key:"session.firstConnectMinutes" default:"15" min:"1" max:"1440" doc:"A session that nobody has come to by then ends, minutes."`
 		GraceSeconds         int    `key:"session.graceSeconds" default:"300" min:"10" max:"7200" doc:"How long a session waits for a player who has gone, seconds: one who comes back finds the game as it was."`
 		IdleMinutes          int    `key:"session.idleMinutes" default:"30" min:"0" max:"1440" doc:"A session whose player has touched neither keyboard nor mouse for so long ends, minutes; 0: never."`
-		MaxMinutes           int    `key:"session.maxMinutes" default:"480" min:"1" max:"10080" doc:"The longest session, minutes."`
+		MaxMinutes           int    `key:"session.maxMinutes" default:"300" min:"1" max:"10080" doc:"The longest session, minutes; at most compute.updateTimeoutMinutes, unless compute.updateEndsSessions is true."`
 		Attempts             int    `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all where its host fails it. Nothing else is tried again."`
 		Privileged           bool   `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
 		NativeClients        bool   `key:"session.nativeClients" default:"false" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`

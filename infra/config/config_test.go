@@ -274,6 +274,9 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"a brand that isn't there":    {values{"image.branding": "image"}, []string{"dcv-sessions:image.branding: open ../image/branding.yaml: no such file or directory"}},
 		"a secret of another Region":  {values{"session.certificateSecretArn": secretOf("eu-west-1", "123456789012")}, []string{`dcv-sessions:session.certificateSecretArn: "` + secretOf("eu-west-1", "123456789012") + `" is not allowed: ` + aSecret}},
 		"a secret of another account": {values{"session.certificateSecretArn": secretOf("us-east-1", "111111111111")}, []string{`dcv-sessions:session.certificateSecretArn: "` + secretOf("us-east-1", "111111111111") + `" is not allowed: ` + aSecret}},
+		"a session that a change of the hosts would end": {values{"session.maxMinutes": "301"}, []string{
+			`dcv-sessions:session.maxMinutes: 301 is not allowed: at most dcv-sessions:compute.updateTimeoutMinutes, 300: a change of the hosts terminates ` +
+				`the sessions on old ones after so long; or more where dcv-sessions:compute.updateEndsSessions is true, which accepts that`}},
 		"a wait longer than a session": {values{"session.firstConnectMinutes": "16", "session.maxMinutes": "15"}, []string{
 			`dcv-sessions:session.firstConnectMinutes: 16 is not allowed: at most dcv-sessions:session.maxMinutes, 15`}},
 		"no version":                  {values{"image.version": ""}, []string{`dcv-sessions:image.version: "" is not allowed: ` + aVersion}},
@@ -347,7 +350,7 @@ var limits = []struct {
 	{"compute.maxVcpus", 1, 100000, nil},
 	{"compute.spotMaxVcpus", 1, 100000, nil},
 	{"compute.rootGib", 30, 16384, nil},
-	{"compute.updateTimeoutMinutes", 1, 360, nil},
+	{"compute.updateTimeoutMinutes", 1, 360, values{"compute.updateEndsSessions": "true"}},
 	{"queue.maxWaitMinutes", 10, 1440, nil},
 	{"session.vcpus", 1, 192, values{"compute.instanceTypes": `["g5.48xlarge"]`, "compute.maxVcpus": "192"}},
 	{"session.memoryMib", 128, 1572864, values{"session.sharedMemoryMib": "64"}},
@@ -356,10 +359,10 @@ var limits = []struct {
 	{"session.sharedMemoryMib", 64, 65536, values{"session.memoryMib": "65537", "compute.instanceTypes": `["g5.12xlarge"]`}},
 	{"session.firstPort", 1025, 65535, nil},
 	{"session.stopSeconds", 12, 110, nil},
-	{"session.firstConnectMinutes", 1, 1440, values{"session.maxMinutes": "1440"}},
+	{"session.firstConnectMinutes", 1, 1440, values{"session.maxMinutes": "1440", "compute.updateEndsSessions": "true"}},
 	{"session.graceSeconds", 10, 7200, nil},
 	{"session.idleMinutes", 0, 1440, nil},
-	{"session.maxMinutes", 1, 10080, values{"session.firstConnectMinutes": "1"}},
+	{"session.maxMinutes", 1, 10080, values{"session.firstConnectMinutes": "1", "compute.updateEndsSessions": "true"}},
 	{"session.attempts", 1, 10, nil},
 	{"builder.volumeGib", 30, 16384, nil},
 	{"builder.idleMinutes", 1, 1440, nil},
@@ -429,6 +432,8 @@ func TestWhatIsJustAllowedIsTaken(t *testing.T) {
 		"users with and without address": {"users": `{"a":null,"b":{},"c-3":{"notify":"c@example.com"},"` + strings.Repeat("d", 31) + `":{}}`},
 		"hosts all held ready":           {"compute.minVcpus": "64"},
 		"one host":                       {"compute.maxVcpus": "4"},
+		"as long as a change of hosts":   {"session.maxMinutes": "300"},
+		"longer, and its end accepted":   {"session.maxMinutes": "301", "compute.updateEndsSessions": "true"},
 		"one Spot host":                  {"compute.spot": "true", "compute.spotMaxVcpus": "4"},
 		"Spot's most unused":             {"compute.spotMaxVcpus": "1"},
 		"the last byte of a host":        {"session.memoryMib": "15532"},
@@ -637,12 +642,12 @@ func standard() config.Config {
 	c.Compute.InstanceTypes = []string{"g5.xlarge"}
 	c.Compute.MaxVCPUs, c.Compute.SpotMaxVCPUs = 64, 64
 	c.Compute.RootGiB = 100
-	c.Compute.UpdateTimeoutMinutes = 360
+	c.Compute.UpdateTimeoutMinutes = 300
 	c.Queue.MaxWaitMinutes = 30
 	c.Session.VCPUs, c.Session.MemoryMiB, c.Session.GPUs, c.Session.PerGPU = 3, 14000, 1, 1
 	c.Session.SharedMemoryMiB = 1024
 	c.Session.FirstPort = 8443
-	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 480, 2
+	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 300, 2
 	c.Session.FirstConnectMinutes, c.Session.GraceSeconds, c.Session.IdleMinutes = 15, 300, 30
 	c.Session.Display = "console"
 	c.Image.GameBuild.Version = "latest"
@@ -676,7 +681,8 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Compute.InstanceTypes = []string{"g6.12xlarge", "g5.2xlarge"}
 	want.Compute.MinVCPUs, want.Compute.MaxVCPUs = 8, 96
 	want.Compute.Spot, want.Compute.SpotMaxVCPUs = true, 48
-	want.Compute.RootGiB, want.Compute.CreateServiceLinkedRole, want.Compute.UpdateTimeoutMinutes = 150, true, 60
+	want.Compute.RootGiB, want.Compute.CreateServiceLinkedRole = 150, true
+	want.Compute.UpdateTimeoutMinutes, want.Compute.UpdateEndsSessions = 60, true
 	want.Compute.SupportAccess = true
 	want.Queue.MaxWaitMinutes = 15
 	want.Session.VCPUs, want.Session.MemoryMiB, want.Session.PerGPU = 4, 8000, 6
@@ -711,7 +717,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"compute.instanceTypes": `["g6.12xlarge","g5.2xlarge"]`, "compute.minVcpus": "8", "compute.maxVcpus": "96",
 		"compute.spot": "true", "compute.spotMaxVcpus": "48", "compute.rootGib": "150", "compute.createServiceLinkedRole": "true",
 		"compute.supportAccess":        "true",
-		"compute.updateTimeoutMinutes": "60", "queue.maxWaitMinutes": "15",
+		"compute.updateTimeoutMinutes": "60", "compute.updateEndsSessions": "true", "queue.maxWaitMinutes": "15",
 		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",
 		"session.firstPort": "9443", "session.stopSeconds": "60", "session.maxMinutes": "120", "session.attempts": "3", "session.privileged": "true",
 		"session.firstConnectMinutes": "5", "session.graceSeconds": "60", "session.idleMinutes": "0",

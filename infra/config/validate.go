@@ -254,6 +254,10 @@ func (v *validator) session() {
 		fmt.Sprintf("at most %d: a host carries up to %d sessions, a port each", 65536-ports.Width(), ports.Width()), sessionKeys...)
 	v.cross(s.FirstConnectMinutes <= s.MaxMinutes, "session.firstConnectMinutes", s.FirstConnectMinutes,
 		fmt.Sprintf("at most %s, %d", path("session.maxMinutes"), s.MaxMinutes), "session.maxMinutes")
+	v.cross(s.MaxMinutes <= v.Compute.UpdateTimeoutMinutes || v.Compute.UpdateEndsSessions, "session.maxMinutes", s.MaxMinutes,
+		fmt.Sprintf("at most %s, %d: a change of the hosts terminates the sessions on old ones after so long; or more where %s is true, which accepts that",
+			path("compute.updateTimeoutMinutes"), v.Compute.UpdateTimeoutMinutes, path("compute.updateEndsSessions")),
+		"compute.updateTimeoutMinutes", "compute.updateEndsSessions")
 	v.cross(s.SharedMemoryMiB < s.MemoryMiB, "session.sharedMemoryMib", s.SharedMemoryMiB,
 		fmt.Sprintf("less than %s, %d", path("session.memoryMib"), s.MemoryMiB), "session.memoryMib")
 	v.cross(!v.SharedGPU() || s.GPUs == 1, "session.gpus", s.GPUs,

@@ -9,6 +9,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -17,6 +18,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 
 	"github.com/intraverse/dcv-sessions/components/builder"
+	"github.com/intraverse/dcv-sessions/components/compute"
 	"github.com/intraverse/dcv-sessions/components/secrets"
 )
 
@@ -69,6 +71,19 @@ func (a *account) builderHooks(ctx *pulumi.Context, name string, args builder.Ho
 	args.EC2 = ec2.NewFromConfig(a.client, func(o *ec2.Options) { override(&o.BaseEndpoint, machines) })
 	args.SSM = ssm.NewFromConfig(a.client, func(o *ssm.Options) { override(&o.BaseEndpoint, manager) })
 	return builder.Hooks(ctx, name, &args)
+}
+
+// hostHooks are the compute environments', in the AWS Batch that the provider
+// makes them in.
+func (a *account) hostHooks(ctx *pulumi.Context, name string, updateTimeoutMinutes int) (*pulumi.ResourceHookBinding, error) {
+	endpoint, err := a.endpoint("batch")
+	if err != nil {
+		return nil, err
+	}
+	return compute.Hooks(ctx, name, &compute.HooksArgs{
+		Batch:                batch.NewFromConfig(a.client, func(o *batch.Options) { override(&o.BaseEndpoint, endpoint) }),
+		UpdateTimeoutMinutes: updateTimeoutMinutes,
+	})
 }
 
 // assumeRole follows aws:assumeRole, as the provider does.

@@ -170,6 +170,10 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
+	updating, err := client.hostHooks(ctx, "hosts", cfg.Compute.UpdateTimeoutMinutes)
+	if err != nil {
+		return err
+	}
 	hosts, err := compute.NewCompute(ctx, "hosts", &compute.ComputeArgs{
 		InstanceTypes:           cfg.Compute.InstanceTypes,
 		MinVCPUs:                cfg.Compute.MinVCPUs,
@@ -179,6 +183,7 @@ func Deploy(ctx *pulumi.Context) error {
 		RootGiB:                 cfg.Compute.RootGiB,
 		StopSeconds:             cfg.Session.StopSeconds,
 		UpdateTimeoutMinutes:    cfg.Compute.UpdateTimeoutMinutes,
+		Hooks:                   updating,
 		SharedGPU:               cfg.SharedGPU(),
 		CreateServiceLinkedRole: cfg.Compute.CreateServiceLinkedRole,
 		SubnetIDs:               net.SubnetIDs,

@@ -586,7 +586,7 @@ var effects = map[string]effect{
 	"compute.rootGib":                 {nil, values{"compute.rootGib": "200"}},
 	"compute.createServiceLinkedRole": {nil, values{"compute.createServiceLinkedRole": "true"}},
 	"compute.supportAccess":           {nil, values{"compute.supportAccess": "true"}},
-	"compute.updateTimeoutMinutes":    {nil, values{"compute.updateTimeoutMinutes": "60"}},
+	"compute.updateTimeoutMinutes":    {nil, values{"compute.updateTimeoutMinutes": "360"}},
 	"queue.maxWaitMinutes":            {nil, values{"queue.maxWaitMinutes": "60"}},
 	"session.vcpus":                   {users(1), values{"session.vcpus": "4"}},
 	"session.memoryMib":               {users(1), values{"session.memoryMib": "12000"}},
@@ -654,7 +654,7 @@ func TestNoKeyIsWithoutEffect(t *testing.T) {
 		effects[key] = effect{values{"image.use": ""}, change}
 	}
 	without := map[string]string{
-		"network.openToWorld": "only allows",
+		"network.openToWorld": "only allows", "compute.updateEndsSessions": "only allows",
 		"builder.idleMinutes": "is told to the machine by a hook", "builder.maxHours": "the same",
 	}
 	for _, k := range config.Keys() {

@@ -55,6 +55,9 @@ func (c change) effect() effect {
 	case deletes:
 		return c.kind.remove
 	case changes:
+		if typeOf(c.URN) == environmentType {
+			return c.hostChange()
+		}
 		return c.kind.update
 	case creates:
 		return c.kind.create
@@ -85,7 +88,6 @@ var kinds = map[string]kind{
 		remove:  effect{ends, "nobody can start a session, and those that run in the queue may end"}},
 	"aws:batch/computeEnvironment:ComputeEnvironment": {words: "compute environment",
 		lost:    "its hosts, with the sessions that run on them",
-		update:  effect{later, "updated in place: new hosts have it, and running sessions are waited for, never terminated for it"},
 		replace: effect{ends, "its hosts go: running sessions end"},
 		remove:  effect{ends, "its hosts go: running sessions end"}},
 	"aws:ec2/launchTemplate:LaunchTemplate":       {words: "launch template", update: newHosts, replace: newHosts, remove: newHosts},

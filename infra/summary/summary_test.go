@@ -98,6 +98,29 @@ func updated(t *testing.T, typ string, before, after map[string]any, diagnostics
 	return text
 }
 
+func TestAChangedComputeEnvironmentSaysHowLongItMayTake(t *testing.T) {
+	resources := func(most int, template string) map[string]any {
+		return map[string]any{
+			"computeResources": map[string]any{"maxVcpus": most, "launchTemplate": map[string]any{"version": template}},
+			"updatePolicy":     map[string]any{"jobExecutionTimeoutMinutes": 120},
+		}
+	}
+	const hosts, scales = "its hosts are replaced: new sessions start on new ones, and the deployment waits for the sessions on the old ones, up to 120 minutes; " +
+		"then AWS Batch terminates those that still run", "no host is replaced"
+	for name, test := range map[string]struct {
+		after     map[string]any
+		says, not string
+	}{
+		"another template": {resources(64, "2"), hosts, scales},
+		"more vCPUs":       {resources(128, "1"), scales, hosts},
+		"both in one go":   {resources(128, "2"), hosts, scales},
+	} {
+		got := summarize("dev", updated(t, environmentType, resources(64, "1"), test.after), outcome{}, comment)
+		assert.Contains(t, got, test.says, name)
+		assert.NotContains(t, got, test.not, name)
+	}
+}
+
 func TestNoSecretIsPrintedWhereverItStands(t *testing.T) {
 	const planted = "hunter2-Tr0ub4dor"
 	marked := func(cipher string) map[string]any {

@@ -30,7 +30,7 @@ config:
 func TestAStacksFileSaysWhereAWorkflowDeploysAndAsWhom(t *testing.T) {
 	for role, want := range map[string]string{
 		"preview": "region=us-east-1\nrole=arn:aws:iam::111111111111:role/dcv-sessions_dev_preview\nseconds=3600\nbackend=s3://studio-state\nuse=\n",
-		"deploy":  "region=us-east-1\nrole=arn:aws:iam::111111111111:role/dcv-sessions_dev_deploy\nseconds=10800\nbackend=s3://studio-state\nuse=\n",
+		"deploy":  "region=us-east-1\nrole=arn:aws:iam::111111111111:role/dcv-sessions_dev_deploy\nseconds=21600\nbackend=s3://studio-state\nuse=\n",
 	} {
 		got, err := target(t, good, "--stack", "dev", "--role", role)
 		require.NoError(t, err)

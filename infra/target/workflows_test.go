@@ -8,14 +8,19 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/intraverse/dcv-sessions/components/compute"
 	"github.com/intraverse/dcv-sessions/components/delivery"
+	"github.com/intraverse/dcv-sessions/components/pipeline"
+	"github.com/intraverse/dcv-sessions/infra/config"
 )
 
 type workflow struct {
@@ -81,6 +86,26 @@ func TestEachJobHasItsOwnRightsAnEndAndNoMoreThanItNeeds(t *testing.T) {
 		}
 	}
 	assert.Equal(t, want, got)
+}
+
+// A change of the hosts waits for the sessions on the old ones. Whoever does it
+// has to have the time and the credentials for that, and for what comes after it.
+func TestADeploymentHasTimeForTheLongestChangeOfTheHosts(t *testing.T) {
+	var timeout string
+	for _, k := range config.Keys() {
+		if k.Name == "compute.updateTimeoutMinutes" {
+			timeout = k.Default
+		}
+	}
+	minutes, err := strconv.Atoi(timeout)
+	require.NoError(t, err)
+	jobs := workflows(t)["rollout"].Jobs
+	for _, id := range []string{"dev", "prod"} {
+		limit := time.Duration(jobs[id].Timeout) * time.Minute
+		assert.GreaterOrEqual(t, limit, compute.LongestUpdate(minutes)+25*time.Minute, "%s: and a session to try", id)
+		assert.LessOrEqual(t, limit, 6*time.Hour, "%s: GitHub's own runners end it then", id)
+		assert.LessOrEqual(t, limit, time.Duration(pipeline.SessionSeconds["deploy"])*time.Second, "%s: its credentials", id)
+	}
 }
 
 func TestANewBuildStartsTheReleaseWithTheInputsThatItTakes(t *testing.T) {

@@ -66,20 +66,11 @@ func (c control) plane(ctx context.Context) (Plane, error) {
 func (c control) environments(ctx context.Context) ([]Environment, error) {
 	var answer struct {
 		Environments []struct {
-			ARN       string `json:"computeEnvironmentArn"`
-			Name      string `json:"computeEnvironmentName"`
-			State     string `json:"state"`
-			Resources struct {
-				MinVCPUs       int      `json:"minvCpus"`
-				MaxVCPUs       int      `json:"maxvCpus"`
-				Strategy       string   `json:"allocationStrategy"`
-				InstanceTypes  []string `json:"instanceTypes"`
-				InstanceRole   string   `json:"instanceRole"`
-				LaunchTemplate struct {
-					ID      string `json:"launchTemplateId"`
-					Version string `json:"version"`
-				} `json:"launchTemplate"`
-			} `json:"computeResources"`
+			ARN       string          `json:"computeEnvironmentArn"`
+			Name      string          `json:"computeEnvironmentName"`
+			State     string          `json:"state"`
+			Policy    UpdatePolicy    `json:"updatePolicy"`
+			Resources json.RawMessage `json:"computeResources"`
 		} `json:"computeEnvironments"`
 	}
 	if err := c.post(ctx, "describecomputeenvironments", struct{}{}, &answer); err != nil {
@@ -87,7 +78,27 @@ func (c control) environments(ctx context.Context) ([]Environment, error) {
 	}
 	var list []Environment
 	for _, e := range answer.Environments {
-		r := e.Resources
+		if e.Resources == nil { // an unmanaged one has none
+			e.Resources = json.RawMessage("{}")
+		}
+		var r struct {
+			MinVCPUs       int      `json:"minvCpus"`
+			MaxVCPUs       int      `json:"maxvCpus"`
+			Strategy       string   `json:"allocationStrategy"`
+			InstanceTypes  []string `json:"instanceTypes"`
+			InstanceRole   string   `json:"instanceRole"`
+			LaunchTemplate struct {
+				ID      string `json:"launchTemplateId"`
+				Version string `json:"version"`
+			} `json:"launchTemplate"`
+		}
+		infrastructure, err := infrastructureOf(e.Resources)
+		if err == nil {
+			err = json.Unmarshal(e.Resources, &r)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("compute environment %s: %w", e.Name, err)
+		}
 		types, err := c.types(ctx, r.InstanceTypes)
 		if err != nil {
 			return nil, fmt.Errorf("compute environment %s: %w", e.Name, err)
@@ -99,9 +110,24 @@ func (c control) environments(ctx context.Context) ([]Environment, error) {
 		list = append(list, Environment{
 			ARN: e.ARN, Name: e.Name, Enabled: e.State == "ENABLED", MinVCPUs: r.MinVCPUs, MaxVCPUs: r.MaxVCPUs,
 			Strategy: r.Strategy, Types: types, InstanceProfileARN: r.InstanceRole, StopTimeout: stop,
+			Infrastructure: infrastructure, UpdatePolicy: UpdatePolicy{e.Policy.TerminateJobs, cmp.Or(e.Policy.Minutes, 30)}, // 30 is AWS's default
 		})
 	}
 	return list, nil
+}
+
+// infrastructureOf returns an environment's settings without those whose change
+// replaces no host.
+func infrastructureOf(resources json.RawMessage) (string, error) {
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(resources, &all); err != nil {
+		return "", err
+	}
+	for _, setting := range scaling {
+		delete(all, setting)
+	}
+	text, err := json.Marshal(all) // in the order of the keys
+	return string(text), err
 }
 
 // agentReserveMiB is ECS_RESERVED_MEMORY on Batch's images (AWS Batch user

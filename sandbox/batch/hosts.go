@@ -13,6 +13,8 @@ type host struct {
 	idle    time.Time // since when it has nothing to do
 	tasks   map[string]*job
 	gpus    []bool // which are taken
+
+	infrastructure string // the environment's when it was started
 }
 
 func (h *host) free() Resources {
@@ -69,16 +71,20 @@ type room struct {
 func (s *Scheduler) rooms() []*room {
 	var all []*room
 	for _, h := range s.hosts {
-		all = append(all, &room{h, h.free()})
+		if !s.outdated(h) {
+			all = append(all, &room{h, h.free()})
+		}
 	}
 	return all
 }
 
-// vcpus are those of an environment's hosts, starting ones too.
+// vcpus are those of an environment's hosts, starting ones too. Outdated hosts
+// are left out: AWS does not document whether they count, and if they did, a full
+// environment would start no job until its update is over.
 func (s *Scheduler) vcpus(environment string) int {
 	sum := 0
 	for _, h := range s.hosts {
-		if h.EnvironmentARN == environment {
+		if h.EnvironmentARN == environment && !s.outdated(h) {
 			sum += h.Type.VCPUs
 		}
 	}
@@ -143,7 +149,7 @@ func (s *Scheduler) startHost(e Environment, t InstanceType, now time.Time) *hos
 			ID: "i-" + s.config.NewID()[:17], Type: t, EnvironmentARN: e.ARN, EnvironmentName: e.Name,
 			InstanceProfileARN: e.InstanceProfileARN, StopTimeout: e.StopTimeout,
 		},
-		ready: now.Add(s.config.HostStart), tasks: map[string]*job{}, gpus: make([]bool, t.GPUs),
+		ready: now.Add(s.config.HostStart), tasks: map[string]*job{}, gpus: make([]bool, t.GPUs), infrastructure: e.Infrastructure,
 	}
 	s.hosts = append(s.hosts, h)
 	s.config.Logf("host %s (%s, %s) starts", h.ID, t.Name, e.Name)
@@ -166,12 +172,12 @@ func (s *Scheduler) wakeHosts(now time.Time) {
 	}
 }
 
-// shrink lets hosts go that have been idle long enough, and those of
-// environments that are gone.
+// shrink lets hosts go that have been idle long enough, outdated ones that are
+// idle, and those of environments that are gone.
 func (s *Scheduler) shrink(now time.Time) {
 	for _, h := range slices.Clone(s.hosts) {
 		e, there := s.plane.environment(h.EnvironmentARN)
-		if len(h.tasks) > 0 || there && (!h.running || h.idle.Add(s.config.HostIdle).After(now) || s.vcpus(e.ARN)-h.Type.VCPUs < e.MinVCPUs) {
+		if len(h.tasks) > 0 || there && !s.outdated(h) && (!h.running || h.idle.Add(s.config.HostIdle).After(now) || s.vcpus(e.ARN)-h.Type.VCPUs < e.MinVCPUs) {
 			continue
 		}
 		s.config.Logf("host %s leaves", h.ID)

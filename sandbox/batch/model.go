@@ -134,6 +134,16 @@ type Environment struct {
 	Types              []InstanceType // in the order given
 	InstanceProfileARN string
 	StopTimeout        time.Duration // between SIGTERM and SIGKILL on its hosts
+
+	// Infrastructure is all settings whose change replaces the hosts, as one text.
+	Infrastructure string
+	UpdatePolicy   UpdatePolicy
+}
+
+// UpdatePolicy is what becomes of running jobs when the hosts are replaced.
+type UpdatePolicy struct {
+	TerminateJobs bool `json:"terminateJobsOnUpdate"`
+	Minutes       int  `json:"jobExecutionTimeoutMinutes"` // how long jobs may go on otherwise
 }
 
 // InstanceType is what a host of a type offers to jobs.

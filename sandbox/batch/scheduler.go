@@ -16,6 +16,7 @@ type Config struct {
 	Agent           Agent
 	HostStart       time.Duration // how long a host takes to start; minutes on AWS
 	HostIdle        time.Duration // after how long without a job it leaves
+	Minute          time.Duration // how long a minute of an environment's update policy is; a real one on AWS
 	Now             func() time.Time
 	NewID           func() string // 32 random hexadecimal digits
 	Logf            func(format string, args ...any)
@@ -34,17 +35,18 @@ type Scheduler struct {
 	mu        sync.Mutex
 	plane     Plane
 	jobs      map[string]*job
-	order     []*job            // all of them, as they were submitted
-	submitted []*job            // those that no pass has seen yet
-	waiting   map[string][]*job // RUNNABLE ones by queue, in the order of their turn
-	tasks     map[string]*job   // by the id of the task under way
-	hosts     []*host           // in the order in which they were started
-	effects   []func()          // what a pass asks of the agent, once it is over
+	order     []*job               // all of them, as they were submitted
+	submitted []*job               // those that no pass has seen yet
+	waiting   map[string][]*job    // RUNNABLE ones by queue, in the order of their turn
+	tasks     map[string]*job      // by the id of the task under way
+	hosts     []*host              // in the order in which they were started
+	updates   map[string]time.Time // when an environment's last infrastructure update began, by ARN
+	effects   []func()             // what a pass asks of the agent, once it is over
 }
 
 // New makes a scheduler without queues.
 func New(config Config) *Scheduler {
-	return &Scheduler{config: config, wake: make(chan struct{}, 1), jobs: map[string]*job{}, waiting: map[string][]*job{}, tasks: map[string]*job{}}
+	return &Scheduler{config: config, wake: make(chan struct{}, 1), jobs: map[string]*job{}, waiting: map[string][]*job{}, tasks: map[string]*job{}, updates: map[string]time.Time{}}
 }
 
 // Run makes passes until the context ends.
@@ -81,6 +83,7 @@ func (s *Scheduler) Pass() (next time.Time) {
 	s.dropQueuesJobs(now)
 	s.wakeHosts(now)
 	s.endOverdue(now)
+	s.replaceHosts(now)
 	s.place()
 	s.grow(now)
 	s.shrink(now)
@@ -103,6 +106,7 @@ func (s *Scheduler) later(effect func()) { s.effects = append(s.effects, effect)
 // SetPlane tells the scheduler what the control plane holds.
 func (s *Scheduler) SetPlane(p Plane) {
 	s.mu.Lock()
+	s.noteUpdates(p)
 	s.plane = p
 	s.mu.Unlock()
 	s.awake()
@@ -258,13 +262,17 @@ func (s *Scheduler) TakeHost(id string) error {
 	if i < 0 {
 		return fmt.Errorf("there is no host %s", id)
 	}
-	h, now := s.hosts[i], s.config.Now()
-	s.config.Logf("host %s is taken away", id)
+	s.terminate(s.hosts[i], s.config.Now())
+	return nil
+}
+
+// terminate takes a host away with all that runs on it.
+func (s *Scheduler) terminate(h *host, now time.Time) {
+	s.config.Logf("host %s is taken away", h.ID)
 	s.remove(h)
 	for _, task := range slices.Sorted(maps.Keys(h.tasks)) {
-		s.ended(h.tasks[task], Ending{StatusReason: "Host EC2 (instance " + id + ") terminated."}, now)
+		s.ended(h.tasks[task], Ending{StatusReason: "Host EC2 (instance " + h.ID + ") terminated."}, now)
 	}
-	return nil
 }
 
 // Started is told by the agent.
@@ -380,7 +388,7 @@ func (s *Scheduler) place() {
 func (s *Scheduler) roomFor(q Queue, j *job) *host {
 	for _, e := range s.plane.enabled(q) {
 		for _, h := range s.hosts {
-			if h.EnvironmentARN == e.ARN && h.running && j.need.fitsIn(h.free()) {
+			if h.EnvironmentARN == e.ARN && h.running && !s.outdated(h) && j.need.fitsIn(h.free()) {
 				return h
 			}
 		}
@@ -417,6 +425,8 @@ func (s *Scheduler) due(now time.Time) time.Time {
 			add(h.ready)
 		} else if len(h.tasks) == 0 {
 			add(h.idle.Add(s.config.HostIdle))
+		} else if s.outdated(h) {
+			add(s.deadline(h))
 		}
 	}
 	for _, j := range s.tasks {

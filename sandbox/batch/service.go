@@ -58,8 +58,9 @@ func (s *Service) Behaviours() []gateway.Behaviour {
 			"TagResource": s.tag, "UntagResource": s.untag, "ListTagsForResource": s.listTags,
 		}},
 		{Name: "batch control plane", Service: "batch", Answers: map[string]gateway.Handler{
-			"CreateComputeEnvironment": s.changed, "UpdateComputeEnvironment": s.changed, "DeleteComputeEnvironment": s.changed,
-			"CreateJobQueue": s.changed, "UpdateJobQueue": s.changed, "DeleteJobQueue": s.changed,
+			"CreateComputeEnvironment": s.changed, "UpdateComputeEnvironment": s.updateEnvironment, "DeleteComputeEnvironment": s.deleteEnvironment,
+			"DescribeComputeEnvironments": s.describeEnvironments,
+			"CreateJobQueue":              s.changed, "UpdateJobQueue": s.changed, "DeleteJobQueue": s.changed,
 		}},
 	}
 }
@@ -70,12 +71,15 @@ func (s *Service) changed(c *gateway.Call) (*http.Response, error) {
 	s.mu.Lock()
 	s.stale = true
 	s.mu.Unlock()
-	go func() {
-		if err := s.refresh(context.Background()); err != nil {
-			s.scheduler.config.Logf("the control plane: %v", err)
-		}
-	}()
+	go s.reread()
 	return res, err
+}
+
+// reread reads the control plane where nobody waits for an error.
+func (s *Service) reread() {
+	if err := s.refresh(context.Background()); err != nil {
+		s.scheduler.config.Logf("the control plane: %v", err)
+	}
 }
 
 // refresh reads the control plane where it has changed.

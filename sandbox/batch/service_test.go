@@ -49,7 +49,7 @@ func newPlant(t *testing.T) *plant {
 	t.Cleanup(server.Close)
 	p.url = server.URL
 	p.Service = NewService(Config{
-		Region: "us-east-1", Account: "123456789012", Agent: p, HostStart: time.Millisecond, HostIdle: time.Minute,
+		Region: "us-east-1", Account: "123456789012", Agent: p, HostStart: time.Millisecond, HostIdle: time.Minute, Minute: time.Minute,
 		Now: time.Now, NewID: RandomID, Logf: t.Logf,
 	}, server.URL)
 	g, err := gateway.New(gateway.Config{

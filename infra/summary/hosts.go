@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+)
+
+const environmentType = "aws:batch/computeEnvironment:ComputeEnvironment"
+
+// scaling are the properties of a compute environment whose change replaces no
+// host (AWS Batch user guide, "Updating compute environments").
+var scaling = []string{
+	"computeResources.desiredVcpus", "computeResources.maxVcpus", "computeResources.minVcpus",
+	"serviceRole", "state", "tags", "tagsAll", "updatePolicy",
+}
+
+// hostChange is what a changed compute environment means for sessions.
+func (c change) hostChange() effect {
+	scales := func(d difference) bool {
+		return slices.ContainsFunc(scaling, func(property string) bool { return within(d.path, property) })
+	}
+	if !slices.ContainsFunc(c.differences, func(d difference) bool { return !scales(d) }) {
+		return effect{later, "how many hosts there may be, at once; no host is replaced"}
+	}
+	return effect{later, fmt.Sprintf("its hosts are replaced: new sessions start on new ones, and the deployment waits for the sessions on the old ones, up to %v minutes; "+
+		"then AWS Batch terminates those that still run", c.updateTimeout())}
+}
+
+// updateTimeout is the environment's, in minutes; AWS's default where it has none.
+func (c change) updateTimeout() any {
+	if policy, ok := c.state().Inputs["updatePolicy"].(map[string]any); ok && policy["jobExecutionTimeoutMinutes"] != nil {
+		return policy["jobExecutionTimeoutMinutes"]
+	}
+	return 30
+}

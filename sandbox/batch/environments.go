@@ -1,0 +1,74 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+)
+
+// updateEnvironment returns when the scheduler knows of the update, so that the
+// environment is UPDATING as soon as the caller looks.
+func (s *Service) updateEnvironment(c *gateway.Call) (*http.Response, error) {
+	if err := s.settled(c, "update"); err != nil {
+		return nil, err
+	}
+	res, err := c.Forward()
+	s.mu.Lock()
+	s.stale = true
+	s.mu.Unlock()
+	s.reread()
+	return res, err
+}
+
+func (s *Service) deleteEnvironment(c *gateway.Call) (*http.Response, error) {
+	if err := s.settled(c, "delete"); err != nil {
+		return nil, err
+	}
+	return s.changed(c)
+}
+
+// settled refuses a call on an environment that is UPDATING, as AWS does.
+func (s *Service) settled(c *gateway.Call, verb string) error {
+	var in struct {
+		Environment string `json:"computeEnvironment"`
+	}
+	if err := c.JSON(&in); err != nil {
+		return err
+	}
+	if s.scheduler.Updating(s.scheduler.environment(in.Environment)) {
+		return clientFault("Error executing request, Exception : Cannot %s, resource is being modified.", verb)
+	}
+	return nil
+}
+
+// describeEnvironments adds the state that moto, whose environments are always
+// VALID, does not have.
+func (s *Service) describeEnvironments(c *gateway.Call) (*http.Response, error) {
+	res, err := c.Forward()
+	if err != nil || res.StatusCode != http.StatusOK {
+		return res, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	answer := struct {
+		Environments []map[string]any `json:"computeEnvironments"`
+		NextToken    string           `json:"nextToken,omitempty"`
+	}{}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber() // numbers stay as they were written
+	if err := decoder.Decode(&answer); err != nil {
+		return nil, err
+	}
+	for _, e := range answer.Environments {
+		if arn, _ := e["computeEnvironmentArn"].(string); s.scheduler.Updating(arn) {
+			e["status"] = "UPDATING"
+		}
+	}
+	return c.Answer(answer), nil
+}

@@ -1,0 +1,72 @@
+package batch
+
+import (
+	"slices"
+	"time"
+)
+
+// An infrastructure update replaces an environment's hosts (AWS Batch user guide,
+// "Perform infrastructure updates" and "Updating compute environments"): the
+// environment is UPDATING, new jobs go to new hosts, and those that run go on
+// until they end or the update policy's timeout has passed. Then they are
+// terminated, and retried where their retry strategy says so. Which status reason
+// they get is not documented: here it is that of a host which is terminated.
+
+// scaling are the settings whose change replaces no host.
+var scaling = []string{"minvCpus", "maxvCpus", "desiredvCpus"}
+
+// noteUpdates remembers which environments a new plane updates.
+func (s *Scheduler) noteUpdates(p Plane) {
+	for _, e := range p.Environments {
+		if before, there := s.plane.environment(e.ARN); there && before.Infrastructure != e.Infrastructure {
+			s.updates[e.ARN] = s.config.Now()
+		}
+	}
+}
+
+// outdated reports whether a host was started before its environment's last
+// infrastructure update.
+func (s *Scheduler) outdated(h *host) bool {
+	e, there := s.plane.environment(h.EnvironmentARN)
+	return there && h.infrastructure != e.Infrastructure
+}
+
+// deadline returns until when the jobs of an outdated host may go on.
+func (s *Scheduler) deadline(h *host) time.Time {
+	e, _ := s.plane.environment(h.EnvironmentARN)
+	began := s.updates[e.ARN]
+	if e.UpdatePolicy.TerminateJobs {
+		return began
+	}
+	return began.Add(time.Duration(e.UpdatePolicy.Minutes) * s.config.Minute)
+}
+
+// replaceHosts terminates the outdated hosts whose jobs have had their time.
+func (s *Scheduler) replaceHosts(now time.Time) {
+	for _, h := range slices.Clone(s.hosts) {
+		if s.outdated(h) && len(h.tasks) > 0 && !s.deadline(h).After(now) {
+			s.terminate(h, now)
+		}
+	}
+}
+
+// Updating reports whether an environment still has hosts that an infrastructure
+// update replaces.
+func (s *Scheduler) Updating(environmentARN string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.hosts, func(h *host) bool { return h.EnvironmentARN == environmentARN && s.outdated(h) })
+}
+
+// environment returns the ARN of an environment that a call names by its name or
+// ARN, "" where there is none.
+func (s *Scheduler) environment(ref string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.plane.Environments {
+		if ref == e.ARN || ref == e.Name {
+			return e.ARN
+		}
+	}
+	return ""
+}
