@@ -29,6 +29,7 @@ type Outputs struct {
 	RepositoryURL     string             `json:"repositoryUrl" doc:"The ECR repository of session images."`
 	Ports             contract.PortRange `json:"ports" doc:"The ports, TCP and UDP, of which each session takes one; first and last are included."`
 	SecurityGroupID   string             `json:"securityGroupId" doc:"The security group of the session hosts."`
+	HostImage         string             `json:"hostImage" doc:"The machine image (AMI) of the session hosts."`
 	CredentialsARNs   map[string]string  `json:"credentialsArns" doc:"Each user's credentials secret: {username, password} as JSON. Reading one takes a right that this stack gives to nobody."`
 	TeamTopicARN      string             `json:"teamTopicArn" doc:"The SNS topic that tells the team."`
 	TopicARNs         map[string]string  `json:"topicArns" doc:"The SNS topic of each user who is notified; others have none."`

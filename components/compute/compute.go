@@ -4,12 +4,14 @@ package compute
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ssm"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/components/faults"
@@ -28,6 +30,8 @@ type ComputeArgs struct {
 	// environment, in vCPUs; AWS Batch may pass it by one instance. The largest of
 	// the types has to fit.
 	MinVCPUs, MaxVCPUs int
+	// Image is the id of the hosts' machine image (AMI), or Latest.
+	Image string
 	// Spot adds an environment of Spot hosts of all types, tried when the others
 	// are full, of up to SpotMaxVCPUs. A reclaimed host ends its sessions.
 	Spot         bool
@@ -66,7 +70,23 @@ type Compute struct {
 	pulumi.ResourceState
 
 	EnvironmentARNs []pulumi.StringOutput
+	// Image is the id of the hosts' machine image.
+	Image string
 }
+
+// Latest stands for the newest machine image that AWS recommends for GPU hosts. A
+// newer one replaces the hosts at the next update: AWS Batch itself never gives an
+// environment a newer image (user guide, "Compute resource AMIs").
+const Latest = "latest"
+
+// imageParameter is AWS's public parameter with the id of that image (Amazon ECS
+// developer guide, "Retrieving Amazon ECS-optimized Linux AMI metadata").
+const imageParameter = "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
+
+var imagePattern = regexp.MustCompile(`^ami-[0-9a-f]{8,17}$`)
+
+// ValidImage reports whether a text is an AMI's id or Latest.
+func ValidImage(text string) bool { return text == Latest || imagePattern.MatchString(text) }
 
 func (a *ComputeArgs) validate() error {
 	var f faults.Faults
@@ -87,6 +107,7 @@ func (a *ComputeArgs) validate() error {
 	if a.Spot {
 		f.Between("spotMaxVcpus", a.SpotMaxVCPUs, largest, 100000)
 	}
+	f.Check(ValidImage(a.Image), "image", a.Image, "an AMI's id, ami-…, or "+Latest)
 	f.Between("rootGib", a.RootGiB, 30, 16384)
 	f.Between("stopSeconds", a.StopSeconds, 2, 110)
 	f.Between("updateTimeoutMinutes", a.UpdateTimeoutMinutes, 1, 360)
@@ -137,6 +158,9 @@ func NewCompute(ctx *pulumi.Context, name string, args *ComputeArgs, opts ...pul
 	if err != nil {
 		return nil, err
 	}
+	if c.Image, err = c.machineImage(ctx, args); err != nil {
+		return nil, err
+	}
 	for _, row := range args.environments() {
 		arn, err := c.declare(ctx, name+row.suffix, args, row, role)
 		if err != nil {
@@ -149,6 +173,18 @@ func NewCompute(ctx *pulumi.Context, name string, args *ComputeArgs, opts ...pul
 		arns = append(arns, arn)
 	}
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"environmentArns": arns})
+}
+
+// machineImage is known at preview, which so shows a newer one.
+func (c *Compute) machineImage(ctx *pulumi.Context, args *ComputeArgs) (string, error) {
+	if args.Image != Latest {
+		return args.Image, nil
+	}
+	found, err := ssm.LookupParameter(ctx, &ssm.LookupParameterArgs{Name: imageParameter}, pulumi.Parent(c))
+	if err != nil {
+		return "", fmt.Errorf("the newest machine image of GPU hosts can't be looked up; compute.image can name one: %w", err)
+	}
+	return found.Value, nil
 }
 
 // serviceLinkedRole is the name that AWS gives it. Its ARN is never put together
@@ -207,8 +243,10 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 			Subnets:            args.SubnetIDs,
 			SecurityGroupIds:   pulumi.StringArray{args.SecurityGroupID},
 			Ec2Configurations: batch.ComputeEnvironmentComputeResourcesEc2ConfigurationArray{
-				// Named: the default has no NVIDIA driver.
-				batch.ComputeEnvironmentComputeResourcesEc2ConfigurationArgs{ImageType: pulumi.String("ECS_AL2023_NVIDIA")},
+				// The type is named: the default has no NVIDIA driver.
+				batch.ComputeEnvironmentComputeResourcesEc2ConfigurationArgs{
+					ImageType: pulumi.String("ECS_AL2023_NVIDIA"), ImageIdOverride: pulumi.String(c.Image),
+				},
 			},
 			LaunchTemplate: batch.ComputeEnvironmentComputeResourcesLaunchTemplateArgs{
 				LaunchTemplateId: template.ID(),

@@ -25,16 +25,18 @@ import (
 var update = flag.Bool("update", false, "write the snapshots of testdata")
 
 const (
-	environment = "aws:batch/computeEnvironment:ComputeEnvironment"
-	template    = "aws:ec2/launchTemplate:LaunchTemplate"
-	serviceRole = "aws:iam/serviceLinkedRole:ServiceLinkedRole"
-	component   = "dcv:compute:Compute"
-	roleLookUp  = "aws:iam/getRole:getRole"
-	roleARN     = "arn:aws:iam::" + componenttest.Account + ":role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
-	environARN  = "arn:aws:batch:" + componenttest.Region + ":" + componenttest.Account + ":compute-environment/"
-	profileARN  = "arn:aws:iam::123456789012:instance-profile/host"
-	securityID  = "sg-1"
-	projectTag  = "dcv-sessions:project"
+	environment  = "aws:batch/computeEnvironment:ComputeEnvironment"
+	template     = "aws:ec2/launchTemplate:LaunchTemplate"
+	serviceRole  = "aws:iam/serviceLinkedRole:ServiceLinkedRole"
+	component    = "dcv:compute:Compute"
+	roleLookUp   = "aws:iam/getRole:getRole"
+	roleARN      = "arn:aws:iam::" + componenttest.Account + ":role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
+	environARN   = "arn:aws:batch:" + componenttest.Region + ":" + componenttest.Account + ":compute-environment/"
+	imageLookUp  = "aws:ssm/getParameter:getParameter"
+	machineImage = "ami-0a1b2c3d4e5f60718"
+	profileARN   = "arn:aws:iam::123456789012:instance-profile/host"
+	securityID   = "sg-1"
+	projectTag   = "dcv-sessions:project"
 )
 
 func goodArgs() compute.ComputeArgs {
@@ -42,6 +44,7 @@ func goodArgs() compute.ComputeArgs {
 		InstanceTypes:        []string{"g5.xlarge", "g6.xlarge"},
 		MinVCPUs:             4,
 		MaxVCPUs:             64,
+		Image:                machineImage,
 		SpotMaxVCPUs:         32,
 		RootGiB:              120,
 		StopSeconds:          45,
@@ -120,7 +123,7 @@ func TestEnvironmentsAreOfAKindThatIsUpdatedInPlace(t *testing.T) {
 					"instanceRole":       profileARN,
 					"subnets":            []any{"subnet-a", "subnet-b"},
 					"securityGroupIds":   []any{securityID},
-					"ec2Configurations":  []any{map[string]any{"imageType": "ECS_AL2023_NVIDIA"}},
+					"ec2Configurations":  []any{map[string]any{"imageType": "ECS_AL2023_NVIDIA", "imageIdOverride": machineImage}},
 					"launchTemplate":     pinned,
 				},
 			}, made.Inputs, "nothing more: no desiredVcpus, no tags inside")
@@ -165,6 +168,45 @@ func TestEachSizeHasAnEnvironmentInTheOrderOfFirstMention(t *testing.T) {
 		r.Named(t, template, name)
 	}
 	assert.Len(t, r.OfType(environment), 3)
+}
+
+// AWS Batch never gives an environment a newer image by itself: hosts would get no
+// security update.
+func TestTheLatestImageIsLookedUpAndShownAtPreview(t *testing.T) {
+	const newest = "ami-0123456789abcdef0"
+	for name, want := range map[string]struct {
+		image string
+		calls []string
+	}{
+		compute.Latest: {newest, []string{roleLookUp, imageLookUp}},
+		machineImage:   {machineImage, []string{roleLookUp}},
+	} {
+		args := goodArgs()
+		args.Image, args.Spot = name, true
+		var asked any
+		r := run(t, componenttest.Preview, args, componenttest.WithCall(imageLookUp, func(in map[string]any) (map[string]any, error) {
+			asked = in["name"]
+			return map[string]any{"value": newest}, nil
+		})).Must(t)
+		assert.Equal(t, want.calls, r.Calls, name)
+		if name == compute.Latest {
+			assert.Equal(t, "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id", asked)
+		}
+		for _, made := range r.OfType(environment) {
+			resources := made.Inputs["computeResources"].(map[string]any)
+			assert.Equal(t, []any{map[string]any{"imageType": "ECS_AL2023_NVIDIA", "imageIdOverride": want.image}}, resources["ec2Configurations"], made.Name)
+		}
+	}
+}
+
+func TestAnImageThatCannotBeLookedUpEndsTheRunWithTheRemedy(t *testing.T) {
+	args := goodArgs()
+	args.Image = compute.Latest
+	r := run(t, componenttest.Preview, args, componenttest.WithCall(imageLookUp, func(map[string]any) (map[string]any, error) {
+		return nil, errors.New("AccessDenied")
+	}))
+	require.ErrorContains(t, r.Err, "compute.image can name one")
+	assert.ErrorContains(t, r.Err, "AccessDenied")
 }
 
 func TestTheQueueGetsOnDemandFirst(t *testing.T) {
@@ -317,7 +359,8 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 		"stopSeconds: 111 is not allowed: a whole number from 2 to 110",
 		"updateTimeoutMinutes: 361 is not allowed: a whole number from 1 to 360",
 		`subnetIds: "nothing"`, `securityGroupId: "nothing"`, `instanceProfileArn: "nothing"`,
-		"compute has 11 faults",
+		`image: "" is not allowed: an AMI's id, ami-…, or latest`,
+		"compute has 12 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)
 	}

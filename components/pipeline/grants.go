@@ -131,9 +131,11 @@ func (o owned) read() []iampolicy.Statement {
 			"sns:GetTopicAttributes", "sns:ListTagsForResource",
 			"sqs:GetQueueAttributes", "sqs:ListQueueTags",
 		}, slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.delivery)),
-		// AWS's own public parameter, which names the builder's machine image.
+		// AWS's own public parameters, which name the machine images of the builder and
+		// of the session hosts.
 		iampolicy.Allow("LookUpMachineImage", list{"ssm:GetParameter"},
-			list{"arn:" + o.Partition + ":ssm:" + o.Region + "::parameter/aws/service/ami-amazon-linux-latest/*"}),
+			list{"arn:" + o.Partition + ":ssm:" + o.Region + "::parameter/aws/service/ami-amazon-linux-latest/*",
+				"arn:" + o.Partition + ":ssm:" + o.Region + "::parameter/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"}),
 	}
 }
 

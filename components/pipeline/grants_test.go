@@ -60,7 +60,8 @@ func TestAPreviewChangesNothingAndReadsNoSecret(t *testing.T) {
 					assert.Regexp(t, `^arn:aws:s3:::(studio-state/\.pulumi/|game-builds-\*/\*$)`, resource)
 				}
 			case "ssm:GetParameter": // AWS's public ones, which have no account
-				assert.Equal(t, oneOrMore{"arn:aws:ssm:us-east-1::parameter/aws/service/ami-amazon-linux-latest/*"}, s.Resource)
+				assert.Equal(t, oneOrMore{"arn:aws:ssm:us-east-1::parameter/aws/service/ami-amazon-linux-latest/*",
+					"arn:aws:ssm:us-east-1::parameter/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"}, s.Resource)
 			}
 		}
 	}

@@ -207,6 +207,8 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"an ARM host":              {types("g5.xlarge", "g5g.xlarge"), []string{`dcv-sessions:compute.instanceTypes: "g5g.xlarge" is not allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`}},
 		"an instance type twice":   {types("g5.xlarge", "g5.xlarge"), []string{`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: each type once`}},
 
+		"a machine image by its name": {values{"compute.image": "al2023-ami-ecs-gpu"}, []string{
+			`dcv-sessions:compute.image: "al2023-ami-ecs-gpu" is not allowed: an AMI's id, ami-…, or latest`}},
 		"more sizes than a queue takes": {values{"compute.instanceTypes": list(t, "g5.xlarge", "g5.2xlarge", "g5.4xlarge", "g6.8xlarge")}, []string{
 			`dcv-sessions:compute.instanceTypes: "4 sizes" is not allowed: types of at most 3 sizes where dcv-sessions:compute.spot is false: ` +
 				`a job queue takes 3 compute environments, one for each size and one for Spot hosts`}},
@@ -642,7 +644,7 @@ func standard() config.Config {
 	c.Compute.InstanceTypes = []string{"g5.xlarge"}
 	c.Compute.MaxVCPUs, c.Compute.SpotMaxVCPUs = 64, 64
 	c.Compute.RootGiB = 100
-	c.Compute.UpdateTimeoutMinutes = 300
+	c.Compute.UpdateTimeoutMinutes, c.Compute.Image = 300, "latest"
 	c.Queue.MaxWaitMinutes = 30
 	c.Session.VCPUs, c.Session.MemoryMiB, c.Session.GPUs, c.Session.PerGPU = 3, 14000, 1, 1
 	c.Session.SharedMemoryMiB = 1024
@@ -683,7 +685,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Compute.Spot, want.Compute.SpotMaxVCPUs = true, 48
 	want.Compute.RootGiB, want.Compute.CreateServiceLinkedRole = 150, true
 	want.Compute.UpdateTimeoutMinutes, want.Compute.UpdateEndsSessions = 60, true
-	want.Compute.SupportAccess = true
+	want.Compute.SupportAccess, want.Compute.Image = true, "ami-0a1b2c3d"
 	want.Queue.MaxWaitMinutes = 15
 	want.Session.VCPUs, want.Session.MemoryMiB, want.Session.PerGPU = 4, 8000, 6
 	want.Session.SharedMemoryMiB, want.Session.FirstPort = 2048, 9443
@@ -716,7 +718,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"users":                 `{"zoe":null,"bob":{},"alice":{"notify":"alice@example.com"}}`,
 		"compute.instanceTypes": `["g6.12xlarge","g5.2xlarge"]`, "compute.minVcpus": "8", "compute.maxVcpus": "96",
 		"compute.spot": "true", "compute.spotMaxVcpus": "48", "compute.rootGib": "150", "compute.createServiceLinkedRole": "true",
-		"compute.supportAccess":        "true",
+		"compute.supportAccess": "true", "compute.image": "ami-0a1b2c3d",
 		"compute.updateTimeoutMinutes": "60", "compute.updateEndsSessions": "true", "queue.maxWaitMinutes": "15",
 		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",
 		"session.firstPort": "9443", "session.stopSeconds": "60", "session.maxMinutes": "120", "session.attempts": "3", "session.privileged": "true",

@@ -47,6 +47,7 @@ func (v *validator) validate(stack string) {
 	v.delivery(byName)
 	v.tags(byName["tags"])
 	v.instanceTypes(byName["compute.instanceTypes"])
+	v.check(compute.ValidImage(v.Compute.Image), byName["compute.image"], v.Compute.Image)
 	v.capacity()
 	v.fit()
 	v.session()

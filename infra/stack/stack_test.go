@@ -583,6 +583,7 @@ var effects = map[string]effect{
 	"compute.maxVcpus":                {nil, values{"compute.maxVcpus": "32"}},
 	"compute.spot":                    {nil, values{"compute.spot": "true"}},
 	"compute.spotMaxVcpus":            {values{"compute.spot": "true"}, values{"compute.spotMaxVcpus": "32"}},
+	"compute.image":                   {nil, values{"compute.image": "ami-0a1b2c3d"}},
 	"compute.rootGib":                 {nil, values{"compute.rootGib": "200"}},
 	"compute.createServiceLinkedRole": {nil, values{"compute.createServiceLinkedRole": "true"}},
 	"compute.supportAccess":           {nil, values{"compute.supportAccess": "true"}},

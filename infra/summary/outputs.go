@@ -122,6 +122,7 @@ var configured = []struct{ typ, property, output, becomes string }{
 	{"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "toPort", "ports", isOther},
 	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.maxVcpus", "maxSessions", mayBe},
 	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.instanceTypes", "maxSessions", mayBe},
+	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.ec2Configurations", "hostImage", isOther},
 	{"aws:batch/jobDefinition:JobDefinition", "containerProperties.image", "imageUri", isOther},
 	{"docker:index/image:Image", "", "imageUri", mayBe}, // what is built may be what was there
 }

@@ -219,6 +219,7 @@ func script(t *testing.T, name string, env map[string]string) (calls []string, o
 case "$1 ${3:-}" in
 "stack imageUri") [ -n "${HAS:-}" ] && echo "$HAS" ;;
 "stack gameBuildsBucket") echo games ;;
+"stack hostImage") [ -n "${HOSTS:-}" ] && echo "$HOSTS" ;;
 "stack builderInstanceId") echo i-1 ;;
 "preview "*) echo '{}'; echo why >&2; exit "${PREVIEW:-0}" ;;
 "up "*) exit "${UP:-0}" ;;
@@ -288,6 +289,32 @@ func TestADeploymentTakesAnImageOrTheNewestOfABuild(t *testing.T) {
 		assert.Contains(t, calls, c.want, name)
 		assert.Equal(t, "image=a/b@sha256:1\n", outputs, name)
 		assert.Less(t, slices.Index(calls, c.want), slices.Index(calls, "go run ./infra/deliver -stack "+c.env["STACK"]+" keep"), "what is deployed is kept")
+	}
+}
+
+// A newer machine image replaces the hosts, which waits for the sessions on them.
+func TestAReleaseKeepsTheHostsMachineImageAndAMergeDoesNot(t *testing.T) {
+	for name, c := range map[string]struct{ release, has, want string }{
+		"a release":                     {"builds/game.tar", "ami-0a", " --config dcv-sessions:compute.image=ami-0a"},
+		"of a stack without the output": {"builds/game.tar", "", ""},
+		"a merge":                       {"", "ami-0a", ""},
+	} {
+		env := map[string]string{"STACK": "prod", "IMAGE": "a/b@sha256:1", "HAS": "a/b@sha256:1", "RELEASE": c.release, "HOSTS": c.has}
+		const use = " --config dcv-sessions:image.use=a/b@sha256:1"
+		calls, _, _, err := script(t, "deploy", env)
+		require.NoError(t, err, name)
+		assert.Contains(t, calls, "pulumi up --yes --skip-preview --non-interactive --stack prod"+use+c.want, name)
+		calls, _, _, err = script(t, "preview", env)
+		require.NoError(t, err, name)
+		assert.Contains(t, calls, "pulumi preview --json --non-interactive --stack prod"+use+c.want, name)
+	}
+	jobs := workflows(t)["rollout"].Jobs
+	for _, id := range []string{"dev", "prod-preview", "prod"} {
+		for _, s := range jobs[id].Steps {
+			if s.Run == ".ci/deploy" || s.Run == ".ci/preview" {
+				assert.Equal(t, "${{ inputs.key }}", s.Env["RELEASE"], id)
+			}
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ type Values struct {
 	RepositoryURL     pulumi.StringInput
 	Ports             contract.PortRange
 	SecurityGroupID   pulumi.StringInput
+	HostImage         string
 	CredentialsARNs   map[string]pulumi.StringOutput
 	TeamTopicARN      pulumi.StringInput
 	TopicARNs         map[string]pulumi.StringOutput
@@ -50,6 +51,7 @@ func Export(ctx *pulumi.Context, v Values) {
 		"repositoryUrl":     v.RepositoryURL,
 		"ports":             pulumi.IntMap{"first": pulumi.Int(v.Ports.First), "last": pulumi.Int(v.Ports.Last)},
 		"securityGroupId":   v.SecurityGroupID,
+		"hostImage":         pulumi.String(v.HostImage),
 		"credentialsArns":   pulumi.ToStringMapOutput(v.CredentialsARNs),
 		"teamTopicArn":      v.TeamTopicARN,
 		"topicArns":         pulumi.ToStringMapOutput(v.TopicARNs),
