@@ -168,13 +168,19 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		assert.Contains(t, stderr, "player1")
 	})
 	s.session(t, "end", "player3") // there is room for two
-	step("a secret that may not be read fails the session in words", func(t *testing.T) {
-		restore := c.withoutSecretRights(t)
-		_, stderr, code := s.launch(t, "start", "--limit", "1m", "player1")
-		restore()
-		assert.Equal(t, launch.CodeFailed, code)
-		assert.Contains(t, stderr, "can't read the user's secret")
-	})
+	for _, right := range []struct{ name, action, words string }{
+		{"a secret that may not be read", "secretsmanager:GetSecretValue", "can't read the user's secret"},
+		{"a registry that gives the execution role no password", "ecr:GetAuthorizationToken", "no password for the registry"},
+		{"an image that the execution role may not pull", "ecr:BatchGetImage", "can't pull the image"},
+	} {
+		step(right.name+" fails the session in words", func(t *testing.T) {
+			restore := c.withoutRight(t, right.action)
+			_, stderr, code := s.launch(t, "start", "--limit", "1m", "player1")
+			restore()
+			assert.Equal(t, launch.CodeFailed, code)
+			assert.Contains(t, stderr, right.words)
+		})
+	}
 	step("an image that is not there fails the session in words", func(t *testing.T) {
 		revision := c.registerBroken(t, out, "player1")
 		_, stderr, code := s.launch(t, "start", "--limit", "1m", "player1")
@@ -215,8 +221,8 @@ func (c cloudClients) hostOf(t *testing.T, session launch.Session) string {
 	return arn[strings.LastIndex(arn, "/")+1:]
 }
 
-// withoutSecretRights takes the execution role's policies away.
-func (c cloudClients) withoutSecretRights(t *testing.T) (restore func()) {
+// withoutRight takes an action away from the execution role.
+func (c cloudClients) withoutRight(t *testing.T, action string) (restore func()) {
 	t.Helper()
 	ctx := context.Background()
 	roles, err := c.iam.ListRoles(ctx, &iam.ListRolesInput{})
@@ -235,7 +241,10 @@ func (c cloudClients) withoutSecretRights(t *testing.T) (restore func()) {
 			_, err := c.iam.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: role.RoleName, PolicyName: policy.PolicyName, PolicyDocument: &document})
 			require.NoError(t, err)
 		}
-		put(strings.ReplaceAll(text, "secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"))
+		service, _, _ := strings.Cut(action, ":")
+		without := strings.ReplaceAll(text, action, service+":NoAction")
+		require.NotEqual(t, text, without, "the role has no right to %s", action)
+		put(without)
 		return func() { put(text) }
 	}
 	t.Fatal("there is no execution role")
