@@ -27,7 +27,7 @@ type violation struct {
 	kind   kind
 	at     path
 	value  any
-	hidden bool   // the value is a secret
+	hidden bool   // the value is a secret, or may hold one
 	rule   string // e.g. "Member must not be null"
 	text   string // what the rule names: a pattern
 }
@@ -53,7 +53,7 @@ func (r *reader) check(ref *ref, value any, at path) {
 func (r *reader) checkStructure(sh *shape, value object, at path) {
 	for _, name := range slices.Sorted(slices.Values(sh.Required)) {
 		if value[name] == nil {
-			r.note(missing, at.to(name, r.wire(sh, name)), nil, "Member must not be null")
+			r.note(missing, at.to(name, r.wire(sh, name)), "Member must not be null")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(value)) {
@@ -102,7 +102,7 @@ func (r *reader) checkAll(sh *shape, part *ref, parts []any, whole any, at path,
 			rules = append(rules, rule.words())
 		}
 		r.found = append(r.found, violation{
-			kind: broken[0].kind, at: at, value: whole, hidden: sh.Sensitive || part.shape.Sensitive,
+			kind: broken[0].kind, at: at, value: whole, hidden: sh.secret(),
 			rule: words + "[" + strings.Join(rules, ", ") + "]",
 		})
 		return
@@ -112,7 +112,7 @@ func (r *reader) checkAll(sh *shape, part *ref, parts []any, whole any, at path,
 // checkScalar notes each rule that a value, or a list or map as a whole, violates.
 func (r *reader) checkScalar(ref *ref, value any, at path) {
 	for _, rule := range r.broken(ref, value) {
-		r.found = append(r.found, violation{kind: rule.kind, at: at, value: value, hidden: ref.shape.Sensitive, rule: rule.text, text: rule.pattern})
+		r.found = append(r.found, violation{kind: rule.kind, at: at, value: value, hidden: ref.shape.secret() && !empty(value), rule: rule.text, text: rule.pattern})
 	}
 }
 
@@ -193,6 +193,17 @@ func (r *reader) holds(ref *ref, rule rule, value any) bool {
 	return slices.ContainsFunc(ref.shape.Enum, func(allowed string) bool {
 		return allowed == text || ref.anyCase && strings.EqualFold(allowed, text)
 	})
+}
+
+// empty reports whether a value is a list or a map without elements.
+func empty(value any) bool {
+	switch v := value.(type) {
+	case []any:
+		return len(v) == 0
+	case object:
+		return len(v) == 0
+	}
+	return false
 }
 
 // size is what minimum and maximum limit: a number itself, else the length.

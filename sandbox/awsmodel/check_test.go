@@ -51,7 +51,10 @@ func TestEachKindOfRule(t *testing.T) {
 			assert.Equal(t, Refusal{"Put", "ValidationException", "1 validation error detected: " + constraint}, *refusal, body)
 		}
 	}
-	refusal := check(t, "Put", `{"Name":"ab","File":"AAAAAA=="}`)
+	refusal := check(t, "Put", `{"Name":"ab","Parts":[{"Id":"ab"},{"Id":"ab"},{"Id":"ab"}]}`)
+	require.NotNil(t, refusal)
+	assert.Contains(t, refusal.Message, "Value at 'parts' failed", "structures may hold secrets")
+	refusal = check(t, "Put", `{"Name":"ab","File":"AAAAAA=="}`)
 	require.NotNil(t, refusal)
 	assert.Contains(t, refusal.Message, "at 'file' failed to satisfy constraint: Member must have length less than or equal to 3", "of the bytes, not of their base64")
 }

@@ -210,4 +210,18 @@ func (s *service) link() error {
 // scalar reports whether values of the shape are written as one text.
 func (s *shape) scalar() bool { return s.Type != "structure" && s.Type != "list" && s.Type != "map" }
 
+// secret reports whether a message must not show values of the shape: secrets,
+// and lists and maps of them or of structures, which may hold some.
+func (s *shape) secret() bool {
+	switch {
+	case s.Sensitive, s.Type == "structure":
+		return true
+	case s.Type == "list":
+		return s.Member.shape.secret()
+	case s.Type == "map":
+		return s.Key.shape.secret() || s.Value.shape.secret()
+	}
+	return false
+}
+
 func (r *ref) flattened() bool { return r.Flattened || r.shape.Flattened }

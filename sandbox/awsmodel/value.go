@@ -62,13 +62,13 @@ type reader struct {
 	found []violation
 }
 
-func (r *reader) note(kind kind, at path, value any, rule string) {
-	r.found = append(r.found, violation{kind: kind, at: at, value: value, rule: rule})
+func (r *reader) note(kind kind, at path, rule string) {
+	r.found = append(r.found, violation{kind: kind, at: at, rule: rule})
 }
 
 // unknown notes a member that the model does not have.
 func (r *reader) unknown(at path) {
-	r.note(unknownMember, at, nil, "Member is not one of the request's")
+	r.note(unknownMember, at, "Member is not one of the request's")
 }
 
 // text reads a scalar that came as text: in a form, XML, a header or a URL.
@@ -97,7 +97,7 @@ func (r *reader) text(sh *shape, text string, at path) any {
 		return text
 	}
 	if err != nil {
-		r.note(wrongType, at, text, "Member must be "+article(sh.Type))
+		r.found = append(r.found, violation{kind: wrongType, at: at, value: text, hidden: sh.Sensitive, rule: "Member must be " + article(sh.Type)})
 		return nil
 	}
 	return value
@@ -133,7 +133,7 @@ func (r *reader) json(sh *shape, raw any, at path) any {
 			return value
 		}
 	}
-	r.note(wrongType, at, raw, conversion(raw, sh))
+	r.note(wrongType, at, conversion(raw, sh))
 	return nil
 }
 

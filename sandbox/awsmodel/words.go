@@ -1,6 +1,7 @@
 package awsmodel
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -12,15 +13,16 @@ type Refusal struct {
 	Message   string
 }
 
-// codes are the services' error codes for violated rules, by service or else by
-// protocol.
+// codes are the error codes of violated rules, by service; the others answer
+// with ValidationException (https://github.com/aws/aws-cli/issues/790).
 var codes = map[string]string{
-	"json":      "ValidationException", // https://github.com/aws/aws-cli/issues/790
-	"rest-json": "ValidationException",
-	"query":     "ValidationError",           // https://github.com/kubernetes/kops/issues/4729
-	"logs":      "InvalidParameterException", // https://github.com/fluent-plugins-nursery/fluent-plugin-cloudwatch-logs/issues/223
-	"ecr":       "InvalidParameterException", // https://github.com/jenkins-x/jx/issues/1344
-	"batch":     "ClientException",           // https://docs.aws.amazon.com/batch/latest/APIReference/CommonErrors.html; it names no other
+	"batch":      "ClientException",           // the one client error of its operations, https://docs.aws.amazon.com/batch/latest/APIReference/API_SubmitJob.html
+	"ecr":        "InvalidParameterException", // https://github.com/jenkins-x/jx/issues/1344
+	"iam":        "ValidationError",           // https://github.com/kubernetes/kops/issues/4729
+	"logs":       "InvalidParameterException", // https://github.com/fluent-plugins-nursery/fluent-plugin-cloudwatch-logs/issues/223
+	"monitoring": "ValidationError",           // of the query protocol, as the next two
+	"sns":        "ValidationError",
+	"sts":        "ValidationError",
 }
 
 // refuse writes violations as the service does.
@@ -41,20 +43,9 @@ func (s *service) refuse(operation string, found []violation) *Refusal {
 	case s.name == "ecr":
 		r.Code, r.Message = codes["ecr"], wordsOfECR(first)
 	default:
-		r.Code = s.code()
-		r.Message = words(found)
+		r.Code, r.Message = cmp.Or(codes[s.name], "ValidationException"), words(found)
 	}
 	return r
-}
-
-func (s *service) code() string {
-	if code, own := codes[s.name]; own {
-		return code
-	}
-	if s.Metadata.Protocol == "query" || s.name == "monitoring" { // CloudWatch's model names its newest protocol
-		return codes["query"]
-	}
-	return codes["json"]
 }
 
 // words lists violations as most services do.
@@ -107,11 +98,11 @@ func wordsOfEC2(v violation) (code, message string) {
 // S3 does not name the member in XML; it is added.
 func wordsOfS3(v violation) (code, message string) {
 	where := v.at.wire
-	if !strings.Contains(where, ".") && v.kind != missing {
-		return "InvalidArgument", fmt.Sprintf("Invalid Argument: %s: %s", where, v.words())
-	}
-	if v.kind == missing && !strings.Contains(where, ".") {
+	switch {
+	case strings.Contains(where, "."):
+		return "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema: " + where + ": " + v.words()
+	case v.kind == missing:
 		return "InvalidRequest", "Missing required header or parameter for this request: " + where
 	}
-	return "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema: " + where + ": " + v.words()
+	return "InvalidArgument", "Invalid Argument: " + where + ": " + v.words()
 }
