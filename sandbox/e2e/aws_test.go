@@ -24,6 +24,7 @@ import (
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -41,12 +42,13 @@ type cloudClients struct {
 	ecr      *ecr.Client
 	iam      *iam.Client
 	secrets  *secretsmanager.Client
+	sqs      *sqs.Client
 }
 
 func (s *sandbox) aws(t *testing.T) cloudClients {
 	t.Helper()
 	cloud, config := s.cloud(t), s.config(t)
-	return cloudClients{cloud.Endpoint(), cloud.Registry(), batch.NewFromConfig(config), ec2.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config)}
+	return cloudClients{cloud.Endpoint(), cloud.Registry(), batch.NewFromConfig(config), ec2.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config), sqs.NewFromConfig(config)}
 }
 
 // config is the administrator's.

@@ -1,8 +1,8 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
-	"encoding/xml"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -104,34 +106,22 @@ func (s *sandbox) deliverBinary(t *testing.T) string {
 // gives the attributes that it has there.
 func (s *sandbox) undelivered(t *testing.T, version string) map[string]string {
 	t.Helper()
-	c := s.aws(t)
-	const form = "&Version=2012-11-05&"
-	var queues struct {
-		URLs []string `xml:"ListQueuesResult>QueueUrl"`
-	}
-	require.NoError(t, xml.Unmarshal([]byte(c.call(t, "sqs", "Action=ListQueues"+form+"QueueNamePrefix=delivery-undelivered")), &queues))
-	require.Len(t, queues.URLs, 1)
-	ask := "Action=ReceiveMessage" + form + url.Values{
-		"QueueUrl": {queues.URLs[0]}, "MaxNumberOfMessages": {"10"}, "VisibilityTimeout": {"0"}, "MessageAttributeName.1": {"All"},
-	}.Encode()
+	queue := s.aws(t).sqs
+	queues, err := queue.ListQueues(context.Background(), &sqs.ListQueuesInput{QueueNamePrefix: aws.String("delivery-undelivered")})
+	require.NoError(t, err)
+	require.Len(t, queues.QueueUrls, 1)
 	has := map[string]string{}
 	require.True(t, local.WaitUntil(time.Minute, func() bool {
-		var got struct {
-			Messages []struct {
-				Body       string
-				Attributes []struct {
-					Name  string
-					Value string `xml:"Value>StringValue"`
-				} `xml:"MessageAttribute"`
-			} `xml:"ReceiveMessageResult>Message"`
-		}
-		require.NoError(t, xml.Unmarshal([]byte(c.call(t, "sqs", ask)), &got))
+		got, err := queue.ReceiveMessage(context.Background(), &sqs.ReceiveMessageInput{
+			QueueUrl: &queues.QueueUrls[0], MaxNumberOfMessages: 10, VisibilityTimeout: 1, MessageAttributeNames: []string{"All"},
+		})
+		require.NoError(t, err)
 		for _, m := range got.Messages {
 			var event events.Event
-			require.NoError(t, json.Unmarshal([]byte(m.Body), &event))
+			require.NoError(t, json.Unmarshal([]byte(*m.Body), &event))
 			if strings.Contains(string(event.Detail), version) {
-				for _, a := range m.Attributes {
-					has[a.Name] = a.Value
+				for name, a := range m.MessageAttributes {
+					has[name] = aws.ToString(a.StringValue)
 				}
 				return true
 			}
