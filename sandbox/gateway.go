@@ -39,6 +39,7 @@ func runGateway(ctx context.Context, args []string) error {
 	updateMinute := flags.Duration("update-minute", time.Minute, "how long a minute of a compute environment's update policy is")
 	minute := flags.Duration("builder-minute", time.Minute, "how long a minute of the builder's watchdog is")
 	eventRetry := flags.Duration("event-retry", 250*time.Millisecond, "how long EventBridge waits before it first tries a target again")
+	roleDelay := flags.Duration("role-delay", 15*time.Second, "how long a new service-linked role can't be assumed")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -79,7 +80,7 @@ func runGateway(ctx context.Context, args []string) error {
 	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseOn(*docker), Minute: *minute, Log: os.Stderr})
 	pages[batch.HostsPath], pages[events.Path], pages[builder.RelayPath] = jobs.HostsPage, bridge.Page, machines.RelayPage
 	g, err := gateway.New(gateway.Config{
-		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr, Models: allowed,
+		Upstream: upstream, Registry: *registry, StartID: *start, RoleDelay: *roleDelay, Log: os.Stderr, Models: allowed,
 		Behaviours:    slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, batch.RandomID), []gateway.Behaviour{rights.Behaviour()}),
 		ObjectChanged: bridge.ObjectChanged,
 		Pages:         pages,

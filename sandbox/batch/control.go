@@ -69,6 +69,7 @@ func (c control) environments(ctx context.Context) ([]Environment, error) {
 			ARN       string          `json:"computeEnvironmentArn"`
 			Name      string          `json:"computeEnvironmentName"`
 			State     string          `json:"state"`
+			Status    string          `json:"status"`
 			Policy    UpdatePolicy    `json:"updatePolicy"`
 			Resources json.RawMessage `json:"computeResources"`
 		} `json:"computeEnvironments"`
@@ -108,7 +109,7 @@ func (c control) environments(ctx context.Context) ([]Environment, error) {
 			return nil, fmt.Errorf("compute environment %s: %w", e.Name, err)
 		}
 		list = append(list, Environment{
-			ARN: e.ARN, Name: e.Name, Enabled: e.State == "ENABLED", MinVCPUs: r.MinVCPUs, MaxVCPUs: r.MaxVCPUs,
+			ARN: e.ARN, Name: e.Name, Enabled: e.State == "ENABLED" && e.Status != "INVALID", MinVCPUs: r.MinVCPUs, MaxVCPUs: r.MaxVCPUs,
 			Strategy: r.Strategy, Types: types, InstanceProfileARN: r.InstanceRole, StopTimeout: stop,
 			Infrastructure: infrastructure, UpdatePolicy: UpdatePolicy{e.Policy.TerminateJobs, cmp.Or(e.Policy.Minutes, 30)}, // 30 is AWS's default
 		})

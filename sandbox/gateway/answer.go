@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,12 @@ func badRequest(code, format string, args ...any) *Fault {
 }
 
 func (f *Fault) Error() string { return f.Code + ": " + f.Message }
+
+// isFault reports whether an error is a Fault of that code.
+func isFault(err error, code string) bool {
+	var fault *Fault
+	return errors.As(err, &fault) && fault.Code == code
+}
 
 // response is the fault as the service writes it: XML for S3 and in the query
 // protocol, else JSON with the code where either JSON protocol looks for it.
@@ -95,6 +102,19 @@ func answerXML(c *Call, status int, value any) *http.Response {
 		panic(err)
 	}
 	return answer(c, status, "application/xml", append([]byte(xml.Header), body...))
+}
+
+// answerQuery makes a successful answer in the query protocol.
+func answerQuery(c *Call, result any) *http.Response {
+	var body bytes.Buffer
+	start := func(end string) xml.StartElement { return xml.StartElement{Name: xml.Name{Local: c.Operation + end}} }
+	e := xml.NewEncoder(&body)
+	if err := errors.Join(
+		e.EncodeToken(start("Response")), e.EncodeElement(result, start("Result")), e.EncodeToken(start("Response").End()), e.Flush(),
+	); err != nil { // only a type that XML does not know can do this
+		panic(err)
+	}
+	return answer(c, http.StatusOK, "text/xml", body.Bytes())
 }
 
 func setBody(res *http.Response, body []byte) {

@@ -382,8 +382,7 @@ func (r *Rights) role(ctx context.Context, arn string) (*role, error) {
 func (r *Rights) read(ctx context.Context, arn string) (*role, error) {
 	name := path.Base(arn)
 	answer, err := r.ask(ctx, "iam", "GetRole", "RoleName", name)
-	var refused *Fault
-	if errors.As(err, &refused) && refused.Code == "NoSuchEntity" {
+	if isFault(err, "NoSuchEntity") {
 		return nil, errNoRole
 	}
 	if err != nil {

@@ -151,7 +151,10 @@ func startGateway(ctx context.Context, c *Cloud) error {
 		"gateway", "-listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.Gateway), "-moto", fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Moto),
 		"-registry", c.Registry(), "-start", c.ID, "-docker", c.DockerHost, "-label", c.tree.State, "-models", models,
 	}
-	for flag, variable := range map[string]string{"-host-start": "DCV_HOST_START", "-host-idle": "DCV_HOST_IDLE", "-event-retry": "DCV_EVENT_RETRY", "-builder-minute": "DCV_BUILDER_MINUTE", "-update-minute": "DCV_UPDATE_MINUTE"} {
+	for flag, variable := range map[string]string{
+		"-host-start": "DCV_HOST_START", "-host-idle": "DCV_HOST_IDLE", "-event-retry": "DCV_EVENT_RETRY",
+		"-builder-minute": "DCV_BUILDER_MINUTE", "-role-delay": "DCV_ROLE_DELAY", "-update-minute": "DCV_UPDATE_MINUTE",
+	} {
 		if value := os.Getenv(variable); value != "" {
 			args = append(args, flag, value)
 		}
