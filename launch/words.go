@@ -21,8 +21,8 @@ var blocked = []phrase{
 	{"MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", "one session needs more vCPUs than compute.maxVcpus has"},
 	{"MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "the session fits no instance type: look at session.memoryMib, session.vcpus and compute.instanceTypes, and for a job that was submitted by another definition"},
 	{"MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED", "AWS can't start one of compute.instanceTypes as it is configured"},
-	{"MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS", "AWS Batch's service role lacks a right: look at compute.createServiceLinkedRole"},
-	{"ACTION_REQUIRED", "the compute environment is INVALID: `aws batch describe-compute-environments` says why; most often the service-linked role is missing (compute.createServiceLinkedRole)"},
+	{"MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS", "AWS Batch's service role lacks a right: look at the account's AWSServiceRoleForBatch"},
+	{"ACTION_REQUIRED", "the compute environment is INVALID: `aws batch describe-compute-environments` says why; most often AWS Batch can't assume the account's AWSServiceRoleForBatch"},
 	{"UNDETERMINED", "the queue is blocked, and AWS Batch does not say by what: look at `aws batch describe-compute-environments`"},
 }
 

@@ -100,9 +100,6 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 	"aws:iam/openIdConnectProvider:OpenIdConnectProvider": func(_ string, in map[string]any) map[string]any {
 		return map[string]any{"arn": oidcARN(in["url"])}
 	},
-	"aws:iam/serviceLinkedRole:ServiceLinkedRole": func(string, map[string]any) map[string]any {
-		return map[string]any{"arn": "arn:aws:iam::" + Account + ":role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"}
-	},
 	"aws:kms/key:Key": func(n string, _ map[string]any) map[string]any {
 		return map[string]any{"keyId": n, "arn": arn("kms", "key/"+n)}
 	},
@@ -178,8 +175,5 @@ var awsCalls = map[string]func(map[string]any) (map[string]any, error){
 			version = "newest"
 		}
 		return map[string]any{"bucket": args["bucket"], "key": args["key"], "versionId": version, "metadata": map[string]any{"sha256": digest}}, nil
-	},
-	"aws:iam/getRole:getRole": func(args map[string]any) (map[string]any, error) {
-		return map[string]any{"name": args["name"], "arn": fmt.Sprintf("arn:aws:iam::%s:role/aws-service-role/batch.amazonaws.com/%s", Account, args["name"])}, nil
 	},
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
-	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ssm"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -51,13 +50,10 @@ type ComputeArgs struct {
 	// the provider waits.
 	Hooks *pulumi.ResourceHookBinding
 	// SharedGPU prepares hosts for sessions that reserve no GPU but share one.
-	SharedGPU bool
-	// CreateServiceLinkedRole makes AWSServiceRoleForBatch, once an account; it
-	// exists where AWS Batch was ever used.
-	CreateServiceLinkedRole bool
-	SubnetIDs               pulumi.StringArrayInput
-	SecurityGroupID         pulumi.StringInput
-	InstanceProfileARN      pulumi.StringInput
+	SharedGPU          bool
+	SubnetIDs          pulumi.StringArrayInput
+	SecurityGroupID    pulumi.StringInput
+	InstanceProfileARN pulumi.StringInput
 	// After is what an environment must outlive: its role's policies, without
 	// which it would stay DELETING.
 	After []pulumi.Resource
@@ -154,15 +150,13 @@ func NewCompute(ctx *pulumi.Context, name string, args *ComputeArgs, opts ...pul
 	if err := ctx.RegisterComponentResource("dcv:compute:Compute", name, c, opts...); err != nil {
 		return nil, err
 	}
-	role, err := c.serviceRole(ctx, name, args)
+	image, err := c.machineImage(ctx, args)
 	if err != nil {
 		return nil, err
 	}
-	if c.Image, err = c.machineImage(ctx, args); err != nil {
-		return nil, err
-	}
+	c.Image = image
 	for _, row := range args.environments() {
-		arn, err := c.declare(ctx, name+row.suffix, args, row, role)
+		arn, err := c.declare(ctx, name+row.suffix, args, row)
 		if err != nil {
 			return nil, err
 		}
@@ -187,35 +181,7 @@ func (c *Compute) machineImage(ctx *pulumi.Context, args *ComputeArgs) (string, 
 	return found.Value, nil
 }
 
-// serviceLinkedRole is the name that AWS gives it. Its ARN is never put together
-// from that, but taken from the role.
-const serviceLinkedRole = "AWSServiceRoleForBatch"
-
-// serviceRole is the ARN of Batch's service-linked role. Named by its own ARN
-// it keeps updates of the environment in place, as naming none does; any other
-// role would have the environment replaced.
-func (c *Compute) serviceRole(ctx *pulumi.Context, name string, args *ComputeArgs) (pulumi.StringInput, error) {
-	if args.CreateServiceLinkedRole {
-		// It goes with the stack: one that was kept would fail the next `up`, which
-		// makes it again. AWS refuses the deletion while others use it.
-		role, err := iam.NewServiceLinkedRole(ctx, name, &iam.ServiceLinkedRoleArgs{
-			AwsServiceName: pulumi.String("batch.amazonaws.com"),
-			Tags:           pulumi.ToStringMap(args.Tags),
-		}, pulumi.Parent(c))
-		if err != nil {
-			return nil, err
-		}
-		return role.Arn, nil
-	}
-	role, err := iam.LookupRole(ctx, &iam.LookupRoleArgs{Name: serviceLinkedRole}, pulumi.Parent(c))
-	if err != nil {
-		return nil, fmt.Errorf("this account's role %s can't be read; if it is missing, set compute.createServiceLinkedRole to true in one stack of the account, "+
-			"or run `aws iam create-service-linked-role --aws-service-name batch.amazonaws.com` once: %w", serviceLinkedRole, err)
-	}
-	return pulumi.String(role.Arn), nil
-}
-
-func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, row environment, role pulumi.StringInput) (pulumi.StringOutput, error) {
+func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, row environment) (pulumi.StringOutput, error) {
 	template, err := c.template(ctx, name, args, row)
 	if err != nil {
 		return pulumi.StringOutput{}, err
@@ -232,7 +198,11 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 		ComputeEnvironmentNamePrefix: pulumi.String(name + "-"),
 		Type:                         pulumi.String("MANAGED"),
 		State:                        pulumi.String("ENABLED"),
-		ServiceRole:                  role,
+		// No service role: AWS Batch takes the account's service-linked role, and
+		// makes it where the account has none (API reference,
+		// CreateComputeEnvironment). With that one it updates in place, with any other
+		// the provider replaces the environment. The role is nobody's here: it outlives
+		// the stack, since the account's other environments have it too.
 		ComputeResources: batch.ComputeEnvironmentComputeResourcesArgs{
 			Type:               pulumi.String(row.market),
 			AllocationStrategy: pulumi.String(row.strategy),

@@ -2,7 +2,6 @@ package compute_test
 
 import (
 	"encoding/base64"
-	"errors"
 	"flag"
 	"io"
 	"mime"
@@ -27,10 +26,7 @@ var update = flag.Bool("update", false, "write the snapshots of testdata")
 const (
 	environment  = "aws:batch/computeEnvironment:ComputeEnvironment"
 	template     = "aws:ec2/launchTemplate:LaunchTemplate"
-	serviceRole  = "aws:iam/serviceLinkedRole:ServiceLinkedRole"
 	component    = "dcv:compute:Compute"
-	roleLookUp   = "aws:iam/getRole:getRole"
-	roleARN      = "arn:aws:iam::" + componenttest.Account + ":role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
 	environARN   = "arn:aws:batch:" + componenttest.Region + ":" + componenttest.Account + ":compute-environment/"
 	imageLookUp  = "aws:ssm/getParameter:getParameter"
 	machineImage = "ami-0a1b2c3d4e5f60718"
@@ -73,11 +69,10 @@ func TestTheGraphIsTheSameInPreviewAndUpdate(t *testing.T) {
 		args := goodArgs()
 		assert.Equal(t, []string{environment + " hosts", template + " hosts", component + " hosts"}, run(t, mode, args).Must(t).Names())
 
-		args.Spot, args.CreateServiceLinkedRole = true, true
+		args.Spot = true
 		r := run(t, mode, args).Must(t)
 		assert.Equal(t, []string{
-			environment + " hosts", environment + " hosts-spot", template + " hosts", template + " hosts-spot",
-			serviceRole + " hosts", component + " hosts",
+			environment + " hosts", environment + " hosts-spot", template + " hosts", template + " hosts-spot", component + " hosts",
 		}, r.Names())
 		for _, made := range r.Resources {
 			if made.Type != component {
@@ -88,8 +83,9 @@ func TestTheGraphIsTheSameInPreviewAndUpdate(t *testing.T) {
 	})
 }
 
-// AWS Batch updates in place only with exactly these: its own service-linked
-// role and such a strategy. Everything else replaces what a live queue uses.
+// AWS Batch updates in place only with its own service-linked role, which it takes
+// where none is named, and with such a strategy. Everything else replaces what a
+// live queue uses.
 func TestEnvironmentsAreOfAKindThatIsUpdatedInPlace(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		args := goodArgs()
@@ -111,7 +107,6 @@ func TestEnvironmentsAreOfAKindThatIsUpdatedInPlace(t *testing.T) {
 				"computeEnvironmentNamePrefix": name + "-",
 				"type":                         "MANAGED",
 				"state":                        "ENABLED",
-				"serviceRole":                  roleARN,
 				"updatePolicy":                 map[string]any{"jobExecutionTimeoutMinutes": 300., "terminateJobsOnUpdate": false},
 				"tags":                         map[string]any{projectTag: "dcv-sessions"},
 				"computeResources": map[string]any{
@@ -126,7 +121,7 @@ func TestEnvironmentsAreOfAKindThatIsUpdatedInPlace(t *testing.T) {
 					"ec2Configurations":  []any{map[string]any{"imageType": "ECS_AL2023_NVIDIA", "imageIdOverride": machineImage}},
 					"launchTemplate":     pinned,
 				},
-			}, made.Inputs, "nothing more: no desiredVcpus, no tags inside")
+			}, made.Inputs, "nothing more: no service role, no desiredVcpus, no tags inside")
 			assert.Equal(t, []string{"computeResources.desiredVcpus"}, made.Ignore)
 		}
 	})
@@ -178,8 +173,8 @@ func TestTheLatestImageIsLookedUpAndShownAtPreview(t *testing.T) {
 		image string
 		calls []string
 	}{
-		compute.Latest: {newest, []string{roleLookUp, imageLookUp}},
-		machineImage:   {machineImage, []string{roleLookUp}},
+		compute.Latest: {newest, []string{imageLookUp}},
+		machineImage:   {machineImage, nil},
 	} {
 		args := goodArgs()
 		args.Image, args.Spot = name, true
@@ -207,6 +202,21 @@ func TestAnImageThatCannotBeLookedUpEndsTheRunWithTheRemedy(t *testing.T) {
 	}))
 	require.ErrorContains(t, r.Err, "compute.image can name one")
 	assert.ErrorContains(t, r.Err, "AccessDenied")
+}
+
+// A stack that made the role would use it too early, delete it under another
+// stack, or fail where the account has it.
+func TestTheServiceLinkedRoleIsLeftToAWSBatch(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		args := goodArgs()
+		args.Spot = true
+		r := run(t, mode, args).Must(t)
+		for _, made := range r.Resources {
+			assert.NotContains(t, made.Type, "aws:iam/", made.Name)
+			assert.NotContains(t, made.Inputs, "serviceRole", made.Name)
+		}
+		assert.Empty(t, r.Calls, "nothing has to be there before the first preview")
+	})
 }
 
 func TestTheQueueGetsOnDemandFirst(t *testing.T) {
@@ -313,29 +323,6 @@ func TestUserDataIsMIMEMultipartWithOneScript(t *testing.T) {
 	assert.NotContains(t, string(script), "\r", "bash would take it as a part of each word")
 	_, err = parts.NextPart()
 	assert.Equal(t, io.EOF, err)
-}
-
-func TestTheServiceLinkedRoleIsMadeOnlyWhereAsked(t *testing.T) {
-	args := goodArgs()
-	r := run(t, componenttest.Preview, args).Must(t)
-	assert.Empty(t, r.OfType(serviceRole))
-	assert.Equal(t, []string{roleLookUp}, r.Calls)
-
-	args.CreateServiceLinkedRole = true
-	r = run(t, componenttest.Update, args).Must(t)
-	assert.Empty(t, r.Calls)
-	assert.Equal(t, "batch.amazonaws.com", r.One(t, serviceRole).Inputs["awsServiceName"])
-	assert.Equal(t, roleARN, r.One(t, environment).Inputs["serviceRole"], "the ARN that AWS gave, not one put together")
-}
-
-func TestAMissingServiceLinkedRoleIsToldAtPreviewWithItsRemedy(t *testing.T) {
-	missing := componenttest.WithCall(roleLookUp, func(map[string]any) (map[string]any, error) { return nil, errors.New("NoSuchEntity") })
-	r := run(t, componenttest.Preview, goodArgs(), missing)
-	require.Error(t, r.Err)
-	for _, part := range []string{"AWSServiceRoleForBatch", "compute.createServiceLinkedRole", "aws iam create-service-linked-role", "NoSuchEntity"} {
-		assert.ErrorContains(t, r.Err, part)
-	}
-	assert.Empty(t, r.OfType(environment))
 }
 
 func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {

@@ -58,9 +58,6 @@ func (o owned) created(s iampolicy.Statement) iampolicy.Statement {
 	return s.When("StringEquals", getsTag, o.Stack)
 }
 
-// batchRole is AWS Batch's own role in the account.
-const batchRole = "role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
-
 // document is one managed policy.
 type document struct {
 	name, description string
@@ -107,7 +104,7 @@ func (o owned) read() []iampolicy.Statement {
 			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:GetInstanceProfile",
 			"iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions", "iam:GetOpenIDConnectProvider",
 		}, slices.Concat(o.roles, o.profiles, o.policies,
-			o.ARNs("iam", "role/delivery-*", "role/"+contract.NamePrefix(o.Stack)+"*", batchRole, "oidc-provider/"+issuer))),
+			o.ARNs("iam", "role/delivery-*", "role/"+contract.NamePrefix(o.Stack)+"*", "oidc-provider/"+issuer))),
 		iampolicy.Allow("LookAtBuilds", list{
 			"s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLogging", "s3:GetBucketNotification",
 			"s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock",
@@ -201,7 +198,7 @@ func (o owned) identities() []iampolicy.Statement {
 			When("ArnEquals", "iam:PolicyARN", o.AWSPolicy("AmazonSSMManagedInstanceCore")),
 		// By name only: IAM decides on passing without looking at tags (IAM user guide,
 		// "Pass a role to a service").
-		iampolicy.Allow("PassRoles", list{"iam:PassRole"}, append(slices.Clone(o.roles), o.ARNs("iam", batchRole)...)).
+		iampolicy.Allow("PassRoles", list{"iam:PassRole"}, o.roles).
 			When("StringEquals", "iam:PassedToService", "batch.amazonaws.com", "ec2.amazonaws.com", "ecs-tasks.amazonaws.com"),
 	}
 }

@@ -488,7 +488,6 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		"compute.spot":                     "true",
 		"compute.spotMaxVcpus":             "2",
 		"compute.rootGib":                  "29",
-		"compute.createServiceLinkedRole":  "no",
 		"compute.updateTimeoutMinutes":     "never",
 		"queue.maxWaitMinutes":             "9",
 		"session.vcpus":                    "5",
@@ -531,7 +530,6 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:registry.keep: "1" is not allowed: a whole number from 2 to 1000`,
 		`dcv-sessions:users.carol: "{\"mail\":1}" is not allowed: ` + userEntry,
 		`dcv-sessions:compute.rootGib: "29" is not allowed: a whole number from 30 to 16384`,
-		`dcv-sessions:compute.createServiceLinkedRole: "no" is not allowed: true or false`,
 		`dcv-sessions:compute.updateTimeoutMinutes: "never" is not allowed: a whole number from 1 to 360`,
 		`dcv-sessions:queue.maxWaitMinutes: "9" is not allowed: a whole number from 10 to 1440`,
 		`dcv-sessions:session.stopSeconds: "111" is not allowed: a whole number from 12 to 110`,
@@ -683,7 +681,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Compute.InstanceTypes = []string{"g6.12xlarge", "g5.2xlarge"}
 	want.Compute.MinVCPUs, want.Compute.MaxVCPUs = 8, 96
 	want.Compute.Spot, want.Compute.SpotMaxVCPUs = true, 48
-	want.Compute.RootGiB, want.Compute.CreateServiceLinkedRole = 150, true
+	want.Compute.RootGiB = 150
 	want.Compute.UpdateTimeoutMinutes, want.Compute.UpdateEndsSessions = 60, true
 	want.Compute.SupportAccess, want.Compute.Image = true, "ami-0a1b2c3d"
 	want.Queue.MaxWaitMinutes = 15
@@ -717,7 +715,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"registry.keep": "7", "registry.keepReleased": "70", "registry.pullAccounts": `["333333333333"]`,
 		"users":                 `{"zoe":null,"bob":{},"alice":{"notify":"alice@example.com"}}`,
 		"compute.instanceTypes": `["g6.12xlarge","g5.2xlarge"]`, "compute.minVcpus": "8", "compute.maxVcpus": "96",
-		"compute.spot": "true", "compute.spotMaxVcpus": "48", "compute.rootGib": "150", "compute.createServiceLinkedRole": "true",
+		"compute.spot": "true", "compute.spotMaxVcpus": "48", "compute.rootGib": "150",
 		"compute.supportAccess": "true", "compute.image": "ami-0a1b2c3d",
 		"compute.updateTimeoutMinutes": "60", "compute.updateEndsSessions": "true", "queue.maxWaitMinutes": "15",
 		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",

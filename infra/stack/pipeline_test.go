@@ -46,7 +46,6 @@ var changes = map[string]struct{ action, arn string }{
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment":                    {"iam:AttachRolePolicy", "iam:role/NAME"},
 	"aws:iam/instanceProfile:InstanceProfile":                              {"iam:AddRoleToInstanceProfile", "iam:instance-profile/NAME"},
 	"aws:iam/policy:Policy":                                                {"iam:CreatePolicyVersion", "iam:policy/NAME"},
-	"aws:iam/serviceLinkedRole:ServiceLinkedRole":                          administrators,
 	"aws:kms/key:Key":                                                      {"kms:PutKeyPolicy", "kms:key/NAME"},
 	"aws:s3/bucketV2:BucketV2":                                             {"s3:PutBucketTagging", "s3:NAME"},
 	"aws:s3/bucketPolicy:BucketPolicy":                                     {"s3:PutBucketPolicy", "s3:NAME"},

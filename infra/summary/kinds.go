@@ -90,8 +90,7 @@ var kinds = map[string]kind{
 		lost:    "its hosts, with the sessions that run on them",
 		replace: effect{ends, "its hosts go: running sessions end"},
 		remove:  effect{ends, "its hosts go: running sessions end"}},
-	"aws:ec2/launchTemplate:LaunchTemplate":       {words: "launch template", update: newHosts, replace: newHosts, remove: newHosts},
-	"aws:iam/serviceLinkedRole:ServiceLinkedRole": {words: "service-linked role", replace: effect{now, "Batch can't manage hosts until it is there again"}, remove: effect{now, "Batch can't manage hosts without one: the account needs it from elsewhere"}},
+	"aws:ec2/launchTemplate:LaunchTemplate": {words: "launch template", update: newHosts, replace: newHosts, remove: newHosts},
 
 	// images and what they are made of
 	"docker:index/image:Image":                                                                   {words: "session image", update: newSessions, replace: newSessions},
