@@ -40,7 +40,7 @@ func measure(ctx context.Context, figures ...func(*bencher) error) error {
 	if err != nil {
 		return err
 	}
-	file, err := configure(ctx, tree, cloud, p, "infra", filepath.Join(tree.Root, "Pulumi.sandbox.yaml"))
+	file, err := configure(ctx, tree, cloud, p, "infra", local.Stack, filepath.Join(tree.Root, "Pulumi.sandbox.yaml"))
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func (b *bencher) queued() error {
 func (b *bencher) aws() aws.Config { return awsOf(b.cloud) }
 
 func (b *bencher) stackOutputs() (outputs.Outputs, error) {
-	return stackOutputs(b.ctx, b.tree, b.cloud)
+	return stackOutputs(b.ctx, b.tree, b.cloud, local.Stack)
 }
 
 // gatewayCPU is how much processor time the gateway takes within a while.

@@ -31,10 +31,10 @@ func down(ctx context.Context, args []string) error {
 		return nil
 	}
 	if cloud.Deployed() && cloud.Running(ctx) {
-		if err := checkVacant(ctx, tree, cloud, *playing, "down"); err != nil {
+		if err := checkVacant(ctx, tree, cloud, local.Stack, *playing, "down"); err != nil {
 			return err
 		}
-		if err := runDeploy(ctx, tree, cloud, "destroy", "-config-file", cloud.ConfigFile("infra")); err != nil {
+		if err := runDeploy(ctx, tree, cloud, "destroy", "-config-file", cloud.ConfigFile("infra", local.Stack)); err != nil {
 			p.Say("the stack could not be destroyed (%v); its cloud is memory only and goes as a whole", err)
 		}
 	}

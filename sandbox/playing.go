@@ -27,7 +27,7 @@ func playingFlag(flags *flag.FlagSet) *string {
 
 // checkVacant returns an error if anybody plays or waits on the stack, since
 // deleting its queue ends their sessions, unless that is what was asked for.
-func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, playing, command string) error {
+func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack, playing, command string) error {
 	switch playing {
 	case endPlaying:
 		return nil
@@ -35,7 +35,7 @@ func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, playi
 	default:
 		return fmt.Errorf("-playing is %q; allowed: %s", playing, endPlaying)
 	}
-	out, err := stackOutputs(ctx, tree, cloud)
+	out, err := stackOutputs(ctx, tree, cloud, stack)
 	if errors.Is(err, errNoOutputs) {
 		return nil
 	}
@@ -55,9 +55,9 @@ func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, playi
 // was given its queue.
 var errNoOutputs = errors.New("the stack has no outputs")
 
-// stackOutputs are the outputs of the stack `sandbox`.
-func stackOutputs(ctx context.Context, tree local.Tree, cloud *local.Cloud) (outputs.Outputs, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "pulumi"), "stack", "output", "--json", "--stack", "sandbox")
+// stackOutputs returns the outputs of a stack.
+func stackOutputs(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack string) (outputs.Outputs, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "pulumi"), "stack", "output", "--json", "--stack", stack)
 	cmd.Env, cmd.Dir = cloud.Env(), tree.Root
 	text, err := cmd.Output()
 	if err != nil {

@@ -235,7 +235,7 @@ func (b *bencher) configureAgain() error {
 	if err != nil {
 		return err
 	}
-	b.config, err = configure(b.ctx, b.tree, b.cloud, b.progress, "infra", file)
+	b.config, err = configure(b.ctx, b.tree, b.cloud, b.progress, "infra", local.Stack, file)
 	return err
 }
 

@@ -49,6 +49,7 @@ func deploy(ctx context.Context, command string, args []string) error {
 	json := flags.String("json", "", "let preview write what `pulumi preview --json` prints to this file")
 	playing := playingFlag(flags)
 	program := flags.String("program", "infra", "infra, or consumer: the example of another team's program")
+	stack := flags.String("stack", local.Stack, "the stack's name: several can be in the local AWS")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func deploy(ctx context.Context, command string, args []string) error {
 		return err
 	}
 	if command == "destroy" && *program == "infra" {
-		if err := checkVacant(ctx, tree, cloud, *playing, command); err != nil {
+		if err := checkVacant(ctx, tree, cloud, *stack, *playing, command); err != nil {
 			return err
 		}
 	}
@@ -72,11 +73,11 @@ func deploy(ctx context.Context, command string, args []string) error {
 			return err
 		}
 	}
-	file, err := configure(ctx, tree, cloud, p, *program, *config)
+	file, err := configure(ctx, tree, cloud, p, *program, *stack, *config)
 	if err != nil {
 		return err
 	}
-	if err := runDeploy(ctx, tree, cloud, command, "-config-file", file, "-report", *report, "-json", *json, "-program", *program); err != nil {
+	if err := runDeploy(ctx, tree, cloud, command, "-config-file", file, "-report", *report, "-json", *json, "-program", *program, "-stack", *stack); err != nil {
 		return err
 	}
 	p.Say("%s in %s all told", command, time.Since(started).Round(100*time.Millisecond))
@@ -157,7 +158,7 @@ func prepare(ctx context.Context, tree local.Tree, p local.Progress) (*local.Clo
 
 // configure writes the stack's configuration for this cloud: the committed
 // Pulumi.sandbox.yaml and what only the running cloud can tell.
-func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress, program, committed string) (string, error) {
+func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress, program, stack, committed string) (string, error) {
 	image, err := ensureBase(ctx, tree, cloud, p)
 	if err != nil {
 		return "", err
@@ -166,7 +167,7 @@ func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local
 	if err != nil {
 		return "", err
 	}
-	return cloud.WriteConfig(ctx, program, committed, local.Made{BaseImage: image, Game: folder})
+	return cloud.WriteConfig(ctx, program, stack, committed, local.Made{BaseImage: image, Game: folder})
 }
 
 func ensureBase(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) (string, error) {

@@ -73,18 +73,18 @@ var resources = map[string]entry{
 
 // dataSources are the functions that the program calls.
 var dataSources = map[string]entry{
-	"aws_caller_identity":         {"index", "getCallerIdentity", nil},
-	"aws_ecr_authorization_token": {"ecr", "getAuthorizationToken", nil},
-	"aws_ecr_image":               {"ecr", "getImage", nil},
-	"aws_ecr_repository":          {"ecr", "getRepository", nil},
-	"aws_iam_role":                {"iam", "getRole", nil},
-	"aws_partition":               {"index", "getPartition", nil},
-	"aws_region":                  {"index", "getRegion", nil},
-	"aws_s3_object":               {"s3", "getObject", nil},
-	"aws_secretsmanager_secret":   {"secretsmanager", "getSecret", nil},
-	"aws_ssm_parameter":           {"ssm", "getParameter", nil},
-	"aws_subnet":                  {"ec2", "getSubnet", nil},
-	"aws_vpc":                     {"ec2", "getVpc", nil},
+	"aws_caller_identity":             {"index", "getCallerIdentity", nil},
+	"aws_ecr_authorization_token":     {"ecr", "getAuthorizationToken", nil},
+	"aws_ecr_image":                   {"ecr", "getImage", nil},
+	"aws_ecr_repository":              {"ecr", "getRepository", nil},
+	"aws_iam_openid_connect_provider": {"iam", "getOpenIdConnectProvider", nil},
+	"aws_partition":                   {"index", "getPartition", nil},
+	"aws_region":                      {"index", "getRegion", nil},
+	"aws_s3_object":                   {"s3", "getObject", nil},
+	"aws_secretsmanager_secret":       {"secretsmanager", "getSecret", nil},
+	"aws_ssm_parameter":               {"ssm", "getParameter", nil},
+	"aws_subnet":                      {"ec2", "getSubnet", nil},
+	"aws_vpc":                         {"ec2", "getVpc", nil},
 }
 
 // token is "aws:batch/jobQueue:JobQueue".

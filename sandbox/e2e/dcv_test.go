@@ -158,7 +158,7 @@ func serve(t *testing.T, address, dir string) {
 // buildDCV builds the image as the program does for dcv.
 func (s *sandbox) buildDCV(t *testing.T, buildContext string) (said string, err error) {
 	t.Helper()
-	text, err := os.ReadFile(s.cloud(t).ConfigFile("infra"))
+	text, err := os.ReadFile(s.cloud(t).ConfigFile("infra", local.Stack))
 	require.NoError(t, err)
 	var stack struct {
 		Config map[string]any `yaml:"config"`

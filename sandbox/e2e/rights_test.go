@@ -149,11 +149,16 @@ func (s *sandbox) inspectRights(t *testing.T, out outputs.Outputs) {
 	c := s.aws(t)
 	defer c.endJobs(t, out, "rights")
 	ours, foreign := c.submitTagged(t, out, "sandbox"), c.submitTagged(t, out, "other")
-	all := uses(out, ours, foreign)
-	for name, config := range s.roleConfigs(t, out) {
+	s.tryUses(t, uses(out, ours, foreign), s.roleConfigs(t, out), func(u use, role string) bool { return slices.Contains(u.roles, role) })
+}
+
+// tryUses makes every call in every role, and holds what is allowed against may.
+func (s *sandbox) tryUses(t *testing.T, all []use, roles map[string]aws.Config, may func(u use, role string) bool) {
+	t.Helper()
+	for name, config := range roles {
 		for _, u := range all {
 			err := u.call(t.Context(), config)
-			assert.Equal(t, slices.Contains(u.roles, name), !deniedBy(t, err), "may the role %s %s? %v", name, u.name, err)
+			assert.Equal(t, may(u, name), !deniedBy(t, err), "may the role %s %s? %v", name, u.name, err)
 		}
 	}
 }
@@ -171,7 +176,7 @@ func deniedBy(t *testing.T, err error) bool {
 	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}, refused.ErrorCode())
 }
 
-// roleConfigs are the roles by which sessions live, and one with the launcher's
+// roleConfigs are the stack's roles by which sessions live, and one with the launcher's
 // policy, each made assumable for as long as the test takes. EventBridge's is used
 // for real; GitHub's two have conditions that the sandbox does not know, and
 // infra/stack's tests hold them against the stack's resources.
@@ -182,7 +187,7 @@ func (s *sandbox) roleConfigs(t *testing.T, out outputs.Outputs) map[string]aws.
 	require.NoError(t, err)
 	for _, role := range roles.Roles {
 		name, _, _ := strings.Cut(strings.TrimPrefix(*role.RoleName, "roles-"), "-")
-		if !strings.HasPrefix(*role.RoleName, "roles-") {
+		if !strings.HasPrefix(*role.RoleName, "roles-") || c.stackOf(t, *role.RoleName) != s.stack {
 			continue
 		}
 		trust, err := url.QueryUnescape(*role.AssumeRolePolicyDocument)
@@ -198,6 +203,19 @@ func (s *sandbox) roleConfigs(t *testing.T, out outputs.Outputs) map[string]aws.
 	}
 	configs["launcher"] = s.assume(t, s.launcherRole(t, out))
 	return configs
+}
+
+// stackOf is the stack that a role is tagged with.
+func (c cloudClients) stackOf(t *testing.T, role string) string {
+	t.Helper()
+	listed, err := c.iam.ListRoleTags(t.Context(), &iam.ListRoleTagsInput{RoleName: &role})
+	require.NoError(t, err)
+	for _, tag := range listed.Tags {
+		if *tag.Key == contract.TagStack {
+			return *tag.Value
+		}
+	}
+	return ""
 }
 
 const trustAccount = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + local.Account + `"},"Action":"sts:AssumeRole"}]}`

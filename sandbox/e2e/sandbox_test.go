@@ -26,8 +26,9 @@ const stateFolder = ".sandbox-test"
 
 // sandbox is the command under test in this work tree.
 type sandbox struct {
-	tree local.Tree
-	dir  string // for configurations and reports
+	tree  local.Tree
+	dir   string // for configurations and reports
+	stack string
 }
 
 func newSandbox(t *testing.T) *sandbox {
@@ -37,7 +38,7 @@ func newSandbox(t *testing.T) *sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sandbox{tree: tree, dir: t.TempDir()}
+	s := &sandbox{tree, t.TempDir(), local.Stack}
 	build := exec.Command("go", "build", "-o", s.binary(), ".")
 	build.Dir = filepath.Join(tree.Root, "sandbox")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -118,7 +119,7 @@ func (s *sandbox) run(t *testing.T, args ...string) (string, error) {
 func (s *sandbox) deploy(t *testing.T, command string, cfg config, args ...string) *report.Report {
 	t.Helper()
 	file := filepath.Join(s.dir, "report.json")
-	out, err := s.run(t, append([]string{command, "-config", cfg.write(t, s.dir), "-report", file}, args...)...)
+	out, err := s.run(t, append([]string{command, "-config", cfg.write(t, s.dir), "-report", file, "-stack", s.stack}, args...)...)
 	if err != nil {
 		t.Fatalf("sandbox %s: %v\n%s", command, err, out)
 	}

@@ -147,10 +147,21 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		s.keepReleased(t, base.with(map[string]any{"image.use": second}))
 	})
 
+	var beside *neighbour
+	step("a second stack in the account shares nothing with the first", func(t *testing.T) {
+		beside = s.deployBeside(t, base, base.with(map[string]any{"image.use": second, "registry.keep": 2}), deployed)
+	})
+
 	step("destroy is refused while somebody plays, ends the session when told to, and leaves the local AWS and the registry as they were", func(t *testing.T) {
 		s.destroyWhilePlaying(t, base)
+		before["<RoleName>"]++ // AWS Batch's own, which belongs to the account
+		for kind, count := range beside.has {
+			before[kind] += count
+		}
 		assert.Equal(t, before, s.aws(t).everything(t))
 	})
+
+	step("and the second stack's session goes on", func(t *testing.T) { beside.goesOn(t) })
 
 	step("AWS's API models allow every call that was made", func(t *testing.T) { s.allAllowed(t) })
 

@@ -93,7 +93,7 @@ func TestTheRunningCloudsConfigurationLeadsNowhereElse(t *testing.T) {
 	require.NoError(t, err)
 	committed := filepath.Join(t.TempDir(), "Pulumi.sandbox.yaml")
 	require.NoError(t, os.WriteFile(committed, []byte("encryptionsalt: s\nconfig:\n  dcv-sessions:users: {player1: {}}\n"), 0o600))
-	written, err := c.WriteConfig(context.Background(), "infra", committed, Made{BaseImage: "base:1", Game: "/game"})
+	written, err := c.WriteConfig(context.Background(), "infra", Stack, committed, Made{BaseImage: "base:1", Game: "/game"})
 	require.NoError(t, err)
 	text, err := os.ReadFile(written)
 	require.NoError(t, err)

@@ -23,9 +23,12 @@ const GameKey = "dcv-sessions:image.game"
 var endpoints = strings.Fields(`batch budgets cloudwatch ec2 ecr events iam kms lambda logs organizations
  resourcegroups s3 secretsmanager sns sqs ssm sts`)
 
+// Stack is the stack that the commands are about; the tests have another beside it.
+const Stack = "sandbox"
+
 // ConfigFile is this start's configuration of a program's stack.
-func (c *Cloud) ConfigFile(program string) string {
-	return filepath.Join(c.Dir(), program+".Pulumi.sandbox.yaml")
+func (c *Cloud) ConfigFile(program, stack string) string {
+	return filepath.Join(c.Dir(), program+".Pulumi."+stack+".yaml")
 }
 
 // Deployed tells whether the stack has a state under this start.
@@ -43,7 +46,7 @@ type Made struct {
 // WriteConfig writes a committed stack configuration with what only the running
 // cloud can tell: its endpoints, its VPC, what was made on this machine. A game
 // that the configuration names stays.
-func (c *Cloud) WriteConfig(ctx context.Context, program, committed string, made Made) (string, error) {
+func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed string, made Made) (string, error) {
 	b, err := os.ReadFile(committed)
 	if err != nil {
 		return "", err
@@ -89,7 +92,8 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, committed string, made
 	if err != nil {
 		return "", err
 	}
-	return c.ConfigFile(program), os.WriteFile(c.ConfigFile(program), out, 0o644)
+	to := c.ConfigFile(program, stack)
+	return to, os.WriteFile(to, out, 0o644)
 }
 
 // defaultNetwork is moto's default VPC; its ids are new at every start.
