@@ -2,6 +2,7 @@ package compute_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"flag"
 	"io"
 	"mime"
