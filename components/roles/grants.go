@@ -43,9 +43,9 @@ func useTopicKey(at place.Place, key string) iampolicy.Statement {
 		When("StringEquals", "kms:ViaService", "sns."+at.Region+".amazonaws.com")
 }
 
-// pull is all that a pull takes (AWS Batch user guide, "AWS Batch IAM execution
-// role"), beside the registry's password. The ECS agent pulls with the execution role, on EC2 too (amazon-ecs-agent,
-// Container.ShouldPullWithExecutionRole).
+// pull allows all that a pull takes beside the registry's password (AWS Batch user
+// guide, "AWS Batch IAM execution role"). The ECS agent pulls with the execution
+// role, on EC2 too (amazon-ecs-agent, Container.ShouldPullWithExecutionRole).
 func pull(repositories list) iampolicy.Statement {
 	return iampolicy.Allow("Pull", list{
 		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
@@ -72,7 +72,7 @@ func registryLogin() iampolicy.Statement {
 // policy reference, "BatchServiceRolePolicy").
 const batchClusters = "AWSBatch*"
 
-// containerInstance is what the ECS agent does as an instance of AWS Batch's
+// containerInstance allows what the ECS agent does as an instance of AWS Batch's
 // cluster (Amazon ECS developer guide, "Amazon ECS container instance IAM role";
 // resources: Service Authorization Reference, "Actions defined by Amazon Elastic
 // Container Service"). AmazonEC2ContainerServiceforEC2Role has more: clusters are
@@ -94,10 +94,9 @@ func containerInstance(at place.Place) []iampolicy.Statement {
 	}
 }
 
-// supportAccess is what Session Manager needs of an instance, and nothing of
+// supportAccess allows what Session Manager needs of an instance, and nothing of
 // Systems Manager's documents and parameters (Systems Manager user guide, "Verify
-// or add instance permissions for Session Manager"). None has a resource level
-// that AWS documents for instances.
+// or add instance permissions for Session Manager", which names no resources).
 func supportAccess() iampolicy.Statement {
 	return iampolicy.Allow("SupportAccess", list{
 		"ssm:UpdateInstanceInformation",

@@ -99,8 +99,8 @@ func (a *RolesArgs) table(at place.Place) []role {
 	}}
 }
 
-// repositories are those that sessions' images come from: the stack's own, and
-// the used one where that is another.
+// repositories returns the repositories that sessions' images come from: the
+// stack's own, and the used one if that is another.
 func (a *RolesArgs) repositories(at place.Place, own string) list {
 	used := a.UsedRepository.arn(at.Partition)
 	if a.UsedRepository == (Repository{}) || used == own {

@@ -91,8 +91,8 @@ func pulled(progress io.ReadCloser) error {
 	}
 }
 
-// login asks ECR for the registry's password, and for the image in the registry's
-// place, which asks for the same right when Docker pulls.
+// login returns the registry's password for Docker. It asks ECR for the image too:
+// AWS's registry checks the same right when Docker pulls, and the sandbox's does not.
 func (a *Agent) login(r *run, name, repository string) (string, *failure) {
 	config, err := a.puller(r)
 	if err != nil {
@@ -117,8 +117,8 @@ func (a *Agent) login(r *run, name, repository string) (string, *failure) {
 	return login, nil
 }
 
-// puller is the configuration of clients in the role that pulls a task's image:
-// its execution role where it has one, else the host's (amazon-ecs-agent,
+// puller returns the configuration of AWS clients in the role that pulls a task's
+// image: its execution role if it has one, else the host's (amazon-ecs-agent,
 // Container.ShouldPullWithExecutionRole).
 func (a *Agent) puller(r *run) (aws.Config, error) {
 	if role := r.Container.ExecutionRoleARN; role != "" {

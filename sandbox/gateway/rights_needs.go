@@ -163,7 +163,7 @@ func repositories(_ *Rights, c *Call) ([]need, error) {
 	return needs, err
 }
 
-// cluster is the one that a container instance belongs to.
+// cluster returns what a container instance's call needs: the right to its cluster.
 func cluster(_ *Rights, c *Call) ([]need, error) {
 	in, err := fieldsOf(c)
 	return []need{{resource: named(c, "ecs", "cluster/", cmp.Or(in.text("cluster"), "default"))}}, err

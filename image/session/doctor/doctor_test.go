@@ -176,10 +176,10 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 		},
 			"device nodes and the NVIDIA driver's X module", "NVIDIA_DRIVER_CAPABILITIES", "missing: nvidia_drv.so"},
 		"no GLX module": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.Remove(p.root+glxModule)) },
-			"the NVIDIA driver's GLX module", "hosts older than the stack's last `pulumi up`", "missing: libglxserver_nvidia.so, and libglxserver_nvidia.so.VERSION"},
+			"the NVIDIA driver's GLX module", "replace hosts that are older", "missing: libglxserver_nvidia.so, and libglxserver_nvidia.so.VERSION"},
 		"no GPU for X": {func(_ *testing.T, _ *Parts, d *fake) {
 			d.startX = &display.Fault{Code: contract.ExitGPU, Err: errors.New("no nvidia-smi")}
-		}, "the X server starts on the GPU", "what the rows before this one say", "no nvidia-smi"},
+		}, "the X server starts on the GPU", "what the rows above say", "no nvidia-smi"},
 		"no X server": {func(_ *testing.T, _ *Parts, d *fake) { d.startX = errors.New("no screens found") },
 			"the X server starts on the GPU", "session.display: virtual", "no screens found"},
 		"an X server without the GPU": {without("opengl", "llvmpipe"),

@@ -37,8 +37,8 @@ const (
 	changeGPU      = "compute.instanceTypes: types with an NVIDIA GPU; session.gpus: 1 or more"
 	changeDevices  = "session.privileged: true gives sessions all of the host's devices"
 	changeDriver   = "the hosts' AMI has to have the driver with its X files; the image's NVIDIA_DRIVER_CAPABILITIES has to have graphics and display"
-	changeHost     = "what the rows before this one say: the host lacks something, and another display would too"
-	changeGLX      = "hosts older than the stack's last `pulumi up` have to go, since their user data did not give the file its versioned name yet; on a newer host, the AMI's driver has to have its X files"
+	changeHost     = "what the rows above say: this host lacks a GPU, its driver, or a file of the driver"
+	changeGLX      = "replace hosts that are older than the stack's last `pulumi up`: their user data may not have given the file its versioned name; on a newer host, the AMI's driver has to have its X files"
 	changeDisplay  = "session.display: virtual"
 	changeBack     = "session.display: console"
 	changeSoftware = "another of compute.instanceTypes; session.softwareRendering: true lets players play without the GPU meanwhile"
@@ -82,7 +82,7 @@ func (v *visit) nodes(context.Context) finding {
 }
 
 // glx looks for the module by which the X server's clients draw on the GPU. NVIDIA's
-// container toolkit brings it by its versioned name; the session gives it the other.
+// container toolkit mounts it under its versioned name; the session adds the other.
 func (v *visit) glx(context.Context) finding {
 	const module = "libglxserver_nvidia.so"
 	if path := v.hasFile(module, "/usr/lib", "/usr/lib64"); path != "" {

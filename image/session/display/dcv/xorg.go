@@ -41,8 +41,8 @@ const (
 	glxModule, glxFolder       = "libglxserver_nvidia.so", "extensions"
 )
 
-// modules are Xorg's module paths for the host's driver, or a fault where it lacks
-// one of its two files here.
+// modules returns Xorg's module paths for the host's driver, or a fault if one of its
+// two files is not in this container.
 func (s *Server) modules() ([]string, error) {
 	paths := holding(s.root, driverFolder, driverModule)
 	if len(paths) == 0 {
@@ -79,8 +79,8 @@ func holding(root, folder, file string) []string {
 }
 
 // glxPaths returns the module paths with the driver's GLX module. NVIDIA's container
-// toolkit mounts it as libglxserver_nvidia.so.VERSION, and has a hook of its own make
-// the name that X knows; where that is missing, it is made here.
+// toolkit mounts it as libglxserver_nvidia.so.VERSION, and makes the name that
+// X knows by a hook; where that did not run, the name is made here.
 func glxPaths(root string) ([]string, error) {
 	var faults []error
 	for _, path := range modulePaths {
@@ -97,7 +97,7 @@ func glxPaths(root string) ([]string, error) {
 	return found, nil
 }
 
-// noGLX says what is missing, and what to do.
+// noGLX returns what is missing, and what to do about it.
 func noGLX() error {
 	return fmt.Errorf("the host's NVIDIA driver has no GLX module here (%s, looked for in %s, and in %s/ below each): games would be drawn by the processor. "+
 		"NVIDIA's container toolkit brings it from hosts that have it as %s.VERSION, a name that their user data gives it: "+
