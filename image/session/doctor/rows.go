@@ -36,9 +36,9 @@ var rows = []row{
 const (
 	changeGPU      = "compute.instanceTypes: types with an NVIDIA GPU; session.gpus: 1 or more"
 	changeDevices  = "session.privileged: true gives sessions all of the host's devices"
-	changeDriver   = "the hosts' AMI has to have the driver with its X files; the image's NVIDIA_DRIVER_CAPABILITIES has to have graphics and display"
+	changeDriver   = "compute.image: an AMI whose driver was installed with its X files; the image's NVIDIA_DRIVER_CAPABILITIES has to have graphics and display"
 	changeHost     = "what the rows above say: this host lacks a GPU, its driver, or a file of the driver"
-	changeGLX      = "replace hosts that are older than the stack's last `pulumi up`: their user data may not have given the file its versioned name; on a newer host, the AMI's driver has to have its X files"
+	changeGLX      = "replace hosts that are older than the stack's last `pulumi up`: their user data may not have given the file its versioned name; on a newer host, compute.image: an AMI whose driver was installed with its X files"
 	changeDisplay  = "session.display: virtual"
 	changeBack     = "session.display: console"
 	changeSoftware = "another of compute.instanceTypes; session.softwareRendering: true lets players play without the GPU meanwhile"
