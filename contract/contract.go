@@ -6,8 +6,10 @@
 package contract
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -134,6 +136,24 @@ func (r PortRange) Width() int { return r.Last - r.First + 1 }
 
 // String is "8443-8446".
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+
+// Contains reports whether every port of another range is in this one.
+func (r PortRange) Contains(other PortRange) bool {
+	return r.First <= other.First && other.Last <= r.Last
+}
+
+// ParsePortRange reads a range as String writes it: "8443-8446".
+func ParsePortRange(text string) (PortRange, error) {
+	first, last, _ := strings.Cut(text, "-")
+	var r PortRange
+	var errs [2]error
+	r.First, errs[0] = strconv.Atoi(first)
+	r.Last, errs[1] = strconv.Atoi(last)
+	if err := errors.Join(errs[:]...); err != nil || r.String() != text || r.First > r.Last {
+		return PortRange{}, fmt.Errorf("%q is no range of ports, such as 8443-8446", text)
+	}
+	return r, nil
+}
 
 // EnvLaunch is what a launcher sets for a session that it submits, to a random
 // text: AWS Batch's SubmitJob has no client token, and by this a launcher knows

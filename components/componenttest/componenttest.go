@@ -53,6 +53,7 @@ type Resource struct {
 	Protect    bool
 	Ignore     []string // ignoreChanges
 	Hooks      []string // names of bound hooks
+	Aliases    []string // logical names that it had before
 	Provider   string
 }
 
@@ -254,6 +255,12 @@ func recorded(args pulumi.MockResourceArgs) Resource {
 	r.Protect, r.Ignore, r.Provider = rpc.GetProtect(), rpc.GetIgnoreChanges(), rpc.GetProvider()
 	for _, urn := range rpc.GetDependencies() {
 		r.DependsOn = append(r.DependsOn, nameOf(urn))
+	}
+	for _, urn := range rpc.GetAliasURNs() {
+		r.Aliases = append(r.Aliases, nameOf(urn))
+	}
+	for _, alias := range rpc.GetAliases() {
+		r.Aliases = append(r.Aliases, alias.GetSpec().GetName())
 	}
 	if h := rpc.GetHooks(); h != nil {
 		r.Hooks = slices.Concat(h.GetBeforeCreate(), h.GetBeforeUpdate(), h.GetAfterCreate(), h.GetAfterUpdate(), h.GetOnError())

@@ -31,10 +31,14 @@ type NetworkArgs struct {
 	// Ports are admitted, TCP and UDP, within 1025-65535: DCV takes ports above
 	// 1024 only (DCV administrator guide, "Changing the TCP/UDP port").
 	Ports contract.PortRange
+	// FormerPorts go on being admitted, for sessions that began before Ports became
+	// what they are: a security group decides on every new connection, also to such
+	// a session, by the rules that there are now.
+	FormerPorts []contract.PortRange
 	// PlayerCIDRs are the IPv4 and IPv6 networks that players come from, one at
-	// least, none within another, each in its plain form. Each takes two rules; AWS
-	// admits 60 a group and address family unless raised (VPC user guide, "Amazon
-	// VPC quotas").
+	// least, none within another, each in its plain form. Each takes two rules a port
+	// range; AWS admits 60 a group and address family unless raised (VPC user guide,
+	// "Amazon VPC quotas").
 	PlayerCIDRs []string
 	// OpenToWorld has to be set for 0.0.0.0/0 or ::/0 among them.
 	OpenToWorld bool
@@ -90,9 +94,18 @@ func (a *NetworkArgs) validate() error {
 		f.Check(ok, "cidrBlock", a.CIDRBlock, "an IPv4 block of /16 to /24 without host bits, such as 10.20.0.0/16")
 		f.Between("zones", a.Zones, 2, 6)
 	}
-	f.Check(a.Ports.First >= 1025 && a.Ports.Last <= 65535 && a.Ports.Width() >= 1, "ports", a.Ports, "a range within 1025-65535 (DCV's ports are above 1024)")
+	f.Check(ValidPorts(a.Ports), "ports", a.Ports, "a range within 1025-65535 (DCV's ports are above 1024)")
+	for i, former := range a.FormerPorts {
+		f.Check(ValidPorts(former), "formerPorts", former, "a range within 1025-65535")
+		f.Check(former != a.Ports && !slices.Contains(a.FormerPorts[:i], former), "formerPorts", former, "each range once, and none that is admitted anyway")
+	}
 	CheckPlayerCIDRs(&f, "playerCidrs", a.PlayerCIDRs, a.OpenToWorld)
 	return f.Err("network")
+}
+
+// ValidPorts reports whether DCV's servers can take a range: ports above 1024.
+func ValidPorts(r contract.PortRange) bool {
+	return r.First >= 1025 && r.Last <= 65535 && r.Width() >= 1
 }
 
 // CheckPlayerCIDRs adds a fault for each network that is malformed, has host
@@ -192,8 +205,10 @@ func routeTableIDs(tables []*awsec2.RouteTable) pulumi.StringArrayOutput {
 	return ids.ToStringArrayOutput()
 }
 
-// admitPlayers declares the security group: a rule a network and protocol, so
-// that a network taken away changes no other rule, and nothing else inbound.
+// admitPlayers declares the security group: a rule for each range of ports,
+// network and protocol, and nothing else inbound. So a network that is taken away
+// changes no other rule, and another range is admitted before the last one is
+// dropped: Pulumi deletes what is left over at the end of an update.
 func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkArgs) error {
 	child := pulumi.Parent(n)
 	group, err := awsec2.NewSecurityGroup(ctx, name+"-sessions", &awsec2.SecurityGroupArgs{
@@ -204,19 +219,25 @@ func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkAr
 	if err != nil {
 		return err
 	}
-	for _, cidr := range args.PlayerCIDRs {
-		for _, protocol := range []string{"tcp", "udp"} {
-			rule := &vpc.SecurityGroupIngressRuleArgs{
-				SecurityGroupId: group.ID(),
-				Description:     pulumi.String("players to DCV sessions"),
-				IpProtocol:      pulumi.String(protocol),
-				FromPort:        pulumi.Int(args.Ports.First),
-				ToPort:          pulumi.Int(args.Ports.Last),
-				Tags:            pulumi.ToStringMap(args.Tags),
-			}
-			rule.CidrIpv4, rule.CidrIpv6 = family(cidr)
-			if _, err := vpc.NewSecurityGroupIngressRule(ctx, fmt.Sprintf("%s-%s-%s", name, protocol, cidr), rule, child); err != nil {
-				return err
+	for i, ports := range slices.Concat(args.FormerPorts, []contract.PortRange{args.Ports}) {
+		for _, cidr := range args.PlayerCIDRs {
+			for _, protocol := range []string{"tcp", "udp"} {
+				rule := &vpc.SecurityGroupIngressRuleArgs{
+					SecurityGroupId: group.ID(),
+					Description:     pulumi.String("players to DCV sessions"),
+					IpProtocol:      pulumi.String(protocol),
+					FromPort:        pulumi.Int(ports.First),
+					ToPort:          pulumi.Int(ports.Last),
+					Tags:            pulumi.ToStringMap(args.Tags),
+				}
+				rule.CidrIpv4, rule.CidrIpv6 = family(cidr)
+				options := []pulumi.ResourceOption{child}
+				if i == 0 { // the rules had no range in their names; theirs was the oldest that is still admitted
+					options = append(options, pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String(fmt.Sprintf("%s-%s-%s", name, protocol, cidr))}}))
+				}
+				if _, err := vpc.NewSecurityGroupIngressRule(ctx, fmt.Sprintf("%s-%s-%s-%s", name, protocol, ports, cidr), rule, options...); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -97,10 +97,10 @@ func TestPlayersReachTheSessionPortsAndNothingElse(t *testing.T) {
 			group + " network-sessions",
 			egress + " network-egress",
 			egress + " network-egress-ipv6",
-			ingress + " network-tcp-2001:db8::/32",
-			ingress + " network-tcp-203.0.113.0/24",
-			ingress + " network-udp-2001:db8::/32",
-			ingress + " network-udp-203.0.113.0/24",
+			ingress + " network-tcp-8443-8446-2001:db8::/32",
+			ingress + " network-tcp-8443-8446-203.0.113.0/24",
+			ingress + " network-udp-8443-8446-2001:db8::/32",
+			ingress + " network-udp-8443-8446-203.0.113.0/24",
 			component + " network",
 		}, r.Names())
 		assert.Equal(t, map[string]any{
@@ -112,7 +112,7 @@ func TestPlayersReachTheSessionPortsAndNothingElse(t *testing.T) {
 			for property, cidr := range map[string]string{"cidrIpv4": "203.0.113.0/24", "cidrIpv6": "2001:db8::/32"} {
 				assert.Equal(t, rule(mode, map[string]any{
 					"description": "players to DCV sessions", "ipProtocol": protocol, "fromPort": 8443., "toPort": 8446., property: cidr,
-				}), known(r.Named(t, ingress, "network-"+protocol+"-"+cidr).Inputs))
+				}), known(r.Named(t, ingress, "network-"+protocol+"-8443-8446-"+cidr).Inputs))
 			}
 		}
 		for name, way := range map[string][2]string{"network-egress": {"cidrIpv4", "0.0.0.0/0"}, "network-egress-ipv6": {"cidrIpv6", "::/0"}} {
@@ -268,9 +268,40 @@ func TestTakingANetworkAwayChangesNoOtherRule(t *testing.T) {
 		return all
 	}
 	want := rules(before)
-	delete(want, "network-tcp-203.0.113.0/24")
-	delete(want, "network-udp-203.0.113.0/24")
+	delete(want, "network-tcp-8443-8446-203.0.113.0/24")
+	delete(want, "network-udp-8443-8446-203.0.113.0/24")
 	assert.Equal(t, want, rules(after))
+}
+
+// admitted are the rules by name, each with the ports that it admits and the
+// name that it had before.
+func admitted(t *testing.T, mode componenttest.Mode, args network.NetworkArgs) map[string]string {
+	t.Helper()
+	args.PlayerCIDRs = []string{"203.0.113.0/24"}
+	r, _ := run(t, mode, args)
+	rules := map[string]string{}
+	for _, one := range r.Must(t).OfType(ingress) {
+		rules[one.Name] = strings.TrimSpace(fmt.Sprintf("%v-%v %s", one.Inputs["fromPort"], one.Inputs["toPort"], strings.Join(one.Aliases, " ")))
+	}
+	return rules
+}
+
+func TestAnotherRangeIsAdmittedBesideTheFormerOneAndNoRuleChangesItsPorts(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		args := existing()
+		assert.Equal(t, map[string]string{
+			"network-tcp-8443-8446-203.0.113.0/24": "8443-8446 network-tcp-203.0.113.0/24",
+			"network-udp-8443-8446-203.0.113.0/24": "8443-8446 network-udp-203.0.113.0/24",
+		}, admitted(t, mode, args))
+
+		args.Ports, args.FormerPorts = contract.PortRange{First: 8445, Last: 8448}, []contract.PortRange{{First: 8443, Last: 8446}}
+		assert.Equal(t, map[string]string{
+			"network-tcp-8443-8446-203.0.113.0/24": "8443-8446 network-tcp-203.0.113.0/24",
+			"network-udp-8443-8446-203.0.113.0/24": "8443-8446 network-udp-203.0.113.0/24",
+			"network-tcp-8445-8448-203.0.113.0/24": "8445-8448",
+			"network-udp-8445-8448-203.0.113.0/24": "8445-8448",
+		}, admitted(t, mode, args), "the rules that are there stay, whatever they are called in the state")
+	})
 }
 
 func TestTheWholeInternetNeedsTheFlag(t *testing.T) {
@@ -304,6 +335,8 @@ func TestEachFaultIsRefusedBeforeAnythingIsDeclared(t *testing.T) {
 		"a privileged port":       {func(a *network.NetworkArgs) { a.Ports.First = 1024 }, "ports: 1024-8446 is not allowed"},
 		"a port too high":         {func(a *network.NetworkArgs) { a.Ports.Last = 65536 }, "ports: 8443-65536 is not allowed"},
 		"ports in reverse":        {func(a *network.NetworkArgs) { a.Ports.Last = 8442 }, "ports: 8443-8442 is not allowed"},
+		"a former port too low":   {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{{First: 80, Last: 81}} }, "formerPorts: 80-81 is not allowed"},
+		"a former range admitted": {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{a.Ports} }, "formerPorts: 8443-8446 is not allowed: each range once"},
 		"a VPC without subnets":   {func(a *network.NetworkArgs) { a.SubnetIDs = nil }, "vpcId: \"vpc-1\" is not allowed: together with subnetIds"},
 		"subnets without a VPC":   {func(a *network.NetworkArgs) { a.VPCID = "" }, "vpcId: \"\" is not allowed: together with subnetIds"},
 		"a subnet twice":          {func(a *network.NetworkArgs) { a.SubnetIDs[1] = "subnet-a" }, "subnetIds: \"subnet-a\" is not allowed: each subnet once"},

@@ -86,6 +86,7 @@ func (o owned) read() []iampolicy.Statement {
 		// Reference), the login to ECR, and SNS's on subscriptions.
 		iampolicy.Allow("Look", list{
 			"batch:DescribeComputeEnvironments", "batch:DescribeJobDefinitions", "batch:DescribeJobQueues",
+			"batch:DescribeJobs", "batch:ListJobs", // which ports sessions use
 			"cloudwatch:DescribeAlarms",
 			"ec2:DescribeAvailabilityZones", "ec2:DescribeIamInstanceProfileAssociations", "ec2:DescribeImages",
 			"ec2:DescribeInstanceCreditSpecifications", "ec2:DescribeInstances", "ec2:DescribeInstanceTypes",

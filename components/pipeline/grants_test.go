@@ -91,7 +91,7 @@ func TestAStateElsewhereTakesNoRightsHere(t *testing.T) {
 
 // What a statement on everything holds has no resource level, says its comment.
 func TestEverythingIsGrantedOnlyWhereAWSHasNoResourceLevel(t *testing.T) {
-	noLevel := regexp.MustCompile(`^(batch|cloudwatch|ec2|logs):Describe|^(ecr:GetAuthorizationToken|iam:ListOpenIDConnectProviders|` +
+	noLevel := regexp.MustCompile(`^(batch|cloudwatch|ec2|logs):Describe|^(batch:ListJobs|ecr:GetAuthorizationToken|iam:ListOpenIDConnectProviders|` +
 		`secretsmanager:GetRandomPassword|sns:(GetSubscriptionAttributes|SetSubscriptionAttributes|Unsubscribe)|` +
 		`ssm:(DescribeInstanceInformation|GetCommandInvocation))$`)
 	for name, document := range policies(t, goodArgs()) {

@@ -56,23 +56,24 @@ type Config struct {
 		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" min:"10" max:"1440" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`
 	}
 	Session struct {
-		VCPUs                int    `key:"session.vcpus" default:"3" min:"1" max:"192" doc:"vCPUs reserved for a session."`
-		MemoryMiB            int    `key:"session.memoryMib" default:"14000" min:"128" max:"1572864" doc:"Memory of a session, MiB; exceeding it ends the session. A host has somewhat less than its type is sold with: see the table below."`
-		GPUs                 int    `key:"session.gpus" default:"1" min:"1" max:"8" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
-		PerGPU               int    `key:"session.perGpu" default:"1" min:"1" max:"16" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
-		SharedMemoryMiB      int    `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
-		FirstPort            int    `key:"session.firstPort" default:"8443" min:"1025" max:"65535" doc:"First port of the DCV range, TCP and UDP. The range is as wide as the most sessions that one host carries."`
-		StopSeconds          int    `key:"session.stopSeconds" default:"30" min:"12" max:"110" doc:"Seconds between the request to end and the kill: what a game has for saving, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
-		FirstConnectMinutes  int    `key:"session.firstConnectMinutes" default:"15" min:"1" max:"1440" doc:"A session that nobody has come to by then ends, minutes."`
-		GraceSeconds         int    `key:"session.graceSeconds" default:"300" min:"10" max:"7200" doc:"How long a session waits for a player who has gone, seconds: one who comes back finds the game as it was."`
-		IdleMinutes          int    `key:"session.idleMinutes" default:"30" min:"0" max:"1440" doc:"A session whose player has touched neither keyboard nor mouse for so long ends, minutes; 0: never."`
-		MaxMinutes           int    `key:"session.maxMinutes" default:"300" min:"1" max:"10080" doc:"The longest session, minutes; at most compute.updateTimeoutMinutes, unless compute.updateEndsSessions is true."`
-		Attempts             int    `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all where its host fails it. Nothing else is tried again."`
-		Privileged           bool   `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
-		NativeClients        bool   `key:"session.nativeClients" default:"false" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`
-		Display              string `key:"session.display" default:"console" values:"console|virtual" doc:"How DCV shows the game: the X server's own screen, on the GPU, or one that DCV makes."`
-		SoftwareRendering    bool   `key:"session.softwareRendering" default:"false" doc:"Allows the game to run without the GPU, slowly. Else a session whose game would is ended."`
-		CertificateSecretARN string `key:"session.certificateSecretArn" default:"" allowed:"the ARN of a secret of this account and Region, with the six characters that end it" doc:"A Secrets Manager secret with the sessions' certificate, encrypted by the account's default key: {certificate, privateKey}, both PEM (docs/session.md). Without it each session makes its own, which browsers warn of."`
+		VCPUs                int      `key:"session.vcpus" default:"3" min:"1" max:"192" doc:"vCPUs reserved for a session."`
+		MemoryMiB            int      `key:"session.memoryMib" default:"14000" min:"128" max:"1572864" doc:"Memory of a session, MiB; exceeding it ends the session. A host has somewhat less than its type is sold with: see the table below."`
+		GPUs                 int      `key:"session.gpus" default:"1" min:"1" max:"8" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
+		PerGPU               int      `key:"session.perGpu" default:"1" min:"1" max:"16" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
+		SharedMemoryMiB      int      `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
+		FirstPort            int      `key:"session.firstPort" default:"8443" min:"1025" max:"65535" doc:"First port of the DCV range, TCP and UDP. The range is as wide as the most sessions that one host carries."`
+		FormerPorts          []string `key:"session.formerPorts" default:"[]" allowed:"ranges within 1025-65535, such as 8443-8446, each once and other than the present one" doc:"Ranges that go on being admitted after the present one has changed, as long as sessions use them (docs/operations.md, \"Changing ports\")."`
+		StopSeconds          int      `key:"session.stopSeconds" default:"30" min:"12" max:"110" doc:"Seconds between the request to end and the kill: what a game has for saving, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
+		FirstConnectMinutes  int      `key:"session.firstConnectMinutes" default:"15" min:"1" max:"1440" doc:"A session that nobody has come to by then ends, minutes."`
+		GraceSeconds         int      `key:"session.graceSeconds" default:"300" min:"10" max:"7200" doc:"How long a session waits for a player who has gone, seconds: one who comes back finds the game as it was."`
+		IdleMinutes          int      `key:"session.idleMinutes" default:"30" min:"0" max:"1440" doc:"A session whose player has touched neither keyboard nor mouse for so long ends, minutes; 0: never."`
+		MaxMinutes           int      `key:"session.maxMinutes" default:"300" min:"1" max:"10080" doc:"The longest session, minutes; at most compute.updateTimeoutMinutes, unless compute.updateEndsSessions is true."`
+		Attempts             int      `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all where its host fails it. Nothing else is tried again."`
+		Privileged           bool     `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
+		NativeClients        bool     `key:"session.nativeClients" default:"false" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`
+		Display              string   `key:"session.display" default:"console" values:"console|virtual" doc:"How DCV shows the game: the X server's own screen, on the GPU, or one that DCV makes."`
+		SoftwareRendering    bool     `key:"session.softwareRendering" default:"false" doc:"Allows the game to run without the GPU, slowly. Else a session whose game would is ended."`
+		CertificateSecretARN string   `key:"session.certificateSecretArn" default:"" allowed:"the ARN of a secret of this account and Region, with the six characters that end it" doc:"A Secrets Manager secret with the sessions' certificate, encrypted by the account's default key: {certificate, privateKey}, both PEM (docs/session.md). Without it each session makes its own, which browsers warn of."`
 	}
 	Image struct {
 		Use       string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull, in the stack's Region. This is how to go back, and how prod takes what dev has tested."`
@@ -142,6 +143,17 @@ func (c *Config) SharedGPU() bool { return c.Session.PerGPU > 1 }
 func (c *Config) Ports() contract.PortRange {
 	width := max(compute.MaxSessionsPerHost(c.Compute.InstanceTypes, c.need()), 1)
 	return contract.PortRange{First: c.Session.FirstPort, Last: c.Session.FirstPort + width - 1}
+}
+
+// FormerPorts are the ranges that are admitted beside Ports.
+func (c *Config) FormerPorts() []contract.PortRange {
+	var ranges []contract.PortRange
+	for _, text := range c.Session.FormerPorts {
+		if r, err := contract.ParsePortRange(text); err == nil { // else it has its fault
+			ranges = append(ranges, r)
+		}
+	}
+	return ranges
 }
 
 // MaxSessions returns how many sessions run at once at most: the sum of the

@@ -113,6 +113,7 @@ const (
 	aBuild     = "the key of an archive in the stack's bucket of game builds, such as builds/game.tar.zst: letters, digits and . _ - / only"
 	aPrefix    = "nothing, or folders of letters, digits and . _ - with a / behind each"
 	aVersion   = "up to 128 letters, digits and . _ + -"
+	ranges     = "ranges within 1025-65535, such as 8443-8446, each once and other than the present one"
 	aSource    = "an https:// URL, or an http:// one of this machine, 127.…"
 	aSecret    = "the ARN of a secret of this account and Region, with the six characters that end it"
 	x86        = "an x86_64 EC2 instance type, such as c6i.xlarge"
@@ -243,6 +244,12 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 			`dcv-sessions:session.firstPort: 65533 is not allowed: at most 65532: a host carries up to 4 sessions, a port each`}},
 		"ports over Docker's": {values{"session.firstPort": "2372", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
 			`dcv-sessions:session.firstPort: 2372 is not allowed: one whose range, 2372-2375, leaves out 2375-2376, which the hosts use themselves`}},
+		"former ports": {values{"session.formerPorts": list(t, "8444-8446", "8444", "8446-8444", "80-81", "8444-8446", "8443-8443")}, []string{
+			`dcv-sessions:session.formerPorts: "8444" is not allowed: ` + ranges,
+			`dcv-sessions:session.formerPorts: "8446-8444" is not allowed: ` + ranges,
+			`dcv-sessions:session.formerPorts: "80-81" is not allowed: ` + ranges,
+			`dcv-sessions:session.formerPorts: "8444-8446" is not allowed: ` + ranges,
+			`dcv-sessions:session.formerPorts: "8443-8443" is not allowed: ` + ranges}},
 		"the ECS agent's port": {values{"session.firstPort": "51680"}, []string{
 			`dcv-sessions:session.firstPort: 51680 is not allowed: one whose range, 51680-51680, leaves out 51678-51680, which the hosts use themselves`}},
 		"vCPUs that are no whole number": {values{"session.vcpus": "2.5"}, []string{`dcv-sessions:session.vcpus: "2.5" is not allowed: a whole number from 1 to 192`}},
@@ -646,7 +653,7 @@ func standard() config.Config {
 	c.Queue.MaxWaitMinutes = 30
 	c.Session.VCPUs, c.Session.MemoryMiB, c.Session.GPUs, c.Session.PerGPU = 3, 14000, 1, 1
 	c.Session.SharedMemoryMiB = 1024
-	c.Session.FirstPort = 8443
+	c.Session.FirstPort, c.Session.FormerPorts = 8443, []string{}
 	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 300, 2
 	c.Session.FirstConnectMinutes, c.Session.GraceSeconds, c.Session.IdleMinutes = 15, 300, 30
 	c.Session.Display = "console"
@@ -686,7 +693,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Compute.SupportAccess, want.Compute.Image = true, "ami-0a1b2c3d"
 	want.Queue.MaxWaitMinutes = 15
 	want.Session.VCPUs, want.Session.MemoryMiB, want.Session.PerGPU = 4, 8000, 6
-	want.Session.SharedMemoryMiB, want.Session.FirstPort = 2048, 9443
+	want.Session.SharedMemoryMiB, want.Session.FirstPort, want.Session.FormerPorts = 2048, 9443, []string{"8443-8446"}
 	want.Session.StopSeconds, want.Session.MaxMinutes, want.Session.Attempts, want.Session.Privileged = 60, 120, 3, true
 	want.Session.FirstConnectMinutes, want.Session.GraceSeconds, want.Session.IdleMinutes = 5, 60, 0
 	want.Session.Display, want.Session.NativeClients, want.Session.SoftwareRendering = "virtual", true, true
@@ -719,7 +726,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"compute.supportAccess": "true", "compute.image": "ami-0a1b2c3d",
 		"compute.updateTimeoutMinutes": "60", "compute.updateEndsSessions": "true", "queue.maxWaitMinutes": "15",
 		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",
-		"session.firstPort": "9443", "session.stopSeconds": "60", "session.maxMinutes": "120", "session.attempts": "3", "session.privileged": "true",
+		"session.firstPort": "9443", "session.formerPorts": `["8443-8446"]`, "session.stopSeconds": "60", "session.maxMinutes": "120", "session.attempts": "3", "session.privileged": "true",
 		"session.firstConnectMinutes": "5", "session.graceSeconds": "60", "session.idleMinutes": "0",
 		"session.display": "virtual", "session.nativeClients": "true", "session.softwareRendering": "true",
 		"session.certificateSecretArn": secretOf("eu-central-1", "222222222222"),

@@ -51,6 +51,7 @@ func (v *validator) validate(stack string) {
 	v.capacity()
 	v.fit()
 	v.session()
+	v.each(byName["session.formerPorts"], v.Session.FormerPorts, v.former)
 	v.certificate(byName["session.certificateSecretArn"])
 	days := v.Secrets.RecoveryDays
 	v.check(days == 0 || days >= 7, byName["secrets.recoveryDays"], days)
@@ -243,6 +244,12 @@ func (v *validator) certificate(k Key) {
 	arn := v.Session.CertificateSecretARN
 	m := secretPattern.FindStringSubmatch(arn)
 	v.check(arn == "" || m != nil && m[1] == v.Region && slices.Contains(v.AllowedAccountIDs, m[2]), k, arn)
+}
+
+// former reports whether a range may be admitted beside the present one.
+func (v *validator) former(text string) bool {
+	r, err := contract.ParsePortRange(text)
+	return err == nil && network.ValidPorts(r) && r != v.Ports()
 }
 
 func (v *validator) session() {

@@ -36,12 +36,21 @@ func Deploy(ctx *pulumi.Context) error {
 	stack, tags := ctx.Stack(), tags(ctx.Stack(), cfg)
 	keep := pulumi.Protect(cfg.Protect) // what holds data or users
 
+	client, err := newAccount(ctx)
+	if err != nil {
+		return err
+	}
+	if err := client.checkPorts(ctx.Context(), stack, cfg); err != nil {
+		return err
+	}
+
 	net, err := network.NewNetwork(ctx, "network", &network.NetworkArgs{
 		VPCID:       cfg.Network.VPCID,
 		SubnetIDs:   cfg.Network.SubnetIDs,
 		CIDRBlock:   cfg.Network.CIDRBlock,
 		Zones:       cfg.Network.Zones,
 		Ports:       cfg.Ports(),
+		FormerPorts: cfg.FormerPorts(),
 		PlayerCIDRs: cfg.Network.PlayerCIDRs,
 		OpenToWorld: cfg.Network.OpenToWorld,
 		Tags:        tags,
@@ -127,10 +136,6 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	client, err := newAccount(ctx)
-	if err != nil {
-		return err
-	}
 	login := "../.build/login-" + stack // relative as the image's folders are, and so the same on every machine
 	building, err := client.builderHooks(ctx, "builder", builder.HooksArgs{
 		InstanceID:  machine.InstanceID,

@@ -35,7 +35,7 @@ var update = flag.Bool("update", false, "write the graphs of testdata")
 
 // TestMain runs the tests where Pulumi runs the program, in infra/, to which the
 // session image's folders are relative, and without the machine's own AWS set-up:
-// a call to AWS would find nobody.
+// a call to AWS would find nobody, but for an AWS Batch without jobs.
 func TestMain(m *testing.M) {
 	if err := os.Chdir(".."); err != nil {
 		panic(err)
@@ -45,13 +45,17 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
+	noJobs := fakeBatch(nil)
+	defer noJobs.Close()
+	sandboxAdds["aws:endpoints"] = endpoints(noJobs.URL)
 	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_BATCH": noJobs.URL,
 		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
 	} {
 		os.Setenv(name, value)
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 const (
@@ -76,10 +80,14 @@ var sandboxAdds = values{
 	"aws:s3UsePathStyle":             "true",
 	"aws:allowedAccountIds":          `["123456789012"]`,
 	"aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:1",
-	"aws:endpoints":                  `[{"batch":"http://127.0.0.1:1","secretsmanager":"http://127.0.0.1:1","sts":"http://127.0.0.1:1"}]`,
 	"dcv-sessions:network.vpcId":     "vpc-1",
 	"dcv-sessions:network.subnetIds": `["subnet-1","subnet-2"]`,
 	"dcv-sessions:image.base":        "dcv-sessions/base",
+}
+
+// endpoints are the sandbox's, with AWS Batch somewhere else.
+func endpoints(batch string) string {
+	return fmt.Sprintf(`[{"batch":%q,"secretsmanager":"http://127.0.0.1:1","sts":"http://127.0.0.1:1"}]`, batch)
 }
 
 // environment is a stack's configuration as the engine hands it over, with changes.
@@ -594,6 +602,7 @@ var effects = map[string]effect{
 	"session.perGpu":               {nil, values{"session.perGpu": "2"}},
 	"session.sharedMemoryMib":      {users(1), values{"session.sharedMemoryMib": "2048"}},
 	"session.firstPort":            {nil, values{"session.firstPort": "9443"}},
+	"session.formerPorts":          {nil, values{"session.formerPorts": `["9443-9446"]`}},
 	"session.stopSeconds":          {nil, values{"session.stopSeconds": "60"}},
 	"session.firstConnectMinutes":  {users(1), values{"session.firstConnectMinutes": "5"}},
 	"session.graceSeconds":         {users(1), values{"session.graceSeconds": "60"}},
