@@ -88,6 +88,7 @@ func (c control) environments(ctx context.Context) ([]Environment, error) {
 			Strategy       string   `json:"allocationStrategy"`
 			InstanceTypes  []string `json:"instanceTypes"`
 			InstanceRole   string   `json:"instanceRole"`
+			SecurityGroups []string `json:"securityGroupIds"`
 			LaunchTemplate struct {
 				ID      string `json:"launchTemplateId"`
 				Version string `json:"version"`
@@ -110,7 +111,7 @@ func (c control) environments(ctx context.Context) ([]Environment, error) {
 		}
 		list = append(list, Environment{
 			ARN: e.ARN, Name: e.Name, Enabled: e.State == "ENABLED" && e.Status != "INVALID", MinVCPUs: r.MinVCPUs, MaxVCPUs: r.MaxVCPUs,
-			Strategy: r.Strategy, Types: types, InstanceProfileARN: r.InstanceRole, StopTimeout: stop,
+			Strategy: r.Strategy, Types: types, InstanceProfileARN: r.InstanceRole, SecurityGroups: r.SecurityGroups, StopTimeout: stop,
 			Infrastructure: infrastructure, UpdatePolicy: UpdatePolicy{e.Policy.TerminateJobs, cmp.Or(e.Policy.Minutes, 30)}, // 30 is AWS's default
 		})
 	}

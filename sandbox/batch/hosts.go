@@ -147,7 +147,7 @@ func (s *Scheduler) startHost(e Environment, t InstanceType, now time.Time) *hos
 	h := &host{
 		Host: Host{
 			ID: "i-" + s.config.NewID()[:17], Type: t, EnvironmentARN: e.ARN, EnvironmentName: e.Name,
-			InstanceProfileARN: e.InstanceProfileARN, StopTimeout: e.StopTimeout,
+			InstanceProfileARN: e.InstanceProfileARN, SecurityGroups: e.SecurityGroups, StopTimeout: e.StopTimeout,
 		},
 		ready: now.Add(s.config.HostStart), tasks: map[string]*job{}, gpus: make([]bool, t.GPUs), infrastructure: e.Infrastructure,
 	}

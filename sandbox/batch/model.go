@@ -133,6 +133,7 @@ type Environment struct {
 	Strategy           string         // AWS's name of the allocation strategy
 	Types              []InstanceType // in the order given
 	InstanceProfileARN string
+	SecurityGroups     []string      // ids, of its hosts
 	StopTimeout        time.Duration // between SIGTERM and SIGKILL on its hosts
 
 	// Infrastructure is all settings whose change replaces the hosts, as one text.
@@ -161,6 +162,7 @@ type Host struct {
 	EnvironmentARN     string
 	EnvironmentName    string
 	InstanceProfileARN string
+	SecurityGroups     []string // ids
 	StopTimeout        time.Duration
 }
 

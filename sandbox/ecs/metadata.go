@@ -48,6 +48,11 @@ type host struct {
 		sync.Mutex
 		arn string
 	}
+
+	guard struct { // of its address
+		sync.Mutex
+		on, over bool // its security groups decide; the host has left
+	}
 }
 
 // StartHost gives a host its address.
@@ -62,6 +67,7 @@ func (a *Agent) StartHost(of batch.Host) error {
 	a.mu.Lock()
 	a.hosts[h.ID] = h
 	a.mu.Unlock()
+	a.protect(h)
 	go func() {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Printf("host %s: %v", h.ID, err)
@@ -105,6 +111,7 @@ func (a *Agent) StopHost(id string) {
 		for _, r := range lost {
 			<-r.gone
 		}
+		a.unprotect(h)
 		_ = h.server.Close()
 	})
 }
