@@ -72,7 +72,7 @@ func runGateway(ctx context.Context, args []string) error {
 	jobs.Check = ecs.Check
 	rights.JobTags = jobs.JobTags
 	bridge := events.New(events.Config{
-		Moto: upstream, Grants: rights.Grants, FirstRetry: *eventRetry,
+		Moto: upstream, Grants: rights.Grants, Admits: rights.Admits, FirstRetry: *eventRetry,
 		Now: time.Now, NewID: func() string { return events.UUID(batch.RandomID()) }, Logf: log.New(os.Stderr, "events: ", log.LstdFlags).Printf,
 	})
 	jobs.Changed = bridge.JobChanged

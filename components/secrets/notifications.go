@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/kms"
@@ -13,8 +14,26 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// publishers are the AWS services that tell the team something.
-var publishers = iampolicy.List{"cloudwatch.amazonaws.com", "events.amazonaws.com"}
+// The AWS services that publish to the team's topic: CloudWatch its alarms,
+// EventBridge new game builds (components/delivery).
+var (
+	cloudWatch  = &iampolicy.Principal{Service: iampolicy.List{"cloudwatch.amazonaws.com"}}
+	eventBridge = &iampolicy.Principal{Service: iampolicy.List{"events.amazonaws.com"}}
+)
+
+// publishers are the statements that let both services take actions on a
+// resource. EventBridge's has no condition: "You can't use Condition blocks in
+// Amazon SNS topic policies for EventBridge" (EventBridge user guide, "Using
+// resource-based policies", "Amazon SNS permissions"). With one it would never
+// allow anything. So a rule of another account could publish to the topic too, if
+// that account knew its ARN.
+func publishers(actions, resources iampolicy.List, account string) []iampolicy.Statement {
+	return []iampolicy.Statement{
+		iampolicy.Statement{Sid: "CloudWatch", Effect: "Allow", Principal: cloudWatch, Action: actions, Resource: resources}.
+			When("StringEquals", "aws:SourceAccount", account),
+		{Sid: "EventBridge", Effect: "Allow", Principal: eventBridge, Action: actions, Resource: resources},
+	}
+}
 
 // declareTeamTopic declares the team's topic and the key of all topics. It is a
 // key of our own because AWS's key for SNS lets no other service publish.
@@ -65,26 +84,22 @@ func (s *Secrets) declareTeamTopic(ctx *pulumi.Context, name string, args *Secre
 }
 
 // keyPolicy lets the account's own policies decide, and the publishing services
-// encrypt what they publish.
+// encrypt what they publish. "*" in a key's policy is the key itself (KMS
+// developer guide, "Key policies").
 func keyPolicy(root, account string) string {
-	return iampolicy.JSON(
-		// "*" in a key's policy is the key itself (KMS developer guide, "Key policies").
-		iampolicy.Statement{Sid: "Account", Effect: "Allow", Principal: &iampolicy.Principal{AWS: iampolicy.List{root}},
-			Action: iampolicy.List{"kms:*"}, Resource: iampolicy.List{"*"}},
-		iampolicy.Statement{Sid: "Publishers", Effect: "Allow", Principal: &iampolicy.Principal{Service: publishers},
-			Action: iampolicy.List{"kms:Decrypt", "kms:GenerateDataKey*"}, Resource: iampolicy.List{"*"}}.
-			When("StringEquals", "aws:SourceAccount", account),
-	)
+	key := iampolicy.List{"*"}
+	return iampolicy.JSON(append([]iampolicy.Statement{
+		{Sid: "Account", Effect: "Allow", Principal: &iampolicy.Principal{AWS: iampolicy.List{root}}, Action: iampolicy.List{"kms:*"}, Resource: key},
+	}, publishers(iampolicy.List{"kms:Decrypt", "kms:GenerateDataKey*"}, key, account)...)...)
 }
 
 func teamTopicPolicy(topic, root, account string) string {
 	publish, on := iampolicy.List{"sns:Publish"}, iampolicy.List{topic}
-	return iampolicy.JSON(
-		iampolicy.Statement{Sid: "Account", Effect: "Allow", Principal: &iampolicy.Principal{AWS: iampolicy.List{root}}, Action: publish, Resource: on},
-		iampolicy.Statement{Sid: "Publishers", Effect: "Allow", Principal: &iampolicy.Principal{Service: publishers}, Action: publish, Resource: on}.
-			When("StringEquals", "aws:SourceAccount", account),
-		iampolicy.TLSOnly(publish, on),
-	)
+	return iampolicy.JSON(slices.Concat(
+		[]iampolicy.Statement{{Sid: "Account", Effect: "Allow", Principal: &iampolicy.Principal{AWS: iampolicy.List{root}}, Action: publish, Resource: on}},
+		publishers(publish, on, account),
+		[]iampolicy.Statement{iampolicy.TLSOnly(publish, on)},
+	)...)
 }
 
 // declareNotification declares a user's topic, its subscription, and the secret

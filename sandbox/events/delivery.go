@@ -107,8 +107,12 @@ func (s *Service) giveUp(ctx context.Context, d *delivery) {
 
 // deadLetter sends the event as it came, with what AWS tells of its failure.
 func (s *Service) deadLetter(ctx context.Context, d *delivery) error {
-	in, err := message(d.target.DeadLetterConfig.ARN, d.event.text())
+	queue := d.target.DeadLetterConfig.ARN
+	in, err := message(queue, d.event.text())
 	if err != nil {
+		return err
+	}
+	if err := s.config.Admits(ctx, principal, d.rule.ARN, sendMessage, queue); err != nil {
 		return err
 	}
 	n := 0

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -63,7 +64,7 @@ func newCloud(t *testing.T) cloud {
 	said := &safeBuffer{}
 	rights := gateway.NewRights(moto)
 	s := events.New(events.Config{
-		Moto: moto, Grants: rights.Grants, FirstRetry: 5 * time.Millisecond, Now: time.Now, NewID: newID,
+		Moto: moto, Grants: rights.Grants, Admits: rights.Admits, FirstRetry: 5 * time.Millisecond, Now: time.Now, NewID: newID,
 		Logf: log.New(io.MultiWriter(said, t.Output()), "", 0).Printf,
 	})
 	g, err := gateway.New(gateway.Config{
@@ -134,9 +135,33 @@ func (c cloud) call(t *testing.T, service string, header http.Header, body []byt
 	return answer, string(b)
 }
 
+// queue makes a queue to which rules of the account may send.
 func (c cloud) queue(t *testing.T, name string) (arn string) {
-	c.query(t, "sqs", "2012-11-05", "CreateQueue", "QueueName", name)
-	return "arn:aws:sqs:us-east-1:123456789012:" + name
+	arn = "arn:aws:sqs:us-east-1:123456789012:" + name
+	c.query(t, "sqs", "2012-11-05", "CreateQueue", "QueueName", name, "Attribute.1.Name", "Policy",
+		"Attribute.1.Value", allowEvents("sqs:SendMessage", arn, `{"ArnLike":{"aws:SourceArn":"arn:aws:events:us-east-1:123456789012:rule/*"}}`))
+	return arn
+}
+
+// topic makes a topic with a policy; "" is the one that AWS makes.
+func (c cloud) topic(t *testing.T, name, policy string, more ...string) (arn string) {
+	arn = topics + name
+	params := append([]string{"Name", name}, more...)
+	if policy != "" {
+		params = append(params, "Attributes.entry.1.key", "Policy", "Attributes.entry.1.value", policy)
+	}
+	c.query(t, "sns", "2010-03-31", "CreateTopic", params...)
+	return arn
+}
+
+const topics = "arn:aws:sns:us-east-1:123456789012:"
+
+// allowEvents is a policy that lets EventBridge in, under a condition; "" is none.
+func allowEvents(action, resource, condition string) string {
+	if condition != "" {
+		condition = `,"Condition":` + condition
+	}
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"` + action + `","Resource":"` + resource + `"` + condition + `}]}`
 }
 
 type message struct {
@@ -412,6 +437,103 @@ func TestARoleWithoutTheRightInvokesNothing(t *testing.T) {
 	require.Empty(t, api.taken())
 }
 
+// The conditions are those that a guarded topic would like to have.
+func TestATopicsPolicyAdmitsEventsOnlyWithoutACondition(t *testing.T) {
+	c := newCloud(t)
+	publish := func(topic, condition string) string { return allowEvents("sns:Publish", topics+topic, condition) }
+	key := func(policy string) (arn string) {
+		made, _ := c.json(t, "kms", "TrentService.CreateKey", map[string]string{"Policy": policy})
+		return made["KeyMetadata"].(map[string]any)["Arn"].(string)
+	}
+	encrypted := func(name, keyID string) string {
+		return c.topic(t, name, publish(name, ""), "Attributes.entry.2.key", "KmsMasterKeyId", "Attributes.entry.2.value", keyID)
+	}
+	const account = `{"StringEquals":{"aws:SourceAccount":"123456789012"}}`
+	wants := map[string]string{
+		c.topic(t, "plain", publish("plain", "")):                            "",
+		c.topic(t, "default", ""):                                            "sns:Publish on resource: " + topics + "default",
+		c.topic(t, "conditional", publish("conditional", account)):           "no statement without a Condition",
+		c.topic(t, "another", publish("plain", "")):                          "sns:Publish on resource: " + topics + "another",
+		encrypted("encrypted", key(allowEvents("kms:*", "*", ""))):           "",
+		encrypted("half", key(allowEvents("kms:GenerateDataKey*", "*", ""))): "kms:Decrypt on resource: arn:aws:kms:",
+		encrypted("locked", key(allowEvents("kms:*", "*", account))):         "kms:GenerateDataKey on resource: arn:aws:kms:",
+		encrypted("awss-own", "alias/aws/sns"):                               "alias/aws/sns: it is AWS's own",
+	}
+	var targets []map[string]any
+	for topic := range wants {
+		targets = append(targets, map[string]any{"Arn": topic})
+	}
+	c.rule(t, "topics", `{"source":["topics"]}`, targets...)
+	c.put(t, "topics", `{}`)
+	for _, o := range c.settled(t, "topics", len(wants)) {
+		if want := wants[o.Target]; want == "" {
+			require.Equal(t, "delivered ", o.State+" "+o.Error, o.Target)
+		} else {
+			require.Contains(t, o.Error, "NO_PERMISSIONS", o.Target)
+			require.Contains(t, o.Error, want, o.Target)
+		}
+	}
+}
+
+// The documents are the stack's own, which the tests of components/secrets hold.
+func TestEventBridgePublishesToTheTeamsTopic(t *testing.T) {
+	c := newCloud(t)
+	document := func(name string) string {
+		text, err := os.ReadFile("../../components/secrets/testdata/" + name + ".json")
+		require.NoError(t, err)
+		return string(text)
+	}
+	made, _ := c.json(t, "kms", "TrentService.CreateKey", map[string]string{"Policy": document("topics-key")})
+	key := made["KeyMetadata"].(map[string]any)["Arn"].(string)
+	team := c.topic(t, "secrets-team-0a1b2c3", document("team-topic"), "Attributes.entry.2.key", "KmsMasterKeyId", "Attributes.entry.2.value", key)
+	c.query(t, "sns", "2010-03-31", "Subscribe", "TopicArn", team, "Protocol", "sqs", "Endpoint", c.queue(t, "mailbox"))
+	c.rule(t, "new-build", `{"source":["builds"]}`, map[string]any{"Arn": team})
+	c.put(t, "builds", `{"key":"game.zip"}`)
+	require.Equal(t, "", c.settled(t, "new-build", 1)[0].Error)
+	require.Contains(t, c.receive(t, "mailbox").Body, "game.zip")
+}
+
+func TestAQueuesPolicyAdmitsEventsByTheirRule(t *testing.T) {
+	c := newCloud(t)
+	const rule = "arn:aws:events:us-east-1:123456789012:rule/"
+	queue := func(name, condition string) (arn string) {
+		arn = "arn:aws:sqs:us-east-1:123456789012:" + name
+		c.query(t, "sqs", "2012-11-05", "CreateQueue", "QueueName", name)
+		if condition != "" {
+			c.query(t, "sqs", "2012-11-05", "SetQueueAttributes", "QueueUrl", c.url+"/123456789012/"+name, "Attribute.1.Name", "Policy",
+				"Attribute.1.Value", allowEvents("sqs:SendMessage", arn, condition))
+		}
+		return arn
+	}
+	wants := map[string]string{
+		queue("by-rule", `{"ArnEquals":{"aws:SourceArn":"`+rule+`queues"}}`):         "",
+		queue("by-account", `{"StringEquals":{"AWS:SourceAccount":"123456789012"}}`): "",
+		queue("without", ""): "NO_PERMISSIONS",
+		queue("by-another-rule", `{"ArnEquals":{"aws:SourceArn":"`+rule+`queue"}}`):          "NO_PERMISSIONS",
+		queue("by-another-account", `{"StringEquals":{"aws:SourceAccount":"210987654321"}}`): "NO_PERMISSIONS",
+		queue("odd", `{"StringEquals":{"aws:SourceOrgID":"o-1"}}`):                           "aws:SourceOrgID",
+	}
+	var targets []map[string]any
+	for queue := range wants {
+		targets = append(targets, map[string]any{"Arn": queue})
+	}
+	dead := map[string]any{"Arn": topics + "gone", "DeadLetterConfig": map[string]string{"Arn": queue("by-another-rule", "")}}
+	c.rule(t, "queues", `{"source":["queues"]}`, targets...)
+	c.rule(t, "buried", `{"source":["queues"]}`, dead)
+	c.put(t, "queues", `{}`)
+	for _, o := range c.settled(t, "queues", len(wants)) {
+		if want := wants[o.Target]; want == "" {
+			require.Equal(t, "delivered ", o.State+" "+o.Error, o.Target)
+		} else {
+			require.Contains(t, o.Error, want, o.Target)
+		}
+	}
+	c.settled(t, "buried", 1)
+	require.Eventually(t, func() bool {
+		return strings.Contains(c.log.text(), "its dead-letter queue does not take it: AccessDenied")
+	}, 20*time.Second, 20*time.Millisecond)
+}
+
 func TestObjectsEventsAreAsS3DocumentsThem(t *testing.T) {
 	c := newCloud(t)
 	client := c.bucket(t, "watched")
@@ -477,8 +599,7 @@ func TestObjectsEventsAreAsS3DocumentsThem(t *testing.T) {
 
 func TestEventsReachTopicsQueuesAndLogGroupsOnce(t *testing.T) {
 	c := newCloud(t)
-	topic := "arn:aws:sns:us-east-1:123456789012:told"
-	c.query(t, "sns", "2010-03-31", "CreateTopic", "Name", "told")
+	topic := c.topic(t, "told", allowEvents("sns:Publish", topics+"told", ""))
 	c.query(t, "sns", "2010-03-31", "Subscribe", "TopicArn", topic, "Protocol", "sqs", "Endpoint", c.queue(t, "listener"))
 	c.json(t, "logs", "Logs_20140328.CreateLogGroup", map[string]string{"logGroupName": "/told"})
 	c.rule(t, "told", `{"source":["team"],"detail":{"n":[{"numeric":[">",1]}]}}`,

@@ -23,6 +23,11 @@ type Config struct {
 	// it is asked wherever a target names a role.
 	Grants func(ctx context.Context, roleARN, service, action, resource string) error
 
+	// Admits returns an error unless a topic's or a queue's own policy lets
+	// EventBridge take an action on it for a source, a rule's ARN. It is asked
+	// wherever a target names no role, and of dead-letter queues.
+	Admits func(ctx context.Context, service, source, action, resource string) error
+
 	// FirstRetry is how long EventBridge waits before it tries a target again, and
 	// twice as long each time after that, up to 40 times as long.
 	FirstRetry time.Duration

@@ -15,16 +15,22 @@ type kind struct {
 	mark   string // what an ARN of it has
 	action string // what a role that the target names has to allow
 	role   bool   // whether it has to name one
+	policy bool   // whether its own policy has to let EventBridge in where no role is named
 	send   func(*Service, context.Context, *delivery, []byte) *failure
 }
 
 // kinds are those that the sandbox delivers to.
 var kinds = []kind{
-	{":sns:", "sns:Publish", false, (*Service).toTopic},
-	{":sqs:", "sqs:SendMessage", false, (*Service).toQueue},
-	{":log-group:", "logs:PutLogEvents", false, (*Service).toLogGroup},
-	{":api-destination/", "events:InvokeApiDestination", true, (*Service).toDestination},
+	{mark: ":sns:", action: "sns:Publish", policy: true, send: (*Service).toTopic},
+	{mark: ":sqs:", action: sendMessage, policy: true, send: (*Service).toQueue},
+	{mark: ":log-group:", action: "logs:PutLogEvents", send: (*Service).toLogGroup},
+	{mark: ":api-destination/", action: "events:InvokeApiDestination", role: true, send: (*Service).toDestination},
 }
+
+const (
+	principal   = "events.amazonaws.com" // EventBridge, in policies
+	sendMessage = "sqs:SendMessage"
+)
 
 // sendOnce tries a delivery once.
 func (s *Service) sendOnce(ctx context.Context, d *delivery) *failure {
@@ -39,7 +45,7 @@ func (s *Service) sendOnce(ctx context.Context, d *delivery) *failure {
 		case err != nil:
 			return failed("INVALID_PARAMETER", "%v", err)
 		}
-		if f := s.mayInvoke(ctx, d.target, k); f != nil {
+		if f := s.mayInvoke(ctx, d, k); f != nil {
 			return f
 		}
 		return k.send(s, ctx, d, body)
@@ -47,15 +53,19 @@ func (s *Service) sendOnce(ctx context.Context, d *delivery) *failure {
 	return failed("INVALID_PARAMETER", "the sandbox does not deliver to %s: SNS topics, SQS queues, log groups and API destinations are known", d.target.ARN)
 }
 
-// mayInvoke asks the rights of the role that a target names.
-func (s *Service) mayInvoke(ctx context.Context, t Target, k kind) *failure {
-	if t.RoleARN == "" {
-		if k.role {
-			return failed("NO_PERMISSIONS", "the target names no role, and %s needs one", k.action)
-		}
-		return nil
+// mayInvoke asks the rights of the role that a target names or, without one, the
+// target's own policy.
+func (s *Service) mayInvoke(ctx context.Context, d *delivery, k kind) *failure {
+	var err error
+	switch {
+	case d.target.RoleARN != "":
+		err = s.config.Grants(ctx, d.target.RoleARN, principal, k.action, d.target.ARN)
+	case k.role:
+		return failed("NO_PERMISSIONS", "the target names no role, and %s needs one", k.action)
+	case k.policy:
+		err = s.config.Admits(ctx, principal, d.rule.ARN, k.action, d.target.ARN)
 	}
-	if err := s.config.Grants(ctx, t.RoleARN, "events.amazonaws.com", k.action, t.ARN); err != nil {
+	if err != nil {
 		return failed("NO_PERMISSIONS", "%v", err)
 	}
 	return nil

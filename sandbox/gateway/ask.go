@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -11,7 +14,7 @@ import (
 )
 
 // queryVersions are the API versions of the services that behaviours ask.
-var queryVersions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
+var queryVersions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sns": "2010-03-31", "sqs": "2012-11-05", "sts": "2011-06-15"}
 
 // ask calls moto as the administrator, in the query protocol. moto's refusal is a
 // *Fault.
@@ -36,4 +39,39 @@ func ask(ctx context.Context, moto *url.URL, service, operation string, params .
 		return nil, &Fault{res.StatusCode, answer.one("Code"), answer.one("Message")}
 	}
 	return answer, nil
+}
+
+// askJSON does the same in the JSON protocol; target is AWS's, as in
+// "TrentService.DescribeKey".
+func askJSON(ctx context.Context, moto *url.URL, service, target string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	to := url.URL{Scheme: moto.Scheme, Host: moto.Host, Path: "/"}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("X-Amz-Target", target)
+	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	req.Header.Set("Authorization", local.Authorization(service))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s at moto: %w", target, err)
+	}
+	defer res.Body.Close()
+	if succeeded(res) {
+		return json.NewDecoder(res.Body).Decode(out)
+	}
+	var refused struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&refused); err != nil {
+		return fmt.Errorf("%s at moto: %s: %w", target, res.Status, err)
+	}
+	return &Fault{res.StatusCode, refused.Type, refused.Message}
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// policy is a policy document: what a role may do, or who may assume it. What
-// it says in a way that the sandbox does not know is an error, when it is parsed
+// policy is a policy document: what a role may do, who may assume it, or who may
+// use a resource. What it says in a way that the sandbox does not know is an error, when it is parsed
 // or when it would decide: it never lets a call pass.
 type policy struct {
 	name       string
@@ -32,10 +32,11 @@ type grammar map[string]func(*statement, json.RawMessage) error
 // What a statement may say. An identity policy must not have a Principal, and a
 // trust policy must not have a Resource.
 var (
-	rightsGrammar = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Resource": takeResource, "Condition": takeCondition}
-	trustGrammar  = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Principal": takePrincipal, "Condition": takeCondition}
-	optional      = []string{"Sid", "Condition"}
-	versions      = []string{"2012-10-17", "2008-10-17"} // they differ in policy variables only, which are refused in both
+	rightsGrammar   = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Resource": takeResource, "Condition": takeCondition}
+	trustGrammar    = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Principal": takePrincipal, "Condition": takeCondition}
+	resourceGrammar = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Principal": takePrincipal, "Resource": takeResource, "Condition": takeCondition}
+	optional        = []string{"Sid", "Condition"}
+	versions        = []string{"2012-10-17", "2008-10-17"} // they differ in policy variables only, which are refused in both
 )
 
 func takeSid(s *statement, raw json.RawMessage) error { return json.Unmarshal(raw, &s.name) }
@@ -175,6 +176,10 @@ type need struct {
 	resource string // an ARN; "*" where the action is about none; "" where the sandbox does not know
 
 	requestTags, resourceTags map[string]string // nil where the sandbox does not know
+
+	// keys are the other condition keys that the sandbox knows the values of, in
+	// lower case. A key with "" is one that the call does not have.
+	keys map[string]string
 }
 
 // verdict is what policies say of a need.
@@ -261,11 +266,14 @@ const arnParts = 6
 
 // matchARN compares part by part: a wildcard ends where its part does.
 func matchARN(pattern, arn string) (bool, error) {
-	wanted, got := strings.SplitN(pattern, ":", arnParts), strings.SplitN(arn, ":", arnParts)
-	if len(wanted) != arnParts || strings.Contains(pattern, "${") {
+	if strings.Count(pattern, ":") < arnParts-1 || strings.Contains(pattern, "${") {
 		return false, notKnown("the Resource %q: it has to be a whole ARN without variables", pattern)
 	}
-	return slices.EqualFunc(wanted, got, wildcard), nil
+	return likeARN(pattern, arn), nil
+}
+
+func likeARN(pattern, arn string) bool {
+	return slices.EqualFunc(strings.SplitN(pattern, ":", arnParts), strings.SplitN(arn, ":", arnParts), wildcard)
 }
 
 // wildcard matches "*" with anything and "?" with one character.
@@ -280,6 +288,15 @@ var operators = map[string]func(value string, there bool, want []string) bool{
 	"StringEqualsIfExists": func(value string, there bool, want []string) bool {
 		return !there || slices.Contains(want, value)
 	},
+	"ArnEquals": arnLike, // the two are the same (IAM user guide, "IAM JSON policy elements: Condition operators")
+	"ArnLike":   arnLike,
+	"Bool": func(value string, there bool, want []string) bool {
+		return there && slices.ContainsFunc(want, func(w string) bool { return strings.EqualFold(w, value) })
+	},
+}
+
+func arnLike(value string, there bool, want []string) bool {
+	return there && slices.ContainsFunc(want, func(pattern string) bool { return likeARN(pattern, value) })
 }
 
 // holds asks every condition, so that an unknown one is found even where another
@@ -308,6 +325,9 @@ func (s statement) holds(n need) (bool, error) {
 
 // value is a condition key's value. The names of keys and tags ignore case there.
 func (n need) value(key string) (value string, there bool, err error) {
+	if value, known := n.keys[strings.ToLower(key)]; known {
+		return value, value != "", nil
+	}
 	kind, tag, _ := strings.Cut(key, "/")
 	tags := map[string]map[string]string{"aws:requesttag": n.requestTags, "aws:resourcetag": n.resourceTags}[strings.ToLower(kind)]
 	if tags == nil {

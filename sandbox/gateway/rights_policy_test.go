@@ -261,7 +261,7 @@ func TestWhatTheSandboxDoesNotKnowOfATrustPolicyIsAnError(t *testing.T) {
 		"half a wildcard":  {`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:role/*"},"Action":"*"}`, admin, "role/*"},
 		"condition":        {`{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"x"}}}`, admin, "sts:ExternalId"},
 		"service of all":   {`{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}`, service, "ecs-tasks"},
-		"service's source": {`{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole","Condition":{"ArnLike":{"aws:SourceArn":"x"}}}`, service, "ArnLike"},
+		"service's source": {`{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole","Condition":{"ArnLike":{"aws:SourceArn":"x"}}}`, service, "aws:SourceArn"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := parsePolicy("trust policy", statements(c.statement), trustGrammar)
