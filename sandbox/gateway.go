@@ -81,7 +81,8 @@ func runGateway(ctx context.Context, args []string) error {
 	pages[batch.HostsPath], pages[events.Path], pages[builder.RelayPath] = jobs.HostsPage, bridge.Page, machines.RelayPage
 	g, err := gateway.New(gateway.Config{
 		Upstream: upstream, Registry: *registry, StartID: *start, RoleDelay: *roleDelay, Log: os.Stderr, Models: allowed,
-		Behaviours:    slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, batch.RandomID), []gateway.Behaviour{runner.SecurityGroups(), rights.Behaviour()}),
+		Behaviours: slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, batch.RandomID),
+			[]gateway.Behaviour{runner.SecurityGroups(), rights.Behaviour(), rights.SessionManager()}),
 		ObjectChanged: bridge.ObjectChanged,
 		Pages:         pages,
 	})

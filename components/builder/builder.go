@@ -111,9 +111,12 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 		},
 		RootBlockDevice: ec2.InstanceRootBlockDeviceArgs{
 			VolumeType: pulumi.String("gp3"), VolumeSize: pulumi.Int(args.VolumeGiB), Encrypted: pulumi.Bool(true),
-			Tags: pulumi.ToStringMap(args.Tags),
 		},
-		Tags: withName(args.Tags, "dcv-sessions builder"),
+		// RunInstances makes the volume with these tags. With the root device's own it
+		// would get them by a later call (the provider's ec2_instance.go), and who may
+		// make tagged volumes only, as components/pipeline grants, would be refused.
+		VolumeTags: pulumi.ToStringMap(args.Tags),
+		Tags:       withName(args.Tags, "dcv-sessions builder"),
 	}, child, pulumi.IgnoreChanges([]string{"ami"})) // a newer image would replace it, and its build cache, at any up
 	if err != nil {
 		return nil, err

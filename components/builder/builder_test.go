@@ -87,7 +87,8 @@ func TestTheBuilderIsEncryptedAndAnswersToItsRoleOnly(t *testing.T) {
 			"userDataReplaceOnChange":           true,
 			"instanceInitiatedShutdownBehavior": "stop",
 			"metadataOptions":                   map[string]any{"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1.},
-			"rootBlockDevice":                   map[string]any{"volumeType": "gp3", "volumeSize": 200., "encrypted": true, "tags": tagged()},
+			"rootBlockDevice":                   map[string]any{"volumeType": "gp3", "volumeSize": 200., "encrypted": true},
+			"volumeTags":                        tagged(),
 			"tags":                              map[string]any{"team": "games", "Name": "dcv-sessions builder"},
 		}, made.Inputs)
 		assertGolden(t, userData)

@@ -241,7 +241,8 @@ func (o owned) settings() []iampolicy.Statement {
 // building is to start the builder (with the network's rights), to reach it
 // through SSM, and to push what it built.
 func (o owned) building() []iampolicy.Statement {
-	instances, documents := o.ARNs("ec2", "instance/*"), "arn:"+o.Partition+":ssm:"+o.Region+"::document/"
+	instances, sessions := o.ARNs("ec2", "instance/*"), o.ARNs("ssm", "session/*")
+	documents := "arn:" + o.Partition + ":ssm:" + o.Region + "::document/"
 	return []iampolicy.Statement{
 		o.existing(iampolicy.Allow("Push", list{
 			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
@@ -250,10 +251,15 @@ func (o owned) building() []iampolicy.Statement {
 		o.existing(iampolicy.Allow("ReachBuilder", list{"ssm:SendCommand", "ssm:StartSession"}, instances)),
 		iampolicy.Allow("ReachBuilderBy", list{"ssm:SendCommand", "ssm:StartSession"},
 			list{documents + "AWS-RunShellScript", documents + "AWS-StartSSHSession"}),
-		// A session's name begins with who started it (Systems Manager user guide,
-		// "Additional sample IAM policies for Session Manager").
-		iampolicy.Allow("OwnSessions", list{"ssm:ResumeSession", "ssm:TerminateSession", "ssmmessages:OpenDataChannel"},
-			o.ARNs("ssm", "session/${aws:userid}-*")),
+		// Whose a session is, its tag says: its id begins with the name of the role's
+		// session alone, while ${aws:userid} is ROLE-ID:NAME (Systems Manager user guide,
+		// "Additional sample IAM policies for Session Manager", "Allow a user to end only
+		// sessions they started").
+		iampolicy.Allow("OwnSessions", list{"ssm:ResumeSession", "ssm:TerminateSession"}, sessions).
+			When("StringEquals", "ssm:resourceTag/aws:ssmmessages:session-id", "${aws:userid}"),
+		// A channel is opened with the token that StartSession or ResumeSession has
+		// returned, so this opens none of another's session.
+		iampolicy.Allow("OpenSessions", list{"ssmmessages:OpenDataChannel"}, sessions),
 		// No resource level (Service Authorization Reference).
 		iampolicy.Allow("AskForBuilder", list{"ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation"}, list{"*"}),
 	}

@@ -187,6 +187,18 @@ func TestADeploymentReachesNoOtherStack(t *testing.T) {
 	}
 }
 
+// The sandbox asks IAM with these documents: sandbox/gateway, rights_deploy_test.go.
+func TestADeploymentEndsAndResumesItsOwnSessionsOnly(t *testing.T) {
+	deploy := policies(t, goodArgs())["deploy"]
+	const session, tag = "arn:aws:ssm" + at + "session/run-7-0a1b2c", "ssm:resourceTag/aws:ssmmessages:session-id"
+	for _, action := range []string{"ssm:TerminateSession", "ssm:ResumeSession"} {
+		assert.True(t, deploy.may(action, session, map[string]string{tag: "${aws:userid}"}), action)
+		assert.False(t, deploy.may(action, session, map[string]string{tag: "AROAOTHER:run-7"}), action)
+		assert.False(t, deploy.may(action, session, nil), action)
+	}
+	assert.True(t, deploy.may("ssmmessages:OpenDataChannel", session, nil))
+}
+
 func TestADeploymentReadsNotificationsAndNoPassword(t *testing.T) {
 	deploy := policies(t, goodArgs())["deploy"]
 	for name, good := range map[string]bool{

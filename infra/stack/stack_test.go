@@ -288,8 +288,8 @@ func TestHostsAndVolumesCarryTheStacksTags(t *testing.T) {
 			assert.Equal(t, "dev", made.(map[string]any)["tags"].(map[string]any)[contract.TagStack], template.Name)
 		}
 	}
-	volume := r.One(t, "aws:ec2/instance:Instance").Inputs["rootBlockDevice"].(map[string]any)
-	assert.Equal(t, "dev", volume["tags"].(map[string]any)[contract.TagStack])
+	volume := r.One(t, "aws:ec2/instance:Instance").Inputs["volumeTags"].(map[string]any)
+	assert.Equal(t, "dev", volume[contract.TagStack])
 }
 
 func TestProtectionHoldsWhatHoldsData(t *testing.T) {

@@ -178,8 +178,9 @@ func deniedBy(t *testing.T, err error) bool {
 
 // roleConfigs are the stack's roles by which sessions live, and one with the launcher's
 // policy, each made assumable for as long as the test takes. EventBridge's is used
-// for real; GitHub's two have conditions that the sandbox does not know, and
-// infra/stack's tests hold them against the stack's resources.
+// for real. The deploy role's policies are tried in sandbox/gateway
+// (rights_deploy_test.go), and infra/stack's tests hold GitHub's two roles against
+// the stack's resources.
 func (s *sandbox) roleConfigs(t *testing.T, out outputs.Outputs) map[string]aws.Config {
 	t.Helper()
 	c, configs := s.aws(t), map[string]aws.Config{}

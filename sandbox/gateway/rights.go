@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -31,6 +32,7 @@ type Rights struct {
 
 	mu       sync.Mutex
 	sessions map[string]session // by access key
+	opened   map[string]string  // Session Manager's sessions: whose each is, as aws:userid, by its id
 	roles    map[string]*role   // by ARN, as last read
 	changes  int                // how often IAM may have changed
 }
@@ -43,9 +45,10 @@ type Credentials struct {
 }
 
 // session is who calls: a role under a session's name, or the administrator.
-type session struct{ arn, roleARN string }
+// userID is AWS's aws:userid: "ROLE-ID:SESSION-NAME" of a role, else the account.
+type session struct{ arn, roleARN, userID string }
 
-var administrator = session{arn: "arn:aws:iam::" + local.Account + ":root"}
+var administrator = session{arn: "arn:aws:iam::" + local.Account + ":root", userID: local.Account}
 
 // role is a role as IAM has it. Its trust policy is parsed where it is needed:
 // what the sandbox does not know of it is no matter to the role's own calls.
@@ -57,7 +60,7 @@ type role struct {
 
 // NewRights makes Rights over the IAM and STS of a moto server.
 func NewRights(moto *url.URL) *Rights {
-	return &Rights{moto: moto, sessions: map[string]session{}, roles: map[string]*role{}}
+	return &Rights{moto: moto, sessions: map[string]session{}, opened: map[string]string{}, roles: map[string]*role{}}
 }
 
 // Behaviour is asked first of all, for every call.
@@ -251,6 +254,11 @@ func (r *Rights) verdict(c *Call, who session, n need) (verdict, error) {
 	if err != nil {
 		return unsaid, err
 	}
+	n.keys = maps.Clone(n.keys)
+	if n.keys == nil {
+		n.keys = map[string]string{}
+	}
+	n.keys["aws:userid"] = who.userID
 	so, err := decide(own.policies, n)
 	if err != nil {
 		return unsaid, undecided(own.arn, err)
@@ -352,7 +360,7 @@ func (r *Rights) remember(given *element, roleARN string) (Credentials, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sessions[gives.AccessKeyID] = session{arn: users[0].text("Arn"), roleARN: roleARN}
+	r.sessions[gives.AccessKeyID] = session{arn: users[0].text("Arn"), roleARN: roleARN, userID: users[0].text("AssumedRoleId")}
 	return gives, nil
 }
 

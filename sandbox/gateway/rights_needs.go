@@ -26,6 +26,9 @@ var operations = []operation{
 	{"batch", []string{"CancelJob", "TerminateJob"}, job},
 	{"batch", []string{"DescribeJobs", "ListJobs", "DescribeJobQueues", "DescribeJobDefinitions", "DescribeComputeEnvironments"}, nothing},
 	{"batch", []string{"ListTagsForResource", "TagResource", "UntagResource"}, tagged},
+	{"ec2", []string{"RunInstances"}, launch},
+	{"ec2", []string{"CreateTags", "DeleteTags"}, retagged},
+	{"ec2", []string{"DescribeInstanceAttribute", "ModifyInstanceAttribute", "StartInstances", "StopInstances", "TerminateInstances"}, instances},
 	{"ecr", []string{"GetAuthorizationToken"}, nothing},
 	{"ecr", []string{
 		"BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "DescribeImages", "DescribeRepositories",
@@ -37,6 +40,10 @@ var operations = []operation{
 	{"logs", []string{"CreateLogGroup", "DescribeLogGroups", "DescribeLogStreams", "FilterLogEvents"}, logGroup},
 	{"secretsmanager", []string{"DescribeSecret", "GetSecretValue", "PutSecretValue"}, secret},
 	{"sns", []string{"Publish"}, topic},
+	{"ssm", []string{"SendCommand"}, command},
+	{"ssm", []string{"StartSession"}, opening},
+	{"ssm", []string{"ResumeSession", "TerminateSession"}, opened},
+	{"ssm", []string{"DescribeInstanceInformation", "GetCommandInvocation"}, nothing},
 }
 
 // iamPrefix is how policies write a service whose scope has another name.

@@ -16,6 +16,7 @@ import (
 type policy struct {
 	name       string
 	statements []statement
+	variables  bool // whether "${KEY}" stands for a condition key's value: since the Version 2012-10-17
 }
 
 type statement struct {
@@ -36,8 +37,10 @@ var (
 	trustGrammar    = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Principal": takePrincipal, "Condition": takeCondition}
 	resourceGrammar = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Principal": takePrincipal, "Resource": takeResource, "Condition": takeCondition}
 	optional        = []string{"Sid", "Condition"}
-	versions        = []string{"2012-10-17", "2008-10-17"} // they differ in policy variables only, which are refused in both
+	versions        = []string{withVariables, "2008-10-17"} // they differ in policy variables only
 )
+
+const withVariables = "2012-10-17"
 
 func takeSid(s *statement, raw json.RawMessage) error { return json.Unmarshal(raw, &s.name) }
 
@@ -111,7 +114,7 @@ func parsePolicy(name, text string, known grammar) (policy, error) {
 		var err error
 		switch element {
 		case "Version":
-			err = checkVersion(raw)
+			p.variables, err = checkVersion(raw)
 		case "Id":
 		case "Statement":
 			p.statements, err = parseStatements(raw, known)
@@ -125,11 +128,12 @@ func parsePolicy(name, text string, known grammar) (policy, error) {
 	return p, nil
 }
 
-func checkVersion(raw json.RawMessage) error {
-	if list, err := stringList(raw); err != nil || len(list) != 1 || !slices.Contains(versions, list[0]) {
-		return notKnown("Version %s", raw)
+func checkVersion(raw json.RawMessage) (variables bool, err error) {
+	list, err := stringList(raw)
+	if err != nil || len(list) != 1 || !slices.Contains(versions, list[0]) {
+		return false, notKnown("Version %s", raw)
 	}
-	return nil
+	return list[0] == withVariables, nil
 }
 
 func parseStatements(raw json.RawMessage, known grammar) ([]statement, error) {
@@ -180,6 +184,8 @@ type need struct {
 	// keys are the other condition keys that the sandbox knows the values of, in
 	// lower case. A key with "" is one that the call does not have.
 	keys map[string]string
+
+	variables bool // whether the policy that is asked has policy variables
 }
 
 // verdict is what policies say of a need.
@@ -195,6 +201,7 @@ const (
 func decide(policies []policy, n need) (verdict, error) {
 	so := unsaid
 	for _, p := range policies {
+		n.variables = p.variables
 		for _, s := range p.statements {
 			covers, err := s.covers(n)
 			if err != nil {
@@ -254,11 +261,36 @@ func (s statement) reaches(n need) (bool, error) {
 		return false, notKnown("what resource a call of %s is about, and the Resource is not \"*\"", n.action)
 	}
 	for _, pattern := range s.resources {
-		if matches, err := matchARN(pattern, n.resource); err != nil || matches {
+		filled, resolved, err := n.fill(pattern)
+		if err != nil {
+			return false, err
+		}
+		if !resolved {
+			continue
+		}
+		if matches, err := matchARN(filled, n.resource); err != nil || matches {
 			return matches, err
 		}
 	}
 	return false, nil
+}
+
+var policyVariable = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// fill puts values in the place of policy variables. A text with one that the
+// call has no value for is not resolved, and matches nothing (IAM user guide,
+// "IAM policy elements: Variables and tags").
+func (n need) fill(text string) (filled string, resolved bool, err error) {
+	resolved = true
+	filled = policyVariable.ReplaceAllStringFunc(text, func(variable string) string {
+		value, there, unknown := n.value(policyVariable.FindStringSubmatch(variable)[1])
+		if unknown != nil || !n.variables || strings.ContainsAny(value, "*?") {
+			err = notKnown("the policy variable %s of %s", variable, n.action)
+		}
+		resolved = resolved && there
+		return value
+	})
+	return filled, resolved, err
 }
 
 // arnParts is how many parts an ARN has; the last may hold colons.
@@ -266,8 +298,8 @@ const arnParts = 6
 
 // matchARN compares part by part: a wildcard ends where its part does.
 func matchARN(pattern, arn string) (bool, error) {
-	if strings.Count(pattern, ":") < arnParts-1 || strings.Contains(pattern, "${") {
-		return false, notKnown("the Resource %q: it has to be a whole ARN without variables", pattern)
+	if strings.Count(pattern, ":") < arnParts-1 {
+		return false, notKnown("the Resource %q: it has to be a whole ARN", pattern)
 	}
 	return likeARN(pattern, arn), nil
 }
@@ -313,14 +345,33 @@ func (s statement) holds(n need) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			want, err := stringList(s.conditions[operator][key])
-			if err != nil || slices.ContainsFunc(want, func(w string) bool { return strings.Contains(w, "${") }) {
-				return false, notKnown("the Condition's value %s", s.conditions[operator][key])
+			want, err := n.wanted(s.conditions[operator][key])
+			if err != nil {
+				return false, err
 			}
 			all = all && compare(value, there, want)
 		}
 	}
 	return all, nil
+}
+
+// wanted are the values that a condition allows.
+func (n need) wanted(raw json.RawMessage) ([]string, error) {
+	list, err := stringList(raw)
+	if err != nil {
+		return nil, notKnown("the Condition's value %s", raw)
+	}
+	var want []string
+	for _, text := range list {
+		filled, resolved, err := n.fill(text)
+		if err != nil {
+			return nil, err
+		}
+		if resolved {
+			want = append(want, filled)
+		}
+	}
+	return want, nil
 }
 
 // value is a condition key's value. The names of keys and tags ignore case there.
@@ -329,7 +380,9 @@ func (n need) value(key string) (value string, there bool, err error) {
 		return value, value != "", nil
 	}
 	kind, tag, _ := strings.Cut(key, "/")
-	tags := map[string]map[string]string{"aws:requesttag": n.requestTags, "aws:resourcetag": n.resourceTags}[strings.ToLower(kind)]
+	tags := map[string]map[string]string{
+		"aws:requesttag": n.requestTags, "aws:resourcetag": n.resourceTags, "ec2:resourcetag": n.resourceTags, "ssm:resourcetag": n.resourceTags,
+	}[strings.ToLower(kind)]
 	if tags == nil {
 		return "", false, notKnown("the Condition key %q of %s", key, n.action)
 	}

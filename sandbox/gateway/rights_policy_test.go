@@ -136,6 +136,67 @@ func TestConditionsCompareTags(t *testing.T) {
 	}
 }
 
+func TestPolicyVariablesStandForTheCallsValues(t *testing.T) {
+	const session = "arn:aws:ssm:us-east-1:123456789012:session/"
+	own := `{"Effect":"Allow","Action":"ssm:*","Resource":"*","Condition":{"StringEquals":{"ssm:resourceTag/aws:ssmmessages:session-id":"${aws:userid}"}}}`
+	named := `{"Effect":"Allow","Action":"ssm:*","Resource":"` + session + `${aws:userid}-*"}`
+	absent := `{"Effect":"Allow","Action":"ssm:*","Resource":"` + session + `${aws:username}*"}`
+	call := func(id, owner string) need {
+		return need{action: "ssm:TerminateSession", resource: session + id, resourceTags: map[string]string{"aws:ssmmessages:session-id": owner},
+			keys: map[string]string{"aws:userid": "AROA1:run-7", "aws:username": ""}}
+	}
+	for name, c := range map[string]struct {
+		statement string
+		need      need
+		want      verdict
+	}{
+		"condition":            {own, call("run-7-0a", "AROA1:run-7"), allowed},
+		"condition, another":   {own, call("run-7-0a", "AROA2:run-7"), unsaid},
+		"condition, longer":    {own, call("run-7-0a", "AROA1:run-70"), unsaid},
+		"condition, no tag":    {own, need{action: "ssm:TerminateSession", resource: session + "x", resourceTags: map[string]string{}, keys: map[string]string{"aws:userid": "a"}}, unsaid},
+		"resource":             {named, call("AROA1:run-7-0a", ""), allowed},
+		"resource of a role":   {named, call("run-7-0a", ""), unsaid},
+		"no value, no match":   {absent, call("run-7-0a", ""), unsaid},
+		"the variable's case":  {strings.Replace(own, "aws:userid", "AWS:UserId", 1), call("run-7-0a", "AROA1:run-7"), allowed},
+		"two values, one that": {strings.Replace(own, `"${aws:userid}"`, `["${aws:username}","${aws:userid}"]`, 1), call("run-7-0a", "AROA1:run-7"), allowed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := said(statements(c.statement), c.need)
+			require.NoError(t, err)
+			assert.Equal(t, c.want, got)
+		})
+	}
+	wild := call("run-7-0a", "")
+	wild.keys["aws:userid"] = "*"
+	_, err := said(statements(named), wild)
+	require.ErrorContains(t, err, "${aws:userid}")
+	_, err = said(strings.Replace(statements(named), "2012-10-17", "2008-10-17", 1), call("x", ""))
+	require.ErrorContains(t, err, "${aws:userid}", "it is a plain text there")
+}
+
+func TestConditionsCompareARNsAndBooleans(t *testing.T) {
+	const rule = "arn:aws:events:us-east-1:123456789012:rule/a"
+	for condition, want := range map[string]verdict{
+		`{"ArnEquals":{"aws:SourceArn":"` + rule + `"}}`:                          allowed,
+		`{"ArnEquals":{"aws:SourceArn":"arn:aws:events:*:123456789012:rule/*"}}`:  allowed,
+		`{"ArnLike":{"aws:SourceArn":["arn:aws:s3:::b","` + rule + `"]}}`:         allowed,
+		`{"ArnLike":{"aws:SourceArn":"arn:aws:events:*:rule/a"}}`:                 unsaid,
+		`{"ArnLike":{"aws:SourceArn":"` + rule + `b"}}`:                           unsaid,
+		`{"ArnLike":{"aws:PrincipalArn":"*"}}`:                                    unsaid,
+		`{"Bool":{"aws:SecureTransport":"TRUE"}}`:                                 allowed,
+		`{"Bool":{"aws:SecureTransport":"false"}}`:                                unsaid,
+		`{"StringEqualsIfExists":{"aws:PrincipalArn":"x"}}`:                       allowed,
+		`{"StringEqualsIfExists":{"aws:SourceArn":"x"}}`:                          unsaid,
+		`{"Bool":{"aws:SecureTransport":"true"},"ArnLike":{"aws:SourceArn":"x"}}`: unsaid,
+	} {
+		n := read(userSecret)
+		n.keys = map[string]string{"aws:sourcearn": rule, "aws:securetransport": "true", "aws:principalarn": ""}
+		got, err := said(statements(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":`+condition+`}`), n)
+		require.NoError(t, err, condition)
+		assert.Equal(t, want, got, condition)
+	}
+}
+
 func TestWhatTheSandboxDoesNotKnowIsAnErrorAndNeverAPass(t *testing.T) {
 	const fits = `"Action":"secretsmanager:GetSecretValue","Resource":"*"`
 	condition := func(c string) string { return `{"Effect":"Allow",` + fits + `,"Condition":` + c + `}` }

@@ -49,7 +49,7 @@ func newGuarded(t *testing.T) guarded {
 	rights := NewRights(moto)
 	passes := func(c *Call) (*http.Response, error) { return answerJSON(c, http.StatusOK, map[string]any{}), nil }
 	s.url = serve(t, Config{Upstream: moto, Registry: s.registry, Behaviours: []Behaviour{
-		rights.Behaviour(), {Name: "jobs", Service: "batch", Answers: map[string]Handler{"*": passes}},
+		rights.Behaviour(), rights.SessionManager(), {Name: "jobs", Service: "batch", Answers: map[string]Handler{"*": passes}},
 	}})
 	s.Config = clientConfig(s.url)
 	return guarded{s, rights}

@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// resourceTypes are by how the ids of EC2's resources begin.
+var resourceTypes = map[string]string{
+	"ami": "image", "eni": "network-interface", "i": "instance", "igw": "internet-gateway", "lt": "launch-template", "rtb": "route-table",
+	"sg": "security-group", "sgr": "security-group-rule", "subnet": "subnet", "vol": "volume", "vpc": "vpc", "vpce": "vpc-endpoint",
+}
+
+// existing are the needs of a call about resources that exist.
+func (r *Rights) existing(c *Call, ids []string) ([]need, error) {
+	var needs []need
+	for _, id := range ids {
+		prefix, _, _ := strings.Cut(id, "-")
+		kind, known := resourceTypes[prefix]
+		if !known {
+			return nil, undecided(id, notKnown("what kind of resource it is"))
+		}
+		tags, err := r.ec2Tags(c.Request.Context(), id)
+		if err != nil {
+			return nil, err
+		}
+		arn := arnOf(c, "ec2", kind+"/"+id)
+		if kind == "image" { // most are of another account: their ARNs have none
+			arn = "arn:aws:ec2:" + c.Region + "::image/" + id
+		}
+		needs = append(needs, need{resource: arn, requestTags: map[string]string{}, resourceTags: tags})
+	}
+	return needs, nil
+}
+
+// ec2Tags are a resource's tags.
+func (r *Rights) ec2Tags(ctx context.Context, id string) (map[string]string, error) {
+	answer, err := r.ask(ctx, "ec2", "DescribeTags", "Filter.1.Name", "resource-id", "Filter.1.Value.1", id)
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]string{}
+	for _, item := range answer.all("item") {
+		tags[item.text("key")] = item.text("value")
+	}
+	return tags, nil
+}
+
+// instances are those that a call names, by InstanceId or InstanceId.N.
+func instances(r *Rights, c *Call) ([]need, error) {
+	in, err := form(c)
+	if err != nil {
+		return nil, err
+	}
+	return r.existing(c, members(in, regexp.MustCompile(`^InstanceId(\.\d+)?$`)))
+}
+
+// retagged are the resources of CreateTags and DeleteTags as calls of their own.
+// ec2:CreateAction is of the tags that come with a new resource only.
+func retagged(r *Rights, c *Call) ([]need, error) {
+	in, err := form(c)
+	if err != nil {
+		return nil, err
+	}
+	needs, err := r.existing(c, members(in, regexp.MustCompile(`^ResourceId\.\d+$`)))
+	for i := range needs {
+		needs[i].requestTags, needs[i].keys = pairs(in, "Tag."), map[string]string{"ec2:createaction": ""}
+	}
+	return needs, err
+}
+
+// What RunInstances makes in every case, and the parameters that would bring
+// further resources into the call (Service Authorization Reference, "Actions
+// defined by Amazon EC2").
+var (
+	launched = []string{"instance", "network-interface", "volume"}
+	placedIn = regexp.MustCompile(`^(NetworkInterface\.\d+\.)?(SubnetId|SecurityGroupId\.\d+)$|^ImageId$`)
+	further  = regexp.MustCompile(`^(KeyName|LaunchTemplate\..+|Placement\.Group.*|CapacityReservation.*|LicenseSpecification.*|Elastic.*|` +
+		`NetworkInterface\.\d+\.NetworkInterfaceId|BlockDeviceMapping\.\d+\.Ebs\.SnapshotId|SecurityGroup\.\d+)$`)
+)
+
+// launch is RunInstances: it needs to be allowed for everything that it makes,
+// with the tags that this gets within the call, and for everything that it takes.
+// The tags need ec2:CreateTags too, and an instance profile iam:PassRole.
+func launch(r *Rights, c *Call) ([]need, error) {
+	in, err := form(c)
+	if err != nil {
+		return nil, err
+	}
+	if more := parameters(in, further); len(more) > 0 {
+		return nil, undecided("the caller", notKnown("all resources of such a RunInstances: %s", strings.Join(more, ", ")))
+	}
+	tags := launchTags(in)
+	var needs []need
+	for _, kind := range launched {
+		needs = append(needs, need{resource: arnOf(c, "ec2", kind+"/*"), requestTags: tags[kind], resourceTags: map[string]string{}})
+	}
+	taken, err := r.existing(c, members(in, placedIn))
+	if err != nil {
+		return nil, err
+	}
+	needs = append(needs, taken...)
+	for _, kind := range launched {
+		if len(tags[kind]) > 0 {
+			needs = append(needs, need{action: "ec2:CreateTags", resource: arnOf(c, "ec2", kind+"/*"), requestTags: tags[kind],
+				resourceTags: map[string]string{}, keys: map[string]string{"ec2:createaction": "RunInstances"}})
+		}
+	}
+	passed, err := r.passed(c, in.Get("IamInstanceProfile.Name"))
+	return append(needs, passed...), err
+}
+
+// launchTags are the tags that what RunInstances makes gets within the call, by
+// the kind of resource.
+func launchTags(in url.Values) map[string]map[string]string {
+	tags := map[string]map[string]string{}
+	for _, kind := range launched {
+		tags[kind] = map[string]string{}
+	}
+	for i := 1; ; i++ {
+		specification := fmt.Sprintf("TagSpecification.%d.", i)
+		kind := in.Get(specification + "ResourceType")
+		if kind == "" {
+			return tags
+		}
+		if tags[kind] == nil {
+			tags[kind] = map[string]string{}
+		}
+		maps.Copy(tags[kind], pairs(in, specification+"Tag."))
+	}
+}
+
+// passed is the role of an instance profile, which EC2 gets.
+func (r *Rights) passed(c *Call, profile string) ([]need, error) {
+	if profile == "" {
+		return nil, nil
+	}
+	answer, err := r.ask(c.Request.Context(), "iam", "GetInstanceProfile", "InstanceProfileName", profile)
+	if err != nil {
+		return nil, err
+	}
+	var needs []need
+	for _, roles := range answer.all("Roles") {
+		for _, member := range roles.Children {
+			needs = append(needs, need{action: "iam:PassRole", resource: member.text("Arn"), keys: map[string]string{"iam:passedtoservice": "ec2.amazonaws.com"}})
+		}
+	}
+	return needs, nil
+}
+
+// members are the values of the parameters with such names, in the names' order.
+func members(in url.Values, name *regexp.Regexp) []string {
+	var values []string
+	for _, parameter := range parameters(in, name) {
+		values = append(values, in[parameter]...)
+	}
+	return values
+}
+
+func parameters(in url.Values, name *regexp.Regexp) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(in)), func(parameter string) bool { return !name.MatchString(parameter) })
+}
+
+// pairs are the tags of a list in the query protocol.
+func pairs(in url.Values, prefix string) map[string]string {
+	tags := map[string]string{}
+	for i := 1; in.Has(fmt.Sprintf("%s%d.Key", prefix, i)); i++ {
+		tags[in.Get(fmt.Sprintf("%s%d.Key", prefix, i))] = in.Get(fmt.Sprintf("%s%d.Value", prefix, i))
+	}
+	return tags
+}

@@ -1,0 +1,154 @@
+package gateway
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"strings"
+)
+
+// SessionManager is Systems Manager's Session Manager as far as who may open,
+// resume and end a session goes. What a session carries does not pass here: the
+// sandbox's connection to a machine is `sandbox relay`.
+func (r *Rights) SessionManager() Behaviour {
+	return Behaviour{Name: "ssm sessions", Service: "ssm", Answers: map[string]Handler{
+		"StartSession": r.startSession, "ResumeSession": r.resumeSession, "TerminateSession": r.terminateSession,
+	}}
+}
+
+// defaultDocument is the session document of a StartSession that names none.
+const defaultDocument = "SSM-SessionManagerRunShell"
+
+// sessionTag is the tag by which Session Manager keeps whose a session is: it has
+// the aws:userid of who started it (Systems Manager user guide, "Additional
+// sample IAM policies for Session Manager").
+const sessionTag = "aws:ssmmessages:session-id"
+
+// startSession opens a session on a running instance. Its id begins with the name
+// of the caller's role session.
+func (r *Rights) startSession(c *Call) (*http.Response, error) {
+	in, err := fieldsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := r.ask(c.Request.Context(), "ec2", "DescribeInstances", "InstanceId.1", in.text("Target"))
+	if err != nil || answer.instanceState() != "running" {
+		return nil, badRequest("TargetNotConnected", "%s is not connected.", in.text("Target"))
+	}
+	who, err := r.caller(c)
+	if err != nil {
+		return nil, err
+	}
+	id := who.name() + "-" + randomHex(9)[1:] // 17 digits
+	r.mu.Lock()
+	r.opened[id] = who.userID
+	r.mu.Unlock()
+	return r.sessionAnswer(c, id), nil
+}
+
+func (r *Rights) resumeSession(c *Call) (*http.Response, error) {
+	in, err := fieldsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if r.ownerOf(in.text("SessionId")) == "" {
+		return nil, badRequest("DoesNotExistException", "The session %s does not exist.", in.text("SessionId"))
+	}
+	return r.sessionAnswer(c, in.text("SessionId")), nil
+}
+
+// terminateSession succeeds for a session that has ended already, as at AWS.
+func (r *Rights) terminateSession(c *Call) (*http.Response, error) {
+	in, err := fieldsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	delete(r.opened, in.text("SessionId"))
+	r.mu.Unlock()
+	return answerJSON(c, http.StatusOK, map[string]any{"SessionId": in.text("SessionId")}), nil
+}
+
+func (r *Rights) sessionAnswer(c *Call, id string) *http.Response {
+	return answerJSON(c, http.StatusOK, map[string]any{
+		"SessionId": id, "TokenValue": randomHex(32), "StreamUrl": "wss://ssmmessages." + c.Region + ".amazonaws.com/v1/data-channel/" + id,
+	})
+}
+
+// ownerOf is the aws:userid of who started a session; "" where there is none.
+func (r *Rights) ownerOf(id string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.opened[id]
+}
+
+// name is the name of a role's session; the administrator's is "root".
+func (s session) name() string {
+	if _, name, isRole := strings.Cut(s.userID, ":"); isRole {
+		return name
+	}
+	return "root"
+}
+
+func (e *element) instanceState() string {
+	for _, state := range e.all("instanceState") {
+		return state.text("name")
+	}
+	return ""
+}
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b)
+	return hex.EncodeToString(b)
+}
+
+// opening is StartSession: the instance and the session document.
+func opening(r *Rights, c *Call) ([]need, error) {
+	in, err := fieldsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return r.reach(c, []string{in.text("Target")}, cmp.Or(in.text("DocumentName"), defaultDocument))
+}
+
+// command is SendCommand: the instances and the document.
+func command(r *Rights, c *Call) ([]need, error) {
+	var in struct {
+		DocumentName string
+		InstanceIDs  []string `json:"InstanceIds"`
+		Targets      []any
+	}
+	if err := c.JSON(&in); err != nil {
+		return nil, err
+	}
+	if len(in.Targets) > 0 {
+		return nil, undecided("the caller", notKnown("the Targets of SendCommand"))
+	}
+	return r.reach(c, in.InstanceIDs, in.DocumentName)
+}
+
+// reach is what Systems Manager needs to be allowed for instances by a document.
+func (r *Rights) reach(c *Call, ids []string, document string) ([]need, error) {
+	needs, err := r.existing(c, ids)
+	if err != nil {
+		return nil, err
+	}
+	arn := arnOf(c, "ssm", "document/"+document)
+	if strings.HasPrefix(document, "AWS-") { // AWS's own are of no account
+		arn = "arn:aws:ssm:" + c.Region + "::document/" + document
+	}
+	return append(needs, need{resource: arn, resourceTags: map[string]string{}}), nil
+}
+
+// opened is a session, with the tag that says whose it is.
+func opened(r *Rights, c *Call) ([]need, error) {
+	in, err := fieldsOf(c)
+	id := in.text("SessionId")
+	n := need{resource: arnOf(c, "ssm", "session/"+id), resourceTags: map[string]string{}}
+	if owner := r.ownerOf(id); owner != "" {
+		n.resourceTags[sessionTag] = owner
+	}
+	return []need{n}, err
+}
