@@ -313,7 +313,7 @@ func TestWaitingIsToldInWords(t *testing.T) {
 		"others first":   {[]step{to("RUNNABLE")}, 2, "queue: in the queue: 2 before you"},
 		"head":           {[]step{to("RUNNABLE")}, 0, "host: waiting for a host to start"},
 		"submitted":      {nil, 0, "queue: in the queue"},
-		"no capacity":    {[]step{blocked("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type [g4dn.xlarge]")}, 0, "compute.instanceTypes"},
+		"no capacity":    {[]step{blocked("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type [g4dn.xlarge]")}, 0, "All G and VT Spot Instance Requests); more may help: types in compute.instanceTypes"},
 		"full":           {[]step{blocked("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the CPU requirement of the job.")}, 0, "more vCPUs than compute.maxVcpus"},
 		"fits nothing":   {[]step{blocked("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource …")}, 0, "fits no instance type"},
 		"invalid":        {[]step{blocked("ACTION_REQUIRED - CE(s) associated with the job queue are invalid.")}, 0, "INVALID"},

@@ -10,6 +10,10 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
+// quotas are those of Amazon EC2 that bound the hosts, in vCPUs. Spot has one of
+// its own (Amazon EC2 user guide, "Spot Instance quotas").
+const quotas = "Running On-Demand G and VT instances; for Spot hosts All G and VT Spot Instance Requests"
+
 // phrase says in words what AWS means by a text that begins so.
 type phrase struct{ beginning, words string }
 
@@ -17,7 +21,7 @@ type phrase struct{ beginning, words string }
 // user guide, "Jobs stuck in a RUNNABLE status"): what docs/operations.md says
 // under "Nothing starts".
 var blocked = []phrase{
-	{"CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "AWS has none of these instances now; more may help: types in compute.instanceTypes, zones, compute.spot"},
+	{"CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "AWS has none of these instances now, or the account's quota is used up (" + quotas + "); more may help: types in compute.instanceTypes, zones, compute.spot"},
 	{"MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", "one session needs more vCPUs than compute.maxVcpus has"},
 	{"MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "the session fits no instance type: look at session.memoryMib, session.vcpus and compute.instanceTypes, and for a job that was submitted by another definition"},
 	{"MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED", "AWS can't start one of compute.instanceTypes as it is configured"},
@@ -30,7 +34,7 @@ var blocked = []phrase{
 // not end by itself. The container's reason says more than the job's, so it is
 // looked up first.
 var failures = []phrase{
-	{"Host EC2", "the host went away: reclaimed Spot, a fault of the hardware, or somebody ended it"},
+	{"Host EC2", "the host went away: reclaimed Spot, a fault of the hardware, a change of the hosts that waited no longer (compute.updateTimeoutMinutes), or somebody ended it"},
 	{"Job attempt duration exceeded timeout", "it ran longer than session.maxMinutes and did not end by itself"},
 	{"CannotPullContainerError", "the host can't pull the image: is it still in the registry, does the host's subnet reach it, and may the execution role pull it? `pulumi up` restores the right"},
 	{"CannotPullECRContainerError", "Amazon ECR gave the host no password for the registry: does the host's subnet reach ECR, and has the execution role ecr:GetAuthorizationToken? `pulumi up` restores the right"},
