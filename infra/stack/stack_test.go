@@ -690,6 +690,19 @@ func TestTheSameConfigurationDeclaresTheSame(t *testing.T) {
 	}
 }
 
+// The provider gives up on an update of the hosts after 20 minutes, and sessions
+// may last for hours.
+func TestAnUpdateOfTheHostsIsWaitedFor(t *testing.T) {
+	for _, name := range environments {
+		r := deploy(t, componenttest.Update, name, environment(t, name, values{"image.use": digest})).mustRun(t)
+		for _, made := range r.OfType("aws:batch/computeEnvironment:ComputeEnvironment") {
+			assert.Equal(t, []string{"hosts-updating"}, made.Hooks, "%s %s", name, made.Name)
+			policy := made.Inputs["updatePolicy"].(map[string]any)
+			assert.Equal(t, 300., policy["jobExecutionTimeoutMinutes"], "%s %s", name, made.Name)
+		}
+	}
+}
+
 // A session that reserves no GPU gets one only from a host that is prepared to
 // share it.
 func TestASharedGPUIsSharedOnBothSides(t *testing.T) {
