@@ -49,6 +49,9 @@ func providerInfo(ctx context.Context) (tfbridge.ProviderInfo, error) {
 		return tfbridge.ProviderInfo{}, err
 	}
 	pruneSDK(sdk)
+	if err := hurry(sdk); err != nil {
+		return tfbridge.ProviderInfo{}, err
+	}
 	shim := pfbridge.MuxShimWithPF(ctx, shimv2.NewProvider(sdk), pruned{framework})
 	info := tfbridge.ProviderInfo{
 		P: shim, Name: "aws", Version: version,

@@ -107,6 +107,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		assert.Len(t, changes(s.deploy(t, "up", base)), 1)
 	})
 
+	step("a change of the hosts waits for who plays on the old ones", func(t *testing.T) { s.changeHosts(t, base) })
+
 	var second string
 	step("a new image is a new revision a user and nothing else", func(t *testing.T) {
 		r := s.deploy(t, "up", base.with(map[string]any{"image.version": "two"}))
