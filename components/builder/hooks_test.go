@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -240,6 +241,25 @@ func TestAMachineThatDoesNotGetReadyIsReplacedByTheCommandThatTheErrorNames(t *t
 	hooks(t, componenttest.Update, c, loginDir(t), func(bound *pulumi.ResourceHookBinding) {
 		assert.ErrorContains(t, c.image(bound, "image", nil), "pulumi up --stack "+componenttest.Stack+" --replace '"+builderURN+"'")
 	})
+}
+
+// The watchdog's limit of idle minutes is shorter than the time that a run waits.
+func TestAMachineThatARunWaitsForIsNotIdle(t *testing.T) {
+	c, root := newCloud(t, ec2types.InstanceStateNameStopped), t.TempDir()
+	hooks(t, componenttest.Update, c, loginDir(t), func(bound *pulumi.ResourceHookBinding) {
+		require.NoError(t, c.image(bound, "image", nil))
+	})
+	busy := filepath.Join(root, "run/builder/busy")
+	require.NoError(t, os.MkdirAll(filepath.Dir(busy), 0o755))
+	require.NoError(t, os.WriteFile(busy, []byte("1"), 0o644))
+	script := strings.NewReplacer("/run/", root+"/run/", "/var/", root+"/var/").Replace(c.scripts[0])
+	said, err := exec.Command("sh", "-c", script).CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(said), "the machine is still being set up")
+	assert.NoFileExists(t, busy)
+	limits, err := os.ReadFile(filepath.Join(root, "run/builder/limits"))
+	require.NoError(t, err)
+	assert.Equal(t, "IDLE_MINUTES=7\nMAX_HOURS=3\n", string(limits))
 }
 
 func TestTwoImagesShareOneBuilder(t *testing.T) {

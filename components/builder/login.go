@@ -95,17 +95,19 @@ type admission struct {
 	idleMinutes, maxHours int
 }
 
-// script fails as long as the machine is not ready. Then it gives the watchdog
-// its limits and a new start, lets the key in, for Docker only and no longer than
-// the machine may run, and tells the host key.
+// script gives the watchdog its limits and a new start, since a run waits for the
+// machine: it would otherwise power off, after idleMinutes, one that is still being
+// installed. The script fails while the machine is not ready. Then it lets the key
+// in, for Docker only and no longer than the machine may run, and prints the host
+// key.
 func (a admission) script() string {
 	return fmt.Sprintf(`set -eu
 umask 022 # sshd reads the key as its user
-test -e /var/lib/builder-ready || { echo "the machine is still being set up; its log: journalctl --unit builder-setup" >&2; exit 1; }
-docker version >/dev/null
 mkdir -p /run/builder
 printf 'IDLE_MINUTES=%d\nMAX_HOURS=%d\n' >/run/builder/limits
 rm -f /run/builder/busy
+test -e /var/lib/builder-ready || { echo "the machine is still being set up; its log: journalctl --unit builder-setup" >&2; exit 1; }
+docker version >/dev/null
 until=$(date --date '+%d hours' +%%Y%%m%%d%%H%%M)
 echo "restrict,command=\"docker system dial-stdio\",expiry-time=\"$until\" %s" >/run/builder/authorized_keys
 cat /etc/ssh/ssh_host_ed25519_key.pub

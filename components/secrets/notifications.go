@@ -24,8 +24,9 @@ var (
 // publishers are the statements that let both services take actions on a
 // resource. EventBridge's has no condition: "You can't use Condition blocks in
 // Amazon SNS topic policies for EventBridge" (EventBridge user guide, "Using
-// resource-based policies", "Amazon SNS permissions"). With one it would never
-// allow anything. So a rule of another account could publish to the topic too, if
+// resource-based policies", "Amazon SNS permissions"), nor aws:SourceAccount,
+// aws:SourceArn or aws:SourceOrgID in the policy of the topic's key (SNS developer
+// guide, "Key management"). With one it would never allow anything. So a rule of another account could publish to the topic too, if
 // that account knew its ARN.
 func publishers(actions, resources iampolicy.List, account string) []iampolicy.Statement {
 	return []iampolicy.Statement{

@@ -24,8 +24,10 @@ type guardedResource struct {
 var guardedResources = []guardedResource{
 	// "You can't use Condition blocks in Amazon SNS topic policies for EventBridge"
 	// (EventBridge user guide, "Using resource-based policies", "Amazon SNS
-	// permissions"). AWS does not say whether that holds for the topic's key: here it
-	// does, since the key's policy is asked with the same call.
+	// permissions"). As to the topic's key, "adding the aws:SourceAccount,
+	// aws:SourceArn, and aws:SourceOrgID to a KMS policy is not supported for
+	// EventBridge-to-encrypted topics" (SNS developer guide, "Key management"); here
+	// no other condition of the key's policy allows anything either.
 	{service: "sns", operation: "GetTopicAttributes", params: topicParams, name: "key", value: "value", unconditional: true},
 	{service: "sqs", operation: "GetQueueAttributes", params: queueParams, name: "Name", value: "Value"},
 }
