@@ -232,7 +232,7 @@ func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkAr
 				}
 				rule.CidrIpv4, rule.CidrIpv6 = family(cidr)
 				options := []pulumi.ResourceOption{child}
-				if i == 0 { // the rules had no range in their names; theirs was the oldest that is still admitted
+				if i == 0 { // in earlier releases rules had no range in their names: they are those of the first range
 					options = append(options, pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String(fmt.Sprintf("%s-%s-%s", name, protocol, cidr))}}))
 				}
 				if _, err := vpc.NewSecurityGroupIngressRule(ctx, fmt.Sprintf("%s-%s-%s-%s", name, protocol, ports, cidr), rule, options...); err != nil {
