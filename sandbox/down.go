@@ -30,7 +30,7 @@ func down(ctx context.Context, args []string) error {
 		p.Say("nothing runs")
 		return nil
 	}
-	if cloud.Deployed() && cloud.Running(ctx) {
+	if cloud.Deployed(local.Stack) && cloud.Running(ctx) {
 		if err := checkVacant(ctx, tree, cloud, local.Stack, *playing, "down"); err != nil {
 			return err
 		}

@@ -51,12 +51,15 @@ func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack
 	return nil
 }
 
-// errNoOutputs says that a stack was not deployed to the end yet, so that nobody
-// was given its queue.
+// errNoOutputs says that a stack is not there, or was not deployed to the end yet,
+// so that nobody was given its queue.
 var errNoOutputs = errors.New("the stack has no outputs")
 
 // stackOutputs returns the outputs of a stack.
 func stackOutputs(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack string) (outputs.Outputs, error) {
+	if !cloud.Deployed(stack) {
+		return outputs.Outputs{}, errNoOutputs
+	}
 	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "pulumi"), "stack", "output", "--json", "--stack", stack)
 	cmd.Env, cmd.Dir = cloud.Env(), tree.Root
 	text, err := cmd.Output()

@@ -25,6 +25,18 @@ func testCloud(t *testing.T) *Cloud {
 	return c
 }
 
+func TestAStackThatWasDestroyedIsNotDeployed(t *testing.T) {
+	c := testCloud(t)
+	assert.False(t, c.Deployed(Stack))
+	dir := filepath.Join(c.StateDir(), ".pulumi", "stacks", "dcv-sessions")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	file := filepath.Join(dir, Stack+".json")
+	require.NoError(t, os.WriteFile(file, []byte("{}"), 0o600))
+	assert.True(t, c.Deployed(Stack))
+	require.NoError(t, os.Rename(file, file+".bak"), "what Pulumi leaves of a stack that it removes")
+	assert.False(t, c.Deployed(Stack))
+}
+
 func TestNothingOfTheCallersAccountReachesTheSandboxsEngine(t *testing.T) {
 	for name, value := range map[string]string{
 		"AWS_PROFILE": "production", "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL", "AWS_SECRET_ACCESS_KEY": "real", "AWS_SESSION_TOKEN": "real",

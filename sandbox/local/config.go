@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/intraverse/dcv-sessions/contract"
 )
 
 // BaseImage is the name of the base image that the sandbox makes.
@@ -31,9 +33,10 @@ func (c *Cloud) ConfigFile(program, stack string) string {
 	return filepath.Join(c.Dir(), program+".Pulumi."+stack+".yaml")
 }
 
-// Deployed tells whether the stack has a state under this start.
-func (c *Cloud) Deployed() bool {
-	_, err := os.Stat(filepath.Join(c.StateDir(), ".pulumi", "stacks"))
+// Deployed reports whether a stack has a state under this start; one that was
+// destroyed has none.
+func (c *Cloud) Deployed(stack string) bool {
+	_, err := os.Stat(filepath.Join(c.StateDir(), ".pulumi", "stacks", contract.Product, stack+".json"))
 	return err == nil
 }
 
