@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,22 +24,25 @@ func linkedRoleARN(service string) string {
 	return "arn:aws:iam::" + local.Account + ":role" + linkedRolePath(service) + linkedRoleNames[service]
 }
 
-func linkedRolePath(service string) string { return "/aws-service-role/" + service + "/" }
+const linkedRolesPath = "/aws-service-role/"
 
-// linkedRoles is the life of AWS Batch's service-linked role. The account has one:
-// whoever makes it a second time is refused. Batch makes it where a compute
-// environment names no role. One that IAM was asked for can't be assumed for some
-// seconds, and an environment that is created in that time becomes INVALID
-// (terraform-provider-aws#37945). It is deleted later than it was asked for, and
-// not at all while an environment has it (IAM API reference,
-// DeleteServiceLinkedRole). moto has none of this.
+func linkedRolePath(service string) string { return linkedRolesPath + service + "/" }
+
+// linkedRoles is AWS Batch's service-linked role with what moto leaves out:
+//   - An account has one: a second CreateServiceLinkedRole is refused.
+//   - AWS Batch creates it for a compute environment that names no role.
+//   - For some seconds after a CreateServiceLinkedRole AWS Batch can't assume the
+//     role, and a compute environment that is created in this time becomes INVALID
+//     (terraform-provider-aws#37945).
+//   - DeleteServiceLinkedRole starts a task, which fails if a compute environment
+//     has the role (IAM API reference, DeleteServiceLinkedRole).
 type linkedRoles struct {
 	moto  *url.URL
-	delay time.Duration // until a role can be assumed, and until a deletion is decided
+	delay time.Duration // from the call until the role can be assumed, or is deleted
 
 	mu        sync.Mutex
-	assumable map[string]time.Time // from when on, by the role's ARN
-	invalid   map[string]bool      // environments, by ARN
+	assumable map[string]time.Time // when a role can be assumed, by its ARN
+	invalid   map[string]bool      // whether a compute environment is INVALID, by its ARN
 	deletions map[string]deletion  // by task id
 }
 
@@ -100,7 +104,7 @@ func (l *linkedRoles) create(c *Call) (*http.Response, error) {
 	return answerQuery(c, struct{ Role []*element }{made.all("Role")}), nil
 }
 
-// make has moto make the role under AWS's name.
+// make creates the role at moto, under AWS's name.
 func (l *linkedRoles) make(ctx context.Context, service string, params ...string) (*element, error) {
 	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"` + service + `"},"Action":"sts:AssumeRole"}]}`
 	return ask(ctx, l.moto, "iam", "CreateRole",
@@ -116,6 +120,9 @@ func (l *linkedRoles) remove(c *Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !strings.HasPrefix(found.one("Path"), linkedRolesPath) {
+		return nil, &Fault{http.StatusNotFound, "NoSuchEntity", in.Get("RoleName") + " is no service-linked role"}
+	}
 	arn := found.one("Arn")
 	task := fmt.Sprintf("task%s%s/%d", found.one("Path"), path.Base(arn), time.Now().UnixNano())
 	l.ended(task, deletion{Status: "IN_PROGRESS"})
@@ -129,8 +136,8 @@ func (l *linkedRoles) ended(task string, as deletion) {
 	l.deletions[task] = as
 }
 
-// delete deletes a role that no compute environment has. What AWS calls the
-// reason is not documented.
+// delete deletes a role unless a compute environment has it. AWS does not document
+// the words of the reason.
 func (l *linkedRoles) delete(arn string) deletion {
 	ctx := context.Background()
 	users, err := l.users(ctx, arn)
@@ -185,9 +192,9 @@ func (l *linkedRoles) status(c *Call) (*http.Response, error) {
 	return answerQuery(c, task), nil
 }
 
-// createEnvironment gives an environment that names no role the account's, which
-// Batch makes, and waits for, where it is missing (AWS Batch user guide, "Using
-// service-linked roles").
+// createEnvironment gives an environment that names no role the service-linked
+// role, and creates that if it is missing (AWS Batch API reference,
+// CreateComputeEnvironment).
 func (l *linkedRoles) createEnvironment(c *Call) (*http.Response, error) {
 	sent := map[string]any{}
 	if err := c.JSON(&sent); err != nil {
@@ -216,7 +223,7 @@ func (l *linkedRoles) makeForBatch(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.assumable, linkedRoleARN(batchService)) // of one that was deleted since
+	delete(l.assumable, linkedRoleARN(batchService)) // it was of a role that has been deleted
 	return err
 }
 
@@ -229,7 +236,7 @@ func (l *linkedRoles) updateEnvironment(c *Call) (*http.Response, error) {
 // early reports whether a role can't be assumed yet.
 func (l *linkedRoles) early(role string) bool { return time.Now().Before(l.assumable[role]) }
 
-// judge passes a call on, and remembers whether its environment is INVALID after it.
+// judge passes a call on and remembers whether its environment is INVALID from then on.
 func (l *linkedRoles) judge(c *Call, invalid func(before bool) bool) (*http.Response, error) {
 	res, err := c.Forward()
 	if err != nil {

@@ -165,6 +165,9 @@ func TestARoleThatAnEnvironmentHasIsNotDeleted(t *testing.T) {
 	_, err := l.iam.DeleteServiceLinkedRole(ctx, &iam.DeleteServiceLinkedRoleInput{RoleName: aws.String(batchRoleName)})
 	var missing *iamtypes.NoSuchEntityException
 	require.ErrorAs(t, err, &missing)
+	l.role(t, "ordinary")
+	_, err = l.iam.DeleteServiceLinkedRole(ctx, &iam.DeleteServiceLinkedRoleInput{RoleName: aws.String("ordinary")})
+	require.ErrorAs(t, err, &missing, "it is for service-linked roles only")
 
 	t.Run("while it has it", func(t *testing.T) {
 		arn := l.environment(t, "in-use", "")
