@@ -69,14 +69,15 @@ func (s *sandbox) deployBeside(t *testing.T, base, first config, deployed output
 	return n
 }
 
-// accountWide are the uses that have no resource level in IAM, or that AWS's own
-// policy for hosts allows on everything, and the roles that have them in every
-// stack of the account.
+// accountWide are the uses that have no resource level in IAM, or that one of AWS's
+// own policies allows on everything, and the roles that have them in every stack of
+// the account.
 var accountWide = map[string][]string{
 	"open a session's log stream":        {"host"},
 	"open a log stream of another group": {"host"},
 	"log in to the registry":             {"builder", "execution", "host"},
 	"list sessions":                      {"launcher"},
+	"read a parameter":                   {"builder"},
 }
 
 // names are a stack's outputs that name something of AWS's.
