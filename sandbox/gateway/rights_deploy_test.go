@@ -145,6 +145,8 @@ func TestTheDeployRoleReplacesTheBuilderAndNothingElse(t *testing.T) {
 
 	foreign := d.builder("dev", "dev", "dev")
 	foreign.IamInstanceProfile.Name = aws.String(d.builderProfile(t, "others"))
+	byARN := d.builder("dev", "dev", "dev")
+	byARN.IamInstanceProfile = &types.IamInstanceProfileSpecification{Arn: aws.String("arn:aws:iam::123456789012:instance-profile/" + *foreign.IamInstanceProfile.Name)}
 	for name, c := range map[string]struct {
 		call *ec2.RunInstancesInput
 		part string
@@ -156,6 +158,7 @@ func TestTheDeployRoleReplacesTheBuilderAndNothingElse(t *testing.T) {
 		"another stack's network":       {d.builder("dev", "dev", "prod"), "ec2:RunInstances on resource: arn:aws:ec2:us-east-1:123456789012:s"},
 		"an untagged network":           {d.builder("dev", "dev", ""), "ec2:RunInstances on resource: arn:aws:ec2:us-east-1:123456789012:s"},
 		"another role":                  {foreign, "iam:PassRole on resource: arn:aws:iam::123456789012:role/others-"},
+		"another role, by an ARN":       {byARN, "iam:PassRole on resource: arn:aws:iam::123456789012:role/others-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := client.RunInstances(ctx, c.call)

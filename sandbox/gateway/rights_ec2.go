@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -111,7 +113,7 @@ func launch(r *Rights, c *Call) ([]need, error) {
 				resourceTags: map[string]string{}, keys: map[string]string{"ec2:createaction": "RunInstances"}})
 		}
 	}
-	passed, err := r.passed(c, in.Get("IamInstanceProfile.Name"))
+	passed, err := r.passed(c, cmp.Or(in.Get("IamInstanceProfile.Name"), path.Base(in.Get("IamInstanceProfile.Arn"))))
 	return append(needs, passed...), err
 }
 
@@ -135,9 +137,9 @@ func launchTags(in url.Values) map[string]map[string]string {
 	}
 }
 
-// passed is the role of an instance profile, which EC2 gets.
+// passed is the role of an instance profile, which EC2 gets; "." is no profile.
 func (r *Rights) passed(c *Call, profile string) ([]need, error) {
-	if profile == "" {
+	if profile == "." {
 		return nil, nil
 	}
 	answer, err := r.ask(c.Request.Context(), "iam", "GetInstanceProfile", "InstanceProfileName", profile)
