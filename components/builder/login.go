@@ -106,7 +106,7 @@ umask 022 # sshd reads the key as its user
 mkdir -p /run/builder
 printf 'IDLE_MINUTES=%d\nMAX_HOURS=%d\n' >/run/builder/limits
 rm -f /run/builder/busy
-test -e /var/lib/builder-ready || { echo "the machine is still being set up; its log: journalctl --unit builder-setup" >&2; exit 1; }
+test -e /var/lib/builder-ready || { echo "the machine is still being set up: $(tail -n 1 /var/log/builder-setup.log)" >&2; exit 1; }
 docker version >/dev/null
 until=$(date --date '+%d hours' +%%Y%%m%%d%%H%%M)
 echo "restrict,command=\"docker system dial-stdio\",expiry-time=\"$until\" %s" >/run/builder/authorized_keys

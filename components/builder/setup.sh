@@ -2,9 +2,11 @@
 # Installs what a builder has: Docker, and the login of ssh through SSM. It may be
 # run again after it has failed anywhere.
 set -eu
+root=${BUILDER_ROOT:-} # tests have another
 
 # All that differs by distribution. SSM's agent is part of AL2023.
-. /etc/os-release
+# shellcheck disable=SC1091
+. "$root/etc/os-release"
 case $ID in
 #              installs                          what             the ssh daemon
 amzn)   set -- 'dnf install --assumeyes'         docker           sshd ;;
@@ -14,16 +16,16 @@ esac
 
 # The cache may take half of the disk; Docker's own limit is a tenth, less than
 # one large game.
-mkdir -p /etc/docker
-half=$(($(df --block-size=1M --output=size /var/lib | tail -n 1) / 2))
-echo "{\"builder\": {\"gc\": {\"enabled\": true, \"defaultKeepStorage\": \"${half}MB\"}}}" >/etc/docker/daemon.json
-$1 $2
+mkdir -p "$root/etc/docker"
+half=$(($(df --block-size=1M --output=size "$root/var/lib" | tail -n 1) / 2))
+echo "{\"builder\": {\"gc\": {\"enabled\": true, \"defaultKeepStorage\": \"${half}MB\"}}}" >"$root/etc/docker/daemon.json"
+$1 "$2"
 systemctl enable --now docker
 
 # The login knows only the keys that a run gives it, which lie in memory. A
 # connection whose other end has died is closed after two minutes.
 id builder >/dev/null 2>&1 || useradd --create-home --shell /bin/sh --groups docker builder
-cat >/etc/ssh/sshd_config.d/10-builder.conf <<'END'
+cat >"$root/etc/ssh/sshd_config.d/10-builder.conf" <<'END'
 PasswordAuthentication no
 ClientAliveInterval 30
 ClientAliveCountMax 4
@@ -32,4 +34,4 @@ AuthorizedKeysFile /run/builder/authorized_keys
 AuthorizedKeysCommand none
 END
 systemctl restart "$3"
-touch /var/lib/builder-ready
+touch "$root/var/lib/builder-ready"

@@ -34,6 +34,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=oneshot
 ExecStart=/usr/local/sbin/builder-setup
+StandardOutput=append:/var/log/builder-setup.log
 Restart=on-failure
 RestartSec=15
 [Install]
