@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -15,8 +14,8 @@ type guardedResource struct {
 	params             func(arn string) []string
 	name, value        string // the elements of an attribute in the answer
 
-	// unconditional is for resources to which EventBridge makes its calls without
-	// the keys of a condition.
+	// unconditional reports whether EventBridge is let in by statements without a
+	// Condition only.
 	unconditional bool
 }
 
@@ -31,6 +30,12 @@ var guardedResources = []guardedResource{
 	{service: "sns", operation: "GetTopicAttributes", params: topicParams, name: "key", value: "value", unconditional: true},
 	{service: "sqs", operation: "GetQueueAttributes", params: queueParams, name: "Name", value: "Value"},
 }
+
+// missing are parts of the codes by which moto refuses a topic or a queue that
+// does not exist.
+var missing = []string{"NotFound", "NonExistentQueue"}
+
+const eventBridge = "events.amazonaws.com"
 
 func topicParams(arn string) []string { return []string{"TopicArn", arn} }
 
@@ -65,7 +70,7 @@ func (r *Rights) Admits(ctx context.Context, service, source, action, resource s
 	kind := guardedResources[i]
 	found, err := kind.attributes(ctx, r, resource)
 	var refused *Fault
-	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+	if errors.As(err, &refused) && slices.ContainsFunc(missing, func(part string) bool { return strings.Contains(refused.Code, part) }) {
 		return nil
 	}
 	if err != nil {
@@ -115,8 +120,9 @@ func (g guardedResource) admits(text, service string, n need) error {
 	if err != nil {
 		return undecided(n.resource, err)
 	}
+	unconditional := g.unconditional && service == eventBridge
 	p.statements = slices.DeleteFunc(p.statements, func(s statement) bool {
-		return !s.names(service) || g.unconditional && s.effect == "Allow" && len(s.conditions) > 0
+		return !s.names(service) || unconditional && s.effect == "Allow" && len(s.conditions) > 0
 	})
 	so, err := decide([]policy{p}, n)
 	switch {
@@ -124,7 +130,7 @@ func (g guardedResource) admits(text, service string, n need) error {
 		return undecided(n.resource, err)
 	case so == denied:
 		return serviceDenied(service, n, "its policy denies it")
-	case so == unsaid && g.unconditional:
+	case so == unsaid && unconditional:
 		return serviceDenied(service, n, "its policy has no statement without a Condition that allows it")
 	case so == unsaid:
 		return serviceDenied(service, n, "its policy does not allow it")
