@@ -73,7 +73,7 @@ func runGateway(ctx context.Context, args []string) error {
 	rights.JobTags = jobs.JobTags
 	bridge := events.New(events.Config{
 		Moto: upstream, Grants: rights.Grants, Admits: rights.Admits, FirstRetry: *eventRetry,
-		Now: time.Now, NewID: func() string { return events.UUID(batch.RandomID()) }, Logf: log.New(os.Stderr, "events: ", log.LstdFlags).Printf,
+		Now: time.Now, NewID: newUUID, Logf: log.New(os.Stderr, "events: ", log.LstdFlags).Printf,
 	})
 	jobs.Changed = bridge.JobChanged
 	pages := builderMetadata(rights, upstream)
@@ -81,7 +81,7 @@ func runGateway(ctx context.Context, args []string) error {
 	pages[batch.HostsPath], pages[events.Path], pages[builder.RelayPath] = jobs.HostsPage, bridge.Page, machines.RelayPage
 	g, err := gateway.New(gateway.Config{
 		Upstream: upstream, Registry: *registry, StartID: *start, RoleDelay: *roleDelay, Log: os.Stderr, Models: allowed,
-		Behaviours: slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, batch.RandomID),
+		Behaviours: slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, newUUID),
 			[]gateway.Behaviour{runner.SecurityGroups(), rights.Behaviour(), rights.SessionManager()}),
 		ObjectChanged: bridge.ObjectChanged,
 		Pages:         pages,
@@ -101,6 +101,8 @@ func runGateway(ctx context.Context, args []string) error {
 	}
 	return nil
 }
+
+func newUUID() string { return events.UUID(batch.RandomID()) }
 
 // baseOn makes sure of the base image on a Docker, for who needs it later.
 func baseOn(dockerHost string) func(context.Context) (string, error) {

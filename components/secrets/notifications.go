@@ -26,8 +26,8 @@ var (
 // Amazon SNS topic policies for EventBridge" (EventBridge user guide, "Using
 // resource-based policies", "Amazon SNS permissions"), nor aws:SourceAccount,
 // aws:SourceArn or aws:SourceOrgID in the policy of the topic's key (SNS developer
-// guide, "Key management"). With one it would never allow anything. So a rule of another account could publish to the topic too, if
-// that account knew its ARN.
+// guide, "Key management"). With one it would never allow anything. So a rule of
+// another account could publish to the topic too, if that account knew its ARN.
 func publishers(actions, resources iampolicy.List, account string) []iampolicy.Statement {
 	return []iampolicy.Statement{
 		iampolicy.Statement{Sid: "CloudWatch", Effect: "Allow", Principal: cloudWatch, Action: actions, Resource: resources}.

@@ -160,8 +160,8 @@ func numbers(in *field) []string {
 		}
 	}
 	slices.SortFunc(keys, func(a, b string) int {
-		x, _ := strconv.Atoi(a) //nolint:errcheck // all are numbers
-		y, _ := strconv.Atoi(b) //nolint:errcheck // all are numbers
+		x, _ := strconv.Atoi(a) // all are numbers
+		y, _ := strconv.Atoi(b)
 		return x - y
 	})
 	return keys

@@ -421,11 +421,12 @@ func (s *Scheduler) due(now time.Time) time.Time {
 		}
 	}
 	for _, h := range s.hosts {
-		if !h.running {
+		switch {
+		case !h.running:
 			add(h.ready)
-		} else if len(h.tasks) == 0 {
+		case len(h.tasks) == 0:
 			add(h.idle.Add(s.config.HostIdle))
-		} else if s.outdated(h) {
+		case s.outdated(h):
 			add(s.deadline(h))
 		}
 	}

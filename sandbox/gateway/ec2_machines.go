@@ -38,7 +38,7 @@ type Ran struct {
 type machines struct {
 	Machines
 	moto  *url.URL
-	newID func() string
+	newID func() string // a UUID, which names a command
 
 	mu          sync.Mutex
 	invocations map[string]*invocation // by command and instance

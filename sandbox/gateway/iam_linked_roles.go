@@ -127,7 +127,9 @@ func (l *linkedRoles) remove(c *Call) (*http.Response, error) {
 	task := fmt.Sprintf("task%s%s/%d", found.one("Path"), path.Base(arn), time.Now().UnixNano())
 	l.ended(task, deletion{Status: "IN_PROGRESS"})
 	time.AfterFunc(l.delay, func() { l.ended(task, l.delete(arn)) })
-	return answerQuery(c, struct{ DeletionTaskId string }{task}), nil
+	return answerQuery(c, struct {
+		Task string `xml:"DeletionTaskId"`
+	}{task}), nil
 }
 
 func (l *linkedRoles) ended(task string, as deletion) {
