@@ -51,6 +51,7 @@ type Resource struct {
 	Inputs     map[string]any
 	DependsOn  []string // logical names
 	Protect    bool
+	DeleteOld  bool     // deleteBeforeReplace
 	Ignore     []string // ignoreChanges
 	Hooks      []string // names of bound hooks
 	Aliases    []string // logical names that it had before
@@ -252,7 +253,7 @@ func recorded(args pulumi.MockResourceArgs) Resource {
 		return r
 	}
 	r.Parent = nameOf(rpc.GetParent())
-	r.Protect, r.Ignore, r.Provider = rpc.GetProtect(), rpc.GetIgnoreChanges(), rpc.GetProvider()
+	r.Protect, r.DeleteOld, r.Ignore, r.Provider = rpc.GetProtect(), rpc.GetDeleteBeforeReplace(), rpc.GetIgnoreChanges(), rpc.GetProvider()
 	for _, urn := range rpc.GetDependencies() {
 		r.DependsOn = append(r.DependsOn, nameOf(urn))
 	}

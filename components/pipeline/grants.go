@@ -216,8 +216,8 @@ func (o owned) settings() []iampolicy.Statement {
 		o.existing(iampolicy.Allow("Change", list{
 			"batch:CreateJobQueue", "batch:DeleteComputeEnvironment", "batch:DeleteJobQueue", "batch:DeregisterJobDefinition",
 			"batch:UntagResource", "batch:UpdateComputeEnvironment", "batch:UpdateJobQueue",
-			"ecr:DeleteRepositoryPolicy", "ecr:PutImageScanningConfiguration", "ecr:PutImageTagMutability", "ecr:PutLifecyclePolicy",
-			"ecr:SetRepositoryPolicy", "ecr:UntagResource",
+			"ecr:DeleteLifecyclePolicy", "ecr:DeleteRepositoryPolicy", "ecr:PutImageScanningConfiguration", "ecr:PutImageTagMutability",
+			"ecr:PutLifecyclePolicy", "ecr:SetRepositoryPolicy", "ecr:UntagResource",
 			"kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:UntagResource", "kms:UpdateKeyDescription",
 			"logs:PutRetentionPolicy", "logs:UntagResource",
 			"secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret",

@@ -88,10 +88,12 @@ func NewRegistry(ctx *pulumi.Context, name string, args *RegistryArgs, opts ...p
 	if err != nil {
 		return nil, err
 	}
+	// The provider replaces a policy that changes, and deletes it by its repository:
+	// one made before would go too.
 	_, err = ecr.NewLifecyclePolicy(ctx, name, &ecr.LifecyclePolicyArgs{
 		Repository: repository.Name,
 		Policy:     pulumi.String(lifecycle(args.KeepReleased, args.Keep)),
-	}, child)
+	}, child, pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,7 @@ func TestARepositoryScansEncryptsAndKeepsTheNewestImages(t *testing.T) {
 			"selection": {"tagStatus": "tagged", "tagPrefixList": ["released-"], "countType": "imageCountMoreThan", "countNumber": 1000}},
 			{"rulePriority": 2, "description": "keep the newest images", "action": {"type": "expire"},
 			"selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 100}}]}`, rules.Inputs["policy"].(string))
+		assert.True(t, rules.DeleteOld, "the provider replaces it, and deletes by the repository: the new one would go too")
 		assert.False(t, made.Protect)
 	})
 }
