@@ -1,9 +1,6 @@
 package batch
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
 	"net/http"
 
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
@@ -48,27 +45,14 @@ func (s *Service) settled(c *gateway.Call, verb string) error {
 // VALID, does not have.
 func (s *Service) describeEnvironments(c *gateway.Call) (*http.Response, error) {
 	res, err := c.Forward()
-	if err != nil || res.StatusCode != http.StatusOK {
-		return res, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		return nil, err
 	}
-	answer := struct {
-		Environments []map[string]any `json:"computeEnvironments"`
-		NextToken    string           `json:"nextToken,omitempty"`
-	}{}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber() // numbers stay as they were written
-	if err := decoder.Decode(&answer); err != nil {
-		return nil, err
-	}
-	for _, e := range answer.Environments {
-		if arn, _ := e["computeEnvironmentArn"].(string); s.scheduler.Updating(arn) {
-			e["status"] = "UPDATING"
+	return gateway.EditJSON(res, func(answer map[string]any) {
+		for _, e := range gateway.Objects(answer["computeEnvironments"]) {
+			if arn, _ := e["computeEnvironmentArn"].(string); s.scheduler.Updating(arn) {
+				e["status"] = "UPDATING"
+			}
 		}
-	}
-	return c.Answer(answer), nil
+	})
 }

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/xml"
@@ -131,13 +130,7 @@ func (m moto) form(ctx context.Context, service string, in url.Values) error {
 func (m moto) call(ctx context.Context, service string, header http.Header, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, m.address, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header = header
-	r.Header.Set("Authorization", local.Authorization(service))
-	res, err := http.DefaultClient.Do(r)
+	res, err := local.Post(ctx, m.address, service, header, body)
 	if err != nil {
 		return nil, err
 	}

@@ -145,9 +145,9 @@ func readJSON(res *http.Response, into any) error {
 	return unmarshal(body, into)
 }
 
-// editJSON changes the answer to a call that succeeded, and leaves a refusal as
+// EditJSON changes the answer to a call that succeeded, and leaves a refusal as
 // it is.
-func editJSON(res *http.Response, edit func(map[string]any)) (*http.Response, error) {
+func EditJSON(res *http.Response, edit func(map[string]any)) (*http.Response, error) {
 	if !succeeded(res) {
 		return res, nil
 	}
@@ -172,8 +172,8 @@ func unmarshal(body []byte, into any) error {
 	return d.Decode(into)
 }
 
-// objects are the objects in a list of a decoded JSON value.
-func objects(list any) []map[string]any {
+// Objects are the objects in a list of a decoded JSON value.
+func Objects(list any) []map[string]any {
 	var found []map[string]any
 	items, _ := list.([]any)
 	for _, item := range items {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/xml"
@@ -51,14 +50,8 @@ func askJSON(ctx context.Context, moto *url.URL, service, target string, in, out
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	to := url.URL{Scheme: moto.Scheme, Host: moto.Host, Path: "/"}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("X-Amz-Target", target)
-	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("Authorization", local.Authorization(service))
-	res, err := http.DefaultClient.Do(req)
+	header := http.Header{"X-Amz-Target": {target}, "Content-Type": {"application/x-amz-json-1.1"}}
+	res, err := local.Post(ctx, to.String(), service, header, body)
 	if err != nil {
 		return fmt.Errorf("%s at moto: %w", target, err)
 	}

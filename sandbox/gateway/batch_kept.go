@@ -91,7 +91,7 @@ func (m *memory) keep(c *Call, join func(before, sent map[string]any) map[string
 	if err != nil {
 		return nil, err
 	}
-	return editJSON(res, func(answer map[string]any) {
+	return EditJSON(res, func(answer map[string]any) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		arn, _ := answer[m.arn].(string)
@@ -147,10 +147,10 @@ func (m *memory) described(c *Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return editJSON(res, func(answer map[string]any) {
+	return EditJSON(res, func(answer map[string]any) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		for _, shown := range objects(answer[m.list]) {
+		for _, shown := range Objects(answer[m.list]) {
 			arn, _ := shown[m.arn].(string)
 			if r, known := m.resources[arn]; known {
 				m.show(r.sent, shown)

@@ -181,7 +181,7 @@ func (b *budgetMemory) describe(c *Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return editJSON(res, func(answer map[string]any) {
+	return EditJSON(res, func(answer map[string]any) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		shown, _ := answer["Budget"].(map[string]any)

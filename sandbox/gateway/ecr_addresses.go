@@ -20,12 +20,12 @@ func ecrAddresses(registry string) Behaviour {
 		"CreateRepository": one,
 		"DeleteRepository": one,
 		"DescribeRepositories": edited(func(answer map[string]any) {
-			for _, r := range objects(answer["repositories"]) {
+			for _, r := range Objects(answer["repositories"]) {
 				repository(r)
 			}
 		}),
 		"GetAuthorizationToken": edited(func(answer map[string]any) {
-			for _, a := range objects(answer["authorizationData"]) {
+			for _, a := range Objects(answer["authorizationData"]) {
 				a["proxyEndpoint"] = "http://" + registry
 			}
 		}),
@@ -39,6 +39,6 @@ func edited(edit func(answer map[string]any)) Handler {
 		if err != nil {
 			return nil, err
 		}
-		return editJSON(res, edit)
+		return EditJSON(res, edit)
 	}
 }

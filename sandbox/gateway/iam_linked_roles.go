@@ -244,7 +244,7 @@ func (l *linkedRoles) judge(c *Call, invalid func(before bool) bool) (*http.Resp
 	if err != nil {
 		return nil, err
 	}
-	return editJSON(res, func(answer map[string]any) {
+	return EditJSON(res, func(answer map[string]any) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		arn, _ := answer["computeEnvironmentArn"].(string)
@@ -260,10 +260,10 @@ func (l *linkedRoles) describeEnvironments(c *Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return editJSON(res, func(answer map[string]any) {
+	return EditJSON(res, func(answer map[string]any) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		for _, shown := range objects(answer["computeEnvironments"]) {
+		for _, shown := range Objects(answer["computeEnvironments"]) {
 			if arn, _ := shown["computeEnvironmentArn"].(string); l.invalid[arn] {
 				shown["status"], shown["statusReason"] = "INVALID", notAssumed
 			}

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -113,7 +112,11 @@ func launch(r *Rights, c *Call) ([]need, error) {
 				resourceTags: map[string]string{}, keys: map[string]string{"ec2:createaction": "RunInstances"}})
 		}
 	}
-	passed, err := r.passed(c, cmp.Or(in.Get("IamInstanceProfile.Name"), path.Base(in.Get("IamInstanceProfile.Arn"))))
+	profile := in.Get("IamInstanceProfile.Name")
+	if arn := in.Get("IamInstanceProfile.Arn"); profile == "" && arn != "" {
+		profile = path.Base(arn)
+	}
+	passed, err := r.passed(c, profile)
 	return append(needs, passed...), err
 }
 
@@ -137,9 +140,9 @@ func launchTags(in url.Values) map[string]map[string]string {
 	}
 }
 
-// passed is the role of an instance profile, which EC2 gets; "." is no profile.
+// passed is the role of an instance profile, which EC2 gets; "" is no profile.
 func (r *Rights) passed(c *Call, profile string) ([]need, error) {
-	if profile == "." {
+	if profile == "" {
 		return nil, nil
 	}
 	answer, err := r.ask(c.Request.Context(), "iam", "GetInstanceProfile", "InstanceProfileName", profile)

@@ -42,11 +42,16 @@ func Authorization(service string) string {
 // Call makes a call of an AWS service as the administrator, by POST. The answer
 // is returned whatever it is; close it.
 func Call(ctx context.Context, address, service, contentType string, body []byte) (*http.Response, error) {
+	return Post(ctx, address, service, http.Header{"Content-Type": {contentType}}, body)
+}
+
+// Post is Call with headers, such as the JSON protocol's X-Amz-Target.
+func Post(ctx context.Context, address, service string, header http.Header, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", contentType)
+	req.Header = header
 	req.Header.Set("Authorization", Authorization(service))
 	return http.DefaultClient.Do(req)
 }
