@@ -12,7 +12,6 @@ import (
 	"io"
 	"io/fs"
 	"log"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -221,7 +220,7 @@ func (m *Machines) makeImage(ctx context.Context, base string) error {
 
 // make makes the container, lets it run its user data and waits for its Docker.
 func (m *Machines) make(ctx context.Context, of *machine, userData []byte) error {
-	port, err := freePort()
+	port, err := local.FreePort()
 	if err != nil {
 		return err
 	}
@@ -294,14 +293,6 @@ func privileges(status string) []string {
 		args = append(args, "--cap-drop", "SYS_RESOURCE")
 	}
 	return args
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
 // Run implements gateway.Machines.

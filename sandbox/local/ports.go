@@ -28,7 +28,7 @@ func loadPorts(t Tree) (Ports, error) {
 	}
 	taken := map[int]bool{}
 	for _, p := range []*int{&ports.Gateway, &ports.Moto, &ports.Registry} {
-		port, err := freePort(func() int { return 20000 + rand.IntN(10000) }, taken)
+		port, err := freePort(randomPort, taken)
 		if err != nil {
 			return ports, err
 		}
@@ -48,6 +48,11 @@ func writeJSON(file string, value any) error {
 	}
 	return os.Rename(file+".new", file)
 }
+
+// FreePort returns a loopback port that nobody listens on.
+func FreePort() (int, error) { return freePort(randomPort, nil) }
+
+func randomPort() int { return 20000 + rand.IntN(10000) }
 
 // freePort finds a port that nobody listens on, below the range from which the
 // kernel takes the ports of outgoing connections.
