@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -22,9 +23,9 @@ const (
 	servicePrefix = module + "/internal/service/"
 )
 
-// narrow copies the provider's source without the services that are not wanted,
-// and returns the services that are kept: the wanted ones and, transitively,
-// those that they import.
+// narrow copies the provider's source without the services that are not wanted and
+// without its fixed waits, and returns the services that are kept: the wanted ones
+// and, transitively, those that they import.
 func narrow(from, to string, wanted []string) ([]string, error) {
 	kept, err := closure(from, wanted)
 	if err != nil {
@@ -37,6 +38,9 @@ func narrow(from, to string, wanted []string) ([]string, error) {
 		return nil, err
 	}
 	if err := narrowClients(to, filepath.Join(to, "internal/conns/awsclient_gen.go")); err != nil {
+		return nil, err
+	}
+	if err := dropWaits(to); err != nil {
 		return nil, err
 	}
 	names := make([]string, 0, len(kept))
@@ -188,15 +192,17 @@ func narrowClients(root, file string) error {
 	})
 }
 
-// rewrite changes a file's tree and drops the imports that it then no longer uses.
+// rewrite changes a file's tree and drops the imports that only what is gone used.
+// Comments are not kept.
 func rewrite(file string, change func(*ast.File)) error {
 	set := token.NewFileSet()
 	parsed, err := parser.ParseFile(set, file, nil, 0)
 	if err != nil {
 		return err
 	}
+	before := packagesUsed(parsed)
 	change(parsed)
-	dropUnusedImports(parsed)
+	dropImports(parsed, before, packagesUsed(parsed))
 	var out bytes.Buffer
 	if err := format.Node(&out, set, parsed); err != nil {
 		return err
@@ -204,7 +210,8 @@ func rewrite(file string, change func(*ast.File)) error {
 	return os.WriteFile(file, out.Bytes(), 0o644)
 }
 
-func dropUnusedImports(parsed *ast.File) {
+// packagesUsed returns the x of every x.Y in a file.
+func packagesUsed(parsed *ast.File) map[string]bool {
 	used := map[string]bool{}
 	ast.Inspect(parsed, func(node ast.Node) bool {
 		if selector, ok := node.(*ast.SelectorExpr); ok {
@@ -212,18 +219,20 @@ func dropUnusedImports(parsed *ast.File) {
 		}
 		return true
 	})
+	return used
+}
+
+// dropImports drops the imports that were used before and are not used after.
+func dropImports(parsed *ast.File, before, after map[string]bool) {
 	for _, declaration := range parsed.Decls {
 		imports, ok := declaration.(*ast.GenDecl)
 		if !ok || imports.Tok != token.IMPORT {
 			continue
 		}
-		var specs []ast.Spec
-		for _, spec := range imports.Specs {
-			if used[localName(spec.(*ast.ImportSpec))] {
-				specs = append(specs, spec)
-			}
-		}
-		imports.Specs = specs
+		imports.Specs = slices.DeleteFunc(imports.Specs, func(spec ast.Spec) bool {
+			name := localName(spec.(*ast.ImportSpec))
+			return before[name] && !after[name]
+		})
 	}
 }
 

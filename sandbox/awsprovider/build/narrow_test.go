@@ -76,3 +76,63 @@ func TestTheKeyKnowsEveryFileOfTheModule(t *testing.T) {
 		t.Error("no files have the same key")
 	}
 }
+
+func TestFixedWaitsAreDroppedAndTimeoutsStay(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "internal/service/sqs/queue.go")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	source := `package sqs
+
+import (
+	"time"
+
+	"retry"
+	"sdk/v2"
+)
+
+var conf = &retry.StateChangeConf{
+	Pending:                   sdk.Pending,
+	Timeout:                   timeout,
+	ContinuousTargetOccurence: 6, // set to accommodate GovCloud
+	Delay:                     30 * time.Second,
+	MinTimeout:                5 * time.Second,
+}
+
+func read() {
+	time.Sleep(5 * time.Second)
+	sdk.Read()
+}
+`
+	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	root, _, _ := strings.Cut(file, "/internal/service/")
+	if err := dropWaits(root); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `package sqs
+
+import (
+	"retry"
+	"sdk/v2"
+)
+
+var conf = &retry.StateChangeConf{
+	Pending: sdk.Pending,
+	Timeout: timeout,
+}
+
+func read() {
+
+	sdk.Read()
+}
+`
+	if string(text) != want {
+		t.Errorf("got\n%s", text)
+	}
+}
