@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
@@ -32,8 +31,7 @@ type front struct {
 	asked       <-chan string // to end, by whom AWS vouches for
 	failed      chan error
 
-	verifier *http.Server // on loopback, for DCV
-	verifies string       // its URL
+	verifies string // the verifier's URL, on loopback, for DCV
 }
 
 // openFront takes the session's port and serves its pages on it.
@@ -88,8 +86,7 @@ func newFront(s settings, at host.Addresses, listener net.Listener) (*front, int
 		return nil, contract.ExitHost, err
 	}
 	f.verifies = "http://" + loopback.Addr().String()
-	f.verifier = &http.Server{Handler: f.VerifierHandler(), ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = f.verifier.Serve(loopback) }() // it ends with the session
+	go func() { _ = f.ServeVerifier(loopback) }() // it ends with the session
 	return f, 0, nil
 }
 
@@ -111,5 +108,4 @@ func (f *front) serve(log *events.Writer) {
 
 func (f *front) close(ctx context.Context) {
 	_ = f.Close(ctx) // what is still open then goes with the process
-	_ = f.verifier.Close()
 }

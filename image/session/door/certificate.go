@@ -1,6 +1,7 @@
 package door
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -47,6 +48,10 @@ func SelfSigned(addresses ...netip.Addr) (tls.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
+
+// selfIssued reports whether a certificate was issued by nobody else, as one from
+// SelfSigned: a browser asks whether to accept it, and must be left free to.
+func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
 
 // FromSecret reads the sessions' certificate, and the wildcard name that it has:
 // "*.play.example.com", or "". It names everything that is wrong with it, and

@@ -4,11 +4,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +92,46 @@ func TestEveryFaultOfTheCertificateIsNamedAtOnceAndNothingOfItsKey(t *testing.T)
 		_, _, err := FromSecret(contract.Certificate{Certificate: text, PrivateKey: "planted key"})
 		require.ErrorContains(t, err, fault)
 		assert.NotContains(t, err.Error(), "planted")
+	}
+}
+
+// The studio's certificate is valid, so a browser never has to be let past a
+// warning; past that of the session's own it has to be.
+func TestOnlyWithTheStudiosCertificateABrowserIsToldToInsistOnOne(t *testing.T) {
+	root := issue(t, nil, "root", time.Hour)
+	leaf := issue(t, root, "leaf", time.Hour, "*.play.example.com")
+	studios, _, err := FromSecret(contract.Certificate{Certificate: leaf.pem() + root.pem(), PrivateKey: leaf.keyPEM(t)})
+	require.NoError(t, err)
+	own, err := SelfSigned(loopback)
+	require.NoError(t, err)
+	for want, certificate := range map[string]tls.Certificate{"max-age=31536000": studios, "": own} {
+		h := start(t, func(c *Config) { c.Certificate, c.NativeClients = certificate, true })
+		h.ready()
+		visitor, stranger := h.client(), h.client()
+		for _, c := range []*http.Client{visitor, stranger} {
+			c.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true // the name is another than the test's address
+		}
+		is := func(res *http.Response) {
+			t.Helper()
+			assert.Equal(t, want, res.Header.Get("Strict-Transport-Security"), res.Status)
+		}
+		res, _ := h.do(visitor, http.MethodPost, "/sign-in", form(player, password))
+		require.Equal(t, http.StatusSeeOther, res.StatusCode)
+		is(res)
+		for _, at := range []string{"GET /", "GET /nothing", "GET /display/", "GET /display/nothing", "POST /", "GET /native/none/", "GET /healthz", "POST /end"} {
+			method, path, _ := strings.Cut(at, " ")
+			for _, c := range []*http.Client{visitor, stranger} {
+				res, _ := h.do(c, method, path, "")
+				is(res)
+			}
+		}
+		res, _ = h.do(visitor, http.MethodPost, "/enter", "", "Origin", "https://evil.example")
+		assert.Equal(t, http.StatusForbidden, res.StatusCode)
+		is(res)
+		conn, res, err := h.dial(visitor, "/display/ws", h.url)
+		require.NoError(t, err)
+		_ = conn.CloseNow()
+		is(res)
 	}
 }
 

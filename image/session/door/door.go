@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"log"
@@ -35,7 +36,7 @@ type Config struct {
 	// NativeClients lets a player who has signed in download a .dcv file, for the
 	// display at Address.
 	NativeClients bool
-	Address       string // "203.0.113.7:8443", as players reach the session
+	Address       string // "203.0.113.7:8443", as players reach the session; each session of a host has a port of its own
 }
 
 // Display is what the door leads to. Where it has a method SessionID() string,
@@ -53,8 +54,10 @@ type Door struct {
 	config      Config
 	credentials [2][sha256.Size]byte // name and password
 	pages       *pages
+	cookieName  string
 	guard       guard
 	server      *http.Server
+	verifier    *http.Server
 	counts      chan int
 
 	playing context.Context // ends with Disconnect
@@ -76,8 +79,16 @@ func New(c Config) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, port, err := net.SplitHostPort(c.Address)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(c.Certificate.Certificate[0])
+	if err != nil {
+		return nil, err
+	}
 	d := &Door{
-		config: c, pages: pages, counts: make(chan int, 1),
+		config: c, pages: pages, cookieName: cookiePrefix + port, counts: make(chan int, 1),
 		credentials: [2][sha256.Size]byte{sha256.Sum256([]byte(c.Credentials.Username)), sha256.Sum256([]byte(c.Credentials.Password))},
 	}
 	d.config.Credentials.Password = "" // its hash will do
@@ -85,22 +96,44 @@ func New(c Config) (*Door, error) {
 	d.passes.dropped = d.visitors.dropped
 	d.playing, d.leave = context.WithCancel(context.Background())
 	d.serving, d.stop = context.WithCancel(context.Background())
-	d.server = &http.Server{
-		Handler:           d.routes(),
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{c.Certificate}, MinVersion: tls.VersionTLS12},
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ReadTimeout:       30 * time.Second, // not of WebSockets: a hijacked connection has no deadline
+	d.server = newServer(d.routes())
+	if !selfIssued(leaf) {
+		d.server.Handler = strict(d.server.Handler)
+	}
+	d.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{c.Certificate}, MinVersion: tls.VersionTLS12}
+	d.server.BaseContext = func(net.Listener) context.Context { return d.serving }
+	d.verifier = newServer(d.VerifierHandler())
+	return d, nil
+}
+
+// newServer makes a server that nobody can keep busy by being slow.
+func newServer(handler http.Handler) *http.Server {
+	// A WebSocket gains nothing from HTTP/2, whose streams let one connection hold
+	// any number of handlers. What is set here, GODEBUG does not change.
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	return &http.Server{
+		Handler:           handler,
+		Protocols:         &http1,
+		ReadHeaderTimeout: 10 * time.Second, // of a TLS handshake too
+		ReadTimeout:       30 * time.Second, // none of these is a WebSocket's: a hijacked connection has no deadline
+		WriteTimeout:      30 * time.Second, // of an answer of ours; of the display's, see steady
+		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    32 << 10,
-		BaseContext:       func(net.Listener) context.Context { return d.serving },
 		ErrorLog:          log.New(io.Discard, "", 0), // the internet's noise; stdout is for events
 	}
-	return d, nil
 }
 
 // Serve answers on a listener until Close, then returns http.ErrServerClosed.
 func (d *Door) Serve(l net.Listener) error {
-	return d.server.ServeTLS(newLimiter(l), "", "")
+	return d.server.ServeTLS(newLimiter(l, publicLimits, d.guests), "", "")
+}
+
+// ServeVerifier answers DCV on a listener on loopback until Close, then returns
+// http.ErrServerClosed. Other sessions' players reach it too where they share the
+// host's network.
+func (d *Door) ServeVerifier(l net.Listener) error {
+	return d.verifier.Serve(newLimiter(l, verifierLimits, nil))
 }
 
 // Open lets players who have signed in through to a display, until Disconnect.
@@ -129,6 +162,7 @@ func (d *Door) Disconnect() {
 func (d *Door) Close(ctx context.Context) error {
 	d.Disconnect()
 	defer d.stop()
+	defer d.verifier.Close()
 	err := d.server.Shutdown(ctx)
 	if err != nil {
 		_ = d.server.Close()
@@ -157,6 +191,17 @@ func (d *Door) routes() http.Handler {
 		all.Handle(nativePath, same.Handler(http.HandlerFunc(d.nativeThrough)))
 	}
 	return all
+}
+
+// strict has browsers remember that this host is reached by HTTPS with a valid
+// certificate only (RFC 6797): they then give no way past the warning that another
+// certificate leads to, on any port of the host. Its name belongs to its address,
+// so nothing below the name is included.
+func strict(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // guarded gives an answer of our own what keeps it from being misused.

@@ -79,6 +79,14 @@ type harness struct {
 
 func start(t *testing.T, change ...func(*Config)) *harness {
 	t.Helper()
+	h, listener := prepare(t, change...)
+	h.serve(listener)
+	return h
+}
+
+// prepare makes a door that does not serve yet, and its listener.
+func prepare(t *testing.T, change ...func(*Config)) (*harness, net.Listener) {
+	t.Helper()
 	certificate, err := SelfSigned(loopback)
 	require.NoError(t, err)
 	brand, err := branding.Load("../../branding")
@@ -95,9 +103,12 @@ func start(t *testing.T, change ...func(*Config)) *harness {
 	}
 	h.Door, err = New(config)
 	require.NoError(t, err)
-	go func() { h.served <- h.Serve(listener) }()
-	t.Cleanup(func() { h.Close(context.Background()) })
-	return h
+	return h, listener
+}
+
+func (h *harness) serve(l net.Listener) {
+	go func() { h.served <- h.Serve(l) }()
+	h.t.Cleanup(func() { h.Close(context.Background()) })
 }
 
 func (h *harness) Close(ctx context.Context) {
@@ -117,18 +128,26 @@ func (h *harness) state(s contract.State) {
 }
 
 // client is a browser: it keeps cookies, and here follows no redirect.
-func (h *harness) client() *http.Client {
+func (h *harness) client() *http.Client { return h.clientAt("127.0.0.1") }
+
+// clientAt is one at an address of its own, in 127.0.0.0/8.
+func (h *harness) clientAt(address string) *http.Client {
 	roots := x509.NewCertPool()
 	leaf, err := x509.ParseCertificate(h.config.Certificate.Certificate[0])
 	require.NoError(h.t, err)
 	roots.AddCert(leaf)
 	jar, _ := cookiejar.New(nil)
 	c := &http.Client{
-		Jar: jar, Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+		Jar: jar, Timeout: patience,
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: dialer(address).DialContext},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	h.t.Cleanup(c.CloseIdleConnections)
 	return c
+}
+
+func dialer(from string) *net.Dialer {
+	return &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 }
 
 // do sends a request with headers given as pairs, and returns the answer with its
@@ -172,11 +191,15 @@ func (h *harness) asked(c *http.Client) view {
 	return v
 }
 
-// dial opens a WebSocket as a page of an origin would.
-func (h *harness) dial(c *http.Client, path, origin string) (*websocket.Conn, *http.Response, error) {
+// dial opens a WebSocket as a page of an origin would, with further headers given
+// as pairs.
+func (h *harness) dial(c *http.Client, path, origin string, more ...string) (*websocket.Conn, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	headers := http.Header{}
+	for i := 0; i < len(more); i += 2 {
+		headers.Set(more[i], more[i+1])
+	}
 	if origin != "" {
 		headers.Set("Origin", origin)
 	}
@@ -283,39 +306,4 @@ func TestThePasswordIsInNothingThatIsServed(t *testing.T) {
 	assert.NotContains(t, all.String(), password)
 	assert.NotContains(t, all.String(), url.QueryEscape(password))
 	assert.Contains(t, all.String(), "the picture", "the search saw something")
-}
-
-func TestOneAddressCannotUseUpTheDoor(t *testing.T) {
-	l := newLimiter(nil)
-	one, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	for range maxConnections {
-		require.True(t, l.take(one))
-	}
-	assert.False(t, l.take(one))
-	assert.True(t, l.take(other))
-	l.free(one)
-	assert.True(t, l.take(one))
-	for range maxConnections {
-		l.free(one)
-	}
-	l.free(other)
-	assert.Empty(t, l.open)
-}
-
-func TestAConnectionThatIsClosedTwiceIsCountedOnce(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer inner.Close()
-	l := newLimiter(inner)
-	for range 2 {
-		out, err := net.Dial("tcp", inner.Addr().String())
-		require.NoError(t, err)
-		defer out.Close()
-	}
-	one, err := l.Accept()
-	require.NoError(t, err)
-	_, err = l.Accept()
-	require.NoError(t, err)
-	_, _ = one.Close(), one.Close()
-	assert.Equal(t, map[netip.Addr]int{loopback: 1}, l.open)
 }

@@ -79,7 +79,8 @@ type view struct {
 	Now      string         `json:"now"` // where the session is, in words
 	Steps    []step         `json:"steps"`
 	SignedIn bool           `json:"signedIn"`
-	Ready    bool           `json:"ready"` // who has signed in may enter
+	Moved    bool           `json:"moved,omitempty"` // signed in, but from another address
+	Ready    bool           `json:"ready"`           // who has signed in may enter
 	Ended    *words         `json:"ended,omitempty"`
 
 	// To players who have signed in only.
@@ -150,10 +151,11 @@ func wordsOf(e status.Ended) *words {
 // view is the session as it stands, for who asks.
 func (d *Door) view(r *http.Request) view {
 	s := d.config.Board.Get()
-	state, v := stateOf(s), d.visitor(r)
+	state := stateOf(s)
+	v, moved := d.visitor(r)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	is := view{State: state, SignedIn: v != nil, Ready: d.display != nil && answers(state)}
+	is := view{State: state, SignedIn: v != nil, Moved: moved, Ready: d.display != nil && answers(state)}
 	is.Steps, is.Now = progress(state)
 	if s.Ended != nil {
 		is.Ended = wordsOf(*s.Ended)

@@ -9,13 +9,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/intraverse/dcv-sessions/image/session/display"
 )
 
 // through passes a request of a player who has signed in on to the display.
 func (d *Door) through(w http.ResponseWriter, r *http.Request) {
-	v := d.visitor(r)
+	v, _ := d.visitor(r)
 	switch {
 	case v == nil && isPage(r):
 		http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -42,11 +43,11 @@ func (d *Door) pass(w http.ResponseWriter, r *http.Request, v *visitor) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	r = r.Clone(ctx)
-	stripCookie(r)
+	stripCookies(r)
 	if !upgrades(r) {
 		w.Header().Set("Content-Security-Policy", "frame-ancestors 'self'")
 		w.Header().Set("Referrer-Policy", "no-referrer") // the entry's token is in its address
-		to.Handler().ServeHTTP(w, r)
+		to.Handler().ServeHTTP(&steady{w, d.server.WriteTimeout}, r)
 		return
 	}
 	if !sameOrigin(r) {
@@ -87,6 +88,40 @@ func (d *Door) count(v *visitor, change int) {
 	}
 	d.counts <- d.players
 }
+
+// steady is an answer of the display. It may take as long as it likes, as a
+// stream does; limit is how long the visitor may leave a piece of it unread.
+type steady struct {
+	http.ResponseWriter
+	limit time.Duration
+}
+
+// extend begins the time of the next piece. Of an answer that has no deadlines,
+// as in a test without a connection, nothing is asked.
+func (s *steady) extend() {
+	_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Now().Add(s.limit))
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (s *steady) WriteHeader(code int) {
+	s.extend()
+	s.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (s *steady) Write(b []byte) (int, error) {
+	s.extend()
+	return s.ResponseWriter.Write(b)
+}
+
+// FlushError is for http.ResponseController.
+func (s *steady) FlushError() error {
+	s.extend()
+	return http.NewResponseController(s.ResponseWriter).Flush()
+}
+
+// Unwrap is for http.ResponseController.
+func (s *steady) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // socket is the answer to a request that becomes a WebSocket, when whoever
 // answers takes the connection over.
@@ -140,12 +175,13 @@ func isPage(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && !upgrades(r) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// stripCookie keeps our cookie from the display.
-func stripCookie(r *http.Request) {
+// stripCookies keeps from the display our cookie, and those of other sessions on
+// this host, which a browser sends here too.
+func stripCookies(r *http.Request) {
 	cookies := r.Cookies()
 	r.Header.Del("Cookie")
 	for _, c := range cookies {
-		if c.Name != cookieName {
+		if !strings.HasPrefix(c.Name, cookiePrefix) {
 			r.AddCookie(c)
 		}
 	}
@@ -153,7 +189,7 @@ func stripCookie(r *http.Request) {
 
 // enter gives a player who has signed in the way into the display.
 func (d *Door) enter(w http.ResponseWriter, r *http.Request) {
-	if d.visitor(r) == nil {
+	if v, _ := d.visitor(r); v == nil {
 		http.Error(w, "sign in first", http.StatusUnauthorized)
 		return
 	}
@@ -174,7 +210,7 @@ const nativePath = "/native/"
 // nativeThrough passes a native client on: its path stands for the cookie.
 func (d *Door) nativeThrough(w http.ResponseWriter, r *http.Request) {
 	pass, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, nativePath), "/")
-	v := d.passed(pass)
+	v := d.passed(pass, addressOf(r.RemoteAddr))
 	if v == nil {
 		http.NotFound(w, r)
 		return

@@ -27,7 +27,7 @@ func TestOnlyWhoHasSignedInReachesTheDisplay(t *testing.T) {
 	assert.Equal(t, "/", res.Header.Get("Location"))
 	res, _ = h.do(c, http.MethodGet, "/display/app.js", "")
 	assert.Equal(t, http.StatusUnauthorized, res.StatusCode)
-	res, _ = h.do(c, http.MethodGet, "/display/app.js", "", "Cookie", cookieName+"="+strings.Repeat("0", 64))
+	res, _ = h.do(c, http.MethodGet, "/display/app.js", "", "Cookie", h.cookieName+"="+strings.Repeat("0", 64))
 	assert.Equal(t, http.StatusUnauthorized, res.StatusCode)
 	_, res, err := h.dial(c, "/display/ws", h.url)
 	assert.Error(t, err)
@@ -68,11 +68,11 @@ func TestBeforeItIsOpenAndAfterDisconnectNobodyIsLetThrough(t *testing.T) {
 	shut()
 }
 
-func TestTheDisplayNeverSeesOurCookie(t *testing.T) {
+func TestTheDisplayNeverSeesACookieOfASession(t *testing.T) {
 	h := start(t)
 	h.ready()
 	c := h.signedIn()
-	h.do(c, http.MethodGet, "/display/a?b=c", "", "Cookie", "theirs=1")
+	h.do(c, http.MethodGet, "/display/a?b=c", "", "Cookie", "theirs=1; "+cookiePrefix+"8444=anothers")
 	got := <-h.display.seen
 	assert.Equal(t, "theirs=1", got.Header.Get("Cookie"))
 	assert.Equal(t, "/display/a?b=c", got.URL.String())
@@ -130,7 +130,7 @@ func TestAPlayerWhoReloadsIsCountedAgain(t *testing.T) {
 
 func TestOnlyTheLatestNumberOfPlayersWaitsAndNothingBlocks(t *testing.T) {
 	h := start(t)
-	v := newVisitor(context.Background(), time.Time{})
+	v := newVisitor(context.Background(), loopback, time.Time{})
 	for range 10 {
 		h.count(v, 1)
 		h.count(v, -1)
@@ -344,7 +344,7 @@ func TestANativeClientComesInByItsFile(t *testing.T) {
 	_, answer := verified(h.Door, "console", file["authtoken"])
 	assert.Contains(t, answer, "yes")
 
-	native := h.client() // without a cookie, and without an Origin
+	native := h.clientAt("127.0.0.2") // without a cookie or an Origin, and not by the browser's VPN
 	_, text := h.do(native, http.MethodGet, file["weburlpath"]+"a%2Fb?c=d", "")
 	assert.Equal(t, "the picture", text)
 	got := <-h.display.seen
@@ -356,7 +356,11 @@ func TestANativeClientComesInByItsFile(t *testing.T) {
 	defer func() { _ = conn.CloseNow() }()
 	h.players(1)
 
-	_, res, err := h.dial(native, file["weburlpath"]+"ws", "https://evil.example")
+	thief := h.clientAt("127.0.0.9")
+	_, res, err := h.dial(thief, file["weburlpath"]+"ws", "")
+	require.Error(t, err, "the file is that of the address which it was used from first")
+	assert.Equal(t, http.StatusNotFound, res.StatusCode)
+	_, res, err = h.dial(native, file["weburlpath"]+"ws", "https://evil.example")
 	require.Error(t, err)
 	assert.Equal(t, http.StatusForbidden, res.StatusCode)
 	h.do(browser, http.MethodPost, "/sign-out", "")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -73,7 +74,7 @@ func sessionID(of Display) string {
 // nativeFile is a .dcv file (DCV user guide, "Connection file"), for a player who
 // has signed in. Its path and token are good for the first connection only.
 func (d *Door) nativeFile(w http.ResponseWriter, r *http.Request) {
-	v := d.visitor(r)
+	v, _ := d.visitor(r)
 	if v == nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
@@ -85,7 +86,7 @@ func (d *Door) nativeFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.mu.Lock()
-	pass := d.passes.mint(newVisitor(v.over, time.Now().Add(nativeLife)))
+	pass := d.passes.mint(newVisitor(v.over, netip.Addr{}, time.Now().Add(nativeLife)))
 	d.mu.Unlock()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", `attachment; filename="session.dcv"`)
@@ -95,11 +96,20 @@ func (d *Door) nativeFile(w http.ResponseWriter, r *http.Request) {
 
 // passed is the native client whose pass it is; nil where it is none, or came too
 // late. One that is connected may open further WebSockets.
-func (d *Door) passed(pass string) *visitor {
+//
+// The first client that comes with a pass binds it to its address, which need not
+// be the browser's: a VPN or a proxy may be the browser's alone.
+func (d *Door) passed(pass string, from netip.Addr) *visitor {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	v, ok := d.passes.find(pass)
 	if !ok || v.over.Err() != nil || v.sockets == 0 && !time.Now().Before(v.until) {
+		return nil
+	}
+	if !v.from.IsValid() {
+		v.from = from
+	}
+	if v.from != from {
 		return nil
 	}
 	return v

@@ -2,6 +2,7 @@ package door
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -22,7 +24,7 @@ func TestWhoSignsInGetsACookieThatOnlyThisOriginSees(t *testing.T) {
 	assert.Equal(t, "/", res.Header.Get("Location"))
 	require.Len(t, res.Cookies(), 1)
 	c := res.Cookies()[0]
-	assert.Equal(t, "__Host-dcv-session", c.Name)
+	assert.Equal(t, "__Host-dcv-session-"+h.port(), c.Name)
 	assert.Len(t, c.Value, 64, "256 bits")
 	assert.True(t, c.HttpOnly)
 	assert.True(t, c.Secure)
@@ -83,6 +85,12 @@ func TestWhoSignsOutIsOut(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, res.StatusCode, "a kept cookie is worth nothing")
 }
 
+func (h *harness) port() string {
+	_, port, err := net.SplitHostPort(h.config.Address)
+	require.NoError(h.t, err)
+	return port
+}
+
 // cookie is what a client sends.
 func (h *harness) cookie(c *http.Client) string {
 	req := httptest.NewRequest(http.MethodGet, h.url, nil)
@@ -140,6 +148,78 @@ func TestFiftyWrongGuessesAreTenChecksAndAnotherAddressIsNotHeldUp(t *testing.T)
 	assert.Equal(t, "30", w.Header().Get("Retry-After"))
 	assert.Contains(t, w.Body.String(), "Too many attempts. Please wait 30 seconds, then try again.")
 	assert.Equal(t, http.StatusSeeOther, h.attempt("203.0.113.9:1", password).Code)
+}
+
+// A browser sends the cookies of a host to each of its ports: whoever serves on
+// another port of the session's host may have got hold of one.
+func TestACookieIsWorthNothingAtAnotherAddress(t *testing.T) {
+	h := start(t, func(c *Config) { c.NativeClients = true })
+	h.ready()
+	c, thief := h.signedIn(), h.clientAt("127.0.0.9")
+	conn := h.socket(c)
+	h.players(1)
+	stolen := []string{"Cookie", h.cookie(c)}
+	for at, want := range map[string]int{
+		"GET /display/": http.StatusUnauthorized, "POST /enter": http.StatusUnauthorized,
+		"GET /session.dcv": http.StatusSeeOther, "POST /sign-out": http.StatusSeeOther,
+	} {
+		method, path, _ := strings.Cut(at, " ")
+		res, _ := h.do(thief, method, path, "", stolen...)
+		assert.Equal(t, want, res.StatusCode, at)
+	}
+	_, res, err := h.dial(thief, "/display/ws", h.url, stolen...)
+	require.Error(t, err)
+	assert.Equal(t, http.StatusUnauthorized, res.StatusCode)
+	_, text := h.do(thief, http.MethodGet, "/state", "", stolen...)
+	assert.Contains(t, text, `"signedIn":false`)
+
+	require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte("still here")))
+	_, _, err = conn.Read(t.Context())
+	require.NoError(t, err, "the player is not disturbed")
+	assert.True(t, h.asked(c).SignedIn, "nor signed out")
+}
+
+func TestAPlayerWhoseAddressChangesIsAskedToSignInAgainAndTheGameGoesOn(t *testing.T) {
+	h := start(t)
+	h.ready()
+	c := h.signedIn()
+	before := h.socket(c)
+	h.players(1)
+	_, text := h.do(c, http.MethodGet, "/", "")
+	assert.NotContains(t, text, `id="moved"`)
+
+	c.Transport = h.clientAt("127.0.0.9").Transport
+	is := h.asked(c)
+	assert.True(t, is.Moved)
+	assert.False(t, is.SignedIn)
+	assert.Nil(t, is.Warning, "what is for players only stays theirs")
+	res, text := h.do(c, http.MethodGet, "/", "")
+	assert.Equal(t, http.StatusOK, res.StatusCode)
+	assert.Contains(t, text, "Your network address has changed since you signed in.")
+	assert.Contains(t, text, `action="/sign-in"`)
+	assert.NotContains(t, text, "aria-invalid", "the player has typed nothing wrong")
+	require.NoError(t, before.Write(t.Context(), websocket.MessageText, []byte("still here")))
+	_, _, err := before.Read(t.Context())
+	require.NoError(t, err, "the connection of before goes on")
+
+	res, _ = h.do(c, http.MethodPost, "/sign-in", form(player, password))
+	require.Equal(t, http.StatusSeeOther, res.StatusCode)
+	assert.True(t, h.asked(c).SignedIn)
+	h.socket(c)
+}
+
+// A browser has one cookie of a name for a host, whatever the ports.
+func TestTwoSessionsOfAHostDoNotSignEachOtherOut(t *testing.T) {
+	one, two := start(t), start(t)
+	c := one.signedIn()
+	c.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true // of both certificates
+	res, _ := two.do(c, http.MethodPost, "/sign-in", form(player, password))
+	require.Equal(t, http.StatusSeeOther, res.StatusCode)
+	assert.True(t, one.asked(c).SignedIn)
+	assert.True(t, two.asked(c).SignedIn)
+	two.do(c, http.MethodPost, "/sign-out", "")
+	assert.True(t, one.asked(c).SignedIn)
+	assert.False(t, two.asked(c).SignedIn)
 }
 
 func TestTheWaitDoublesUpToAQuarterOfAnHourAndIsForgotten(t *testing.T) {

@@ -108,9 +108,16 @@ function follow(state) {
     tell(state.ended.title, state.ended.text, "You can close this window.");
     return;
   }
-  if (state.signedIn !== signedIn) { // in another tab
+  // At another address than before, the picture's own connection may go on.
+  const movedAway = Boolean(frame && state.moved && !wasGone);
+  if (state.signedIn !== signedIn && !movedAway) { // in another tab, or before the game
     location.reload();
     over = true;
+    return;
+  }
+  byId("moved-here").hidden = !movedAway;
+  if (movedAway) {
+    byId("lost").hidden = true;
     return;
   }
   if (wasGone) show(frame ? "play" : "waiting");
@@ -148,6 +155,7 @@ async function toggleFull() {
 byId("full").addEventListener("click", () => toggleFull().catch(() => {}));
 byId("again").addEventListener("click", enter);
 byId("lost-again").addEventListener("click", enter);
+byId("moved-again").addEventListener("click", () => location.reload());
 byId("full").hidden = !document.fullscreenEnabled;
 document.addEventListener("fullscreenchange", () => say("full", document.fullscreenElement ? "Leave full screen" : "Full screen"));
 byId("mouse-here").textContent = byId("mouse").textContent;
