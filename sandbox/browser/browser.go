@@ -1,5 +1,6 @@
 // Package browser is a player's browser in tests: a real Chromium, driven by its
-// own protocol. It accepts one certificate, the session's, and no other.
+// own protocol. It accepts the certificates of the sessions that it visits, and
+// no other.
 package browser
 
 import (
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +26,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Browser has one page open.
+// Browser is one tab of a browser.
 type Browser struct {
 	t     testing.TB
 	ctx   context.Context
@@ -45,14 +47,52 @@ type Options struct {
 // patience is how long a test waits for what a page should show.
 const patience = 30 * time.Second
 
+// Site is a session, as its ready event names it.
+type Site struct {
+	Address     string // its URL
+	Fingerprint string // the SHA-256 of its certificate
+}
+
 // Open starts a browser that trusts the session at an address, if its certificate
 // has this SHA-256, and goes there.
 func Open(t testing.TB, address, fingerprint string, o Options) *Browser {
 	t.Helper()
-	key, err := pinned(address, fingerprint)
-	if err != nil {
-		t.Fatal(err)
+	return OpenTabs(t, o, Site{address, fingerprint})[0]
+}
+
+// OpenTabs starts one browser with a tab for each session, in their order. They
+// share what a browser's tabs share, cookies above all; the first one's Close
+// closes them all.
+func OpenTabs(t testing.TB, o Options, sites ...Site) []*Browser {
+	t.Helper()
+	var keys []string
+	for _, site := range sites {
+		key, err := pinned(site.Address, site.Fingerprint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
 	}
+	ctx, end := start(t, o, keys)
+	var tabs []*Browser
+	for i, site := range sites {
+		b := &Browser{t, ctx, end}
+		if i > 0 {
+			b.ctx, b.close = chromedp.NewContext(tabs[0].ctx)
+		}
+		// The browser lives as long as the context of its first call: it gets no limit.
+		if err := chromedp.Do(b.ctx, emulate(o), chromedp.Navigate(site.Address)); err != nil {
+			t.Fatalf("opening %s: %v", site.Address, err)
+		}
+		tabs = append(tabs, b)
+	}
+	return tabs
+}
+
+// start returns the first tab of a browser that accepts certificates with these
+// public keys, and what closes the browser, as the end of the test does.
+func start(t testing.TB, o Options, keys []string) (context.Context, func()) {
+	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatalf("%v: `sandbox install -tests` installs it", err)
@@ -60,22 +100,18 @@ func Open(t testing.TB, address, fingerprint string, o Options) *Browser {
 	flags := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, // the tests run as root
 		chromedp.UserDataDir(t.TempDir()), // without one, the next flag has no effect
-		chromedp.Flag("ignore-certificate-errors-spki-list", key),
+		chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(keys, ",")),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-gpu", true), chromedp.Flag("hide-scrollbars", true),
 		chromedp.WindowSize(o.Width, o.Height), chromedp.WSURLReadTimeout(time.Minute),
 	)
 	running, end := chromedp.NewExecAllocator(context.Background(), flags...)
 	ctx, shut := chromedp.NewContext(running)
-	b := &Browser{t, ctx, func() {
+	both := func() {
 		shut()
 		end()
-	}}
-	t.Cleanup(b.close)
-	// The browser lives as long as the context of its first call: it gets no limit.
-	if err := chromedp.Do(ctx, emulate(o), chromedp.Navigate(address)); err != nil {
-		t.Fatalf("opening %s: %v", address, err)
 	}
-	return b
+	t.Cleanup(both)
+	return ctx, both
 }
 
 // step is something that a browser does.

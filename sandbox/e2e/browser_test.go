@@ -135,6 +135,7 @@ type line struct {
 	address string
 
 	mu   sync.Mutex
+	from net.IP // where the session sees it come from
 	ends []net.Conn
 }
 
@@ -142,7 +143,7 @@ func newLine(t *testing.T, to string) *line {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	l := &line{address: listener.Addr().String()}
+	l := &line{address: listener.Addr().String(), from: net.IPv4(127, 0, 0, 1)}
 	t.Cleanup(func() {
 		listener.Close()
 		l.cut()
@@ -160,14 +161,15 @@ func newLine(t *testing.T, to string) *line {
 }
 
 func (l *line) lead(from net.Conn, address string) {
-	to, err := net.Dial("tcp", address)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: l.from}}
+	to, err := dialer.Dial("tcp", address)
 	if err != nil {
 		from.Close()
 		return
 	}
-	l.mu.Lock()
 	l.ends = append(l.ends, from, to)
-	l.mu.Unlock()
 	for _, way := range [][2]net.Conn{{from, to}, {to, from}} {
 		go func() {
 			_, _ = io.Copy(way[0], way[1])
@@ -180,6 +182,19 @@ func (l *line) lead(from net.Conn, address string) {
 func (l *line) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.end()
+}
+
+// move cuts the line and leads from another address, as a phone does that leaves
+// its home's network.
+func (l *line) move(to net.IP) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.from = to
+	l.end()
+}
+
+func (l *line) end() {
 	for _, end := range l.ends {
 		end.Close()
 	}
@@ -223,6 +238,15 @@ func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
 		b.Is("by itself, without a reload", `document.querySelector("iframe").contentWindow.marked`)
 		assert.Equal(t, game, c.process("/opt/game/bin/etr"))
 
+		line.move(net.IPv4(127, 0, 0, 9))
+		b.Is("a player at another address is asked to sign in again", `!document.getElementById("moved-here").closest("[hidden]")`)
+		b.Click("#moved-again")
+		b.Is("the page says why", signIn+` && document.getElementById("moved")`)
+		b.Shot("sign-in-moved")
+		enterCredentials(b, byHand)
+		picture(b)
+		assert.Equal(t, game, c.process("/opt/game/bin/etr"), "the game went on")
+
 		quit(b, c.container)
 		ended := c.ended()
 		assert.Equal(t, contract.ExitOK, *ended.ExitCode)
@@ -230,6 +254,23 @@ func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
 		b.Is("the page says so", over)
 		assert.Contains(t, b.Text(), "The game has ended")
 		b.Shot("ended")
+	})
+
+	t.Run("two sessions of a host are played in one browser", func(t *testing.T) {
+		var sites []browser.Site
+		for range 2 {
+			ready := s.container(t, image, nil).event(contract.EventReady)
+			sites = append(sites, browser.Site{Address: ready.URL, Fingerprint: ready.Certificate})
+		}
+		tabs := browser.OpenTabs(t, desktop, sites...)
+		for _, b := range tabs {
+			enterCredentials(b, byHand)
+			picture(b)
+		}
+		for _, b := range tabs {
+			b.Reload()
+			picture(b)
+		}
 	})
 
 	t.Run("the mouse reaches the game", func(t *testing.T) {
