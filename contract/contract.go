@@ -310,7 +310,7 @@ var ExitCodes = []ExitCode{
 	{ExitSoftware, "software-rendering", false, "the game would be rendered without the GPU, which session.softwareRendering does not allow"},
 	{ExitDisplay, "display", false, "the display server, or a part of it, failed again and again"},
 	{ExitInternal, "internal", false, "a fault of the session itself"},
-	{ExitNoPort, "no-port", true, "no port of the range is free on this host"},
+	{ExitNoPort, "no-port", true, "no port of the range, or no name of an X display, is free on this host"},
 	{ExitHost, "host", true, "the host failed the session (metadata, disk); another host may do"},
 	{ExitGPU, "gpu", true, "the host's GPU or its driver is not there; another host may do"},
 }

@@ -133,7 +133,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 			}
 		}
 		assert.Equal(t, []string{
-			"the NVIDIA driver's GLX module", "DCV's session attaches to the display", "DCV has its licence",
+			"the NVIDIA driver's GLX module", "no other session of the host can have the display's name", "DCV's session attaches to the display", "DCV has its licence",
 			"the web client comes through the session's proxy", "the display server ends in time",
 		}, held, "what a host without a GPU can show")
 

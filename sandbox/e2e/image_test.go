@@ -3,9 +3,11 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,6 +79,11 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 		started.Wait()
 		first, second := both[0].event(contract.EventReady), both[1].event(contract.EventReady)
 		assert.NotEqual(t, first.URL, second.URL)
+		for _, c := range both {
+			name := "@/tmp/.X11-unix/X" + c.display()
+			_, err := net.Listen("unix", name)
+			assert.ErrorIs(t, err, syscall.EADDRINUSE, "a neighbour takes %s", name)
+		}
 		assert.Equal(t, contract.ExitNoPort, *s.container(t, image, ports).ended().ExitCode)
 		// The first's port is free again after a crash.
 		s.docker(t, "kill", both[0].id)
@@ -160,6 +167,14 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 		assert.Empty(t, found)
 		assert.NotContains(t, c.log(), byHand)
 	})
+}
+
+// display is the number of the session's X display.
+func (c *container) display() string {
+	c.t.Helper()
+	x := strings.Fields(c.processes()[c.process("Xtigervnc")])
+	require.Greater(c.t, len(x), 1)
+	return strings.TrimPrefix(x[1], ":")
 }
 
 // states are those that a session entered.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/display/x11"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -38,7 +39,9 @@ type Parts struct {
 	// Close is how long a session has for closing what is not the game.
 	Close time.Duration
 
-	root string // "": /
+	// What tests change.
+	root string             // "": /
+	kept func(string) error // nil: x11.Kept
 }
 
 // Run tries every row and tells of each as it is done. A row that panics or hangs
@@ -46,6 +49,9 @@ type Parts struct {
 // (contract.ExitCodes) and why, in words.
 func Run(ctx context.Context, p Parts, tell func(contract.Check)) (code int, reason string) {
 	v := &visit{Parts: p}
+	if v.kept == nil {
+		v.kept = x11.Kept
+	}
 	v.sound = sync.OnceValues(func() ([]string, error) { return p.Sound(ctx) })
 	var failed []string
 	for _, r := range rows {

@@ -93,6 +93,7 @@ func dcv(t *testing.T, d *fake) Parts {
 		Sound:   func(context.Context) ([]string, error) { return []string{"PULSE_SERVER=unix:/run/sound"}, nil },
 		Player:  process.User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
 		Env:     []string{"PATH=/usr/bin:/bin"}, GPURun: root + "/usr/bin/gpu-run", GPU: "GPU-1", Close: 10 * time.Second, root: root,
+		kept: func(string) error { return nil },
 	}
 }
 
@@ -142,7 +143,7 @@ func TestInTheSandboxNoRowFailsAndEachSaysWhatCantBeKnown(t *testing.T) {
 	code, _, checks := run(t, p)
 	assert.Equal(t, contract.ExitOK, code)
 	for name, c := range checks {
-		if name == "the web client comes through the session's proxy" {
+		if name == "the web client comes through the session's proxy" || name == "no other session of the host can have the display's name" {
 			assert.Equal(t, contract.OutcomeHolds, c.Outcome)
 			continue
 		}
@@ -184,6 +185,9 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 			"the X server starts on the GPU", "session.display: virtual", "no screens found"},
 		"an X server without the GPU": {without("opengl", "llvmpipe"),
 			"the X server starts on the GPU", "NVIDIA_DRIVER_CAPABILITIES", "exit code 67"},
+		"a name that anybody can have": {func(_ *testing.T, p *Parts, _ *fake) {
+			p.kept = func(display string) error { return errors.New(display + " is free") }
+		}, "no other session of the host can have the display's name", "a fault of this program", ":8443 is free"},
 		"no Vulkan": {without("vulkan", "ERROR_INCOMPATIBLE_DRIVER"),
 			"Vulkan renders on the GPU", "session.softwareRendering: true", "ERROR_INCOMPATIBLE_DRIVER"},
 		"no console session": {func(_ *testing.T, _ *Parts, d *fake) { d.startServer = errors.New("no login session") },
@@ -247,5 +251,5 @@ func TestARunThatIsEndedFailsNothing(t *testing.T) {
 		}
 	})
 	assert.Equal(t, contract.ExitOK, code)
-	assert.Len(t, after, len(rows)-5)
+	assert.Len(t, after, len(rows)-6)
 }

@@ -21,6 +21,7 @@ var rows = []row{
 	{"device nodes and the NVIDIA driver's X module", 30 * time.Second, (*visit).nodes},
 	{"the NVIDIA driver's GLX module", 30 * time.Second, (*visit).glx},
 	{"the X server starts on the GPU", 90 * time.Second, (*visit).xServer},
+	{"no other session of the host can have the display's name", 5 * time.Second, (*visit).name},
 	{"DCV's session attaches to the display", 90 * time.Second, (*visit).session},
 	{"DCV takes the player's sound", 30 * time.Second, (*visit).hears},
 	{"DCV has its licence", 60 * time.Second, (*visit).licence},
@@ -111,6 +112,19 @@ func (v *visit) xServer(ctx context.Context) finding {
 		return v.gpuFault(changeDriver, "an X server is on %s after %s, but %v", x.Display, took, err)
 	}
 	return holds("it is on %s after %s; %s", x.Display, took, who)
+}
+
+// name looks at the abstract socket name that X clients try first: the host's
+// sessions share these names.
+func (v *visit) name(context.Context) finding {
+	x := v.x.Load()
+	if x == nil {
+		return unknown("%v", errNotStarted)
+	}
+	if err := v.kept(x.Display); err != nil {
+		return fails(mend, "%v", err)
+	}
+	return holds("the name of %s is this session's", x.Display)
 }
 
 // session starts the sound first: the display server looks for it. How that went

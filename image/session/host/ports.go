@@ -37,9 +37,10 @@ const (
 	simulated = 100   // numbers of a sandbox's host: its range of ports is narrower
 )
 
-// Display is the number of a session's X display: sessions of one host share
-// the kernel's names of X sockets, and the public port is one session's alone, so
-// the number is the port modulo 50,000. A sandbox's hosts, each an address in
+// Display is the number of a session's X display, unless a neighbour has that
+// number's name (x11.Hold): sessions of one host share the kernel's names of X
+// sockets, and the public port is one session's alone, so the number is the port
+// modulo 50,000. A sandbox's hosts, each an address in
 // 127.0.0.0/8, share those names too, and each has numbers of its own.
 func Display(public net.Addr) int {
 	at := public.(*net.TCPAddr).AddrPort()

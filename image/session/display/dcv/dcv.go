@@ -21,6 +21,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/display/x11"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -62,6 +63,7 @@ type Server struct {
 	x       display.X // of a console session, as DCV's account reaches it
 
 	mu       sync.Mutex // for what Close ends
+	name     *x11.Name
 	bus      *process.Kept
 	launcher *process.Kept
 	server   *process.Kept
@@ -82,6 +84,11 @@ func (s *Server) SessionID() string { return sessionID }
 
 // StartX starts the X server of a console session, or all of a virtual one.
 func (s *Server) StartX(ctx context.Context) (display.X, error) {
+	if s.config.Type == contract.SessionConsole {
+		if err := s.holdName(); err != nil {
+			return display.X{}, err
+		}
+	}
 	if err := s.prepare(); err != nil {
 		return display.X{}, err
 	}
@@ -169,7 +176,7 @@ func (s *Server) fail(err error) {
 func (s *Server) Close(ctx context.Context) {
 	s.cancel()
 	s.mu.Lock() // nothing is started from here on
-	bus, launcher, server, xorg := s.bus, s.launcher, s.server, s.xorg
+	name, bus, launcher, server, xorg := s.name, s.bus, s.launcher, s.server, s.xorg
 	s.bus, s.launcher, s.server, s.xorg = nil, nil, nil, nil // nor ended twice
 	s.mu.Unlock()
 	if server != nil {
@@ -187,6 +194,7 @@ func (s *Server) Close(ctx context.Context) {
 	if bus != nil {
 		bus.Stop(syscall.SIGTERM, within(ctx, 2*time.Second))
 	}
+	name.Release()
 }
 
 func (s *Server) closeSession(ctx context.Context) {

@@ -525,6 +525,41 @@ func TestAVirtualSessionHasDCVsOwnXServer(t *testing.T) {
 }
 
 // DCV's agent has another account than the player, and may look for no cookie.
+func TestTheNameOfADisplayIsTheSessionsFromItsStartToItsEnd(t *testing.T) {
+	for _, kind := range []string{contract.SessionConsole, contract.SessionVirtual} {
+		m := newMachine(t, kind)
+		neighbour, err := net.Listen("unix", fmt.Sprintf("@%s/X%d", x11.SocketDir, m.config.Number))
+		require.NoError(t, err)
+		defer neighbour.Close()
+		x := m.start(t)
+		name := "@" + x11.SocketDir + "/X" + x.Display[1:]
+		_, err = net.Listen("unix", name)
+		require.ErrorIs(t, err, syscall.EADDRINUSE, kind)
+		m.Close(t.Context())
+		after, err := net.Listen("unix", name)
+		require.NoError(t, err, kind)
+		require.NoError(t, after.Close())
+	}
+}
+
+func TestAVirtualSessionWhoseDisplaysNameANeighbourHasIsNone(t *testing.T) {
+	m := newMachine(t, contract.SessionVirtual)
+	// DCV's X server, should it do without the abstract socket: it sees the number of
+	// no neighbour.
+	place(t, filepath.Join(m.root, "usr/bin/Xdcv"), "#!/bin/sh\nexec Xvfb \"$@\" -nolisten tcp -nolisten local -noreset\n", 0o755)
+	for number := range 20 {
+		if held, err := x11.Hold(number); err == nil {
+			defer held.Release()
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := m.StartX(ctx)
+	var fault *display.Fault
+	require.ErrorAs(t, err, &fault)
+	assert.Equal(t, contract.ExitNoPort, fault.Code, "%v", err)
+}
+
 func TestDCVsAgentIsLetInWithoutACookie(t *testing.T) {
 	m := newMachine(t, contract.SessionConsole)
 	x := m.start(t)

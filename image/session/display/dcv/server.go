@@ -15,6 +15,28 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
+// holdName takes the name of a console session's display before its X server starts.
+func (s *Server) holdName() error {
+	name, err := x11.Hold(s.config.Number)
+	if err != nil {
+		return err
+	}
+	s.config.Number = name.Number
+	return s.keepName(name)
+}
+
+// keepName keeps a name until Close.
+func (s *Server) keepName(name *x11.Name) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ctx.Err(); err != nil {
+		name.Release()
+		return err
+	}
+	s.name = name
+	return nil
+}
+
 // startXorg starts a console session's X server on the GPU, and lets the player
 // and DCV's account in. When it dies, so does the game: the session is over.
 func (s *Server) startXorg(ctx context.Context) (display.X, error) {
@@ -184,6 +206,13 @@ func (s *Server) virtualX(ctx context.Context) (display.X, error) {
 		return x11.Answers(ctx, x)
 	})
 	if err != nil {
+		return display.X{}, err
+	}
+	name, err := x11.Claim(x.Display) // before a program of the player's is a client
+	if err != nil {
+		return display.X{}, err
+	}
+	if err := s.keepName(name); err != nil {
 		return display.X{}, err
 	}
 	_, err = s.dcv(ctx, "set-display-layout", "--session", sessionID, fmt.Sprintf("%dx%d+0+0", s.config.Width, s.config.Height))

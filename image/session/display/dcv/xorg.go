@@ -249,8 +249,7 @@ var extensions = []string{"COMPOSITE", "DAMAGE", "GLX", "RANDR", "RENDER", "MIT-
 
 // xorgArgs start Xorg without a console of its own: "vt7 -sharevts -novtswitch"
 // is what makes it do without /dev/tty0, which an unprivileged container has
-// not. "-nolisten local" leaves out the abstract socket, which all containers of
-// a host with host networking would share.
+// not. "-nolisten local" leaves out the abstract socket, whose name x11.Name holds.
 func xorgArgs(number int, authority, config string) []string {
 	args := []string{fmt.Sprintf(":%d", number), "vt7", "-noreset", "-novtswitch", "-sharevts"}
 	for _, e := range extensions {

@@ -46,6 +46,7 @@ type Server struct {
 	NoVNC string
 
 	x       display.X
+	name    *x11.Name
 	process *process.Process
 	closing atomic.Bool
 	failed  chan error
@@ -67,6 +68,11 @@ func (s *Server) socket() string { return filepath.Join(s.dir(), "socket") }
 
 // StartX starts the X server, which is the VNC server too.
 func (s *Server) StartX(ctx context.Context) (display.X, error) {
+	name, err := x11.Hold(s.Number)
+	if err != nil {
+		return display.X{}, err
+	}
+	s.name, s.Number = name, name.Number
 	x := display.X{Display: ":" + strconv.Itoa(s.Number), Authority: filepath.Join(s.RunDir, "xauthority")}
 	if err := s.prepare(x); err != nil {
 		return x, err
@@ -113,8 +119,8 @@ func (s *Server) args() []string {
 		":" + strconv.Itoa(s.Number),
 		"-auth", s.authority(),
 		"-geometry", fmt.Sprintf("%dx%d", s.Width, s.Height), "-depth", "24",
-		// X clients come by the socket in x11.SocketDir alone: the abstract one is
-		// the host's, where the container has the host's network.
+		// X clients come by the socket in x11.SocketDir alone: the abstract name is
+		// held by x11.Name.
 		"-nolisten", "tcp", "-nolisten", "local",
 		"-noreset",         // when a program before the game was the last client
 		"-s", "0", "-dpms", // no screen saver
@@ -195,6 +201,7 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // Close ends the X server, and with it all bridges to it.
 func (s *Server) Close(ctx context.Context) {
 	s.closing.Store(true)
+	defer s.name.Release()
 	if s.process == nil {
 		return
 	}

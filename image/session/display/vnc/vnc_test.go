@@ -3,6 +3,7 @@ package vnc
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -19,6 +20,9 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
+
+// firstNumber is the display number that tests ask for.
+var firstNumber = 300_000 + os.Getpid()%10_000
 
 // started is a real display for a user who is nobody in particular.
 func started(t *testing.T) (*Server, display.X) {
@@ -39,7 +43,7 @@ func started(t *testing.T) (*Server, display.X) {
 		t.Fatal(err)
 	}
 	s := New(display.Config{
-		Account: process.User{UID: 65534, GID: 65534}, RunDir: run, Number: 300_000 + os.Getpid()%10_000, Width: 640, Height: 360,
+		Account: process.User{UID: 65534, GID: 65534}, RunDir: run, Number: firstNumber, Width: 640, Height: 360,
 		Tell: func(part, line string) { t.Log(part, line) },
 	})
 	t.Cleanup(func() { s.Close(context.Background()) })
@@ -134,15 +138,97 @@ func TestGameCanUseTheDisplayAndReachesNothingElseOfIt(t *testing.T) {
 			t.Errorf("the game can reach %s", path)
 		}
 	}
-	sockets, err := os.ReadFile("/proc/net/unix")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if name := "@/tmp/.X11-unix/X" + x.Display[1:]; strings.Contains(string(sockets), name+"\n") {
-		t.Errorf("%s is open to all who share the network", name)
-	}
 	if info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(s.process.PID()))); err != nil || info.Sys().(*syscall.Stat_t).Uid != own.UID {
 		t.Errorf("the X server is not its own user's: %v", err)
+	}
+}
+
+// abstract is the name that clients try before the display's file.
+func abstract(display string) string { return "@/tmp/.X11-unix/X" + display[1:] }
+
+// robber is a neighbour who tries all the time to get a display's abstract name, and
+// with it a client that means to reach the display. The channel is closed when he is
+// the one who has it.
+func robber(t *testing.T, display string) (robbed <-chan string, has <-chan struct{}) {
+	t.Helper()
+	got, name := make(chan string, 100), make(chan struct{})
+	go func() {
+		var listener net.Listener
+		for err := error(syscall.EADDRINUSE); err != nil; time.Sleep(time.Millisecond) {
+			if t.Context().Err() != nil {
+				return
+			}
+			listener, err = net.Listen("unix", abstract(display))
+		}
+		defer context.AfterFunc(t.Context(), func() { _ = listener.Close() })()
+		close(name)
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			said := make([]byte, 256)
+			n, _ := client.Read(said)
+			_ = client.Close()
+			got <- string(said[:n])
+		}
+	}()
+	return got, name
+}
+
+// asks has a program of the player's ask the display for its keyboard. The program
+// reaches it by libX11 and libxcb, as games do; it comes with every X server.
+func asks(t *testing.T, s *Server, x display.X) error {
+	t.Helper()
+	said, err := process.Run(t.Context(), process.Command{
+		Name: "xkbcomp", Path: "/usr/bin/xkbcomp", Args: []string{x.Display, "-"}, User: &s.Account, Env: x.Env(),
+	})
+	if err == nil && !strings.Contains(said, "xkb_keymap") {
+		err = fmt.Errorf("it said %q", said)
+	}
+	return err
+}
+
+func TestANeighbourGetsNoClientOfADisplayAsLongAsItRuns(t *testing.T) {
+	s, x := started(t)
+	robbed, has := robber(t, x.Display)
+	for range 5 {
+		if err := asks(t, s, x); err != nil {
+			t.Errorf("a program of the player's: %v", err)
+		}
+	}
+	if err := syscall.Kill(s.process.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-s.Failed()
+	if err := asks(t, s, x); err == nil {
+		t.Error("a program of the player's reached something after the display's end")
+	}
+	select {
+	case greeting := <-robbed:
+		t.Errorf("the neighbour got a client that said %q", greeting)
+	case <-has:
+		t.Error("the neighbour has the display's name while the session has not ended")
+	default:
+	}
+	s.Close(t.Context())
+	<-has // the attack is one
+	if err := asks(t, s, x); err == nil || !strings.HasPrefix(<-robbed, "l\x00\x0b\x00") {
+		t.Errorf("the neighbour did not get a client where nobody holds the name: %v", err)
+	}
+}
+
+func TestANeighbourWhoHasTheNameFirstGetsNoClient(t *testing.T) {
+	robbed, has := robber(t, ":"+strconv.Itoa(firstNumber))
+	<-has
+	s, x := started(t)
+	if err := asks(t, s, x); err != nil {
+		t.Errorf("a program of the player's: %v", err)
+	}
+	select {
+	case greeting := <-robbed:
+		t.Errorf("the neighbour got a client that said %q", greeting)
+	default:
 	}
 }
 
@@ -173,11 +259,18 @@ func TestCloseIsNoFailure(t *testing.T) {
 func TestXServerThatCannotStartIsTold(t *testing.T) {
 	first, _ := started(t)
 	second := New(first.Config)
+	second.Number++
+	lock := fmt.Sprintf("/tmp/.X%d-lock", second.Number)
+	if err := os.WriteFile(lock, fmt.Appendf(nil, "%10d\n", os.Getpid()), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(lock)
+	defer second.Close(t.Context())
 	second.RunDir = filepath.Join(first.RunDir, "second")
 	if err := os.Mkdir(second.RunDir, 0o711); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := second.StartX(t.Context()); err == nil || !strings.Contains(err.Error(), "the X server ended with exit code 1") {
-		t.Errorf("a second one on the same display: %v", err)
+		t.Errorf("one whose display number is locked: %v", err)
 	}
 }
