@@ -4,11 +4,15 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -153,15 +157,75 @@ func TestALicenceThatIsNotGoodIsAFaultInWords(t *testing.T) {
 	assert.Contains(t, found, "nothing")
 }
 
+// logger is a server whose logs a test writes, told what it reads there.
+func logger(t *testing.T) (s *Server, dir string, told *[]string) {
+	t.Helper()
+	s = New(Config{})
+	s.root, s.config.User, s.config.Account = t.TempDir(), "player1", process.User{UID: 1000}
+	s.dcvUser = process.User{UID: uint32(os.Getuid())}
+	told = new([]string)
+	s.config.Tell = func(part, line string) { *told = append(*told, part+": "+line) }
+	return s, s.path("/var/log/dcv"), told
+}
+
 func TestTroubleInDCVsLogsIsToldOnceAndNoToken(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "server.log")
-	var told []string
-	s := New(Config{})
-	s.config.Tell = func(part, line string) { told = append(told, part+": "+line) }
-	place(t, file, "12:00 INFO  nothing\n12:01 WARN  licence - Failed checkout of product\n12:02 ERROR url ?authToken=abc\n12:03 ERR", 0o644)
-	at := s.tellFrom(file, 0, "server")
-	assert.Equal(t, at, s.tellFrom(file, at, "server"))
-	place(t, file, "12:00 INFO  nothing\n12:01 WARN  licence - Failed checkout of product\n12:02 ERROR url ?authToken=abc\n12:03 ERROR whole now\n", 0o644)
-	s.tellFrom(file, at, "server")
-	assert.Equal(t, []string{"dcv server: 12:01 WARN  licence - Failed checkout of product", "dcv server: 12:03 ERROR whole now"}, told)
+	s, dir, told := logger(t)
+	files := s.logFiles()
+	place(t, filepath.Join(dir, "server.log"), "12:00 INFO  nothing\n12:01 WARN  licence - Failed checkout of product\n12:02 ERROR url ?authToken=abc\n12:03 ERR", 0o644)
+	s.lookAtLogs(files)
+	s.lookAtLogs(files)
+	place(t, filepath.Join(dir, "server.log"), "12:00 INFO  nothing\n12:01 WARN  licence - Failed checkout of product\n12:02 ERROR url ?authToken=abc\n12:03 ERROR whole now\n", 0o644)
+	place(t, filepath.Join(dir, "Xdcv.player1.session.log"), "12:04 ERROR no screen\n", 0o644)
+	s.lookAtLogs(files)
+	place(t, filepath.Join(dir, "server.log"), "12:05 ERROR begun anew\n", 0o644)
+	s.lookAtLogs(files)
+	assert.Equal(t, []string{
+		"dcv: server.log: 12:01 WARN  licence - Failed checkout of product", "dcv: server.log: 12:03 ERROR whole now",
+		"dcv: Xdcv.player1.session.log: 12:04 ERROR no screen", "dcv: server.log: 12:05 ERROR begun anew",
+	}, *told)
+}
+
+func TestWhatAPlayerPutsBesideDCVsLogsIsNotRead(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to give a file away")
+	}
+	s, dir, told := logger(t)
+	outside := filepath.Join(t.TempDir(), "secret")
+	place(t, outside, "ERROR of a file that only root may read\n", 0o600)
+	place(t, filepath.Join(dir, "mine.log"), "ERROR in a file of an unknown name\n", 0o644)
+	require.NoError(t, os.Symlink(outside, filepath.Join(dir, "server.log")))
+	require.NoError(t, os.Link(outside, filepath.Join(dir, "agent.dcv.session.log")))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "Xdcv.player1.session.log"), 0o666))
+	place(t, filepath.Join(dir, "sessionlauncher.log"), "ERROR in the player's own file of a name of DCV's\n", 0o644)
+	require.NoError(t, os.Chown(filepath.Join(dir, "sessionlauncher.log"), 1000, 1000))
+
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		s.lookAtLogs(s.logFiles())
+	}()
+	select {
+	case <-looked:
+		assert.Empty(t, *told)
+	case <-time.After(10 * time.Second):
+		t.Fatal("a pipe among the logs stops the reader")
+	}
+}
+
+func TestAllOfDCVsLogsHaveOneLimit(t *testing.T) {
+	s, dir, told := logger(t)
+	files := s.logFiles()
+	const line = "12:00 ERROR again and again\n"
+	for _, file := range files[1:] {
+		place(t, filepath.Join(dir, file.name), strings.Repeat(line, 10_000), 0o644)
+	}
+	s.lookAtLogs(files)
+	assert.InDelta(t, lookBytes/len(line), len(*told), 1)
+	*told = nil
+	place(t, filepath.Join(dir, "server.log"), "12:01 ERROR of the server\n", 0o644)
+	s.lookAtLogs(files)
+	assert.Equal(t, "dcv: server.log: 12:01 ERROR of the server", (*told)[0], "the server's are not crowded out")
+	for _, said := range *told {
+		assert.True(t, strings.HasPrefix(said, "dcv: "), "one part, and one limit on its lines")
+	}
 }

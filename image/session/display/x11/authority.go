@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"strconv"
+
+	"github.com/intraverse/dcv-sessions/image/session/plain"
 )
 
 // method is how a client shows that it may use a display (X.Org's Xsecurity(7)).
@@ -43,9 +45,18 @@ func WriteAuthority(path string, number int, cookie []byte, uid, gid int) error 
 	return errors.Join(err, file.Chown(uid, gid), file.Close())
 }
 
-// readCookie finds a display's cookie in a file.
+// mostAuthority is more than any Xauthority file of one session needs.
+const mostAuthority = 64 << 10
+
+// readCookie finds a display's cookie in a file. That of a virtual session's display
+// stands in a folder of the player's.
 func readCookie(path string, number int) ([]byte, error) {
-	content, err := os.ReadFile(path)
+	f, err := plain.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, mostAuthority))
 	if err != nil {
 		return nil, err
 	}

@@ -76,6 +76,19 @@ func TestCookieIsFoundByItsDisplay(t *testing.T) {
 	}
 }
 
+func TestAnAuthorityThatAPlayerReplacedIsNotRead(t *testing.T) {
+	x := authority(t, 7)
+	linked, pipe := filepath.Join(t.TempDir(), "link"), filepath.Join(t.TempDir(), "pipe")
+	if err := errors.Join(os.Symlink(x.Authority, linked), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{linked, pipe, "/dev/zero"} {
+		if _, err := readCookie(path, 7); err == nil {
+			t.Errorf("a cookie was read from %s", path)
+		}
+	}
+}
+
 func TestDisplayOfAnotherFormIsRefused(t *testing.T) {
 	for name, want := range map[string]int{":0": 0, ":8443": 8443, ":7.0": 7, "host:1": -1, ":": -1, ":-1": -1, "": -1, "7": -1} {
 		got, err := number(name)
