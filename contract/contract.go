@@ -175,24 +175,6 @@ type EndRequest struct {
 	Proof   Proof  `json:"proof"`
 }
 
-// Proof is a call of CloudWatch Logs, signed by who asks and sent by the session:
-// DescribeLogStreams of the stack's log group. AWS answers it only for who may
-// read the log, as the launcher policy allows for its own stack; so IAM decides
-// who may end a session, and nobody keeps a secret for it. The signature covers
-// HeaderSession: a proof is good for one session. The streams in AWS's answer
-// must be of the session's own account: everybody may have a group of that name.
-type Proof struct {
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers"`
-	Body    string            `json:"body"`
-}
-
-// ProofTarget is the operation that a Proof calls, by its X-Amz-Target.
-const ProofTarget = "Logs_20140328.DescribeLogStreams"
-
-// HeaderSession carries the session's id in a Proof.
-const HeaderSession = "X-Dcv-Session"
-
 // EventName names a line of a session's log.
 type EventName string
 

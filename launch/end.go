@@ -118,7 +118,7 @@ func (e end) ask(ctx context.Context, j job) error {
 	if told.ready == nil {
 		return errors.New("it was not ready yet")
 	}
-	return e.request(ctx, *told.ready, j.id(), e.reason)
+	return e.request(ctx, *told.ready, j, e.reason)
 }
 
 // awaitEnd waits until AWS Batch says that the job is over.

@@ -11,10 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/door"
 	"github.com/intraverse/dcv-sessions/launch"
 )
 
@@ -62,11 +64,9 @@ func TestASessionThatIsAskedToEndHasSucceeded(t *testing.T) {
 
 	asked := session.asked.Load()
 	assert.Equal(t, j.id, asked.Session)
-	assert.Equal(t, contract.ProofTarget, asked.Proof.Headers["X-Amz-Target"])
-	assert.Equal(t, j.id, asked.Proof.Headers[contract.HeaderSession])
-	assert.Contains(t, asked.Proof.Headers["Authorization"], "SignedHeaders=content-length;content-type;host;x-amz-date;x-amz-security-token;x-amz-target;x-dcv-session,")
-	assert.JSONEq(t, `{"logGroupName":"`+logGroup+`","limit":1}`, asked.Proof.Body)
-	assert.Equal(t, c.URL+"/", asked.Proof.URL)
+	assert.Equal(t, c.URL, asked.Proof.Endpoint)
+	assert.Equal(t, "session-token", asked.Proof.SecurityToken)
+	assert.Contains(t, asked.Proof.Authorization, "SignedHeaders=content-length;content-type;host;x-amz-date;x-amz-security-token;x-dcv-session,")
 }
 
 func TestASessionThatCannotBeAskedIsTerminatedAndThatIsSaid(t *testing.T) {
@@ -159,6 +159,24 @@ func TestARealSessionEndsWhenTheLauncherAsks(t *testing.T) {
 	ended, err := l.End(t.Context(), "alice", "support", launch.EndOptions{Limit: time.Minute})
 	require.NoError(t, err)
 	assert.Equal(t, []any{s.JobID, "SUCCEEDED", 0, "the session was asked to end: support"}, []any{ended.JobID, ended.State, *ended.ExitCode, ended.Reason})
-	assert.Equal(t, 1, c.count("DescribeLogStreams"))
+	assert.Equal(t, 1, c.count("tagresource"))
 	assert.Zero(t, c.count("terminatejob"))
+}
+
+// A proof is signed for the endpoint that the launcher's configuration names, and
+// a session sends it to those that it knows.
+func TestASessionKnowsEveryEndpointOfAWSBatch(t *testing.T) {
+	for region, partition := range map[string]string{
+		"us-east-1": "aws", "eu-central-2": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "eusc-de-east-1": "aws-eusc",
+	} {
+		for _, dualStack := range []bool{false, true} {
+			for _, fips := range []bool{false, true} {
+				found, err := batch.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), batch.EndpointParameters{
+					Region: &region, UseDualStack: &dualStack, UseFIPS: &fips,
+				})
+				require.NoError(t, err)
+				assert.Contains(t, door.Endpoints(partition, region), found.URI.String())
+			}
+		}
+	}
 }

@@ -148,6 +148,8 @@ func (c *cloud) alive() []string {
 	return ids
 }
 
+func (j *fakeJob) arn() string { return "arn:aws:batch:us-east-1:" + account + ":job/" + j.id }
+
 func (j *fakeJob) over() bool { return j.status == "SUCCEEDED" || j.status == "FAILED" }
 
 func to(status string) step { return func(_ *cloud, j *fakeJob) { j.status = status } }
@@ -221,9 +223,12 @@ func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	operation = cmp.Or(operation, strings.TrimPrefix(r.URL.Path, "/v1/"))
+	if strings.HasPrefix(operation, "tags/") {
+		operation = "tagresource"
+	}
 	do, known := map[string]func(http.ResponseWriter, *http.Request, []byte){
 		"submitjob": c.submitJob, "listjobs": c.listJobs, "describejobs": c.describeJobs, "terminatejob": c.terminateJob,
-		"GetLogEvents": c.getLogEvents, "DescribeLogStreams": c.describeLogStreams, "GetSecretValue": c.getSecretValue,
+		"tagresource": c.tagResource, "GetLogEvents": c.getLogEvents, "GetSecretValue": c.getSecretValue,
 		"/latest/api/token": func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "300")
 			fmt.Fprint(w, "token")
@@ -393,7 +398,7 @@ func (j *fakeJob) detail() map[string]any {
 		}
 	}
 	d := map[string]any{
-		"jobId": j.id, "jobName": j.name, "jobQueue": queueARN, "status": j.status, "createdAt": j.created, "tags": j.tags,
+		"jobId": j.id, "jobArn": j.arn(), "jobName": j.name, "jobQueue": queueARN, "status": j.status, "createdAt": j.created, "tags": j.tags,
 		"attempts": j.attempts, "container": container, "isTerminated": j.terminated, "isCancelled": false,
 	}
 	maps.DeleteFunc(d, func(_ string, v any) bool { return v == nil })
@@ -445,21 +450,25 @@ func (c *cloud) getLogEvents(w http.ResponseWriter, _ *http.Request, body []byte
 	answer(w, map[string]any{"events": events, "nextForwardToken": fmt.Sprintf("f/%d", to), "nextBackwardToken": "b/0"})
 }
 
-// describeLogStreams answers proofs, whose signature must fit what was sent.
-func (c *cloud) describeLogStreams(w http.ResponseWriter, r *http.Request, body []byte) {
-	var in struct{ LogGroupName string }
+// tagResource answers proofs, whose signature must fit what was sent.
+func (c *cloud) tagResource(w http.ResponseWriter, r *http.Request, body []byte) {
+	var in struct{ Tags map[string]string }
 	_ = json.Unmarshal(body, &in)
-	if in.LogGroupName != logGroup || !signatureFits(r, body) {
-		fault(w, http.StatusForbidden, "AccessDeniedException", "the signature does not fit")
-		return
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, j := range c.jobs {
+		if r.URL.Path == "/v1/tags/"+j.arn() && in.Tags[contract.TagStack] == j.tags[contract.TagStack] && signatureFits(r, body) {
+			answer(w, map[string]any{})
+			return
+		}
 	}
-	answer(w, map[string]any{"logStreams": []map[string]string{{"arn": "arn:aws:logs:us-east-1:" + account + ":log-group:" + logGroup + ":log-stream:s"}}})
+	fault(w, http.StatusForbidden, "AccessDeniedException", "the signature does not fit")
 }
 
 func signatureFits(r *http.Request, body []byte) bool {
 	_, after, _ := strings.Cut(r.Header.Get("Authorization"), "SignedHeaders=")
 	signed, _, _ := strings.Cut(after, ",")
-	again, _ := http.NewRequest(r.Method, "http://"+r.Host+r.URL.Path, strings.NewReader(string(body)))
+	again, _ := http.NewRequest(r.Method, "http://"+r.Host+r.URL.EscapedPath(), strings.NewReader(string(body)))
 	for _, name := range strings.Split(signed, ";") {
 		if value := r.Header.Get(name); value != "" && name != "content-length" {
 			again.Header.Set(name, value)
@@ -468,7 +477,7 @@ func signatureFits(r *http.Request, body []byte) bool {
 	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
 	hash := sha256.Sum256(body)
 	own := aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret", SessionToken: "session-token"}
-	if err != nil || v4.NewSigner().SignHTTP(r.Context(), own, again, hex.EncodeToString(hash[:]), "logs", "us-east-1", at) != nil {
+	if err != nil || v4.NewSigner().SignHTTP(r.Context(), own, again, hex.EncodeToString(hash[:]), "batch", "us-east-1", at) != nil {
 		return false
 	}
 	return again.Header.Get("Authorization") == r.Header.Get("Authorization")

@@ -14,8 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
 
 	"github.com/intraverse/dcv-sessions/contract"
 )
@@ -24,12 +25,12 @@ import (
 const requestLimit = 10 * time.Second
 
 // request asks a session to end.
-func (l *Launcher) request(ctx context.Context, ready contract.Event, id, reason string) error {
-	proof, err := l.prove(ctx, id)
+func (l *Launcher) request(ctx context.Context, ready contract.Event, j job, reason string) error {
+	proof, err := l.prove(ctx, j)
 	if err != nil {
 		return fmt.Errorf("the request can't be signed: %w", err)
 	}
-	body, err := json.Marshal(contract.EndRequest{Session: id, Reason: reason, Proof: proof})
+	body, err := json.Marshal(contract.EndRequest{Session: j.id(), Reason: reason, Proof: proof})
 	if err != nil {
 		return err
 	}
@@ -56,44 +57,36 @@ func (l *Launcher) request(ctx context.Context, ready contract.Event, id, reason
 	return errors.New(join(": ", fmt.Sprintf("it refuses (%s)", res.Status), answer.Error))
 }
 
-// prove signs the request that a session sends to AWS to see whether the caller
-// may end it: see contract.Proof. It is signed by hand, since the SDK's client
-// signs headers of its own too, which no session passes on.
-func (l *Launcher) prove(ctx context.Context, id string) (contract.Proof, error) {
-	o := l.logs.Options()
-	endpoint, err := o.EndpointResolverV2.ResolveEndpoint(ctx, cloudwatchlogs.EndpointParameters{
+// prove signs the call that a session sends to AWS to see whether the caller may
+// end it: see contract.Proof. It is signed by hand, since the SDK's client signs
+// headers of its own too, which no session passes on.
+func (l *Launcher) prove(ctx context.Context, j job) (contract.Proof, error) {
+	o := l.batch.Options()
+	endpoint, err := o.EndpointResolverV2.ResolveEndpoint(ctx, batch.EndpointParameters{
 		Region: &o.Region, Endpoint: o.BaseEndpoint,
-	}.WithDefaults())
+		UseFIPS:      aws.Bool(o.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled),
+		UseDualStack: aws.Bool(o.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
+	})
 	if err != nil {
 		return contract.Proof{}, err
 	}
-	body, err := json.Marshal(struct {
-		LogGroupName string `json:"logGroupName"`
-		Limit        int    `json:"limit"`
-	}{l.stack.LogGroup, 1})
+	at := strings.TrimSuffix(endpoint.URI.String(), "/")
+	req, err := contract.ProofRequest(ctx, at, aws.ToString(j.JobArn), j.id(), l.stack.Stack)
 	if err != nil {
 		return contract.Proof{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(endpoint.URI.String(), "/")+"/", bytes.NewReader(body))
-	if err != nil {
-		return contract.Proof{}, err
-	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", contract.ProofTarget)
-	req.Header.Set(contract.HeaderSession, id)
 	credentials, err := o.Credentials.Retrieve(ctx)
 	if err != nil {
 		return contract.Proof{}, err
 	}
-	hash := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, credentials, req, hex.EncodeToString(hash[:]), "logs", o.Region, time.Now()); err != nil {
+	hash := sha256.Sum256(contract.ProofBody(l.stack.Stack))
+	if err := v4.NewSigner().SignHTTP(ctx, credentials, req, hex.EncodeToString(hash[:]), contract.ProofService, o.Region, time.Now()); err != nil {
 		return contract.Proof{}, err
 	}
-	proof := contract.Proof{URL: req.URL.String(), Headers: map[string]string{}, Body: string(body)}
-	for name := range req.Header {
-		proof.Headers[name] = req.Header.Get(name)
-	}
-	return proof, nil
+	return contract.Proof{
+		Endpoint: at, Authorization: req.Header.Get("Authorization"),
+		Date: req.Header.Get("X-Amz-Date"), SecurityToken: req.Header.Get("X-Amz-Security-Token"),
+	}, nil
 }
 
 // Client is an HTTP client that talks to this session only: it trusts the one

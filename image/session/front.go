@@ -28,7 +28,7 @@ type front struct {
 	listener    net.Listener // the public one
 	url         string
 	fingerprint string
-	asked       <-chan string // to end, by whom AWS vouches for
+	asked       <-chan string // to end, with a proof that AWS accepts
 	failed      chan error
 
 	verifies string // the verifier's URL, on loopback, for DCV
@@ -75,7 +75,7 @@ func newFront(s settings, at host.Addresses, listener net.Listener) (*front, int
 		Mouse: servers[s.displayServer].mouse, NativeClients: s.nativeClients,
 		Address: net.JoinHostPort(door.Host(at.Public, wildcard), strconv.Itoa(port)),
 		End: door.NewEnder(door.EnderConfig{
-			Session: s.session, Stack: s.stack, Region: s.region, Endpoint: s.logsEndpoint, TaskMetadata: s.taskMetadata,
+			Session: s.session, Stack: s.stack, Endpoint: s.batchEndpoint, TaskMetadata: s.taskMetadata,
 		}, asked),
 	})
 	if err != nil {

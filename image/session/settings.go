@@ -28,8 +28,8 @@ type settings struct {
 	stack, user string
 	image       string
 	region      string
-	// logsEndpoint is the SDKs' own setting for CloudWatch Logs; "" on AWS.
-	logsEndpoint string
+	// batchEndpoint is the SDKs' own setting for AWS Batch; "" on AWS.
+	batchEndpoint string
 	// taskMetadata is where the ECS agent tells of the session's task; "" off ECS.
 	taskMetadata string
 	ports        contract.PortRange
@@ -62,9 +62,9 @@ func readSettings(environ []string) (settings, error) {
 		r.env[name] = value
 	}
 	s := settings{
-		logsEndpoint: cmp.Or(r.env["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"], r.env["AWS_ENDPOINT_URL"]),
-		taskMetadata: r.env["ECS_CONTAINER_METADATA_URI_V4"],
-		session:      r.env[envJob], onBatchHost: r.env[envJob] != "",
+		batchEndpoint: cmp.Or(r.env["AWS_ENDPOINT_URL_BATCH"], r.env["AWS_ENDPOINT_URL"]),
+		taskMetadata:  r.env["ECS_CONTAINER_METADATA_URI_V4"],
+		session:       r.env[envJob], onBatchHost: r.env[envJob] != "",
 		stack: r.text(contract.EnvStack), user: r.text(contract.EnvUser),
 		image: r.text(contract.EnvImage), region: r.text(contract.EnvRegion),
 		ports: contract.PortRange{First: r.number(contract.EnvPortFirst, 1024, 65535), Last: r.number(contract.EnvPortLast, 1024, 65535)},

@@ -1,50 +1,44 @@
 package door
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"net/url"
+	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// EnderConfig is whose session it is, and where AWS is asked.
+// EnderConfig says which session it is, and where AWS is asked.
 type EnderConfig struct {
-	Session, Stack, Region string
-	Endpoint               string // of CloudWatch Logs where the environment names one, else ""
-	TaskMetadata           string // of the ECS agent, else ""
+	Session, Stack string
+	Endpoint       string // of AWS Batch if the environment names one, else ""
+	TaskMetadata   string // of the ECS agent, else ""
 }
 
-// Ender takes requests to end the session, and passes on those that AWS vouches
-// for: see contract.Proof.
+// Ender takes requests to end the session, and grants those whose proof AWS
+// accepts: see contract.Proof.
 type Ender struct {
 	EnderConfig
-	asked  chan<- string
-	client *http.Client
-
-	mu     sync.Mutex
-	checks []time.Time // the latest ones
+	asked   chan<- string
+	client  *http.Client
+	refused proofs
 }
 
 const (
 	maxEndRequest = 16 << 10
 	proofLimit    = 5 * time.Second
-	// Nobody makes a session call AWS more often than that.
-	maxChecks = 5
-	perWindow = time.Second
 )
 
-// NewEnder sends the reasons of requests that are granted to asked, while somebody
-// reads it.
+// NewEnder returns an Ender that sends the reasons of granted requests to asked,
+// as long as they are read there.
 func NewEnder(c EnderConfig, asked chan<- string) *Ender {
 	return &Ender{
 		EnderConfig: c, asked: asked,
@@ -72,17 +66,30 @@ func (e *Ender) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e *Ender) take(r *http.Request) (int, error) {
 	var in contract.EndRequest
 	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxEndRequest)).Decode(&in); err != nil {
-		return http.StatusBadRequest, errors.New("no request to end a session")
+		return http.StatusBadRequest, errors.New("the body is not a request to end a session")
 	}
-	if err := e.wellFormed(in); err != nil {
+	switch {
+	case in.Session != e.Session:
+		return http.StatusBadRequest, errors.New("session: this is another session")
+	case in.Reason == "" || len(in.Reason) > 256:
+		return http.StatusBadRequest, errors.New("reason: allowed: 1 to 256 characters")
+	}
+	from := addressOf(r.RemoteAddr)
+	if !e.refused.admit(from, time.Now()) {
+		return http.StatusTooManyRequests, errors.New("too many requests without a proof that AWS accepts: try again in a minute")
+	}
+	job, err := e.job(r.Context())
+	if err != nil {
+		return http.StatusForbidden, fmt.Errorf("the session can't ask AWS who may end it: %w", err)
+	}
+	call, err := e.call(r.Context(), job, in.Proof)
+	if err != nil {
 		return http.StatusBadRequest, err
 	}
-	if !e.mayCheck(time.Now()) {
-		return http.StatusTooManyRequests, errors.New("too many requests: try again in a second")
+	if err := e.fetch(call, nil); err != nil {
+		return http.StatusForbidden, errors.New("AWS does not accept the proof: it takes batch:TagResource on the session's job")
 	}
-	if !e.vouchedFor(r.Context(), in.Proof) {
-		return http.StatusForbidden, errors.New("AWS does not let the caller read this stack's session log")
-	}
+	e.refused.forget(from)
 	select {
 	case e.asked <- in.Reason:
 	default: // it ends already
@@ -90,145 +97,109 @@ func (e *Ender) take(r *http.Request) (int, error) {
 	return http.StatusAccepted, nil
 }
 
-// wellFormed sees to it that a proof is the one call that it may be, to AWS
-// itself, signed for this session.
-func (e *Ender) wellFormed(in contract.EndRequest) error {
-	var body struct {
-		LogGroupName string `json:"logGroupName"`
-	}
-	signed := signedHeaders(in.Proof.Headers["Authorization"])
-	for _, check := range []struct {
-		holds bool
-		fault string
-	}{
-		{in.Session == e.Session, "session: it is not this one"},
-		{in.Reason != "" && len(in.Reason) <= 256, "reason: 1 to 256 characters"},
-		{e.isLogs(in.Proof.URL), "proof.url: it is not CloudWatch Logs of this session's Region"},
-		{in.Proof.Headers["X-Amz-Target"] == contract.ProofTarget, "proof.headers: X-Amz-Target is not " + contract.ProofTarget},
-		{in.Proof.Headers[contract.HeaderSession] == e.Session, "proof.headers: " + contract.HeaderSession + " is not this session"},
-		{contains(signed, "host", "x-amz-target", strings.ToLower(contract.HeaderSession)), "proof.headers: the signature has to cover Host, X-Amz-Target and " + contract.HeaderSession},
-		{json.Unmarshal([]byte(in.Proof.Body), &body) == nil && strings.HasPrefix(body.LogGroupName, contract.LogGroupPrefix(e.Stack)),
-			"proof.body: logGroupName is not this stack's log group"},
-	} {
-		if !check.holds {
-			return errors.New(check.fault)
-		}
-	}
-	return nil
-}
+var (
+	// authorization is AWS Signature Version 4's header, in the one form in which AWS's
+	// SDKs write it: scope's Region and service, and the signed headers.
+	authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=\w+/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=[0-9a-f]{64}$`)
+	signedAt      = regexp.MustCompile(`^\d{8}T\d{6}Z$`)
+)
 
-// isLogs tells whether a URL is where CloudWatch Logs of the session's Region is
-// (AWS General Reference, "CloudWatch Logs endpoints"), or where the environment
-// says that it is.
-func (e *Ender) isLogs(address string) bool {
-	at, err := url.Parse(address)
-	if err != nil || at.User != nil {
-		return false
-	}
+// call returns the call of AWS that a proof is for. What it sends the session has
+// made itself, or has checked as it is sent: the signature has to cover all of it.
+func (e *Ender) call(ctx context.Context, job jobARN, p contract.Proof) (*http.Request, error) {
+	known := Endpoints(job.partition, job.region)
 	if e.Endpoint != "" {
-		named, err := url.Parse(e.Endpoint)
-		return err == nil && at.Scheme == named.Scheme && at.Host == named.Host
+		known = []string{strings.TrimSuffix(e.Endpoint, "/")}
 	}
-	var hosts []string
-	for _, form := range []string{"logs.%s.amazonaws.com", "logs-fips.%s.amazonaws.com", "logs.%s.amazonaws.com.cn", "logs.%s.api.aws"} {
-		hosts = append(hosts, fmt.Sprintf(form, e.Region))
+	if !slices.Contains(known, p.Endpoint) {
+		return nil, errors.New("proof.endpoint: it is not AWS Batch in the session's Region")
 	}
-	return at.Scheme == "https" && slices.Contains(hosts, at.Host)
-}
-
-// signedHeaders are those that a signature covers, in lower case (AWS Signature
-// Version 4, "SignedHeaders").
-func signedHeaders(authorization string) []string {
-	_, after, _ := strings.Cut(authorization, "SignedHeaders=")
-	list, _, _ := strings.Cut(after, ",")
-	return strings.Split(strings.TrimSpace(list), ";")
-}
-
-func contains(list []string, all ...string) bool {
-	return !slices.ContainsFunc(all, func(one string) bool { return !slices.Contains(list, one) })
-}
-
-// mayCheck counts.
-func (e *Ender) mayCheck(now time.Time) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.checks = slices.DeleteFunc(e.checks, func(at time.Time) bool { return now.Sub(at) >= perWindow })
-	if len(e.checks) >= maxChecks {
-		return false
-	}
-	e.checks = append(e.checks, now)
-	return true
-}
-
-// sent are the headers of a proof that go on to AWS.
-var sent = []string{"Accept-Encoding", "Authorization", "Content-Type", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Target", "Amz-Sdk-Invocation-Id", "Amz-Sdk-Request", contract.HeaderSession}
-
-// vouchedFor sends the proof. Nothing of AWS's answer goes to who asked.
-//
-// That AWS answers is not enough: everybody may sign for an account of their own
-// and have a log group of the same name there. The streams that it lists must be
-// of this session's account, and of this stack's group, whatever the proof said.
-func (e *Ender) vouchedFor(ctx context.Context, p contract.Proof) bool {
-	account, err := e.account(ctx)
+	req, err := contract.ProofRequest(ctx, p.Endpoint, job.String(), e.Session, e.Stack)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, bytes.NewReader([]byte(p.Body)))
-	if err != nil {
-		return false
+	req.Header.Set("X-Amz-Date", p.Date)
+	if p.SecurityToken != "" {
+		req.Header.Set("X-Amz-Security-Token", p.SecurityToken)
 	}
-	for name, value := range p.Headers {
-		if slices.Contains(sent, http.CanonicalHeaderKey(name)) {
-			req.Header.Set(name, value)
-		}
+	covered := signedHeaders(req)
+	parts := authorization.FindStringSubmatch(p.Authorization)
+	switch {
+	case !signedAt.MatchString(p.Date):
+		return nil, errors.New("proof.date: it is not a date as X-Amz-Date has it")
+	case parts == nil:
+		return nil, errors.New("proof.authorization: it is not a signature of AWS's version 4")
+	case parts[1] != job.region || parts[2] != contract.ProofService:
+		return nil, errors.New("proof.authorization: it is not signed for AWS Batch in the session's Region")
+	case parts[3] != covered:
+		return nil, fmt.Errorf("proof.authorization: allowed: SignedHeaders=%s", covered)
 	}
-	var answer struct {
-		LogStreams []struct {
-			ARN string `json:"arn"`
-		} `json:"logStreams"`
-	}
-	if err := e.fetch(req, &answer); err != nil || len(answer.LogStreams) == 0 {
-		return false // this session's own stream would be there
-	}
-	for _, stream := range answer.LogStreams {
-		if !e.isOwn(stream.ARN, account) {
-			return false
-		}
-	}
-	return true
+	req.Header.Set("Authorization", p.Authorization)
+	return req, nil
 }
 
-// isOwn tells whether a log stream is of this stack's log group in an account:
-// arn:aws:logs:REGION:ACCOUNT:log-group:NAME:log-stream:NAME.
-func (e *Ender) isOwn(arn, account string) bool {
-	parts := strings.SplitN(arn, ":", 8)
-	return len(parts) == 8 && parts[2] == "logs" && parts[3] == e.Region && parts[4] == account &&
-		parts[5] == "log-group" && strings.HasPrefix(parts[6], contract.LogGroupPrefix(e.Stack))
+// signedHeaders returns the names of a call's headers as a signature lists them.
+func signedHeaders(req *http.Request) string {
+	names := []string{"content-length", "host"}
+	for name := range maps.Keys(req.Header) {
+		names = append(names, strings.ToLower(name))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ";")
 }
 
-// account is the AWS account that the session runs in, as the ECS agent tells it
-// (ECS developer guide, "Task metadata endpoint version 4"). A session elsewhere
-// belongs to no account, and nobody can vouch for who asks it to end.
-func (e *Ender) account(ctx context.Context) (string, error) {
+// hosts are those of AWS Batch in a Region, by partition: regular, with FIPS, with
+// both IP versions, and with both (aws-sdk-go-v2, service/batch/endpoints.go).
+var hosts = map[string][]string{
+	"aws":        {"batch.%s.amazonaws.com", "fips.batch.%s.amazonaws.com", "batch.%s.api.aws", "batch-fips.%s.api.aws"},
+	"aws-cn":     {"batch.%s.amazonaws.com.cn", "batch-fips.%s.amazonaws.com.cn", "batch.%s.api.amazonwebservices.com.cn", "batch-fips.%s.api.amazonwebservices.com.cn"},
+	"aws-eusc":   {"batch.%s.amazonaws.eu", "batch-fips.%s.amazonaws.eu", "batch.%s.api.amazonwebservices.eu", "batch-fips.%s.api.amazonwebservices.eu"},
+	"aws-us-gov": {"batch.%s.amazonaws.com", "batch.%s.api.aws", "batch-fips.%s.api.aws"},
+}
+
+// Endpoints returns where AWS Batch is in a Region. It returns none for a
+// partition that it does not know.
+func Endpoints(partition, region string) []string {
+	var list []string
+	for _, host := range hosts[partition] {
+		list = append(list, "https://"+fmt.Sprintf(host, region))
+	}
+	return list
+}
+
+// jobARN names a job of AWS Batch.
+type jobARN struct{ partition, region, account, id string }
+
+func (j jobARN) String() string {
+	return fmt.Sprintf("arn:%s:batch:%s:%s:job/%s", j.partition, j.region, j.account, j.id)
+}
+
+// taskARN is an ECS task's: arn:aws:ecs:REGION:ACCOUNT:task/….
+var taskARN = regexp.MustCompile(`^arn:(aws[a-z-]*):ecs:([a-z0-9-]+):(\d{12}):task/`)
+
+// job returns the session's own job, whose account and Region the ECS agent knows
+// (Amazon ECS developer guide, "Task metadata endpoint version 4"). A session that
+// does not run in AWS has none, and nobody can prove anything to it.
+func (e *Ender) job(ctx context.Context) (jobARN, error) {
 	if e.TaskMetadata == "" {
-		return "", errors.New("the session is no ECS task")
+		return jobARN{}, errors.New("it is not an ECS task")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.TaskMetadata+"/task", nil)
 	if err != nil {
-		return "", err
+		return jobARN{}, err
 	}
 	var task struct{ TaskARN string }
 	if err := e.fetch(req, &task); err != nil {
-		return "", err
+		return jobARN{}, err
 	}
-	parts := strings.SplitN(task.TaskARN, ":", 6) // arn:aws:ecs:REGION:ACCOUNT:task/…
-	if len(parts) != 6 || parts[4] == "" {
-		return "", fmt.Errorf("the ECS agent names the task %q", task.TaskARN)
+	parts := taskARN.FindStringSubmatch(task.TaskARN)
+	if parts == nil {
+		return jobARN{}, fmt.Errorf("the ECS agent names the task %q", task.TaskARN)
 	}
-	return parts[4], nil
+	return jobARN{partition: parts[1], region: parts[2], account: parts[3], id: e.Session}, nil
 }
 
-// fetch reads a JSON answer of status 200.
+// fetch reads a JSON answer of status 200; into nil, nothing of it.
 func (e *Ender) fetch(req *http.Request, into any) error {
 	res, err := e.client.Do(req)
 	if err != nil {
@@ -237,6 +208,9 @@ func (e *Ender) fetch(req *http.Request, into any) error {
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return errors.New(res.Status)
+	}
+	if into == nil {
+		return nil
 	}
 	return json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(into)
 }
