@@ -120,7 +120,7 @@ func (b *bencher) file(name string) string { return filepath.Join(b.cloud.Dir(),
 // calls counts the AWS calls since the local AWS started.
 func (b *bencher) calls() (int, error) {
 	var health gateway.Health
-	if err := local.GetJSON(b.ctx, b.cloud.Endpoint()+gateway.HealthPath, &health); err != nil {
+	if err := b.cloud.GetJSON(b.ctx, gateway.HealthPath, &health); err != nil {
 		return 0, err
 	}
 	sum := 0

@@ -58,7 +58,7 @@ func (b *bencher) start() error {
 // takeHosts leaves no host that another session has started.
 func (b *bencher) takeHosts() error {
 	var list []batchhost.HostState
-	if err := local.GetJSON(b.ctx, b.cloud.Endpoint()+batchhost.HostsPath, &list); err != nil {
+	if err := b.cloud.GetJSON(b.ctx, batchhost.HostsPath, &list); err != nil {
 		return err
 	}
 	for _, h := range list {

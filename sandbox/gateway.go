@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
@@ -32,6 +33,7 @@ func runGateway(ctx context.Context, args []string) error {
 	registry := flags.String("registry", "", "the local registry, HOST:PORT")
 	models := flags.String("models", "", "the folder of AWS's API models: botocore's data")
 	start := flags.String("start", "", "the id of this start of the local AWS")
+	configs := flags.String("configs", "", "the folder with the stacks' configurations: they say what may be privileged")
 	docker := flags.String("docker", "", "the DOCKER_HOST that jobs run on")
 	label := flags.String("label", "", "the label of their containers")
 	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
@@ -42,6 +44,10 @@ func runGateway(ctx context.Context, args []string) error {
 	roleDelay := flags.Duration("role-delay", 15*time.Second, "how long a new service-linked role can't be assumed")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	accessKey := os.Getenv(local.AccessKeyVariable)
+	if accessKey == "" {
+		return fmt.Errorf("%s is empty: the administrator's access key is needed", local.AccessKeyVariable)
 	}
 	upstream, err := url.Parse(*moto)
 	if err != nil {
@@ -57,19 +63,21 @@ func runGateway(ctx context.Context, args []string) error {
 	}
 	endpoint := "http://" + listener.Addr().String()
 	rights := gateway.NewRights(upstream)
+	rights.AccessKey = accessKey
 	runner, err := ecs.New(ecs.Config{
 		DockerHost: *docker, Label: *label, Endpoint: endpoint, Region: local.Region, Account: local.Account, Registry: *registry,
-		Roles: rights, Admin: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""), Log: os.Stderr,
+		Roles: rights, Admin: credentials.NewStaticCredentialsProvider(accessKey, local.SecretKey, ""), Log: os.Stderr,
 	})
 	if err != nil {
 		return err
 	}
 	defer runner.Close()
 	jobs := batch.NewService(batch.Config{
-		Region: local.Region, Account: local.Account, Agent: runner, HostStart: *hostStart, HostIdle: *hostIdle, Minute: *updateMinute,
+		Region: local.Region, Account: local.Account, AccessKey: accessKey, Agent: runner, HostStart: *hostStart, HostIdle: *hostIdle, Minute: *updateMinute,
 		Now: time.Now, NewID: batch.RandomID, Logf: log.New(os.Stderr, "batch: ", log.LstdFlags).Printf,
 	}, endpoint)
-	jobs.Check = ecs.Check
+	settings := local.Configs(*configs)
+	jobs.Check = ecs.Checked(func() error { return settings.Need("session.privileged", "true") })
 	rights.JobTags = jobs.JobTags
 	bridge := events.New(events.Config{
 		Moto: upstream, Grants: rights.Grants, Admits: rights.Admits, FirstRetry: *eventRetry,
@@ -77,14 +85,15 @@ func runGateway(ctx context.Context, args []string) error {
 	})
 	jobs.Changed = bridge.JobChanged
 	pages := builderMetadata(rights, upstream)
-	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseOn(*docker), Minute: *minute, Log: os.Stderr})
+	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseOn(*docker), Minute: *minute, Log: os.Stderr,
+		Allowed: func() error { return settings.Need("image.buildOn", "builder") }})
 	pages[batch.HostsPath], pages[events.Path], pages[builder.RelayPath] = jobs.HostsPage, bridge.Page, machines.RelayPage
 	g, err := gateway.New(gateway.Config{
 		Upstream: upstream, Registry: *registry, StartID: *start, RoleDelay: *roleDelay, Log: os.Stderr, Models: allowed,
 		Behaviours: slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, newUUID),
 			[]gateway.Behaviour{runner.SecurityGroups(), rights.Behaviour(), rights.SessionManager()}),
 		ObjectChanged: bridge.ObjectChanged,
-		Pages:         pages,
+		Pages:         pages, AccessKey: accessKey,
 	})
 	if err != nil {
 		return err

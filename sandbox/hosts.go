@@ -41,7 +41,7 @@ func hosts(ctx context.Context, _ []string) error {
 		return err
 	}
 	var list []batch.HostState
-	if err := local.GetJSON(ctx, cloud.Endpoint()+batch.HostsPath, &list); err != nil {
+	if err := cloud.GetJSON(ctx, batch.HostsPath, &list); err != nil {
 		return err
 	}
 	return printHosts(os.Stdout, list)
@@ -74,7 +74,7 @@ func takeHost(ctx context.Context, args []string) error {
 		return err
 	}
 	take := url.Values{"take": {strings.Join(args, "")}}
-	res, err := local.Request(ctx, http.MethodPost, cloud.Endpoint()+batch.HostsPath+"?"+take.Encode())
+	res, err := cloud.Request(ctx, http.MethodPost, batch.HostsPath+"?"+take.Encode())
 	if err != nil {
 		return err
 	}

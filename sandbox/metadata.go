@@ -32,7 +32,8 @@ func builderMetadata(rights *gateway.Rights, moto *url.URL) map[string]http.Hand
 	)
 	reader := iam.NewFromConfig(aws.Config{
 		Region: local.Region, BaseEndpoint: aws.String(moto.String()),
-		Credentials: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""),
+		Credentials: credentials.NewStaticCredentialsProvider(local.MotoKey, local.SecretKey, ""),
+		HTTPClient:  &http.Client{Transport: local.Transport()},
 	})
 	withToken := func(page http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {

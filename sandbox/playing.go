@@ -77,6 +77,6 @@ func stackOutputs(ctx context.Context, tree local.Tree, cloud *local.Cloud, stac
 func awsOf(cloud *local.Cloud) aws.Config {
 	return aws.Config{
 		Region: local.Region, BaseEndpoint: aws.String(cloud.Endpoint()),
-		Credentials: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""),
+		Credentials: credentials.NewStaticCredentialsProvider(cloud.AccessKey, local.SecretKey, ""),
 	}
 }

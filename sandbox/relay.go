@@ -39,7 +39,7 @@ func relay(ctx context.Context, args []string) error {
 
 func sshAddress(ctx context.Context, instance string) (string, error) {
 	page := os.Getenv("AWS_ENDPOINT_URL") + builder.RelayPath + "?instance=" + url.QueryEscape(instance)
-	res, err := local.Request(ctx, http.MethodGet, page)
+	res, err := local.Request(ctx, os.Getenv("AWS_ACCESS_KEY_ID"), http.MethodGet, page)
 	if err != nil {
 		return "", err
 	}

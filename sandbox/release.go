@@ -282,7 +282,7 @@ func (b *bencher) answerForGitHub() (*github, error) {
 	g.server = &http.Server{Handler: http.HandlerFunc(g.dispatch), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = g.server.Serve(listener) }() // until it is closed
 	query := url.Values{"host": {apiHost}, "to": {"http://" + listener.Addr().String()}}
-	res, err := local.Request(b.ctx, http.MethodPost, b.cloud.Endpoint()+events.Path+"?"+query.Encode())
+	res, err := b.cloud.Request(b.ctx, http.MethodPost, events.Path+"?"+query.Encode())
 	if err != nil {
 		return nil, err
 	}

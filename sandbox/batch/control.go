@@ -20,7 +20,7 @@ import (
 )
 
 // control reads the control plane by AWS's own calls.
-type control struct{ endpoint string }
+type control struct{ endpoint, accessKey string }
 
 // place is an environment's place in a queue.
 type place struct {
@@ -260,7 +260,7 @@ func (c control) ec2(ctx context.Context, form url.Values, out any) error {
 func (c control) call(ctx context.Context, service, path, contentType string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	res, err := local.Call(ctx, c.endpoint+path, service, contentType, body)
+	res, err := local.Call(ctx, c.accessKey, c.endpoint+path, service, contentType, body)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 // Config is what a scheduler needs.
 type Config struct {
 	Region, Account string
+	AccessKey       string // by which the control plane is read
 	Agent           Agent
 	HostStart       time.Duration // how long a host takes to start; minutes on AWS
 	HostIdle        time.Duration // after how long without a job it leaves

@@ -155,7 +155,7 @@ func (p *plant) first(call, element string) string {
 func (p *plant) iam(call string) { p.query("iam", call+"&Version=2010-05-08") }
 
 func (p *plant) query(service, call string) string {
-	c := control{p.url}
+	c := control{endpoint: p.url}
 	answer, err := c.call(p.t.Context(), service, "/", "application/x-www-form-urlencoded", []byte("Action="+call))
 	require.NoError(p.t, err)
 	return string(answer)

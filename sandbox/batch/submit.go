@@ -123,7 +123,7 @@ func (s *Service) definition(c *gateway.Call, named string) (Definition, error) 
 		}
 	}
 	if len(faults) > 0 {
-		return d, clientFault("job definition %s:%d has what the sandbox's agent does not know: %s", d.Name, d.Revision, strings.Join(faults, ", "))
+		return d, clientFault("job definition %s:%d has what the sandbox's agent does not run: %s", d.Name, d.Revision, strings.Join(faults, ", "))
 	}
 	return d, nil
 }

@@ -38,6 +38,7 @@ type Config struct {
 	Label      string                                // the value of the containers' label local.Label
 	Base       func(context.Context) (string, error) // the base image's name, once it is there
 	Minute     time.Duration                         // of the watchdog: tests have shorter ones
+	Allowed    func() error                          // why no machine may be started: it has every capability here
 	Log        io.Writer                             // one line a fault
 }
 
@@ -121,7 +122,10 @@ func (m *Machines) Online(id string) bool {
 }
 
 // Start implements gateway.Machines.
-func (m *Machines) Start(id string, userData []byte) {
+func (m *Machines) Start(id string, userData []byte) error {
+	if err := m.config.Allowed(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	of := m.known[id]
 	if of == nil {
@@ -131,6 +135,7 @@ func (m *Machines) Start(id string, userData []byte) {
 	of.state = "pending"
 	m.mu.Unlock()
 	go m.change(of, "start", func(ctx context.Context) error { return m.start(ctx, of, userData) }, true)
+	return nil
 }
 
 // Stop implements gateway.Machines. Docker in it ends in order.

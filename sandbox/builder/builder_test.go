@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -27,6 +28,15 @@ func TestWhatIsNoMachineHasNoStateAndNoConnection(t *testing.T) {
 	m.RelayPage(answer, httptest.NewRequest(http.MethodGet, RelayPath+"?instance=i-1", nil))
 	assert.Equal(t, http.StatusBadRequest, answer.Code)
 	assert.Contains(t, answer.Body.String(), `"i-1" is not connected`)
+}
+
+// A machine's user data runs with every capability of this machine's.
+func TestNoMachineStartsThatTheConfigurationDoesNotAskFor(t *testing.T) {
+	m := New(Config{Log: io.Discard, Allowed: func() error { return errors.New("not configured") }})
+	require.ErrorContains(t, m.Start("i-1", []byte("#!/bin/sh\ntouch /root-was-here")), "not configured")
+	state, err := m.State(t.Context(), "i-1")
+	require.NoError(t, err)
+	assert.Empty(t, state, "nothing was made")
 }
 
 func TestAMachineAsksForNoCapabilityThatThisOneLacks(t *testing.T) {

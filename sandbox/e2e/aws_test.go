@@ -35,20 +35,21 @@ import (
 
 // cloudClients are AWS's own clients, at the sandbox's one endpoint.
 type cloudClients struct {
-	endpoint string
-	registry string
-	batch    *batch.Client
-	ec2      *ec2.Client
-	ecr      *ecr.Client
-	iam      *iam.Client
-	secrets  *secretsmanager.Client
-	sqs      *sqs.Client
+	endpoint  string
+	accessKey string
+	registry  string
+	batch     *batch.Client
+	ec2       *ec2.Client
+	ecr       *ecr.Client
+	iam       *iam.Client
+	secrets   *secretsmanager.Client
+	sqs       *sqs.Client
 }
 
 func (s *sandbox) aws(t *testing.T) cloudClients {
 	t.Helper()
 	cloud, config := s.cloud(t), s.config(t)
-	return cloudClients{cloud.Endpoint(), cloud.Registry(), batch.NewFromConfig(config), ec2.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config), sqs.NewFromConfig(config)}
+	return cloudClients{cloud.Endpoint(), cloud.AccessKey, cloud.Registry(), batch.NewFromConfig(config), ec2.NewFromConfig(config), ecr.NewFromConfig(config), iam.NewFromConfig(config), secretsmanager.NewFromConfig(config), sqs.NewFromConfig(config)}
 }
 
 // config is the administrator's.
@@ -56,7 +57,7 @@ func (s *sandbox) config(t *testing.T) aws.Config {
 	t.Helper()
 	return aws.Config{
 		Region: local.Region, BaseEndpoint: aws.String(s.cloud(t).Endpoint()),
-		Credentials: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""),
+		Credentials: credentials.NewStaticCredentialsProvider(s.cloud(t).AccessKey, local.SecretKey, ""),
 	}
 }
 
@@ -102,7 +103,7 @@ func (c cloudClients) everything(t *testing.T) map[string]int {
 func (c cloudClients) call(t *testing.T, service, call string) string {
 	t.Helper()
 	method, path, body := http.MethodPost, "/", call
-	header := http.Header{"Authorization": {local.Authorization(service)}}
+	header := http.Header{"Authorization": {local.Authorization(c.accessKey, service)}}
 	switch {
 	case strings.HasPrefix(call, "Action="):
 		header.Set("Content-Type", "application/x-www-form-urlencoded")

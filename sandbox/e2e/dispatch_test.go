@@ -91,8 +91,8 @@ func (s *sandbox) startWorkflows(t *testing.T, out outputs.Outputs) {
 // answerFor names who answers for a host of an API destination.
 func (s *sandbox) answerFor(t *testing.T, host, by string) {
 	t.Helper()
-	page := s.cloud(t).Endpoint() + events.Path + "?" + url.Values{"host": {host}, "to": {by}}.Encode()
-	res, err := local.Request(t.Context(), http.MethodPost, page)
+	page := events.Path + "?" + url.Values{"host": {host}, "to": {by}}.Encode()
+	res, err := s.cloud(t).Request(t.Context(), http.MethodPost, page)
 	require.NoError(t, err)
 	defer res.Body.Close()
 	require.Equal(t, http.StatusOK, res.StatusCode)

@@ -7,14 +7,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
-	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // allAllowed looks for calls since the cloud's start that AWS's own API models do
 // not allow. Every program's count, whether or not it noticed the refusal.
 func (s *sandbox) allAllowed(t *testing.T) {
 	var health gateway.Health
-	require.NoError(t, local.GetJSON(t.Context(), s.cloud(t).Endpoint()+gateway.HealthPath, &health))
+	require.NoError(t, s.cloud(t).GetJSON(t.Context(), gateway.HealthPath, &health))
 	assert.NotEmpty(t, health.Behaviours[gateway.ModelsName], "calls were checked")
 	assert.Empty(t, health.Refusals, "by service, operation and refusal")
 }

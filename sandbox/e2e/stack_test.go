@@ -48,6 +48,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("AWS shows what was promised", func(t *testing.T) { s.inspect(t, deployed) })
 
+	step("web pages, other users and privileged containers find no way in", func(t *testing.T) { s.refuseVisitors(t, deployed) })
+
 	step("a preview's summary tells a reviewer what changes", func(t *testing.T) { s.previewSummary(t, base) })
 
 	step("the session image keeps its promises", func(t *testing.T) { s.inspectImage(t, deployed) })

@@ -156,6 +156,20 @@ var logOptions = []string{optionGroup, optionRegion, optionPrefix, optionCreate,
 // least are the smallest values of requirements on EC2.
 var least = map[string]int{"VCPU": 1, "MEMORY": 4, "GPU": 0}
 
+// Checked returns Check with a rule of this machine's: privileged returns why no
+// container may be privileged, which on this machine makes its processes root.
+func Checked(privileged func() error) func(batch.ContainerProperties) []error {
+	return func(c batch.ContainerProperties) []error {
+		faults := Check(c)
+		if c.Privileged {
+			if err := privileged(); err != nil {
+				faults = append(faults, fmt.Errorf("containerProperties.privileged is true: %w", err))
+			}
+		}
+		return faults
+	}
+}
+
 // Check names what this agent does not know of a container.
 func Check(c batch.ContainerProperties) []error {
 	var faults []error

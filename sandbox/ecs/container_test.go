@@ -3,6 +3,7 @@ package ecs_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -190,4 +191,15 @@ func TestWhatTheAgentDoesNotKnowIsNamedWithItsPath(t *testing.T) {
 		change(&c)
 		assert.Len(t, ecs.Check(c), 1, c.ResourceRequirements)
 	}
+}
+
+// Who may register job definitions would else be root on this machine.
+func TestAPrivilegedContainerIsRefusedByNameUnlessTheConfigurationAsksForIt(t *testing.T) {
+	privileged := batch.ContainerProperties{Privileged: true, ResourceRequirements: []batch.Requirement{{Type: "VCPU", Value: "1"}}}
+	no := ecs.Checked(func() error { return errors.New("not configured") })
+	faults := no(privileged)
+	require.Len(t, faults, 1)
+	assert.EqualError(t, faults[0], "containerProperties.privileged is true: not configured")
+	assert.Empty(t, no(batch.ContainerProperties{ResourceRequirements: privileged.ResourceRequirements}))
+	assert.Empty(t, ecs.Checked(func() error { return nil })(privileged))
 }

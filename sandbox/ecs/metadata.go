@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // hostService assumes the roles of instances.
@@ -63,7 +64,7 @@ func (a *Agent) StartHost(of batch.Host) error {
 	}
 	at := listener.Addr().(*net.TCPAddr).AddrPort()
 	h := &host{Host: of, agent: a, address: at.Addr(), url: "http://" + at.String(), roles: newRoleCache(a.config.Roles), tokens: tokens{ends: map[string]time.Time{}}}
-	h.server = &http.Server{Handler: h.pages(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: a.log}
+	h.server = &http.Server{Handler: local.RefusePages(h.pages()), ReadHeaderTimeout: 10 * time.Second, ErrorLog: a.log}
 	a.mu.Lock()
 	a.hosts[h.ID] = h
 	a.mu.Unlock()

@@ -63,6 +63,7 @@ func newCloud(t *testing.T) cloud {
 	reset.Body.Close()
 	said := &safeBuffer{}
 	rights := gateway.NewRights(moto)
+	rights.AccessKey = administrator
 	s := events.New(events.Config{
 		Moto: moto, Grants: rights.Grants, Admits: rights.Admits, FirstRetry: 5 * time.Millisecond, Now: time.Now, NewID: newID,
 		Logf: log.New(io.MultiWriter(said, t.Output()), "", 0).Printf,
@@ -124,7 +125,7 @@ func (c cloud) call(t *testing.T, service string, header http.Header, body []byt
 	r, err := http.NewRequest(http.MethodPost, c.url+"/", bytes.NewReader(body))
 	require.NoError(t, err)
 	r.Header = header
-	r.Header.Set("Authorization", local.Authorization(service))
+	r.Header.Set("Authorization", local.Authorization(administrator, service))
 	res, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
 	defer res.Body.Close()
@@ -153,6 +154,9 @@ func (c cloud) topic(t *testing.T, name, policy string, more ...string) (arn str
 	c.query(t, "sns", "2010-03-31", "CreateTopic", params...)
 	return arn
 }
+
+// administrator is the access key of the account's administrator.
+const administrator = "sandbox"
 
 const topics = "arn:aws:sns:us-east-1:123456789012:"
 
@@ -210,7 +214,7 @@ func (c cloud) put(t *testing.T, source, detail string) {
 func (c cloud) s3() *s3.Client {
 	return s3.NewFromConfig(aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String(c.url), RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider(local.AccessKey, local.SecretKey, ""),
+		Credentials: credentials.NewStaticCredentialsProvider(administrator, local.SecretKey, ""),
 	}, func(o *s3.Options) { o.UsePathStyle = true })
 }
 
@@ -686,7 +690,7 @@ func TestARuleThatIsNotUnderstoodIsRefused(t *testing.T) {
 	body := `{"Name":"odd","EventPattern":"{\"source\":[{\"sounds-like\":\"team\"}]}"}`
 	r, err := http.NewRequest(http.MethodPost, c.url+"/", strings.NewReader(body))
 	require.NoError(t, err)
-	r.Header = http.Header{"X-Amz-Target": {"AWSEvents.PutRule"}, "Authorization": {local.Authorization("events")}}
+	r.Header = http.Header{"X-Amz-Target": {"AWSEvents.PutRule"}, "Authorization": {local.Authorization(administrator, "events")}}
 	res, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
 	defer res.Body.Close()

@@ -126,11 +126,11 @@ func (m moto) form(ctx context.Context, service string, in url.Values) error {
 	return err
 }
 
-// call is made by the administrator.
+// call goes to moto itself, which decides nothing.
 func (m moto) call(ctx context.Context, service string, header http.Header, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	res, err := local.Post(ctx, m.address, service, header, body)
+	res, err := local.Post(ctx, local.MotoKey, m.address, service, header, body)
 	if err != nil {
 		return nil, err
 	}

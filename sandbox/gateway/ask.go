@@ -15,7 +15,7 @@ import (
 // queryVersions are the API versions of the services that behaviours ask.
 var queryVersions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sns": "2010-03-31", "sqs": "2012-11-05", "sts": "2011-06-15"}
 
-// ask calls moto as the administrator, in the query protocol. moto's refusal is a
+// ask calls moto itself, which decides nothing, in the query protocol. moto's refusal is a
 // *Fault.
 func ask(ctx context.Context, moto *url.URL, service, operation string, params ...string) (*element, error) {
 	in := url.Values{"Action": {operation}, "Version": {queryVersions[service]}}
@@ -25,7 +25,7 @@ func ask(ctx context.Context, moto *url.URL, service, operation string, params .
 	target := url.URL{Scheme: moto.Scheme, Host: moto.Host, Path: "/"}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	res, err := local.Call(ctx, target.String(), service, local.Form, []byte(in.Encode()))
+	res, err := local.Call(ctx, local.MotoKey, target.String(), service, local.Form, []byte(in.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("%s at moto: %w", operation, err)
 	}
@@ -51,7 +51,7 @@ func askJSON(ctx context.Context, moto *url.URL, service, target string, in, out
 	defer cancel()
 	to := url.URL{Scheme: moto.Scheme, Host: moto.Host, Path: "/"}
 	header := http.Header{"X-Amz-Target": {target}, "Content-Type": {"application/x-amz-json-1.1"}}
-	res, err := local.Post(ctx, to.String(), service, header, body)
+	res, err := local.Post(ctx, local.MotoKey, to.String(), service, header, body)
 	if err != nil {
 		return fmt.Errorf("%s at moto: %w", target, err)
 	}

@@ -18,7 +18,8 @@ type Machines interface {
 	// instance that has no machine yet, which moto says the state of.
 	State(ctx context.Context, id string) (string, error)
 	// Start begins to start a machine, which runs its user data at its first start.
-	Start(id string, userData []byte)
+	// An error says why none may be started.
+	Start(id string, userData []byte) error
 	// Stop begins to stop one, Remove to remove it with its disk.
 	Stop(id string)
 	Remove(id string)
@@ -154,6 +155,8 @@ func (m *machines) start(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("the user data of %s: %w", id, err)
 	}
-	m.Start(id, userData)
+	if err := m.Start(id, userData); err != nil {
+		return badRequest("UnsupportedOperation", "%v", err)
+	}
 	return nil
 }

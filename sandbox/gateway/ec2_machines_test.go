@@ -37,8 +37,9 @@ func (f *fakeMachines) State(_ context.Context, id string) (string, error) {
 	return f.state[id], nil
 }
 
-func (f *fakeMachines) Start(id string, userData []byte) {
+func (f *fakeMachines) Start(id string, userData []byte) error {
 	f.note("start "+string(userData), id, "running")
+	return nil
 }
 func (f *fakeMachines) Stop(id string)   { f.note("stop", id, "stopping") }
 func (f *fakeMachines) Remove(id string) { f.note("remove", id, "") }

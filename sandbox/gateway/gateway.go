@@ -6,6 +6,7 @@
 package gateway
 
 import (
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -18,11 +19,12 @@ import (
 	"time"
 
 	"github.com/intraverse/dcv-sessions/sandbox/awsmodel"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // Config is what a gateway needs to know.
 type Config struct {
-	Upstream *url.URL  // the moto server, e.g. http://127.0.0.1:5000; its path is not used
+	Upstream *url.URL  // the moto server, e.g. http://127.0.0.1:5000 or a local.SocketURL; its path is not used
 	Registry string    // the local image registry that stands behind ECR, e.g. "127.0.0.1:5001"
 	StartID  string    // which start of the sandbox this is; told by the health page
 	Log      io.Writer // one line a fault; default: none
@@ -46,6 +48,10 @@ type Config struct {
 	// Pages are the sandbox's own beside the health page, by path. No AWS service
 	// has a path that begins with "/_".
 	Pages map[string]http.HandlerFunc
+
+	// AccessKey is the administrator's, without which no page under OwnPages is
+	// served.
+	AccessKey string
 }
 
 // Gateway is the AWS endpoint. It is safe for concurrent use.
@@ -57,6 +63,7 @@ type Gateway struct {
 	refused  counter              // calls that violate AWS's model, by "service.Operation: refusal"
 	moto     http.RoundTripper
 	proxy    *httputil.ReverseProxy
+	guarded  http.Handler
 	log      *log.Logger
 }
 
@@ -74,10 +81,10 @@ func New(config Config) (*Gateway, error) {
 	g := &Gateway{
 		config:   config,
 		handlers: map[string][]counted{},
-		// Answers are read and changed, so they must come as they are.
-		moto: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
-		log:  log.New(config.Log, "gateway: ", log.LstdFlags),
+		moto:     toMoto(),
+		log:      log.New(config.Log, "gateway: ", log.LstdFlags),
 	}
+	g.guarded = local.RefusePages(http.HandlerFunc(g.serve))
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:      g.rewrite,
 		Transport:    roundTrip(g.answer),
@@ -92,6 +99,14 @@ func New(config Config) (*Gateway, error) {
 		g.register(b)
 	}
 	return g, nil
+}
+
+// toMoto is the way to moto. Answers are read and changed, so they must come as
+// they are.
+func toMoto() *http.Transport {
+	t := local.Transport()
+	t.DisableCompression, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 64, time.Minute
+	return t
 }
 
 // counted is a handler with the name under which its calls are counted.
@@ -110,9 +125,19 @@ func (g *Gateway) register(b Behaviour) {
 // handlerKey ignores case: REST paths spell operations in lower case.
 func handlerKey(service, operation string) string { return strings.ToLower(service + "." + operation) }
 
-// ServeHTTP answers one AWS call, or one of the sandbox's own pages, which live
-// under a path that no AWS service uses.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one AWS call, or one of the sandbox's own pages; nothing that
+// a web page asks for.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.guarded.ServeHTTP(w, r) }
+
+// OwnPages is the path of the sandbox's own pages, which no AWS service uses. They
+// are the administrator's.
+const OwnPages = "/_sandbox/"
+
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, OwnPages) && subtle.ConstantTimeCompare([]byte(accessKey(r)), []byte(g.config.AccessKey)) != 1 {
+		http.Error(w, "sandbox: this page is the administrator's: its access key is missing in the Authorization header", http.StatusForbidden)
+		return
+	}
 	if r.URL.Path == HealthPath {
 		g.health(w)
 		return

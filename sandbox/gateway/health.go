@@ -9,7 +9,7 @@ import (
 
 // HealthPath is the gateway's own page. No AWS service has a path like it: S3
 // bucket names begin with a letter or a digit.
-const HealthPath = "/_sandbox/health"
+const HealthPath = OwnPages + "health"
 
 // Health is the JSON of the health page. All counts are since the start.
 type Health struct {

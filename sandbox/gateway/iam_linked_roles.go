@@ -158,7 +158,7 @@ func (l *linkedRoles) delete(arn string) deletion {
 // users are the compute environments that have a role.
 func (l *linkedRoles) users(ctx context.Context, arn string) (users []string, err error) {
 	target := url.URL{Scheme: l.moto.Scheme, Host: l.moto.Host, Path: "/v1/describecomputeenvironments"}
-	res, err := local.Call(ctx, target.String(), "batch", "application/json", []byte("{}"))
+	res, err := local.Call(ctx, local.MotoKey, target.String(), "batch", "application/json", []byte("{}"))
 	if err != nil {
 		return nil, err
 	}

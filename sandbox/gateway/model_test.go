@@ -52,7 +52,7 @@ func (c awsCall) request(t *testing.T, endpoint string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequest(c.method, endpoint+c.path, strings.NewReader(c.body))
 	require.NoError(t, err)
-	r.Header.Set("Authorization", local.Authorization(c.service))
+	r.Header.Set("Authorization", local.Authorization(local.MotoKey, c.service))
 	r.Header.Set("Content-Type", c.contentType)
 	if c.target != "" {
 		r.Header.Set("X-Amz-Target", c.target)

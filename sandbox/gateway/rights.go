@@ -19,14 +19,17 @@ import (
 )
 
 // Rights decides the calls that are made with a role's temporary credentials, by
-// the role's own policies, which moto keeps and does not apply. The sandbox's
-// dummy key is the account's administrator: what it calls passes.
+// the role's own policies, which moto keeps and does not apply. What the account's
+// administrator calls passes.
 //
 // Signatures are not checked: who knows an access key has its rights.
 type Rights struct {
 	// JobTags finds a Batch job's tags, for policies that look at them; without
 	// it no job has any. Set it before the first call.
 	JobTags func(jobID string) map[string]string
+
+	// AccessKey is the administrator's; "": there is none. Set it before the first call.
+	AccessKey string
 
 	moto *url.URL
 
@@ -146,7 +149,7 @@ func (r *Rights) caller(c *Call) (session, error) {
 	switch key {
 	case "":
 		return session{}, &Fault{http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token"}
-	case local.AccessKey:
+	case r.AccessKey:
 		return administrator, nil
 	}
 	r.mu.Lock()

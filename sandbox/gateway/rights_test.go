@@ -47,6 +47,7 @@ func newGuarded(t *testing.T) guarded {
 	s := newSandbox(t)
 	moto := mototest.Moto(t)
 	rights := NewRights(moto)
+	rights.AccessKey = "sandbox"
 	passes := func(c *Call) (*http.Response, error) { return answerJSON(c, http.StatusOK, map[string]any{}), nil }
 	s.url = serve(t, Config{Upstream: moto, Registry: s.registry, Behaviours: []Behaviour{
 		rights.Behaviour(), rights.SessionManager(), {Name: "jobs", Service: "batch", Answers: map[string]Handler{"*": passes}},

@@ -3,6 +3,8 @@ package local
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +19,7 @@ import (
 // it has an id, and the stack's state is kept under that id.
 type Cloud struct {
 	ID         string    `json:"id"`
+	AccessKey  string    `json:"accessKey"` // the administrator's, see newAccessKey
 	Ports      Ports     `json:"ports"`
 	DockerHost string    `json:"dockerHost"` // a DOCKER_HOST
 	Processes  []Process `json:"processes"`
@@ -24,36 +27,49 @@ type Cloud struct {
 	tree Tree
 }
 
-// The account, Region and dummy key of the local AWS. moto knows this account
-// only; no real AWS accepts this key.
+// The account and Region of the local AWS; moto knows this account only.
 const (
-	Account   = "123456789012"
-	Region    = "us-east-1"
-	AccessKey = "sandbox"
-	SecretKey = "sandbox"
+	Account = "123456789012"
+	Region  = "us-east-1"
 )
 
-// Authorization is the header of a call that the sandbox itself makes, as the
-// administrator: service and Region are read in it, and no signature is checked.
-func Authorization(service string) string {
-	return "AWS4-HMAC-SHA256 Credential=" + AccessKey + "/20200101/" + Region + "/" + service + "/aws4_request, SignedHeaders=host, Signature=none"
+// SecretKey belongs to every access key of the local AWS. It is no secret: the
+// gateway checks no signature, so the access key alone is what admits a caller.
+const SecretKey = "sandbox"
+
+// MotoKey is the access key of calls that go straight to moto, which accepts any.
+const MotoKey = "sandbox"
+
+// newAccessKey returns the access key of a start's administrator: 128 random bits
+// behind a word that no access key of AWS begins with. Who holds it may do
+// everything in the local AWS, and so run containers on this machine.
+func newAccessKey() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails (crypto/rand)
+	return "SANDBOX" + strings.ToUpper(hex.EncodeToString(b[:]))
 }
 
-// Call makes a call of an AWS service as the administrator, by POST. The answer
-// is returned whatever it is; close it.
-func Call(ctx context.Context, address, service, contentType string, body []byte) (*http.Response, error) {
-	return Post(ctx, address, service, http.Header{"Content-Type": {contentType}}, body)
+// Authorization returns the header of a call that the sandbox itself makes:
+// access key, Region and service are read in it, and no signature is checked.
+func Authorization(accessKey, service string) string {
+	return "AWS4-HMAC-SHA256 Credential=" + accessKey + "/20200101/" + Region + "/" + service + "/aws4_request, SignedHeaders=host, Signature=none"
+}
+
+// Call makes a call of an AWS service by POST. The answer is returned whatever it
+// is; close it.
+func Call(ctx context.Context, accessKey, address, service, contentType string, body []byte) (*http.Response, error) {
+	return Post(ctx, accessKey, address, service, http.Header{"Content-Type": {contentType}}, body)
 }
 
 // Post is Call with headers, such as the JSON protocol's X-Amz-Target.
-func Post(ctx context.Context, address, service string, header http.Header, body []byte) (*http.Response, error) {
+func Post(ctx context.Context, accessKey, address, service string, header http.Header, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header = header
-	req.Header.Set("Authorization", Authorization(service))
-	return http.DefaultClient.Do(req)
+	req.Header.Set("Authorization", Authorization(accessKey, service))
+	return client.Do(req)
 }
 
 // Form is the content type of AWS's query protocol.
@@ -110,8 +126,8 @@ func start(ctx context.Context, t Tree, p Progress) (*Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cloud{ID: time.Now().UTC().Format("20060102-150405"), Ports: ports, tree: t}
-	if err := os.MkdirAll(c.Dir(), 0o755); err != nil {
+	c := &Cloud{ID: time.Now().UTC().Format("20060102-150405"), AccessKey: newAccessKey(), Ports: ports, tree: t}
+	if err := errors.Join(os.MkdirAll(c.Dir(), 0o700), privateFolder(socketDir(t))); err != nil {
 		return nil, err
 	}
 	for _, s := range services {
@@ -136,6 +152,9 @@ func (c *Cloud) run(p Process, err error) (Process, error) {
 
 // lost names the part that no longer runs, "" if all do.
 func (c *Cloud) lost(ctx context.Context) string {
+	if c.AccessKey == "" {
+		return "a former version of this program started it, with a key that everybody knows"
+	}
 	for _, p := range c.Processes {
 		if !p.Alive() {
 			return p.Name + " has ended"
@@ -144,7 +163,7 @@ func (c *Cloud) lost(ctx context.Context) string {
 	health := struct {
 		StartID string `json:"startId"`
 	}{}
-	if err := GetJSON(ctx, c.Endpoint()+"/_sandbox/health", &health); err != nil {
+	if err := c.GetJSON(ctx, healthPath, &health); err != nil {
 		return err.Error()
 	}
 	if health.StartID != c.ID {
@@ -175,10 +194,10 @@ func (c *Cloud) Remove(ctx context.Context) error {
 			faults = append(faults, p.Stop())
 		}
 	}
-	if err := errors.Join(append(faults, endContainers(dockerDir(c.tree)))...); err != nil {
+	if err := errors.Join(append(faults, endContainers(socketDir(c.tree)))...); err != nil {
 		return err // cloud.json stays, so that the next run tries again
 	}
-	for _, path := range []string{c.Dir(), dockerDir(c.tree), c.tree.path("docker"), c.tree.path("cloud.json")} {
+	for _, path := range []string{c.Dir(), socketDir(c.tree), c.tree.path("docker"), c.tree.path("cloud.json")} {
 		if err := errors.Join(unmountUnder(path), os.RemoveAll(path)); err != nil {
 			return err
 		}
@@ -186,7 +205,7 @@ func (c *Cloud) Remove(ctx context.Context) error {
 	return nil
 }
 
-// Env is the environment of everything that talks to this cloud: dummy
+// Env is the environment of everything that talks to this cloud: its own
 // credentials and every endpoint set, and nothing that could lead to a real
 // account left from the caller's environment.
 func (c *Cloud) Env() []string {
@@ -202,7 +221,7 @@ func (c *Cloud) Env() []string {
 // Variables are what a tool needs to talk to this cloud.
 func (c *Cloud) Variables() []string {
 	return []string{
-		"AWS_ACCESS_KEY_ID=" + AccessKey, "AWS_SECRET_ACCESS_KEY=" + SecretKey,
+		"AWS_ACCESS_KEY_ID=" + c.AccessKey, "AWS_SECRET_ACCESS_KEY=" + SecretKey,
 		"AWS_REGION=" + Region, "AWS_DEFAULT_REGION=" + Region,
 		"AWS_ENDPOINT_URL=" + c.Endpoint(),
 		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
@@ -232,26 +251,37 @@ func leadsElsewhere(pair string) bool {
 
 func pathWith(dir string) string { return dir + string(os.PathListSeparator) + os.Getenv("PATH") }
 
-// GetJSON reads a page of this machine's.
-func GetJSON(ctx context.Context, url string, into any) error {
+// healthPath is the gateway's page that says which start it belongs to.
+const healthPath = "/_sandbox/health"
+
+// GetJSON reads one of the sandbox's own pages.
+func (c *Cloud) GetJSON(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	res, err := Request(ctx, http.MethodGet, url)
+	res, err := c.Request(ctx, http.MethodGet, path)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, res.Status)
+		return fmt.Errorf("%s answers %s", path, res.Status)
 	}
 	return json.NewDecoder(res.Body).Decode(into)
 }
 
-// Request asks for a page of this machine's, whatever it answers.
-func Request(ctx context.Context, method, url string) (*http.Response, error) {
+// Request asks for one of the sandbox's own pages as the administrator, whatever
+// it answers.
+func (c *Cloud) Request(ctx context.Context, method, path string) (*http.Response, error) {
+	return Request(ctx, c.AccessKey, method, c.Endpoint()+path)
+}
+
+// Request asks for a page of this machine's with an access key, whatever it
+// answers.
+func Request(ctx context.Context, accessKey, method, url string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	return http.DefaultClient.Do(req)
+	req.Header.Set("Authorization", Authorization(accessKey, "sandbox"))
+	return client.Do(req)
 }

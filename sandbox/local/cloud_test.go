@@ -19,7 +19,7 @@ import (
 func testCloud(t *testing.T) *Cloud {
 	t.Helper()
 	root := t.TempDir()
-	c := &Cloud{ID: "20260101-000000", Ports: Ports{Gateway: 20001, Moto: 20002, Registry: 20003}, DockerHost: "unix:///run/x.sock",
+	c := &Cloud{ID: "20260101-000000", AccessKey: newAccessKey(), Ports: Ports{Gateway: 20001, Registry: 20003}, DockerHost: "unix:///run/x.sock",
 		tree: Tree{Root: root, State: filepath.Join(root, ".sandbox"), Cache: filepath.Join(root, "cache")}}
 	require.NoError(t, os.MkdirAll(c.Dir(), 0o755))
 	return c
@@ -55,7 +55,7 @@ func TestNothingOfTheCallersAccountReachesTheSandboxsEngine(t *testing.T) {
 			assert.NotContains(t, strings.ToLower(value), "real", name)
 		}
 	}
-	assert.Equal(t, AccessKey, env["AWS_ACCESS_KEY_ID"])
+	assert.Equal(t, c.AccessKey, env["AWS_ACCESS_KEY_ID"])
 	assert.Equal(t, c.Endpoint(), env["AWS_ENDPOINT_URL"])
 	assert.Equal(t, os.DevNull, env["AWS_CONFIG_FILE"])
 	assert.Equal(t, os.DevNull, env["AWS_SHARED_CREDENTIALS_FILE"])
@@ -119,7 +119,7 @@ func TestTheRunningCloudsConfigurationLeadsNowhereElse(t *testing.T) {
 		assert.Equal(t, c.Endpoint(), endpoint, service)
 	}
 	assert.Equal(t, []any{Account}, file.Config["aws:allowedAccountIds"])
-	assert.Equal(t, AccessKey, file.Config["aws:accessKey"])
+	assert.Equal(t, c.AccessKey, file.Config["aws:accessKey"])
 	assert.Equal(t, []any{"subnet-1", "subnet-2"}, file.Config["dcv-sessions:network.subnetIds"])
 	assert.Equal(t, map[string]any{"player1": map[string]any{}}, file.Config["dcv-sessions:users"], "what is committed stays")
 }

@@ -74,7 +74,7 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed strin
 	}
 	for key, value := range map[string]any{
 		"aws:region":                     Region,
-		"aws:accessKey":                  AccessKey,
+		"aws:accessKey":                  c.AccessKey,
 		"aws:secretKey":                  SecretKey,
 		"aws:skipCredentialsValidation":  true,
 		"aws:skipMetadataApiCheck":       true,
@@ -96,7 +96,7 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed strin
 		return "", err
 	}
 	to := c.ConfigFile(program, stack)
-	return to, os.WriteFile(to, out, 0o644)
+	return to, writePrivate(to, out)
 }
 
 // defaultNetwork is moto's default VPC; its ids are new at every start.
@@ -109,7 +109,7 @@ func (c *Cloud) defaultNetwork(ctx context.Context) (vpc string, subnets []strin
 		} `xml:"subnetSet>item"`
 	}
 	form := url.Values{"Action": {"DescribeSubnets"}, "Version": {"2016-11-15"}}
-	res, err := Call(ctx, c.Endpoint(), "ec2", Form, []byte(form.Encode()))
+	res, err := Call(ctx, c.AccessKey, c.Endpoint(), "ec2", Form, []byte(form.Encode()))
 	if err != nil {
 		return "", nil, err
 	}

@@ -12,7 +12,6 @@ import (
 // they stand in the stack's configuration, which must not change by itself.
 type Ports struct {
 	Gateway  int `json:"gateway"`  // the one AWS endpoint
-	Moto     int `json:"moto"`     // behind the gateway
 	Registry int `json:"registry"` // behind ECR's addresses
 }
 
@@ -27,7 +26,7 @@ func loadPorts(t Tree) (Ports, error) {
 		return ports, nil
 	}
 	taken := map[int]bool{}
-	for _, p := range []*int{&ports.Gateway, &ports.Moto, &ports.Registry} {
+	for _, p := range []*int{&ports.Gateway, &ports.Registry} {
 		port, err := freePort(randomPort, taken)
 		if err != nil {
 			return ports, err
@@ -35,18 +34,6 @@ func loadPorts(t Tree) (Ports, error) {
 		*p, taken[port] = port, true
 	}
 	return ports, writeJSON(file, ports)
-}
-
-// writeJSON replaces a file as a whole, so that a crash leaves the old one.
-func writeJSON(file string, value any) error {
-	b, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(file+".new", append(b, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
 }
 
 // FreePort returns a loopback port that nobody listens on.

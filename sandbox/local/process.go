@@ -25,10 +25,10 @@ type Process struct {
 // startProcess runs a command in a session of its own, so that it outlives this
 // one and no terminal signal reaches it, with its output in a file.
 func startProcess(name, log string, cmd *exec.Cmd) (Process, error) {
-	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(log), 0o700); err != nil {
 		return Process{}, err
 	}
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return Process{}, err
 	}

@@ -39,10 +39,7 @@ func startDocker(ctx context.Context, c *Cloud) error {
 			return nil
 		}
 	}
-	dir := dockerDir(c.tree)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
+	dir := socketDir(c.tree)
 	c.DockerHost = "unix://" + dir + "/docker.sock"
 	p, err := c.run(startProcess(dockerd, c.tree.path("docker.log"), exec.Command(dockerd,
 		"--host", c.DockerHost, "--data-root", c.tree.path("docker"), "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
@@ -53,9 +50,9 @@ func startDocker(ctx context.Context, c *Cloud) error {
 	return p.await(60*time.Second, func() bool { return dockerAnswers(ctx, c.DockerHost) })
 }
 
-// dockerDir holds the sockets of the sandbox's own Docker: a Unix socket's path
-// has 107 characters at most, which a work tree's path may exceed.
-func dockerDir(t Tree) string {
+// socketDir holds the sockets of the sandbox's own Docker and of moto: a Unix
+// socket's path has 107 characters at most, which a work tree's path may exceed.
+func socketDir(t Tree) string {
 	sum := sha256.Sum256([]byte(t.State))
 	return filepath.Join(os.TempDir(), "dcv-sessions-"+hex.EncodeToString(sum[:4]))
 }
@@ -120,7 +117,7 @@ http: {addr: %q}
 func startRegistry(ctx context.Context, c *Cloud) error {
 	file := filepath.Join(c.Dir(), "registry.yaml")
 	text := fmt.Sprintf(registryConfig, filepath.Join(c.Dir(), "registry"), c.Registry())
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	if err := writePrivate(file, []byte(text)); err != nil {
 		return err
 	}
 	p, err := c.run(startProcess("registry", filepath.Join(c.Dir(), "registry.log"), exec.Command("docker-registry", "serve", file)))
@@ -130,17 +127,26 @@ func startRegistry(ctx context.Context, c *Cloud) error {
 	return p.await(20*time.Second, func() bool { return answers(ctx, "http://"+c.Registry()+"/v2/") })
 }
 
+// startMoto lets moto listen on a Unix socket, which only this machine's user may
+// open: it accepts any key and lets every web page call it (flask-cors), and a
+// Batch job that is submitted to it directly runs on this machine's Docker.
 func startMoto(ctx context.Context, c *Cloud) error {
-	address := fmt.Sprintf("127.0.0.1:%d", c.Ports.Moto)
-	cmd := exec.Command(motoServer(c.tree), "-H", "127.0.0.1", "-p", fmt.Sprint(c.Ports.Moto))
+	cmd := exec.Command(motoServer(c.tree), "-H", "unix://"+c.motoSocket())
 	// Without this, AWS's managed policies do not exist and can't be attached.
 	cmd.Env = append(os.Environ(), "MOTO_IAM_LOAD_MANAGED_POLICIES=true")
 	p, err := c.run(startProcess("moto", filepath.Join(c.Dir(), "moto.log"), cmd))
 	if err != nil {
 		return err
 	}
-	return p.await(60*time.Second, func() bool { return answers(ctx, "http://"+address+"/moto-api/") })
+	return p.await(60*time.Second, func() bool { return answers(ctx, SocketURL(c.motoSocket())+"/moto-api/") })
 }
+
+func (c *Cloud) motoSocket() string { return filepath.Join(socketDir(c.tree), "moto.sock") }
+
+// AccessKeyVariable is the environment variable by which the gateway is told the
+// administrator's access key: arguments are everybody's to read, an environment
+// is its user's (proc_pid_environ(5)).
+const AccessKeyVariable = "DCV_SANDBOX_ACCESS_KEY"
 
 func startGateway(ctx context.Context, c *Cloud) error {
 	models, err := awsmodel.Find(ctx, motoServer(c.tree))
@@ -148,8 +154,8 @@ func startGateway(ctx context.Context, c *Cloud) error {
 		return err
 	}
 	args := []string{
-		"gateway", "-listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.Gateway), "-moto", fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Moto),
-		"-registry", c.Registry(), "-start", c.ID, "-docker", c.DockerHost, "-label", c.tree.State, "-models", models,
+		"gateway", "-listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.Gateway), "-moto", SocketURL(c.motoSocket()),
+		"-registry", c.Registry(), "-start", c.ID, "-configs", c.Dir(), "-docker", c.DockerHost, "-label", c.tree.State, "-models", models,
 	}
 	for flag, variable := range map[string]string{
 		"-host-start": "DCV_HOST_START", "-host-idle": "DCV_HOST_IDLE", "-event-retry": "DCV_EVENT_RETRY",
@@ -159,11 +165,13 @@ func startGateway(ctx context.Context, c *Cloud) error {
 			args = append(args, flag, value)
 		}
 	}
-	p, err := c.run(startProcess("gateway", filepath.Join(c.Dir(), "gateway.log"), exec.Command(filepath.Join(c.tree.Bin(), "sandbox"), args...)))
+	cmd := exec.Command(filepath.Join(c.tree.Bin(), "sandbox"), args...)
+	cmd.Env = append(os.Environ(), AccessKeyVariable+"="+c.AccessKey)
+	p, err := c.run(startProcess("gateway", filepath.Join(c.Dir(), "gateway.log"), cmd))
 	if err != nil {
 		return err
 	}
-	return p.await(20*time.Second, func() bool { return answers(ctx, c.Endpoint()+"/_sandbox/health") })
+	return p.await(20*time.Second, func() bool { return c.GetJSON(ctx, healthPath, &struct{}{}) == nil })
 }
 
 // await waits until a process serves, and tells its last words where it ends
@@ -182,7 +190,7 @@ func (p Process) await(limit time.Duration, serves func() bool) error {
 func answers(ctx context.Context, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	res, err := Request(ctx, http.MethodGet, url)
+	res, err := Request(ctx, MotoKey, http.MethodGet, url)
 	if err != nil {
 		return false
 	}

@@ -4,6 +4,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,7 +37,11 @@ func FindTree() (Tree, error) {
 		return Tree{}, fmt.Errorf("no cache folder for builds (set HOME or XDG_CACHE_HOME): %w", err)
 	}
 	t := Tree{Root: dir, State: filepath.Join(dir, stateFolder()), Cache: filepath.Join(cache, "dcv-sessions")}
-	for _, d := range []string{t.State, t.Bin(), t.Cache} {
+	// What lies in it is this machine's user's alone: the administrator's key, state, logs.
+	if err := errors.Join(os.MkdirAll(t.State, 0o700), os.Chmod(t.State, 0o700)); err != nil {
+		return Tree{}, err
+	}
+	for _, d := range []string{t.Bin(), t.Cache} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return Tree{}, err
 		}
