@@ -103,13 +103,18 @@ func TestASocketFolderOfSomebodyElseIsNotUsed(t *testing.T) {
 }
 
 func TestAServerOnASocketIsReachedByItsURL(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "a socket.sock")
+	socket := filepath.Join(t.TempDir(), "a socket.sock") // its path is longer than a label of a host may be
 	listener, err := net.Listen("unix", socket)
 	require.NoError(t, err)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) })} //nolint:gosec // this test's alone
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	t.Setenv("HTTP_PROXY", "http://192.0.2.1:1")
+	at, err := url.Parse(SocketURL(socket))
+	require.NoError(t, err)
+	for label := range strings.SplitSeq(at.Host, ".") {
+		assert.LessOrEqual(t, len(label), 63)
+	}
 	assert.True(t, answers(t.Context(), SocketURL(socket)+"/moto-api/"))
 	assert.False(t, answers(t.Context(), SocketURL(socket+"x")+"/moto-api/"))
 }
