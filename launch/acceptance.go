@@ -163,6 +163,7 @@ func (a *acceptance) rows() []row {
 		{"its log says that it ended", "the `ended` event's reason", a.logged("ended")},
 		{"the launcher policy reads no password", "what else is attached to the role?", a.readsNoPassword},
 		{"the launcher policy starts nothing for another stack", "what else is attached to the role?", a.startsNothingElse},
+		{"the launcher policy tags no job that is not its stack's", "what else is attached to the role?", a.tagsNothingElse},
 	}
 }
 
@@ -328,6 +329,20 @@ func (a *acceptance) startsNothingElse(ctx context.Context) (string, error) {
 		err = a.caller.terminate(ctx, *made.JobId, "acceptance run")
 		return "", errors.Join(fmt.Errorf("it is allowed: job %s", *made.JobId), err)
 	}
+	return a.denied(err)
+}
+
+// tagsNothingElse puts the stack's tag on a job that doesn't have it, which would
+// give the right to end it. There is no such job: AWS denies the call before it
+// looks.
+func (a *acceptance) tagsNothingElse(ctx context.Context) (string, error) {
+	if a.Role == "" {
+		return a.denied(nil)
+	}
+	of, _, _ := strings.Cut(a.stack.QueueARN, ":job-queue/")
+	_, err := a.batch.TagResource(ctx, &batch.TagResourceInput{
+		ResourceArn: aws.String(of + ":job/00000000-0000-0000-0000-000000000000"), Tags: map[string]string{contract.TagStack: a.stack.Stack},
+	})
 	return a.denied(err)
 }
 

@@ -26,10 +26,10 @@ func TestAnAcceptanceRunTriesASessionFromStartToEnd(t *testing.T) {
 	c.script = []step{to("RUNNABLE"), to("STARTING"), func(c *cloud, j *fakeJob) { c.run(t, j) }}
 	checks, err := c.launcher(t).Accept(t.Context(), launch.AcceptanceOptions{User: "alice"})
 	require.NoError(t, err)
-	for _, row := range checks[:len(checks)-2] {
+	for _, row := range checks[:len(checks)-3] {
 		assert.Equal(t, launch.Passed, row.Result, "%s: %s", row.Name, row.Detail)
 	}
-	for _, row := range checks[len(checks)-2:] {
+	for _, row := range checks[len(checks)-3:] {
 		assert.Equal(t, launch.NotChecked, row.Result, "%s: without a role", row.Name)
 	}
 	assert.Empty(t, c.alive())
@@ -48,18 +48,20 @@ func TestAnAcceptanceRunWithARoleChecksWhatTheRoleMayNot(t *testing.T) {
 	assert.Equal(t, launch.NotChecked, got["it answers at its address, with the certificate that it told"])
 	assert.Equal(t, launch.NotPassed, got["the launcher policy reads no password"], "this one may")
 	assert.Equal(t, launch.NotPassed, got["the launcher policy starts nothing for another stack"], "this one may")
+	assert.Equal(t, launch.NotPassed, got["the launcher policy tags no job that is not its stack's"], "this one may")
 	for _, row := range checks {
 		assert.Equal(t, row.Result == launch.NotPassed, row.LookAt != "", row.Name)
 	}
 	c.step()
 	assert.Empty(t, c.alive(), "what should not have been allowed is ended")
 
-	c.with(func() { c.denied["GetSecretValue"], c.denied["foreign"] = true, true })
+	c.with(func() { c.denied["GetSecretValue"], c.denied["foreign"], c.denied["tagresource"] = true, true, true })
 	checks, err = c.launcher(t).Accept(t.Context(), o)
 	require.NoError(t, err)
 	got = results(checks)
 	assert.Equal(t, launch.Passed, got["the launcher policy reads no password"])
 	assert.Equal(t, launch.Passed, got["the launcher policy starts nothing for another stack"])
+	assert.Equal(t, launch.Passed, got["the launcher policy tags no job that is not its stack's"])
 }
 
 func TestAnAcceptanceRunDisturbsNoPlayer(t *testing.T) {

@@ -455,14 +455,16 @@ func (c *cloud) tagResource(w http.ResponseWriter, r *http.Request, body []byte)
 	var in struct{ Tags map[string]string }
 	_ = json.Unmarshal(body, &in)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, j := range c.jobs {
-		if r.URL.Path == "/v1/tags/"+j.arn() && in.Tags[contract.TagStack] == j.tags[contract.TagStack] && signatureFits(r, body) {
-			answer(w, map[string]any{})
-			return
-		}
+	i := slices.IndexFunc(c.jobs, func(j *fakeJob) bool { return r.URL.Path == "/v1/tags/"+j.arn() })
+	c.mu.Unlock()
+	switch {
+	case i < 0:
+		fault(w, http.StatusBadRequest, "ClientException", "the job does not exist")
+	case in.Tags[contract.TagStack] != "dev" || !signatureFits(r, body):
+		fault(w, http.StatusForbidden, "AccessDeniedException", "the signature does not fit")
+	default:
+		answer(w, map[string]any{})
 	}
-	fault(w, http.StatusForbidden, "AccessDeniedException", "the signature does not fit")
 }
 
 func signatureFits(r *http.Request, body []byte) bool {

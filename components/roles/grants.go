@@ -1,6 +1,9 @@
 package roles
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
 	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
@@ -111,22 +114,33 @@ func readBuilds(bucket string) iampolicy.Statement {
 
 // launch is what starting, finding and ending sessions takes: Batch and Logs,
 // nothing of EC2, ECS or Secrets Manager.
+//
+// A job may be ended by its tag, so nothing here puts the tag on a job that is
+// there already. SubmitJob with tags takes the right to tag the queue and the
+// definition that it names, and not the job (AWS's pages don't say so; its denials
+// name the definition, github.com/wri/gfw-data-api/pull/175, and that project
+// submits with rights to these two only).
 func launch(at place.Place, queue, group string) []iampolicy.Statement {
 	definitions := at.ARN("batch", "job-definition/"+contract.NamePrefix(at.Stack)+"*") // with or without a revision
 	jobs := at.ARN("batch", "job/*")
+	const requestTag, resourceTag = "aws:RequestTag/" + contract.TagStack, "aws:ResourceTag/" + contract.TagStack
 	return []iampolicy.Statement{
 		iampolicy.Allow("Submit", list{"batch:SubmitJob"}, list{queue, definitions, jobs}),
-		// A job that is being submitted has no tag yet: IfExists lets it pass. One
-		// that is there must be this stack's already, else a launcher could put its
-		// stack's tag on another stack's job, and then end it.
-		iampolicy.Allow("TagWhatIsSubmitted", list{"batch:TagResource"}, list{jobs}).
-			When("StringEquals", "aws:RequestTag/"+contract.TagStack, at.Stack).
-			When("StringEqualsIfExists", "aws:ResourceTag/"+contract.TagStack, at.Stack),
+		// The same action lets a launcher tag the queue and the definitions themselves:
+		// with these keys only.
+		iampolicy.Allow("TagWhatIsSubmitted", list{"batch:TagResource"}, list{queue, definitions}).
+			When("StringEquals", requestTag, at.Stack).
+			When("ForAllValues:StringEquals", "aws:TagKeys", slices.Sorted(maps.Keys(contract.JobTags("", "")))...),
+		// contract.Proof: a job of the stack gets the tag that it has.
+		iampolicy.Allow("AskToEnd", list{"batch:TagResource"}, list{jobs}).
+			When("StringEquals", requestTag, at.Stack).
+			When("StringEquals", resourceTag, at.Stack).
+			When("ForAllValues:StringEquals", "aws:TagKeys", contract.TagStack),
 		iampolicy.Allow("End", list{"batch:CancelJob", "batch:TerminateJob"}, list{jobs}).
-			When("StringEquals", "aws:ResourceTag/"+contract.TagStack, at.Stack),
+			When("StringEquals", resourceTag, at.Stack),
 		// Neither has a resource level (Service Authorization Reference, "Actions
 		// defined by AWS Batch").
 		iampolicy.Allow("Find", list{"batch:DescribeJobs", "batch:ListJobs"}, list{"*"}),
-		iampolicy.Allow("ReadLog", list{"logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"}, list{group, group + ":*"}),
+		iampolicy.Allow("ReadLog", list{"logs:FilterLogEvents", "logs:GetLogEvents"}, list{group, group + ":*"}),
 	}
 }

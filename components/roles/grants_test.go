@@ -133,19 +133,23 @@ func TestAStacksGrantsReachNoOtherStack(t *testing.T) {
 	assert.Empty(t, whoMay(all, "sns:Publish", "arn:aws:sns"+at+"secrets-team-0a1b2c3"), "the team's topic is not a session's")
 }
 
-// Who may put the stack's tag on a job may end that job: the tag must not reach a
-// job that has another stack's already.
-func TestNoLauncherMakesAnotherStacksJobItsOwn(t *testing.T) {
-	var conditions []map[string]map[string]oneOrMore
-	for _, s := range documents(t, everything(t, "dev", 1))["launcher"] {
-		if slices.Contains(s.Action, "batch:TagResource") {
-			conditions = append(conditions, s.Condition)
+// Whoever may put the stack's tag on a job may end that job: the launcher's right to
+// tag reaches only jobs that have the tag already.
+func TestALauncherTagsNoJobThatIsNotItsStacks(t *testing.T) {
+	const job = "arn:aws:batch:us-east-1:123456789012:job/1"
+	var reaching []string
+	for name, document := range documents(t, everything(t, "dev", 1)) {
+		for _, s := range document {
+			if !matches(s.Action, "batch:TagResource") || !matches(s.Resource, job) {
+				continue
+			}
+			reaching = append(reaching, name+" "+s.Sid)
+			assert.Equal(t, oneOrMore{"dev"}, s.Condition["StringEquals"]["aws:ResourceTag/"+contract.TagStack], s.Sid)
+			assert.Equal(t, oneOrMore{"dev"}, s.Condition["StringEquals"]["aws:RequestTag/"+contract.TagStack], s.Sid)
+			assert.Equal(t, oneOrMore{contract.TagStack}, s.Condition["ForAllValues:StringEquals"]["aws:TagKeys"], s.Sid)
 		}
 	}
-	assert.Equal(t, []map[string]map[string]oneOrMore{{
-		"StringEquals":         {"aws:RequestTag/" + contract.TagStack: {"dev"}},
-		"StringEqualsIfExists": {"aws:ResourceTag/" + contract.TagStack: {"dev"}},
-	}}, conditions)
+	assert.Equal(t, []string{"launcher AskToEnd"}, reaching)
 }
 
 func TestConditionsOfSeveralOperatorsAllStand(t *testing.T) {

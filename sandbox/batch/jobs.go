@@ -295,47 +295,54 @@ func (s *Service) end(c *gateway.Call, do func(id, reason string)) (*http.Respon
 	return c.Answer(struct{}{}), nil
 }
 
-// taggedJob is the id of the job that a call about tags names; "" where it names
-// something else.
-func taggedJob(c *gateway.Call) string {
+// taggedARN returns the ARN that a call about tags names, if it is a job's.
+func taggedARN(c *gateway.Call) (arn string, isJob bool) {
 	arn, err := url.PathUnescape(strings.TrimPrefix(c.Request.URL.EscapedPath(), "/v1/tags/"))
-	if err != nil {
-		return ""
+	return arn, err == nil && strings.Contains(arn, ":job/")
+}
+
+// tagged answers a call about a job's tags. Of other resources moto has them.
+func (s *Service) tagged(c *gateway.Call, do func(Job) (any, error)) (*http.Response, error) {
+	arn, isJob := taggedARN(c)
+	if !isJob {
+		return c.Forward()
 	}
 	_, id, _ := strings.Cut(arn, ":job/")
-	return id
+	j, there := s.scheduler.Job(id)
+	if !there || j.ARN != arn {
+		return nil, clientFault("Resource %s does not exist.", arn)
+	}
+	answer, err := do(j)
+	if err != nil {
+		return nil, err
+	}
+	return c.Answer(answer), nil
 }
 
 func (s *Service) listTags(c *gateway.Call) (*http.Response, error) {
-	id := taggedJob(c)
-	if id == "" {
-		return c.Forward()
-	}
-	tags := map[string]string{}
-	maps.Copy(tags, s.JobTags(id))
-	return c.Answer(map[string]any{"tags": tags}), nil
+	return s.tagged(c, func(j Job) (any, error) {
+		tags := map[string]string{}
+		maps.Copy(tags, j.Tags)
+		return map[string]any{"tags": tags}, nil
+	})
 }
 
 func (s *Service) tag(c *gateway.Call) (*http.Response, error) {
-	id := taggedJob(c)
-	if id == "" {
-		return c.Forward()
-	}
-	var in struct {
-		Tags map[string]string `json:"tags"`
-	}
-	if err := read(c, &in); err != nil {
-		return nil, err
-	}
-	s.scheduler.Tag(id, in.Tags)
-	return c.Answer(struct{}{}), nil
+	return s.tagged(c, func(j Job) (any, error) {
+		var in struct {
+			Tags map[string]string `json:"tags"`
+		}
+		if err := read(c, &in); err != nil {
+			return nil, err
+		}
+		s.scheduler.Tag(j.ID, in.Tags)
+		return struct{}{}, nil
+	})
 }
 
 func (s *Service) untag(c *gateway.Call) (*http.Response, error) {
-	id := taggedJob(c)
-	if id == "" {
-		return c.Forward()
-	}
-	s.scheduler.Untag(id, c.Request.URL.Query()["tagKeys"])
-	return c.Answer(struct{}{}), nil
+	return s.tagged(c, func(j Job) (any, error) {
+		s.scheduler.Untag(j.ID, c.Request.URL.Query()["tagKeys"])
+		return struct{}{}, nil
+	})
 }

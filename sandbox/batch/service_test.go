@@ -379,6 +379,10 @@ func TestCancelTerminateAndTagsOfJobs(t *testing.T) {
 	assert.Equal(t, map[string]string{"a": "b"}, tags.Tags)
 	_, err = p.client.ListTagsForResource(t.Context(), &batch.ListTagsForResourceInput{ResourceArn: aws.String("arn:aws:batch:us-east-1:123456789012:job-queue/" + p.name)})
 	assert.NoError(t, err, "of other resources moto tells the tags")
+	for _, absent := range []string{arn + "0", strings.Replace(arn, "123456789012", "210987654321", 1)} {
+		_, err := p.client.TagResource(t.Context(), &batch.TagResourceInput{ResourceArn: &absent, Tags: map[string]string{"a": "b"}})
+		assert.ErrorContains(t, err, "Resource "+absent+" does not exist.")
+	}
 }
 
 func TestAHostIsTakenAwayByHand(t *testing.T) {

@@ -40,7 +40,7 @@ type use struct {
 }
 
 // uses are what the stack's roles are for, and what lies beside it.
-func uses(out outputs.Outputs, ours, foreign string) []use {
+func uses(out outputs.Outputs, ours, foreign, untagged string) []use {
 	repository := out.RepositoryURL[strings.Index(out.RepositoryURL, "/")+1:]
 	stream := aws.String("player1/default/" + fmt.Sprint(time.Now().UnixNano()))
 	secret := func(id string) func(context.Context, aws.Config) error {
@@ -134,7 +134,10 @@ func uses(out outputs.Outputs, ours, foreign string) []use {
 			return err
 		}},
 		{"tag another stack's session as one's own", nil, tag(foreign)},
+		{"tag a job that has no tag as one's own", nil, tag(untagged)},
 		{"end another stack's session", nil, end(foreign)},
+		{"end a job that has no tag", nil, end(untagged)},
+		{"tag a session as it is, which a session asks for before it ends", []string{"launcher"}, tag(ours)},
 		{"end a session", []string{"launcher"}, end(ours)},
 		{"change a queue", nil, func(ctx context.Context, c aws.Config) error {
 			_, err := batch.NewFromConfig(c).UpdateJobQueue(ctx, &batch.UpdateJobQueueInput{JobQueue: &out.QueueARN})
@@ -148,8 +151,8 @@ func uses(out outputs.Outputs, ours, foreign string) []use {
 func (s *sandbox) inspectRights(t *testing.T, out outputs.Outputs) {
 	c := s.aws(t)
 	defer c.endJobs(t, out, "rights")
-	ours, foreign := c.submitTagged(t, out, "sandbox"), c.submitTagged(t, out, "other")
-	s.tryUses(t, uses(out, ours, foreign), s.roleConfigs(t, out), func(u use, role string) bool { return slices.Contains(u.roles, role) })
+	ours, foreign, untagged := c.submitTagged(t, out, "sandbox"), c.submitTagged(t, out, "other"), c.submitTagged(t, out, "")
+	s.tryUses(t, uses(out, ours, foreign, untagged), s.roleConfigs(t, out), func(u use, role string) bool { return slices.Contains(u.roles, role) })
 }
 
 // tryUses makes every call in every role, and holds what is allowed against may.
@@ -253,13 +256,17 @@ func (s *sandbox) assume(t *testing.T, role string) aws.Config {
 	return config
 }
 
-// submitTagged queues a job under a stack's tag that is never placed, nor any
-// behind it: it asks for more vCPUs than a host has.
+// submitTagged queues a job under a stack's tag, or without a tag if stack is "",
+// that is never placed, nor any behind it: it asks for more vCPUs than a host has.
 func (c cloudClients) submitTagged(t *testing.T, out outputs.Outputs, stack string) (id string) {
 	t.Helper()
 	definition := out.JobDefinitions["player3"]
+	var tags map[string]string
+	if stack != "" {
+		tags = contract.JobTags(stack, "player3")
+	}
 	made, err := c.batch.SubmitJob(t.Context(), &batch.SubmitJobInput{
-		JobName: aws.String("rights"), JobQueue: &out.QueueARN, JobDefinition: &definition, Tags: contract.JobTags(stack, "player3"),
+		JobName: aws.String("rights"), JobQueue: &out.QueueARN, JobDefinition: &definition, Tags: tags,
 		ContainerOverrides: &types.ContainerOverrides{ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeVcpu, Value: aws.String("999")}}},
 	})
 	require.NoError(t, err)

@@ -55,8 +55,8 @@ func (s *sandbox) deployBeside(t *testing.T, base, first config, deployed output
 	step("nothing of the first changes", func(t *testing.T) { assert.Empty(t, changes(s.deploy(t, "preview", first))) })
 	step("its roles have no rights in the first", func(t *testing.T) {
 		defer c.endJobs(t, deployed, "rights")
-		ours, foreign := c.submitTagged(t, deployed, "sandbox"), c.submitTagged(t, deployed, "other")
-		s.tryUses(t, uses(deployed, ours, foreign), n.roleConfigs(t, n.out), func(u use, role string) bool {
+		ours, foreign, untagged := c.submitTagged(t, deployed, "sandbox"), c.submitTagged(t, deployed, "other"), c.submitTagged(t, deployed, "")
+		s.tryUses(t, uses(deployed, ours, foreign, untagged), n.roleConfigs(t, n.out), func(u use, role string) bool {
 			return slices.Contains(u.roles, role) && slices.Contains(accountWide[u.name], role)
 		})
 	})

@@ -114,15 +114,17 @@ func submission(_ *Rights, c *Call) ([]need, error) {
 	if err != nil {
 		return nil, err
 	}
-	tags, jobs := in.tags(), arnOf(c, "batch", "job/*")
+	tags := in.tags()
 	needs := []need{
 		{resource: named(c, "batch", "job-queue/", in.text("jobQueue")), requestTags: tags},
 		{resource: named(c, "batch", "job-definition/", in.text("jobDefinition")), requestTags: tags},
-		{resource: jobs, requestTags: tags},
+		{resource: arnOf(c, "batch", "job/*"), requestTags: tags},
 	}
 	if len(tags) > 0 {
-		// A job that is not there yet has no tags.
-		needs = append(needs, need{action: "batch:TagResource", resource: jobs, requestTags: tags, resourceTags: map[string]string{}})
+		// To tag what the call names, not the job: see components/roles, launch.
+		for _, names := range needs[:2] {
+			needs = append(needs, need{action: "batch:TagResource", resource: names.resource, requestTags: tags})
+		}
 	}
 	return needs, nil
 }

@@ -337,10 +337,18 @@ func (s statement) holds(n need) (bool, error) {
 	all := true
 	for _, operator := range slices.Sorted(maps.Keys(s.conditions)) {
 		compare, known := operators[operator]
-		if !known {
+		if !known && operator != forAllValues {
 			return false, notKnown("the Condition operator %q", operator)
 		}
 		for _, key := range slices.Sorted(maps.Keys(s.conditions[operator])) {
+			if operator == forAllValues {
+				fits, err := n.allOf(key, s.conditions[operator][key])
+				if err != nil {
+					return false, err
+				}
+				all = all && fits
+				continue
+			}
 			value, there, err := n.value(key)
 			if err != nil {
 				return false, err
@@ -353,6 +361,29 @@ func (s statement) holds(n need) (bool, error) {
 		}
 	}
 	return all, nil
+}
+
+// forAllValues compares every value of a key that may have several (IAM user guide,
+// "Set operators for multivalued context keys"). A key without a value fits.
+const forAllValues = "ForAllValues:StringEquals"
+
+// allOf reports whether all values of a key are among those that a condition
+// allows. Of such keys the sandbox knows the tags that a call sets.
+func (n need) allOf(key string, raw json.RawMessage) (bool, error) {
+	_, operation, _ := strings.Cut(n.action, ":")
+	if !strings.EqualFold(key, "aws:TagKeys") || n.requestTags == nil || strings.HasPrefix(operation, "Untag") {
+		return false, notKnown("the Condition key %q of %s", key, n.action)
+	}
+	want, err := n.wanted(raw)
+	if err != nil {
+		return false, err
+	}
+	for tag := range n.requestTags {
+		if !slices.Contains(want, tag) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // wanted are the values that a condition allows.

@@ -103,6 +103,7 @@ func TestConditionsCompareTags(t *testing.T) {
 		resource = `{"StringEquals":{"aws:ResourceTag/stack":["test","dev"]}}`
 		ifExists = `{"StringEqualsIfExists":{"aws:RequestTag/stack":"dev"}}`
 		both     = `{"StringEquals":{"aws:RequestTag/stack":"dev","aws:ResourceTag/stack":"dev"}}`
+		keys     = `{"ForAllValues:StringEquals":{"aws:TagKeys":["stack","other"]}}`
 	)
 	tags := func(value string) map[string]string { return map[string]string{"stack": value, "other": "dev"} }
 	none := map[string]string{}
@@ -125,6 +126,10 @@ func TestConditionsCompareTags(t *testing.T) {
 		"all keys":                     {both, need{requestTags: tags("dev"), resourceTags: tags("dev")}, allowed},
 		"one of two keys":              {both, need{requestTags: tags("dev"), resourceTags: tags("prod")}, unsaid},
 		"the other of two keys":        {both, need{requestTags: tags("prod"), resourceTags: tags("dev")}, unsaid},
+		"every tag's key":              {keys, need{requestTags: tags("dev")}, allowed},
+		"one key too many":             {keys, need{requestTags: map[string]string{"stack": "dev", "third": "a"}}, unsaid},
+		"a key's case":                 {keys, need{requestTags: map[string]string{"STACK": "dev"}}, unsaid},
+		"no tag at all":                {keys, need{requestTags: none}, allowed},
 		"two operators, one that fits": {`{"StringEquals":{"aws:RequestTag/stack":"dev"},"StringEqualsIfExists":{"aws:RequestTag/other":"x"}}`, need{requestTags: tags("dev")}, unsaid},
 	} {
 		t.Run(name, func(t *testing.T) {
