@@ -49,7 +49,8 @@ type Resource struct {
 	Type, Name string
 	Parent     string // the parent's logical name, "" under the stack
 	Inputs     map[string]any
-	DependsOn  []string // logical names
+	Outputs    map[string]any // what AWS computes beside them, and "id"; of an update
+	DependsOn  []string       // logical names
 	Protect    bool
 	DeleteOld  bool     // deleteBeforeReplace
 	Ignore     []string // ignoreChanges
@@ -103,6 +104,11 @@ func WithType(token string, computed func(name string, inputs map[string]any) ma
 // not know is in Run.Err.
 func Execute(t *testing.T, mode Mode, program pulumi.RunFunc, options ...Option) *Run {
 	t.Helper()
+	return Record(mode, program, options...)
+}
+
+// Record is Execute for a caller that is no test.
+func Record(mode Mode, program pulumi.RunFunc, options ...Option) *Run {
 	m := newMock(bool(mode))
 	for _, o := range options {
 		o(m)
@@ -236,8 +242,11 @@ func (m *mock) NewResource(args pulumi.MockResourceArgs) (string, resource.Prope
 	if m.preview {
 		return "", state, nil
 	}
+	outputs := map[string]any{"id": args.Name + "-id"}
+	m.run.Resources[len(m.run.Resources)-1].Outputs = outputs
 	if computed != nil {
 		for key, value := range computed(args.Name, plain(args.Inputs)) {
+			outputs[key] = value
 			if _, set := state[resource.PropertyKey(key)]; !set {
 				state[resource.PropertyKey(key)] = resource.NewPropertyValue(value)
 			}

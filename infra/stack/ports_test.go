@@ -13,6 +13,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/infra/recorded"
 )
 
 // aSession is a job of fakeBatch.
@@ -69,7 +70,7 @@ func TestPortsThatSessionsUseAreNotDropped(t *testing.T) {
 		{"stranger", otherQueue, "RUNNING", contract.PortRange{First: 5000, Last: 5001}},
 	})
 	t.Cleanup(batch.Close)
-	at := values{"aws:endpoints": endpoints(batch.URL), "session.firstPort": "9443"}
+	at := values{"aws:endpoints": recorded.Endpoints(batch.URL), "session.firstPort": "9443"}
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		r := deploy(t, mode, "dev", least(at, values{"session.formerPorts": `["8445-8446"]`}))
 		require.ErrorContains(t, r.Err, "the stack's configuration has 2 faults:\n"+

@@ -26,35 +26,19 @@ import (
 	"github.com/intraverse/dcv-sessions/components/compute"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/infra/config"
-	"github.com/intraverse/dcv-sessions/infra/config/configtest"
+	"github.com/intraverse/dcv-sessions/infra/recorded"
 	"github.com/intraverse/dcv-sessions/infra/stack"
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
 var update = flag.Bool("update", false, "write the graphs of testdata")
 
-// TestMain runs the tests where Pulumi runs the program, in infra/, to which the
-// session image's folders are relative, and without the machine's own AWS set-up:
-// a call to AWS would find nobody, but for an AWS Batch without jobs.
 func TestMain(m *testing.M) {
-	if err := os.Chdir(".."); err != nil {
+	end, err := recorded.Begin()
+	if err != nil {
 		panic(err)
 	}
-	for _, pair := range os.Environ() {
-		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
-			os.Unsetenv(name)
-		}
-	}
-	noJobs := fakeBatch(nil)
-	defer noJobs.Close()
-	sandboxAdds["aws:endpoints"] = endpoints(noJobs.URL)
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_BATCH": noJobs.URL,
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
-		"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-	} {
-		os.Setenv(name, value)
-	}
+	defer end()
 	m.Run()
 }
 
@@ -69,34 +53,12 @@ var environments = []string{"dev", "prod", "sandbox"}
 
 type values map[string]string
 
-// sandboxAdds is what the running sandbox adds to its stack's file
-// (sandbox/local/config.go); here nothing answers at the endpoint.
-var sandboxAdds = values{
-	"aws:region":                     "us-east-1",
-	"aws:accessKey":                  "sandbox",
-	"aws:secretKey":                  "sandbox",
-	"aws:skipCredentialsValidation":  "true",
-	"aws:skipMetadataApiCheck":       "true",
-	"aws:s3UsePathStyle":             "true",
-	"aws:allowedAccountIds":          `["123456789012"]`,
-	"aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:1",
-	"dcv-sessions:network.vpcId":     "vpc-1",
-	"dcv-sessions:network.subnetIds": `["subnet-1","subnet-2"]`,
-	"dcv-sessions:image.base":        "dcv-sessions/base",
-}
-
-// endpoints are the sandbox's, with AWS Batch somewhere else.
-func endpoints(batch string) string {
-	return fmt.Sprintf(`[{"batch":%q,"secretsmanager":"http://127.0.0.1:1","sts":"http://127.0.0.1:1"}]`, batch)
-}
-
 // environment is a stack's configuration as the engine hands it over, with changes.
 func environment(t *testing.T, name string, changes ...values) values {
 	t.Helper()
-	all := values(configtest.Stack(t, name))
-	if name == "sandbox" {
-		maps.Copy(all, sandboxAdds)
-	}
+	committed, err := recorded.Configuration(name)
+	require.NoError(t, err)
+	all := values(committed)
 	for _, c := range changes {
 		maps.Copy(all, qualified(c))
 	}
@@ -230,28 +192,6 @@ func TestEverythingIsAPartOfAComponent(t *testing.T) {
 	})
 }
 
-// untaggable are the AWS types that take no tags.
-var untaggable = []string{
-	"aws:cloudwatch/eventApiDestination:EventApiDestination",
-	"aws:cloudwatch/eventConnection:EventConnection",
-	"aws:cloudwatch/eventTarget:EventTarget",
-	"aws:ecr/lifecyclePolicy:LifecyclePolicy",
-	"aws:ecr/repositoryPolicy:RepositoryPolicy",
-	"aws:iam/rolePolicy:RolePolicy",
-	"aws:iam/rolePolicyAttachment:RolePolicyAttachment",
-	"aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2",
-	"aws:s3/bucketNotification:BucketNotification",
-	"aws:s3/bucketOwnershipControls:BucketOwnershipControls",
-	"aws:s3/bucketPolicy:BucketPolicy",
-	"aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
-	"aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2",
-	"aws:s3/bucketVersioningV2:BucketVersioningV2",
-	"aws:secretsmanager/secretVersion:SecretVersion",
-	"aws:sns/topicPolicy:TopicPolicy",
-	"aws:sns/topicSubscription:TopicSubscription",
-	"aws:sqs/queuePolicy:QueuePolicy",
-}
-
 func TestEveryTaggableResourceCarriesTheStacksTags(t *testing.T) {
 	met := map[string]bool{}
 	ofEach(t, func(t *testing.T, name string, mode componenttest.Mode) {
@@ -260,7 +200,7 @@ func TestEveryTaggableResourceCarriesTheStacksTags(t *testing.T) {
 			if !strings.HasPrefix(res.Type, "aws:") && !strings.HasPrefix(res.Type, "awsx:") {
 				continue
 			}
-			if slices.Contains(untaggable, res.Type) {
+			if !recorded.Taggable(res.Type) {
 				met[res.Type] = true
 				assert.NotContains(t, res.Inputs, "tags", "%s can have tags after all", res.Type)
 				continue
@@ -273,7 +213,7 @@ func TestEveryTaggableResourceCarriesTheStacksTags(t *testing.T) {
 			}
 		}
 	})
-	for _, token := range untaggable {
+	for _, token := range recorded.Untaggable() {
 		assert.True(t, met[token], "%s is in no environment: take it off the list", token)
 	}
 }
@@ -754,11 +694,15 @@ func TestAFaultInAComponentEndsTheRun(t *testing.T) {
 	}
 }
 
-// Every difference between environments is configuration.
+// Every difference between environments is configuration. Two folders judge the
+// program as each environment has it, and are no part of it.
 func TestTheProgramDoesNotKnowTheSandbox(t *testing.T) {
-	files := 0
+	files, judges := 0, []string{"recorded", "guardrails"}
 	for _, dir := range []string{".", filepath.Join("..", "components")} {
 		require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() && slices.Contains(judges, path) {
+				return fs.SkipDir
+			}
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
@@ -789,5 +733,5 @@ func TestTheSandboxAddsTheseKeys(t *testing.T) {
 	for _, match := range regexp.MustCompile(`"((?:aws|dcv-sessions):[\w.]+)":`).FindAllStringSubmatch(string(text), -1) {
 		adds = append(adds, match[1])
 	}
-	assert.ElementsMatch(t, slices.Collect(maps.Keys(sandboxAdds)), adds)
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(recorded.SandboxAdds)), adds)
 }

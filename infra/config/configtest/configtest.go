@@ -1,10 +1,12 @@
-// Package configtest gives tests a stack's configuration as the engine gives it
-// to the program: the stack's file, read by the engine's own code, with the types
-// and defaults of Pulumi.yaml.
+// Package configtest returns a stack's configuration as the engine gives it to the
+// program: the stack's file, read by the engine's own code, with the types and
+// defaults of Pulumi.yaml.
 package configtest
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,22 +16,31 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Root is the repository: the folder of Pulumi.yaml, upwards from the working
+// Root returns the repository: the folder of Pulumi.yaml, upwards from the working
 // directory.
 func Root(t *testing.T) string {
 	t.Helper()
-	dir, err := os.Getwd()
+	dir, err := FindRoot()
 	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "Pulumi.yaml")); err == nil {
-			return dir
-		}
-		require.NotEqual(t, filepath.Dir(dir), dir, "no Pulumi.yaml above the working directory")
-		dir = filepath.Dir(dir)
-	}
+	return dir
 }
 
-// Project is Pulumi.yaml.
+// FindRoot is Root for a caller that is no test.
+func FindRoot() (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, missing := os.Stat(filepath.Join(dir, "Pulumi.yaml")); missing == nil {
+			return dir, nil
+		}
+		if filepath.Dir(dir) == dir {
+			err = errors.New("there is no Pulumi.yaml above the working directory")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", err
+}
+
+// Project returns Pulumi.yaml.
 func Project(t *testing.T) *workspace.Project {
 	t.Helper()
 	project, err := workspace.LoadProject(filepath.Join(Root(t), "Pulumi.yaml"))
@@ -37,74 +48,99 @@ func Project(t *testing.T) *workspace.Project {
 	return project
 }
 
-// File is what a stack's own file sets, by "namespace:key"; lists and objects are
-// JSON texts.
+// File returns what a stack's own file sets, by "namespace:key"; lists and objects
+// are JSON texts.
 func File(t *testing.T, stack string) map[string]string {
 	t.Helper()
-	return texts(t, read(t, stack))
+	_, values, err := read(stack)
+	require.NoError(t, err)
+	all, err := texts(values)
+	require.NoError(t, err)
+	return all
 }
 
-// Stack is a stack's file completed by Pulumi.yaml's defaults. As in `pulumi up`,
-// a value that is not of its declared type fails.
+// Stack returns a stack's file completed by Pulumi.yaml's defaults. As in `pulumi
+// up`, a value that is not of its declared type fails.
 func Stack(t *testing.T, stack string) map[string]string {
 	t.Helper()
-	values, project := read(t, stack), Project(t)
+	all, err := ReadStack(stack)
+	require.NoError(t, err)
+	return all
+}
+
+// ReadStack is Stack for a caller that is no test.
+func ReadStack(stack string) (map[string]string, error) {
+	project, values, err := read(stack)
+	if err != nil {
+		return nil, err
+	}
 	for name, declared := range project.Config {
 		key := config.MustMakeKey(project.Name.String(), name)
 		value, set, err := values.Get(key, true)
-		require.NoError(t, err)
-		if !set {
-			value = standard(t, declared.Default)
-			require.NoError(t, values.Set(key, value, true))
+		if err == nil && !set {
+			value, err = standard(declared.Default)
+			err = errors.Join(err, values.Set(key, value, true))
 		}
-		require.True(t, workspace.ValidateConfigValue(*declared.Type, declared.Items, content(t, value)), "%s of %s is no %s", name, stack, *declared.Type)
+		given, contentErr := content(value)
+		if err := errors.Join(err, contentErr); err != nil {
+			return nil, fmt.Errorf("%s of %s: %w", name, stack, err)
+		}
+		if !workspace.ValidateConfigValue(*declared.Type, declared.Items, given) {
+			return nil, fmt.Errorf("%s of %s is no %s", name, stack, *declared.Type)
+		}
 	}
-	return texts(t, values)
+	return texts(values)
 }
 
-func read(t *testing.T, stack string) config.Map {
-	t.Helper()
-	path := filepath.Join(Root(t), "Pulumi."+stack+".yaml")
-	require.FileExists(t, path, "the engine takes a missing one for empty")
-	file, err := workspace.LoadProjectStack(nil, Project(t), path)
-	require.NoError(t, err)
-	return file.Config
+func read(stack string) (*workspace.Project, config.Map, error) {
+	root, err := FindRoot()
+	if err != nil {
+		return nil, nil, err
+	}
+	project, err := workspace.LoadProject(filepath.Join(root, "Pulumi.yaml"))
+	if err != nil {
+		return nil, nil, err
+	}
+	path := filepath.Join(root, "Pulumi."+stack+".yaml")
+	if _, err := os.Stat(path); err != nil { // the engine takes a missing one for empty
+		return nil, nil, err
+	}
+	file, err := workspace.LoadProjectStack(nil, project, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return project, file.Config, nil
 }
 
-// standard is a default of Pulumi.yaml as the value of a stack.
-func standard(t *testing.T, value any) config.Value {
-	t.Helper()
+// standard returns a default of Pulumi.yaml as the value of a stack.
+func standard(value any) (config.Value, error) {
 	if text, ok := value.(string); ok {
-		return config.NewValue(text)
+		return config.NewValue(text), nil
 	}
 	text, err := json.Marshal(value)
-	require.NoError(t, err)
 	switch value.(type) {
 	case int, bool:
-		return config.NewValue(string(text))
+		return config.NewValue(string(text)), err
 	}
-	return config.NewObjectValue(string(text))
+	return config.NewObjectValue(string(text)), err
 }
 
-// content is a value as the engine compares it with its type.
-func content(t *testing.T, value config.Value) any {
-	t.Helper()
+// content returns a value as the engine compares it with its type.
+func content(value config.Value) (any, error) {
 	text, err := value.Value(config.NopDecrypter)
-	require.NoError(t, err)
-	var object any = text
-	if value.Object() {
-		require.NoError(t, json.Unmarshal([]byte(text), &object))
+	if err != nil || !value.Object() {
+		return text, err
 	}
-	return object
+	var object any
+	err = json.Unmarshal([]byte(text), &object)
+	return object, err
 }
 
-func texts(t *testing.T, values config.Map) map[string]string {
-	t.Helper()
+func texts(values config.Map) (map[string]string, error) {
 	decrypted, err := values.Decrypt(config.NopDecrypter)
-	require.NoError(t, err)
 	all := map[string]string{}
 	for key, text := range decrypted {
 		all[key.String()] = text
 	}
-	return all
+	return all, err
 }
