@@ -17,7 +17,7 @@ asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destro
 destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down destroy status session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token test test-unit test-engine lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary down destroy status session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token test test-unit test-engine guardrails lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,9 @@ test-unit: ## the fast tests: no engine, no containers
 
 test-engine: ## the tests on the sandbox: real engine, real provider, real containers
 	@.ci/test engine
+
+guardrails: ## the rules that what every environment declares is held against, and the exceptions from them
+	@go run ./infra/guardrails
 
 lint: ## golangci-lint and actionlint, at the pinned versions
 	@.ci/test lint
