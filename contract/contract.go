@@ -268,7 +268,7 @@ type ExitCode struct {
 // another host: AWS Batch takes few retry rules, and "8*" is one.
 const (
 	ExitOK            = 0  // the session ended as it should: its player left, or it was asked to end
-	ExitConfiguration = 64 // an environment variable is missing or malformed
+	ExitConfiguration = 64 // an environment variable is missing, malformed or not the job definition's
 	ExitImage         = 65 // the image or its game is not what it should be
 	ExitGame          = 66 // the game failed
 	ExitSoftware      = 67 // the game would be rendered without the GPU
@@ -286,7 +286,7 @@ const RetriedExitCodes = "8*"
 // ExitCodes is the whole table, ascending by code.
 var ExitCodes = []ExitCode{
 	{ExitOK, "ok", false, "the session ended as it should: its player left, or it was asked to end"},
-	{ExitConfiguration, "configuration", false, "an environment variable is missing or malformed; another attempt would fail alike"},
+	{ExitConfiguration, "configuration", false, "an environment variable is missing, malformed or not the job definition's; another attempt would fail alike"},
 	{ExitImage, "image", false, "the image or its game is not what it should be; another attempt would fail alike"},
 	{ExitGame, "game", false, "the game failed: see its last lines in the log"},
 	{ExitSoftware, "software-rendering", false, "the game would be rendered without the GPU, which session.softwareRendering does not allow"},

@@ -79,8 +79,24 @@ func (a SessionsArgs) properties(user string, s shared, credentialsARN, notifica
 	if a.CertificateARN != "" {
 		p.Secrets = append(p.Secrets, secret{contract.EnvCertificate, a.CertificateARN})
 	}
+	p.Secrets = append(p.Secrets, p.seal(credentialsARN))
 	slices.SortFunc(p.Secrets, func(a, b secret) int { return strings.Compare(a.Name, b.Name) })
 	return p
+}
+
+// seal returns the secret whose name a session knows these properties by, and which no
+// job can do without: see contract.Seal. The ARN with the key gives the field of the
+// user's credentials that is no secret (AWS Batch user guide, "Specify sensitive data
+// using Secrets Manager").
+func (p containerProperties) seal(credentialsARN string) secret {
+	all := map[string]string{}
+	for _, v := range p.Environment {
+		all[v.Name] = v.Value
+	}
+	for _, s := range p.Secrets {
+		all[s.Name] = ""
+	}
+	return secret{contract.Seal(all), credentialsARN + ":username::"}
 }
 
 func (a SessionsArgs) requirements() []typedValue {
@@ -112,6 +128,11 @@ func (a SessionsArgs) environment(user string, s shared) []namedValue {
 		contract.EnvSessionType:         a.SessionType,
 		contract.EnvNativeClients:       strconv.FormatBool(a.NativeClients),
 		contract.EnvSoftwareRendering:   strconv.FormatBool(a.SoftwareRendering),
+	}
+	for name, endpoint := range map[string]string{contract.EnvBatchEndpoint: a.BatchEndpoint, contract.EnvTopicsEndpoint: a.TopicsEndpoint} {
+		if endpoint != "" {
+			variables[name] = endpoint
+		}
 	}
 	if a.GPUs == 0 {
 		// The ECS agent names the GPUs only of jobs that reserve some.

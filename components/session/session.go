@@ -37,6 +37,9 @@ type SessionsArgs struct {
 	Ports contract.PortRange
 	// Region is what the session's AWS SDK uses and where its logs go.
 	Region pulumi.StringInput
+	// BatchEndpoint and TopicsEndpoint are where a session finds AWS Batch and SNS; ""
+	// is AWS's own in the Region.
+	BatchEndpoint, TopicsEndpoint string
 
 	// VCPUs, 1 and up, are a share and no cap: idle ones may be used.
 	VCPUs int

@@ -124,6 +124,7 @@ func TestASessionIsToldWhatTheContractSays(t *testing.T) {
 			},
 			"secrets": []any{
 				map[string]any{"name": "DCV_CREDENTIALS", "valueFrom": "arn:secret:player1"},
+				map[string]any{"name": seal(t, made), "valueFrom": "arn:secret:player1:username::"},
 				map[string]any{"name": "DCV_NOTIFY", "valueFrom": "arn:notify:player1"},
 			},
 			"executionRoleArn": "arn:role:execution",
@@ -345,7 +346,9 @@ func TestTheDefinitionSetsExactlyTheContractsEnvironment(t *testing.T) {
 	var got []string
 	args := goodArgs()
 	args.CertificateARN = "arn:certificate"
-	p := properties(t, run(t, componenttest.Update, args).Must(t).Named(t, definition, "sessions-player1"))
+	args.BatchEndpoint, args.TopicsEndpoint = "http://127.0.0.1:1", "http://127.0.0.1:2"
+	made := run(t, componenttest.Update, args).Must(t).Named(t, definition, "sessions-player1")
+	p := properties(t, made)
 	for _, list := range []string{"environment", "secrets"} {
 		for _, entry := range p[list].([]any) {
 			got = append(got, entry.(map[string]any)["name"].(string))
@@ -356,6 +359,34 @@ func TestTheDefinitionSetsExactlyTheContractsEnvironment(t *testing.T) {
 		contract.EnvImage, contract.EnvStopSeconds, contract.EnvMaxSeconds,
 		contract.EnvFirstConnectSeconds, contract.EnvGraceSeconds, contract.EnvIdleSeconds,
 		contract.EnvSessionType, contract.EnvNativeClients, contract.EnvSoftwareRendering,
-		contract.EnvCredentials, contract.EnvNotify, contract.EnvCertificate,
+		contract.EnvBatchEndpoint, contract.EnvTopicsEndpoint,
+		contract.EnvCredentials, contract.EnvNotify, contract.EnvCertificate, seal(t, made),
 	}, got)
+}
+
+// seal returns the one by which a session knows the variables of its definition.
+func seal(t *testing.T, made componenttest.Resource) string {
+	t.Helper()
+	all := map[string]string{}
+	for _, list := range []string{"environment", "secrets"} {
+		for _, entry := range properties(t, made)[list].([]any) {
+			value, _ := entry.(map[string]any)["value"].(string)
+			all[entry.(map[string]any)["name"].(string)] = value
+		}
+	}
+	return contract.Seal(all)
+}
+
+// A seal that two users' or two stacks' definitions share would vouch for either.
+func TestEachDefinitionsSealIsItsOwn(t *testing.T) {
+	seals := map[string]bool{}
+	args := goodArgs()
+	more := goodArgs()
+	more.MaxSeconds++
+	for _, a := range []session.SessionsArgs{args, more} {
+		for _, made := range run(t, componenttest.Update, a).Must(t).OfType(definition) {
+			seals[seal(t, made)] = true
+		}
+	}
+	assert.Len(t, seals, 2*len(args.Users))
 }

@@ -12,15 +12,24 @@ import (
 	"syscall"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/boot"
+	"github.com/intraverse/dcv-sessions/image/session/events"
+	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
 func main() {
+	given, err := boot.Clean()
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt) // for life
 	go process.Reap(context.Background())
 	mode := live
 	if len(os.Args) > 1 && os.Args[1] == contract.CommandDoctor {
 		mode = examine
 	}
-	os.Exit(run(ctx, os.Environ(), os.Stdout, mode))
+	if err != nil {
+		mode = func(context.Context, settings, *events.Writer) life.Ending {
+			return life.Ending{Code: contract.ExitInternal, Reason: err.Error()}
+		}
+	}
+	os.Exit(run(ctx, given, os.Stdout, mode))
 }

@@ -3,19 +3,27 @@ package main
 import (
 	"context"
 	"io"
+	logger "log"
+	"strings"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/boot"
 	"github.com/intraverse/dcv-sessions/image/session/events"
 	"github.com/intraverse/dcv-sessions/image/session/life"
 )
 
 // run is what all modes have in common: the environment is read, and events tell
 // the beginning and the end. It returns the process's exit code.
-func run(ctx context.Context, environ []string, stdout io.Writer, mode func(context.Context, settings, *events.Writer) life.Ending) int {
-	s, err := readSettings(environ)
+func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(context.Context, settings, *events.Writer) life.Ending) int {
+	s, err := readSettings(given)
 	log := events.New(stdout, contract.Event{Session: s.session, Stack: s.stack, User: s.user, Image: s.image})
 	log.Hide(s.secrets()...)
+	logger.SetFlags(0)
+	logger.SetOutput(log.Lines("session")) // what a library would write to stderr
 	log.Write(contract.Event{Event: contract.EventStarting})
+	if len(given.Dropped) > 0 {
+		log.Part("environment", "left out, since no session has a use for them: "+strings.Join(given.Dropped, " "))
+	}
 	end := life.Ending{Code: contract.ExitConfiguration}
 	if err != nil {
 		end.Reason = err.Error()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/boot"
 	"github.com/intraverse/dcv-sessions/image/session/life"
 )
 
@@ -44,10 +44,9 @@ type settings struct {
 	certificate                *contract.Certificate  // nil: one is made
 }
 
-// The image's own variables, and NVIDIA's.
+// NVIDIA's variable, and what contract.EnvDisplayServer may be.
 const (
-	envDisplayServer = "DCV_DISPLAY_SERVER" // serverDCV or serverVNC
-	envGPU           = "NVIDIA_VISIBLE_DEVICES"
+	envGPU = "NVIDIA_VISIBLE_DEVICES"
 
 	serverDCV = "dcv"
 	serverVNC = "vnc"
@@ -55,15 +54,15 @@ const (
 
 // readSettings reads the environment and names everything that is wrong with
 // it. What it can read it returns in either case, so that events carry it.
-func readSettings(environ []string) (settings, error) {
+func readSettings(given boot.Given) (settings, error) {
 	r := reader{env: map[string]string{}}
-	for _, pair := range environ {
+	for _, pair := range given.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		r.env[name] = value
 	}
 	s := settings{
-		batchEndpoint: cmp.Or(r.env["AWS_ENDPOINT_URL_BATCH"], r.env["AWS_ENDPOINT_URL"]),
-		taskMetadata:  r.env["ECS_CONTAINER_METADATA_URI_V4"],
+		batchEndpoint: r.env[contract.EnvBatchEndpoint],
+		taskMetadata:  r.env[envTaskMetadata],
 		session:       r.env[envJob], onBatchHost: r.env[envJob] != "",
 		stack: r.text(contract.EnvStack), user: r.text(contract.EnvUser),
 		image: r.text(contract.EnvImage), region: r.text(contract.EnvRegion),
@@ -75,12 +74,16 @@ func readSettings(environ []string) (settings, error) {
 			Longest:      r.seconds(contract.EnvMaxSeconds, 60),
 			Stop:         time.Duration(r.number(contract.EnvStopSeconds, 2, 110)) * time.Second,
 		},
-		displayServer: r.oneOf(envDisplayServer, slices.Sorted(maps.Keys(servers))...), sessionType: r.oneOf(contract.EnvSessionType, contract.SessionConsole, contract.SessionVirtual),
+		displayServer: r.oneOf(contract.EnvDisplayServer, slices.Sorted(maps.Keys(servers))...), sessionType: r.oneOf(contract.EnvSessionType, contract.SessionConsole, contract.SessionVirtual),
 		nativeClients: r.oneOf(contract.EnvNativeClients, "true", "false") == "true", softwareRendering: r.oneOf(contract.EnvSoftwareRendering, "true", "false") == "true",
 		gpu: r.env[envGPU],
 	}
 	if !s.onBatchHost {
 		s.session = "local-" + randomID()
+	}
+	if s.onBatchHost {
+		r.isDefinitions(s.user)
+		r.isOnAWS(given.Dropped)
 	}
 	r.number(contract.EnvContract, contract.Version, contract.Version) // an image of another contract must not guess
 	r.check(s.ports.Width() >= 1, contract.EnvPortLast+" is below "+contract.EnvPortFirst)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/boot"
 )
 
 const secret = "correct-horse"
@@ -37,11 +38,20 @@ func job(changes ...string) []string {
 			environ = append(environ, change)
 		}
 	}
-	return environ
+	definition := map[string]string{}
+	for _, pair := range environ {
+		if name, value, set := strings.Cut(pair, "="); set {
+			definition[name] = value
+		}
+	}
+	return append(environ, contract.Seal(definition)+"=player1")
 }
 
+// read reads the settings of a job.
+func read(environ []string) (settings, error) { return readSettings(boot.Choose(environ)) }
+
 func TestAJobsEnvironmentIsReadAsTheProgramWritesIt(t *testing.T) {
-	s, err := readSettings(job())
+	s, err := read(job())
 	require.NoError(t, err)
 	assert.Equal(t, "job-1", s.session)
 	assert.True(t, s.onBatchHost)
@@ -58,15 +68,15 @@ func TestAJobsEnvironmentIsReadAsTheProgramWritesIt(t *testing.T) {
 }
 
 func TestASessionOnNoBatchHostHasAnIdOfItsOwn(t *testing.T) {
-	first, err := readSettings(job("AWS_BATCH_JOB_ID"))
+	first, err := read(job("AWS_BATCH_JOB_ID"))
 	require.NoError(t, err)
-	second, _ := readSettings(job("AWS_BATCH_JOB_ID"))
+	second, _ := read(job("AWS_BATCH_JOB_ID"))
 	assert.True(t, strings.HasPrefix(first.session, "local-"))
 	assert.NotEqual(t, first.session, second.session)
 }
 
 func TestSecretsThatAreGivenAreRead(t *testing.T) {
-	s, err := readSettings(job(`DCV_NOTIFY={"topicArn":"arn:topic","address":"a@example.com"}`, `DCV_CERTIFICATE={"certificate":"c","privateKey":"k"}`))
+	s, err := read(job(`DCV_NOTIFY={"topicArn":"arn:topic","address":"a@example.com"}`, `DCV_CERTIFICATE={"certificate":"c","privateKey":"k"}`))
 	require.NoError(t, err)
 	assert.Equal(t, "arn:topic", s.notification.TopicARN)
 	assert.Equal(t, "k", s.certificate.PrivateKey)
@@ -77,7 +87,7 @@ func TestSecretsThatAreGivenAreRead(t *testing.T) {
 func ended(t *testing.T, environ []string) (contract.Event, string) {
 	t.Helper()
 	var out bytes.Buffer
-	code := run(t.Context(), environ, &out, live)
+	code := run(t.Context(), boot.Choose(environ), &out, live)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	require.Len(t, lines, 2)
 	var last contract.Event

@@ -214,12 +214,22 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	batchEndpoint, err := client.endpoint("batch")
+	if err != nil {
+		return err
+	}
+	topicsEndpoint, err := client.endpoint("sns")
+	if err != nil {
+		return err
+	}
 	sessions, err := session.NewSessions(ctx, "sessions", &session.SessionsArgs{
 		Stack:               stack,
 		Users:               sessionUsers(cfg, users),
 		Image:               image.URI,
 		Ports:               cfg.Ports(),
 		Region:              pulumi.String(cfg.Region),
+		BatchEndpoint:       aws.ToString(batchEndpoint),
+		TopicsEndpoint:      aws.ToString(topicsEndpoint),
 		VCPUs:               cfg.Session.VCPUs,
 		MemoryMiB:           cfg.Session.MemoryMiB,
 		GPUs:                cfg.GPUs(),

@@ -681,6 +681,18 @@ func TestAGameBuildIsReadFromTheStacksBucket(t *testing.T) {
 	assert.Equal(t, "http://127.0.0.1:2", given["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
 }
 
+// Whatever the job's submitter says, sessions call the AWS that the stack is in.
+func TestASessionCallsTheStacksAWS(t *testing.T) {
+	variables := func(changes values) string {
+		r := deploy(t, componenttest.Update, "dev", least(values{"users": `{"player1":{}}`}, changes)).mustRun(t)
+		return r.One(t, "aws:batch/jobDefinition:JobDefinition").Inputs["containerProperties"].(string)
+	}
+	assert.NotContains(t, variables(nil), "AWS_ENDPOINT_URL", "AWS's own")
+	given := variables(values{"aws:endpoints": `[{"sts":"http://127.0.0.1:3","batch":"http://127.0.0.1:1","sns":"http://127.0.0.1:2"}]`})
+	assert.Contains(t, given, `{"name":"AWS_ENDPOINT_URL_BATCH","value":"http://127.0.0.1:1"}`)
+	assert.Contains(t, given, `{"name":"AWS_ENDPOINT_URL_SNS","value":"http://127.0.0.1:2"}`)
+}
+
 func TestAFaultInAComponentEndsTheRun(t *testing.T) {
 	for token, component := range map[string]string{
 		"aws:ssm/getParameter:getParameter":             "denied",

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -157,12 +159,30 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 		assert.GreaterOrEqual(t, strings.Count(strings.Join(c.stateNames(), " "), "playing away"), 2)
 	})
 
-	t.Run("the password is nowhere: not in the log, the files, an argument or a child's environment", func(t *testing.T) {
+	t.Run("nothing of a player's can gain a right, and its root gave up what it does not need", func(t *testing.T) {
+		const givenUp = 1<<8 | 1<<13 | 1<<18 | 1<<27 | 1<<31 // SETPCAP, NET_RAW, SYS_CHROOT, MKNOD, SETFCAP (linux/capability.h)
+		c := s.container(t, image, nil)
+		c.event(contract.EventReady)
+		for part, root := range map[string]bool{"/usr/local/bin/session": true, "gpu-run": false, "pulseaudio": false} {
+			status := c.status(part)
+			assert.Equal(t, "1", status["NoNewPrivs"], part)
+			bounding, err := strconv.ParseUint(status["CapBnd"], 16, 64)
+			require.NoError(t, err, part)
+			assert.Zero(t, bounding&givenUp, "%s: %s", part, status["CapBnd"])
+			if root {
+				assert.Equal(t, status["CapBnd"], status["CapEff"], part)
+			} else {
+				assert.Equal(t, "0000000000000000", status["CapEff"], part)
+			}
+		}
+	})
+
+	t.Run("the password is nowhere: not in the log, the files, an argument or an environment, process 1's included", func(t *testing.T) {
 		c := s.container(t, image, nil)
 		ready := c.event(contract.EventReady)
 		c.visitor(ready.URL).signIn(byHand)
 		found := s.docker(t, "exec", c.id, "sh", "-c", fmt.Sprintf(
-			`grep -rlsF %[1]q /etc /home /run /tmp /var /usr/share/dcv-sessions /opt/game; for p in /proc/[0-9]*; do [ $p = /proc/1 ] || [ $p = /proc/$$ ] || grep -lsF %[1]q $p/environ $p/cmdline; done; true`, byHand[1:]))
+			`grep -rlsF %[1]q /etc /home /run /tmp /var /usr/share/dcv-sessions /opt/game; for p in /proc/[0-9]*; do [ $p = /proc/$$ ] || grep -lsF %[1]q $p/environ $p/cmdline; done; true`, byHand[1:]))
 		found = strings.Join(strings.Fields(found), " ")
 		assert.Empty(t, found)
 		assert.NotContains(t, c.log(), byHand)
@@ -203,6 +223,19 @@ func (c *container) took(from, to contract.EventName) time.Duration {
 		at[e.Event] = when
 	}
 	return at[to].Sub(at[from])
+}
+
+// status is /proc/PID/status of the process whose command holds a text.
+func (c *container) status(text string) map[string]string {
+	c.t.Helper()
+	lines, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.process(text)))
+	require.NoError(c.t, err)
+	all := map[string]string{}
+	for line := range strings.Lines(string(lines)) {
+		name, value, _ := strings.Cut(line, ":")
+		all[name] = strings.TrimSpace(value)
+	}
+	return all
 }
 
 // zombies are processes that nobody waited for.

@@ -62,6 +62,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("the launcher starts, finds and ends sessions", func(t *testing.T) { s.launchSessions(t, deployed) })
 
+	step("a job that overrides its variables gains nothing", func(t *testing.T) { s.overrideVariables(t, deployed) })
+
 	step("a second up changes nothing and no password", func(t *testing.T) {
 		password := s.aws(t).password(t, deployed, "player1")
 		assert.Empty(t, changes(s.deploy(t, "up", base)))

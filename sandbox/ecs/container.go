@@ -123,9 +123,8 @@ func (a *Agent) given(r *run) map[string]string {
 		"AWS_EXECUTION_ENV":             "AWS_ECS_EC2",
 		"ECS_CONTAINER_METADATA_URI_V4": r.host.url + "/v4/" + r.ID,
 		// The SDKs' own variables: on AWS these are found at 169.254.169.254 and
-		// 169.254.170.2, and the endpoint by the Region.
+		// 169.254.170.2. Where AWS itself is, the job definition says.
 		"AWS_EC2_METADATA_SERVICE_ENDPOINT": r.host.url,
-		"AWS_ENDPOINT_URL":                  a.config.Endpoint,
 	}
 	if r.Container.JobRoleARN != "" {
 		all["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = r.host.url + credentialsPath + r.credentialsID

@@ -76,6 +76,20 @@ func (w *Writer) Part(part, line string) {
 	w.limited(part, partLines, contract.Event{Event: contract.EventPart, Part: part, Line: line})
 }
 
+// Lines returns a writer whose every write becomes a Part: an output of the standard
+// library's loggers.
+func (w *Writer) Lines(part string) io.Writer { return lines{w, part} }
+
+type lines struct {
+	to   *Writer
+	part string
+}
+
+func (l lines) Write(text []byte) (int, error) {
+	l.to.Part(l.part, strings.TrimSpace(string(text)))
+	return len(text), nil
+}
+
 // Flush tells how many lines were left out since the last one of each part.
 func (w *Writer) Flush() {
 	w.mu.Lock()
