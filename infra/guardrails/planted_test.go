@@ -295,8 +295,8 @@ var planted = map[string][]plant{
 	"no-wildcard-action": {
 		{func(g *graph) { g.grant(rolePolicy, "roles-host", `"More"`, "s3:*", "arn:aws:s3:::bucket") }, "aws:iam/rolePolicy:RolePolicy roles-host: More is s3:*"},
 		{func(g *graph) {
-			g.statement(policy, "launcher", "policy", `{"Effect":"Allow","NotAction":["iam:PassRole"],"Resource":"arn:aws:s3:::bucket"}`)
-		}, "aws:iam/policy:Policy launcher: policy.Statement[5] is * but iam:PassRole"},
+			g.statement(policy, "launcher", "policy", `{"Sid":"More","Effect":"Allow","NotAction":["iam:PassRole"],"Resource":"arn:aws:s3:::bucket"}`)
+		}, "aws:iam/policy:Policy launcher: More is * but iam:PassRole"},
 		{func(g *graph) {
 			g.set(role, "roles-host", "inlinePolicies", []any{map[string]any{"policy": `{"Statement":[{"Effect":"Allow","Action":"ec2:*","Resource":"arn:aws:s3:::bucket"}]}`}})
 		}, "aws:iam/role:Role roles-host: inlinePolicies[0].policy.Statement[0] is ec2:*"},

@@ -688,8 +688,10 @@ func TestASessionCallsTheStacksAWS(t *testing.T) {
 		return r.One(t, "aws:batch/jobDefinition:JobDefinition").Inputs["containerProperties"].(string)
 	}
 	assert.NotContains(t, variables(nil), "AWS_ENDPOINT_URL", "AWS's own")
-	given := variables(values{"aws:endpoints": `[{"sts":"http://127.0.0.1:3","batch":"http://127.0.0.1:1","sns":"http://127.0.0.1:2"}]`})
-	assert.Contains(t, given, `{"name":"AWS_ENDPOINT_URL_BATCH","value":"http://127.0.0.1:1"}`)
+	noJobs := fakeBatch(nil)
+	defer noJobs.Close()
+	given := variables(values{"aws:endpoints": fmt.Sprintf(`[{"sts":"http://127.0.0.1:3","batch":%q,"sns":"http://127.0.0.1:2"}]`, noJobs.URL)})
+	assert.Contains(t, given, fmt.Sprintf(`{"name":"AWS_ENDPOINT_URL_BATCH","value":%q}`, noJobs.URL))
 	assert.Contains(t, given, `{"name":"AWS_ENDPOINT_URL_SNS","value":"http://127.0.0.1:2"}`)
 }
 
