@@ -44,7 +44,7 @@ func (c *cloud) run(t *testing.T, j *fakeJob) {
 	}
 	board, asked := &status.Board{}, make(chan string, 1)
 	front, err := door.New(door.Config{
-		Certificate: certificate, Session: j.id, Credentials: contract.Credentials{Username: "alice", Password: "p"}, Branding: look, Board: board,
+		Certificate: certificate, Session: j.id, Credentials: contract.Credentials{Username: "alice", Password: "p"}, Branding: look, Board: board, Address: listener.Addr().String(),
 		End: door.NewEnder(door.EnderConfig{Session: j.id, Stack: "dev", Endpoint: c.URL, TaskMetadata: c.URL + "/v4/1"}, asked),
 	})
 	if !assert.NoError(t, err) {
