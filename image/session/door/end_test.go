@@ -87,7 +87,7 @@ func TestASessionEndsWhenAWSAcceptsTheProof(t *testing.T) {
 	res, err := h.client().Post(h.url+contract.EndPath, "application/json", bytes.NewReader(body))
 	require.NoError(t, err)
 	res.Body.Close()
-	assert.Equal(t, http.StatusAccepted, res.StatusCode)
+	require.Equal(t, http.StatusAccepted, res.StatusCode)
 	assert.Equal(t, "support", <-asked)
 }
 
@@ -250,7 +250,7 @@ func TestForgedProofsHoldUpNoRealOne(t *testing.T) {
 
 	aws.status.Store(http.StatusOK)
 	code, _ := send(e, string(body), "192.0.2.1:1000")
-	assert.Equal(t, http.StatusAccepted, code, "a household that was not refused")
+	require.Equal(t, http.StatusAccepted, code, "a household that was not refused")
 	assert.Equal(t, "x", <-asked)
 }
 
