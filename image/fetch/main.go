@@ -1,6 +1,6 @@
 // Fetch brings what a session image is built from and its context does not hold:
-// the game, and the DCV server's packages. It is mounted into the build and is
-// no part of the image.
+// the game, and the DCV server's packages; and it checks what came with these. It is
+// mounted into the build and is no part of the image.
 package main
 
 import (
@@ -21,6 +21,7 @@ const usage = `usage:
       GAME_SOURCE=folder of GAME_FOLDER (/run/game), a folder with game.yaml or with one archive
       GAME_SOURCE=s3     GAME_BUCKET, GAME_KEY, GAME_VERSION (the version's id), GAME_SHA256
       STOP_SECONDS       session.stopSeconds, which the manifest's stop time has to fit into
+  fetch rights [DIR]     fail if a file below DIR (/) runs with more rights than who starts it
   fetch dcv TABLE DIR    the DCV server's packages into DIR, from DCV_SOURCE, a URL
   fetch pin TABLE        write the checksum of what DCV_SOURCE serves into the table
 `
@@ -50,6 +51,12 @@ func run(ctx context.Context, args []string, env func(string) string, out, log i
 			dir = args[1]
 		}
 		return fetchGame(ctx, env, dir, out, log)
+	case command == "rights" && len(args) <= 2:
+		dir := "/"
+		if len(args) == 2 {
+			dir = args[1]
+		}
+		return checkRights(dir, out)
 	case command == "dcv" && len(args) == 3:
 		return fetchDCV(ctx, args[1], args[2], env("DCV_SOURCE"), out, log)
 	case command == "pin" && len(args) == 2:

@@ -67,6 +67,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 		}
 		assert.Equal(t, "nice-dcv-gl\nnice-dcv-server\nnice-dcv-web-viewer\nnice-xdcv", inside(`dpkg-query --show --showformat '${Package}\n' 'nice-*'`))
 		assert.Empty(t, inside("dpkg --audit"))
+		assert.Empty(t, inside(moreRights), "no file runs with more rights than who starts it")
 		assert.Contains(t, strings.Fields(inside("id --name --groups dcv")), "video")
 		assert.Empty(t, inside(`for p in dpkg-architecture gcc make curl sudo; do command -v $p; done
 			find /tmp /var/lib/apt/lists /var/cache/apt -type f -size +0; find / -xdev -name '*.deb'; true`))

@@ -22,6 +22,9 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
+// moreRights lists the files of an image with a setuid or setgid bit.
+const moreRights = "find / -xdev -type f -perm /6000"
+
 // inspectImage runs the stack's image by hand, well and badly.
 func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	image := out.ImageURI
@@ -31,6 +34,8 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 		found := s.docker(t, "run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c",
 			`for p in gcc cc go make curl sudo; do command -v $p; done; find /var/lib/apt/lists /var/cache/apt/archives /run/packages /run/fetch -type f -size +0 2>/dev/null; true`)
 		assert.Empty(t, found)
+		assert.Empty(t, s.docker(t, "run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c", moreRights),
+			"no file runs with more rights than who starts it")
 		labels := s.docker(t, "inspect", "--format", "{{json .Config.Labels}}", image)
 		assert.Contains(t, labels, `"org.opencontainers.image.version":"dev"`)
 		assert.Contains(t, labels, `"dcv-sessions.game":"Extreme Tux Racer 0.8.2"`)

@@ -67,6 +67,9 @@ var packages = map[string][]file{
 		{programs + "/dcv", "", 0o755},
 		{programs + "/dcvserver", "", 0o755},
 		{programs + "/dcvsessionlauncher", "", 0o755},
+		// That the real one has this bit is inferred: it asks PAM, as dcvserver, which
+		// is not root.
+		{programs + "/dcvpamhelper", "", 0o755 | os.ModeSetuid},
 		{"/usr/bin/dcv", fmt.Sprintf(wrapper, "dcv"), 0o755},
 		{"/usr/bin/dcvserver", fmt.Sprintf(wrapper, "dcvserver"), 0o755},
 		{"/usr/bin/dcvsessionlauncher", fmt.Sprintf(wrapper, "dcvsessionlauncher"), 0o755},
