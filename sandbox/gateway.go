@@ -87,7 +87,8 @@ func runGateway(ctx context.Context, args []string) error {
 	pages := builderMetadata(rights, upstream)
 	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseOn(*docker), Minute: *minute, Log: os.Stderr,
 		Allowed: func() error { return settings.Need("image.buildOn", "builder") }})
-	pages[batch.HostsPath], pages[events.Path], pages[builder.RelayPath] = jobs.HostsPage, bridge.Page, machines.RelayPage
+	pages[batch.HostsPath], pages[events.Path] = jobs.HostsPage, bridge.Page
+	pages[builder.RelayPath], pages[gateway.GrantsPath] = machines.RelayPage, rights.GrantsPage
 	g, err := gateway.New(gateway.Config{
 		Upstream: upstream, Registry: *registry, StartID: *start, RoleDelay: *roleDelay, Log: os.Stderr, Models: allowed,
 		Behaviours: slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, newUUID),

@@ -32,6 +32,7 @@ type Rights struct {
 	AccessKey string
 
 	moto *url.URL
+	used counter // what a policy allowed when it was asked for, by "POLICY ACTION"
 
 	mu       sync.Mutex
 	sessions map[string]session // by access key
@@ -111,6 +112,7 @@ func (r *Rights) Grants(ctx context.Context, roleARN, service, action, resource 
 	if so != allowed {
 		return accessDenied("the role %s is not authorized to perform: %s on resource: %s", roleARN, action, resource)
 	}
+	r.use(own.policies, need{action: action, resource: resource})
 	return nil
 }
 
@@ -265,6 +267,9 @@ func (r *Rights) verdict(c *Call, who session, n need) (verdict, error) {
 	so, err := decide(own.policies, n)
 	if err != nil {
 		return unsaid, undecided(own.arn, err)
+	}
+	if so == allowed {
+		r.use(own.policies, n)
 	}
 	return so, nil
 }
