@@ -17,7 +17,7 @@ asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destro
 destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down destroy status session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token test test-unit test-engine guardrails lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary down destroy status session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ keep-image: $(sandbox) $(deliver) ## tag the image that STACK has, so that its r
 
 delivery-token: $(sandbox) $(deliver) ## give STACK's connection to GitHub the token on standard input
 	@$(deliverer) token
+
+check-runners: $(deliver) ## check that only the rollout may use GitHub's runner group GROUP; asks for a token that reads it
+	@$(abspath $(deliver)) -stack $(STACK) runners $(or $(GROUP),$(error GROUP is missing: make $@ STACK=dev GROUP=name))
 
 test: ## every test, on a fresh machine, with the time of each phase
 	@.ci/test all

@@ -1,7 +1,8 @@
 // Command deliver is what a person does about delivery: it gives the connection
-// to GitHub its token, goes back to an earlier image, and has the repository keep
-// the one that is deployed. `make delivery-token`, `make rollback` and
-// `make keep-image` call it, the last also .ci/deploy.
+// to GitHub its token, checks who may use the runner that deploys, goes back to an
+// earlier image, and has the repository keep the one that is deployed. `make
+// delivery-token`, `make check-runners`, `make rollback` and `make keep-image` call
+// it, the last also .ci/deploy.
 package main
 
 import (
@@ -27,6 +28,7 @@ import (
 
 const usage = `usage: deliver -stack NAME COMMAND
   token             give the connection to GitHub the token on standard input
+  runners GROUP     check that only the rollout on its branch may use GitHub's runner group; the token is on standard input
   keep              tag the deployed image, so that the stack's repository keeps it as a released one
   rollback [IMAGE]  let new sessions run IMAGE, a tag or repository@sha256:…, or the one before the present one
   -by PROGRAM       deploy by PROGRAM set KEY=VALUE and PROGRAM up, not by pulumi
@@ -61,6 +63,8 @@ func run(ctx context.Context, o options) error {
 	switch {
 	case o.stack != "" && command == "token" && len(o.args) == 1:
 		return o.token(ctx, os.Stdin)
+	case o.stack != "" && command == "runners" && len(o.args) == 2:
+		return o.runners(ctx, os.Stdin, o.args[1])
 	case o.stack != "" && command == "keep" && len(o.args) == 1:
 		return o.keep(ctx)
 	case o.stack != "" && command == "rollback" && len(o.args) <= 2:

@@ -34,6 +34,7 @@ type job struct {
 	Needs       any               `yaml:"needs"`
 	Environment string            `yaml:"environment"`
 	Permissions map[string]string `yaml:"permissions"`
+	RunsOn      any               `yaml:"runs-on"`
 	Timeout     int               `yaml:"timeout-minutes"`
 	Uses        string            `yaml:"uses"`
 	Concurrency struct {
@@ -125,6 +126,47 @@ func TestNothingFromAForkGetsCredentialsOrWrites(t *testing.T) {
 	for _, s := range preview.Jobs["comment"].Steps {
 		assert.NotContains(t, s.Uses, "checkout", "what may write runs none of the pull request's code")
 	}
+}
+
+// The runner within dev's networks outlives a job: who else runs one on it can wait
+// there for the next deployment's credentials. GitHub keeps others away by the group
+// (docs/delivery.md, "The runner"); here, nothing else asks for it.
+func TestOnlyTheRolloutRunsOnTheRunnerWithDevsRights(t *testing.T) {
+	all := workflows(t)
+	const hosted, group = "ubuntu-24.04", `${{ vars.DEV_RUNNER_GROUP && fromJSON(format('{{"group":{0}}}', toJSON(vars.DEV_RUNNER_GROUP))) || 'ubuntu-24.04' }}`
+	callers := map[string]any{}
+	for name, w := range all {
+		for id, j := range w.Jobs {
+			switch {
+			case j.Uses != "":
+				assert.Equal(t, "./.github/workflows/rollout.yml", j.Uses, "%s %s", name, id)
+				callers[name] = w.On
+			case name == "rollout" && id == "dev":
+				assert.Equal(t, group, j.RunsOn)
+			default:
+				assert.Equal(t, hosted, j.RunsOn, "%s %s: GitHub's own runner", name, id)
+			}
+			assert.True(t, name == "rollout" || j.Environment == "", "%s %s: a job of an environment gets the deploy role", name, id)
+		}
+		text, err := os.ReadFile(root + "/.github/workflows/" + name + ".yml")
+		require.NoError(t, err)
+		assert.Equal(t, name == "rollout", strings.Contains(string(text), "DEV_RUNNER"), name)
+	}
+	assert.Equal(t, []string{"workflow_call"}, triggers(all["rollout"].On), "it starts by itself with nothing")
+	assert.Equal(t, []string{"deploy", "release"}, slices.Sorted(maps.Keys(callers)))
+	assert.Equal(t, map[string]any{"push": map[string]any{"branches": []any{"main"}}}, callers["deploy"])
+	assert.Equal(t, []string{"workflow_dispatch"}, triggers(callers["release"]))
+}
+
+// triggers returns the events that start a workflow.
+func triggers(on any) []string {
+	switch events := on.(type) {
+	case string:
+		return []string{events}
+	case map[string]any:
+		return slices.Sorted(maps.Keys(events))
+	}
+	return nil
 }
 
 func TestOneDeploymentOfAStackAtATimeWhichNothingCancels(t *testing.T) {
