@@ -66,11 +66,8 @@ func (s *Secrets) declareTeamTopic(ctx *pulumi.Context, name string, args *Secre
 	if err != nil {
 		return err
 	}
-	_, err = sns.NewTopicPolicy(ctx, name+"-team", &sns.TopicPolicyArgs{
-		Arn: topic.Arn,
-		Policy: topic.Arn.ApplyT(func(arn string) string {
-			return teamTopicPolicy(arn, root, caller.AccountId)
-		}).(pulumi.StringOutput),
+	err = declarePolicy(ctx, name+"-team", topic, func(arn string) string {
+		return topicPolicy(arn, root, publishers(iampolicy.List{"sns:Publish"}, iampolicy.List{arn}, caller.AccountId)...)
 	}, child)
 	if err != nil {
 		return err
@@ -80,7 +77,7 @@ func (s *Secrets) declareTeamTopic(ctx *pulumi.Context, name string, args *Secre
 			return err
 		}
 	}
-	s.TeamTopicARN, s.KeyARN = topic.Arn, key.Arn
+	s.TeamTopicARN, s.KeyARN, s.root = topic.Arn, key.Arn, root
 	return nil
 }
 
@@ -94,13 +91,22 @@ func keyPolicy(root, account string) string {
 	}, publishers(iampolicy.List{"kms:Decrypt", "kms:GenerateDataKey*"}, key, account)...)...)
 }
 
-func teamTopicPolicy(topic, root, account string) string {
+// topicPolicy lets the account's own policies decide who publishes to a topic, and
+// others as well; nobody publishes without TLS.
+func topicPolicy(topic, root string, others ...iampolicy.Statement) string {
 	publish, on := iampolicy.List{"sns:Publish"}, iampolicy.List{topic}
 	return iampolicy.JSON(slices.Concat(
 		[]iampolicy.Statement{{Sid: "Account", Effect: "Allow", Principal: &iampolicy.Principal{AWS: iampolicy.List{root}}, Action: publish, Resource: on}},
-		publishers(publish, on, account),
+		others,
 		[]iampolicy.Statement{iampolicy.TLSOnly(publish, on)},
 	)...)
+}
+
+func declarePolicy(ctx *pulumi.Context, name string, topic *sns.Topic, policy func(arn string) string, opts ...pulumi.ResourceOption) error {
+	_, err := sns.NewTopicPolicy(ctx, name, &sns.TopicPolicyArgs{
+		Arn: topic.Arn, Policy: topic.Arn.ApplyT(policy).(pulumi.StringOutput),
+	}, opts...)
+	return err
 }
 
 // declareNotification declares a user's topic, its subscription, and the secret
@@ -114,6 +120,9 @@ func (s *Secrets) declareNotification(ctx *pulumi.Context, name string, args *Se
 		Tags:           userTags(args.Tags, user.Name),
 	}, child)
 	if err != nil {
+		return err
+	}
+	if err := declarePolicy(ctx, own, topic, func(arn string) string { return topicPolicy(arn, s.root) }, child); err != nil {
 		return err
 	}
 	if err := subscribe(ctx, own, topic, user.Notify, child); err != nil {

@@ -44,6 +44,8 @@ type Secrets struct {
 	Topics        map[string]pulumi.StringOutput // of users who are notified
 	TeamTopicARN  pulumi.StringOutput
 	KeyARN        pulumi.StringOutput // encrypts the topics
+
+	root string // the account, as policies name it
 }
 
 func (a *SecretsArgs) validate() error {

@@ -65,7 +65,7 @@ func TestOnlyAUserWhoIsNotifiedHasATopicAndASecondSecret(t *testing.T) {
 			secret + " secrets-player1-credentials", secret + " secrets-player1-notification", secret + " secrets-player2-credentials",
 			version + " secrets-player1-notification",
 			topic + " secrets-player1-notification", topic + " secrets-team",
-			topicPolicy + " secrets-team",
+			topicPolicy + " secrets-player1-notification", topicPolicy + " secrets-team",
 			subscription + " secrets-player1-notification", subscription + " secrets-team-team@example.com",
 			component + " secrets",
 		}, r.Names(), "no version of a credentials secret: its password is in no plan or state")
@@ -111,6 +111,19 @@ func TestAUserIsToldByAnEncryptedTopicThatTheirSessionLearnsFromASecret(t *testi
 	})
 }
 
+// The session role publishes by the account's own policies, and TLS alone.
+func TestAUsersTopicTakesNothingFromOtherAccountsOrWithoutTLS(t *testing.T) {
+	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
+		policy := run(t, mode, goodArgs()).Must(t).Named(t, topicPolicy, "secrets-player1-notification")
+		if mode == componenttest.Preview {
+			assert.Empty(t, policy.Inputs)
+			return
+		}
+		assert.Equal(t, topicARN, policy.Inputs["arn"])
+		assertDocument(t, "user-topic", policy.Inputs["policy"].(string))
+	})
+}
+
 func TestTheTeamIsToldByAnEncryptedTopicThatOnlyTheAccountAndAWSsMonitoringWriteTo(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		r := run(t, mode, goodArgs()).Must(t)
@@ -119,7 +132,7 @@ func TestTheTeamIsToldByAnEncryptedTopicThatOnlyTheAccountAndAWSsMonitoringWrite
 		assert.Equal(t, known(mode, map[string]any{"protocol": "email", "endpoint": "team@example.com"}, map[string]any{"topic": teamARN}),
 			r.Named(t, subscription, "secrets-team-team@example.com").Inputs)
 
-		policy := r.One(t, topicPolicy)
+		policy := r.Named(t, topicPolicy, "secrets-team")
 		if mode == componenttest.Preview {
 			assert.Empty(t, policy.Inputs)
 			return

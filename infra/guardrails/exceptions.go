@@ -25,9 +25,6 @@ var exceptions = []exception{
 
 	// What holds data.
 	{
-		rule: "tls-only", resource: topic + " secrets-*-notification",
-		reason: "only the session role may publish to a user's topic, by AWS's SDK, which speaks TLS; the message is the session's address and is sent on by e-mail",
-	}, {
 		rule: "tags-immutable", resource: repository + " registry", property: "imageTagMutability", value: "MUTABLE",
 		reason: "nothing takes an image by its tag: job definitions name digests. Pulumi's docker.Image pushes at every update, " +
 			"and Amazon ECR refuses a second push of an immutable tag even of the same digest (components/registry)",

@@ -260,6 +260,7 @@ var planted = map[string][]plant{
 		{func(g *graph) {
 			g.set(topicPolicy, "secrets-team", "policy", `{"Statement":[{"Effect":"Deny","Principal":"*","Action":"sns:Publish","Resource":"*"}]}`)
 		}, "aws:sns/topic:Topic secrets-team: " + topicPolicy + " secrets-team: policy is without such a statement"},
+		{func(g *graph) { g.drop(topicPolicy, "secrets-alice-notification") }, "aws:sns/topic:Topic secrets-alice-notification: " + topicPolicy + " is not set"},
 		{func(g *graph) { g.drop(queuePolicy, "delivery-undelivered") }, "aws:sqs/queue:Queue delivery-undelivered: " + queuePolicy + " is not set"},
 	},
 	"key-rotates": {

@@ -437,6 +437,7 @@ func TestMoreUsersTakeNoMoreCallsAndNoLargerPolicies(t *testing.T) {
 			"aws:secretsmanager/secret:Secret": 2 * 47, // credentials and notification
 			"aws:secretsmanager/secretVersion:SecretVersion": 47,
 			"aws:sns/topic:Topic":                            47,
+			"aws:sns/topicPolicy:TopicPolicy":                47,
 			"aws:sns/topicSubscription:TopicSubscription":    47,
 		}, perUser)
 	})
