@@ -2,6 +2,11 @@ package main
 
 import (
 	"context"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
@@ -43,8 +48,37 @@ func examine(ctx context.Context, s settings, log *events.Writer) life.Ending {
 			return p.sound.Env(), nil
 		},
 		Player: p.account.User, Env: p.account.Env(), GPURun: gpuRun, GPU: s.gpu, Close: closeLimit,
+		Services: hostServices(front.listener.Addr()), Ports: sessionPorts(front.listener.Addr(), s.ports),
 	}, func(c contract.Check) { log.Write(contract.Event{Event: contract.EventDoctor, Check: &c}) })
 	return life.Ending{Code: code, Reason: reason}
+}
+
+// variables are those by which the ECS agent and the AWS SDKs name services of the
+// host, where they aren't at their usual addresses.
+var variables = []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "ECS_CONTAINER_METADATA_URI_V4"}
+
+// hostServices returns the addresses at which a session can look for the host's
+// credentials, each once: the usual ones, those of its own environment, and the ECS
+// agent's at the host's address.
+func hostServices(public net.Addr) []string {
+	all := slices.Clone(contract.HostServices)
+	for _, name := range variables {
+		if at, err := url.Parse(os.Getenv(name)); err == nil && at.Port() != "" {
+			all = append(all, at.Host)
+		}
+	}
+	all = append(all, sessionPorts(public, contract.AgentPorts)...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// sessionPorts returns the addresses of a range of ports, where the session listens.
+func sessionPorts(public net.Addr, ports contract.PortRange) (all []string) {
+	host := public.(*net.TCPAddr).IP.String()
+	for port := ports.First; port <= ports.Last; port++ {
+		all = append(all, net.JoinHostPort(host, strconv.Itoa(port)))
+	}
+	return all
 }
 
 // licence asks DCV for its licence.

@@ -7,18 +7,26 @@ package main
 
 import (
 	"context"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/boot"
+	"github.com/intraverse/dcv-sessions/image/session/doctor"
 	"github.com/intraverse/dcv-sessions/image/session/events"
 	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
 func main() {
+	if os.Getpid() != 1 && len(os.Args) == 3 && os.Args[1] == doctor.CommandTry {
+		if err := doctor.Try(os.Args[2], os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	given, err := boot.Clean()
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt) // for life
 	go process.Reap(context.Background())

@@ -36,12 +36,16 @@ type Parts struct {
 	Env    []string // of the player's programs, without display and sound
 	GPURun string   // the path of gpu-run
 	GPU    string   // NVIDIA_VISIBLE_DEVICES
+	// Services are the addresses of what gives away the host's credentials, and
+	// Ports those at which sessions listen.
+	Services, Ports []string
 	// Close is how long a session has for closing what is not the game.
 	Close time.Duration
 
 	// What tests change.
-	root string             // "": /
-	kept func(string) error // nil: x11.Kept
+	root  string                                                         // "": /
+	kept  func(string) error                                             // nil: x11.Kept
+	tryAs func(context.Context, process.User, Attempts) (results, error) // nil: tryAs
 }
 
 // Run tries every row and tells of each as it is done. A row that panics or hangs
@@ -51,6 +55,9 @@ func Run(ctx context.Context, p Parts, tell func(contract.Check)) (code int, rea
 	v := &visit{Parts: p}
 	if v.kept == nil {
 		v.kept = x11.Kept
+	}
+	if v.tryAs == nil {
+		v.tryAs = tryAs
 	}
 	v.sound = sync.OnceValues(func() ([]string, error) { return p.Sound(ctx) })
 	var failed []string

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -93,8 +94,51 @@ func dcv(t *testing.T, d *fake) Parts {
 		Sound:   func(context.Context) ([]string, error) { return []string{"PULSE_SERVER=unix:/run/sound"}, nil },
 		Player:  process.User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
 		Env:     []string{"PATH=/usr/bin:/bin"}, GPURun: root + "/usr/bin/gpu-run", GPU: "GPU-1", Close: 10 * time.Second, root: root,
-		kept: func(string) error { return nil },
+		kept:     func(string) error { return nil },
+		Services: []string{service(t), "127.0.0.1:1"}, Ports: []string{"10.0.0.5:8443"}, tryAs: guarded,
 	}
+}
+
+// guarded answers as a host does that keeps players' processes from its services and
+// from its sessions' ports.
+func guarded(_ context.Context, _ process.User, a Attempts) (results, error) {
+	found := results{}
+	for _, at := range a.Dial {
+		found[at] = "connect: connection refused"
+	}
+	for _, at := range a.Listen {
+		found[at] = "bind: permission denied"
+	}
+	return found, nil
+}
+
+// open answers as a host that does not.
+func open(_ context.Context, _ process.User, a Attempts) (results, error) {
+	found := results{}
+	for _, at := range append(a.Dial, a.Listen...) {
+		found[at] = ""
+	}
+	return found, nil
+}
+
+// TestMain makes this program one that tries something, as the session's own does.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == CommandTry {
+		if err := Try(os.Args[2], os.Stdout); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// service listens on a port of loopback.
+func service(t *testing.T) (at string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
 }
 
 // run returns the checks by name, too.
@@ -143,6 +187,9 @@ func TestInTheSandboxNoRowFailsAndEachSaysWhatCantBeKnown(t *testing.T) {
 	code, _, checks := run(t, p)
 	assert.Equal(t, contract.ExitOK, code)
 	for name, c := range checks {
+		if name == "a player's processes don't reach the host's credentials" || name == "only root takes the ports of sessions" {
+			continue // a host's rules, which don't need a GPU
+		}
 		if name == "the web client comes through the session's proxy" || name == "no other session of the host can have the display's name" {
 			assert.Equal(t, contract.OutcomeHolds, c.Outcome)
 			continue
@@ -201,6 +248,10 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 		"no sound": {func(_ *testing.T, p *Parts, _ *fake) {
 			p.Sound = func(context.Context) ([]string, error) { return nil, errors.New("no socket") }
 		}, "DCV takes the player's sound", "without sound", "no socket"},
+		"credentials for everybody": {func(_ *testing.T, p *Parts, _ *fake) { p.tryAs, p.Ports = open, nil },
+			"a player's processes don't reach the host's credentials", "replace hosts that are older", "a player's process reaches 127.0.0.1:"},
+		"ports for everybody": {func(_ *testing.T, p *Parts, _ *fake) { p.tryAs, p.Services = open, nil },
+			"only root takes the ports of sessions", "replace hosts that are older", "a player's process may listen on 10.0.0.5:8443"},
 		"no page": {func(_ *testing.T, _ *Parts, d *fake) { d.page = http.StatusBadGateway },
 			"the web client comes through the session's proxy", "this job's log", "502 Bad Gateway"},
 		"a slow end": {func(_ *testing.T, p *Parts, d *fake) { p.Close, d.closing = 10*time.Millisecond, 200*time.Millisecond },
@@ -221,12 +272,45 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 	}
 }
 
+func TestWhatNobodyReachesProvesNothing(t *testing.T) {
+	p := dcv(t, &fake{page: http.StatusOK})
+	p.Services = []string{"127.0.0.1:1"}
+	_, _, checks := run(t, p)
+	c := checks["a player's processes don't reach the host's credentials"]
+	assert.Equal(t, contract.OutcomeUnknown, c.Outcome)
+	assert.Contains(t, c.Found, "none answers root either: 127.0.0.1:1")
+}
+
+// A process of this program makes the attempts, with the rights of the user.
+func TestAttemptsAreMadeAsTheUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: it takes root to start a process of another user")
+	}
+	there := service(t)
+	asked := Attempts{Dial: []string{there, "127.0.0.1:1"}, Listen: []string{there, "127.0.0.1:2", "127.0.0.1:0"}}
+	const taken = "address already in use"
+	for uid, want := range map[uint32]string{0: "", contract.FirstPlayerUID: denied} {
+		found, err := tryAs(t.Context(), process.User{UID: uid, GID: uid}, Attempts{Dial: asked.Dial})
+		require.NoError(t, err)
+		assert.Equal(t, []string{there}, found.succeeded(asked.Dial))
+		found, err = tryAs(t.Context(), process.User{UID: uid, GID: uid}, Attempts{Listen: asked.Listen})
+		require.NoError(t, err)
+		assert.Contains(t, found[there], taken)
+		assert.Empty(t, found["127.0.0.1:0"])
+		if want == "" {
+			assert.Empty(t, found["127.0.0.1:2"])
+		} else {
+			assert.Contains(t, found["127.0.0.1:2"], want)
+		}
+	}
+}
+
 func TestACheckThatHangsIsAFailedRowAndNotTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &fake{hang: make(chan struct{})}
 		p := Parts{
 			DCV: true, Type: contract.SessionConsole, Display: d, Close: time.Minute, root: "/nowhere",
-			Sound: func(context.Context) ([]string, error) { return nil, errors.New("no socket") },
+			Sound: func(context.Context) ([]string, error) { return nil, errors.New("no socket") }, tryAs: guarded,
 		}
 		var told []string
 		Run(t.Context(), p, func(c contract.Check) { told = append(told, string(c.Outcome)+": "+c.Found) })

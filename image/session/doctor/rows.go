@@ -30,6 +30,8 @@ var rows = []row{
 	{"native clients find their UDP port", time.Second, (*visit).udp},
 	{"Vulkan renders on the GPU", 60 * time.Second, (*visit).vulkan},
 	{"game pads reach the game", time.Second, (*visit).gamePad},
+	{"a player's processes don't reach the host's credentials", 30 * time.Second, (*visit).credentials},
+	{"only root takes the ports of sessions", 30 * time.Second, (*visit).ports},
 	{"the display server ends in time", 2 * time.Minute, (*visit).ends},
 }
 
@@ -44,6 +46,7 @@ const (
 	changeBack     = "session.display: console"
 	changeSoftware = "another of compute.instanceTypes; session.softwareRendering: true lets players play without the GPU meanwhile"
 	changeLicence  = "`pulumi up` restores the host role's right to DCV's licence; with network.vpcId, that VPC needs a way to S3"
+	changeGuard    = "replace hosts that are older than the stack's last `pulumi up`: their user data did not guard them; on a newer host, look at dcv-sessions-guard.service (docs/operations.md, \"Looking at a host\")"
 	changeStop     = "session.stopSeconds: longer by the seconds that are missing"
 )
 
@@ -260,6 +263,41 @@ func (v *visit) gamePad(context.Context) finding {
 		node = "/dev/uinput is not there, which session.privileged may give"
 	}
 	return v.needsClient("try a pad in a browser and in DCV's Windows client; " + node)
+}
+
+// credentials asks for the host's services as the player's programs would, and as
+// root, whom they answer.
+func (v *visit) credentials(ctx context.Context) finding {
+	asked := Attempts{Dial: v.Services}
+	players, err := v.tryAs(ctx, v.Player, asked)
+	if err != nil {
+		return fails(mend, "%v", err)
+	}
+	if reached := players.succeeded(v.Services); len(reached) > 0 {
+		return v.gpuFault(changeGuard, "a player's process reaches %s", strings.Join(reached, ", "))
+	}
+	there := asked.try().succeeded(v.Services)
+	if len(there) == 0 {
+		return unknown("a player's process reaches none of them, but none answers root either: %s", strings.Join(v.Services, ", "))
+	}
+	return holds("a player's process reaches none of them; root reaches %s", strings.Join(there, ", "))
+}
+
+func (v *visit) ports(ctx context.Context) finding {
+	found, err := v.tryAs(ctx, v.Player, Attempts{Listen: v.Ports})
+	if err != nil {
+		return fails(mend, "%v", err)
+	}
+	var open []string
+	for _, at := range v.Ports {
+		if !strings.Contains(found[at], denied) { // one that is taken too: who may listen there is asked first
+			open = append(open, at)
+		}
+	}
+	if len(open) > 0 {
+		return v.gpuFault(changeGuard, "a player's process may listen on %s", strings.Join(open, ", "))
+	}
+	return holds("a player's process may not listen on %s", strings.Join(v.Ports, ", "))
 }
 
 // ends closes the display as the session's own end does.
