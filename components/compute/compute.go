@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/contract"
 )
 
 // ComputeArgs are plain where they shape the graph, and inputs where they come from elsewhere.
@@ -49,6 +50,10 @@ type ComputeArgs struct {
 	// Hooks are those of Hooks; without them an update fails that lasts longer than
 	// the provider waits.
 	Hooks *pulumi.ResourceHookBinding
+	// LastPort is the last port that a session may have, 1025 to
+	// contract.LastSessionPort. Up to it and a little further only root takes ports
+	// on the hosts: hostguard.FirstFreePort.
+	LastPort int
 	// SharedGPU prepares hosts for sessions that reserve no GPU but share one.
 	SharedGPU          bool
 	SubnetIDs          pulumi.StringArrayInput
@@ -107,6 +112,7 @@ func (a *ComputeArgs) validate() error {
 	f.Between("rootGib", a.RootGiB, 30, 16384)
 	f.Between("stopSeconds", a.StopSeconds, 2, 110)
 	f.Between("updateTimeoutMinutes", a.UpdateTimeoutMinutes, 1, 360)
+	f.Between("lastPort", a.LastPort, 1025, contract.LastSessionPort)
 	f.Check(a.SubnetIDs != nil, "subnetIds", "nothing", "subnets that give hosts a public address")
 	f.Check(a.SecurityGroupID != nil, "securityGroupId", "nothing", "a security group's id")
 	f.Check(a.InstanceProfileARN != nil, "instanceProfileArn", "nothing", "an ARN")
@@ -248,10 +254,10 @@ func (c *Compute) template(ctx *pulumi.Context, name string, args *ComputeArgs, 
 	return ec2.NewLaunchTemplate(ctx, name, &ec2.LaunchTemplateArgs{
 		Description:          pulumi.String("DCV session hosts"),
 		UpdateDefaultVersion: pulumi.Bool(true),
-		UserData:             pulumi.String(Host{args.StopSeconds, row.market == "SPOT", args.SharedGPU}.encoded()),
+		UserData:             pulumi.String(Host{args.StopSeconds, row.market == "SPOT", args.SharedGPU, args.LastPort}.encoded()),
 		MetadataOptions: ec2.LaunchTemplateMetadataOptionsArgs{
-			// One hop is enough, and host networking adds none: sessions can read their
-			// addresses there, and the host's role, which must stay minimal.
+			// One hop is enough, and host networking adds none: a session's supervisor
+			// reads the host's addresses there. Players are kept out by hostguard.
 			HttpEndpoint: pulumi.String("enabled"), HttpTokens: pulumi.String("required"), HttpPutResponseHopLimit: pulumi.Int(1),
 		},
 		BlockDeviceMappings: ec2.LaunchTemplateBlockDeviceMappingArray{ec2.LaunchTemplateBlockDeviceMappingArgs{

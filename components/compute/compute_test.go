@@ -20,6 +20,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/contract"
 )
 
 var update = flag.Bool("update", false, "write the snapshots of testdata")
@@ -46,6 +47,7 @@ func goodArgs() compute.ComputeArgs {
 		RootGiB:              120,
 		StopSeconds:          45,
 		UpdateTimeoutMinutes: 300,
+		LastPort:             8446,
 		SubnetIDs:            pulumi.ToStringArray([]string{"subnet-a", "subnet-b"}),
 		SecurityGroupID:      pulumi.String(securityID),
 		InstanceProfileARN:   pulumi.String(profileARN),
@@ -279,8 +281,8 @@ func TestEachTemplateCarriesItsOwnKindsUserData(t *testing.T) {
 	args.Spot, args.SharedGPU = true, true
 	r := run(t, componenttest.Update, args).Must(t)
 	for name, host := range map[string]compute.Host{
-		"hosts":      {StopSeconds: 45, SharedGPU: true},
-		"hosts-spot": {StopSeconds: 45, SharedGPU: true, Spot: true},
+		"hosts":      {StopSeconds: 45, SharedGPU: true, LastPort: 8446},
+		"hosts-spot": {StopSeconds: 45, SharedGPU: true, Spot: true, LastPort: 8446},
 	} {
 		text, err := base64.StdEncoding.DecodeString(r.Named(t, template, name).Inputs["userData"].(string))
 		require.NoError(t, err)
@@ -290,9 +292,9 @@ func TestEachTemplateCarriesItsOwnKindsUserData(t *testing.T) {
 
 func TestUserDataIsAsReviewed(t *testing.T) {
 	for name, host := range map[string]compute.Host{
-		"on-demand":  {StopSeconds: 30},
-		"spot":       {StopSeconds: 110, Spot: true},
-		"shared-gpu": {StopSeconds: 30, SharedGPU: true},
+		"on-demand":  {StopSeconds: 30, LastPort: 8446},
+		"spot":       {StopSeconds: 110, Spot: true, LastPort: 8446},
+		"shared-gpu": {StopSeconds: 30, SharedGPU: true, LastPort: 8446},
 	} {
 		got := strings.ReplaceAll(host.UserData(), "\r\n", "\n") // as git keeps it
 		path := filepath.Join("testdata", "userdata-"+name+".txt")
@@ -307,7 +309,7 @@ func TestUserDataIsAsReviewed(t *testing.T) {
 
 // AWS Batch takes user data only as MIME multi-part, and merges its own part in.
 func TestUserDataIsMIMEMultipartWithOneScript(t *testing.T) {
-	message, err := mail.ReadMessage(strings.NewReader(compute.Host{StopSeconds: 30}.UserData()))
+	message, err := mail.ReadMessage(strings.NewReader(compute.Host{StopSeconds: 30, LastPort: 8446}.UserData()))
 	require.NoError(t, err)
 	kind, parameters, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
 	require.NoError(t, err)
@@ -345,10 +347,11 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 		"spotMaxVcpus: 0 is not allowed: a whole number from 8 to",
 		"rootGib: 29 is not allowed: a whole number from 30 to 16384",
 		"stopSeconds: 111 is not allowed: a whole number from 2 to 110",
+		"lastPort: 0 is not allowed: a whole number from 1025 to 32767",
 		"updateTimeoutMinutes: 361 is not allowed: a whole number from 1 to 360",
 		`subnetIds: "nothing"`, `securityGroupId: "nothing"`, `instanceProfileArn: "nothing"`,
 		`image: "" is not allowed: an AMI's id, ami-…, or latest`,
-		"compute has 12 faults",
+		"compute has 13 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)
 	}
@@ -371,7 +374,8 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"root over gp3's":      func(a *compute.ComputeArgs) { a.RootGiB = 16385 },
 		"no time to stop":      func(a *compute.ComputeArgs) { a.StopSeconds = 1 },
 		"longer than Spot's":   func(a *compute.ComputeArgs) { a.StopSeconds = 111 },
-		"no time to update":    func(a *compute.ComputeArgs) { a.UpdateTimeoutMinutes = 0 },
+		"ports that Linux gives to outgoing connections": func(a *compute.ComputeArgs) { a.LastPort = contract.LastSessionPort + 1 },
+		"no time to update": func(a *compute.ComputeArgs) { a.UpdateTimeoutMinutes = 0 },
 	} {
 		args := goodArgs()
 		change(&args)
@@ -382,6 +386,7 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"one host":           func(a *compute.ComputeArgs) { a.MinVCPUs, a.MaxVCPUs = 0, 4 },
 		"ends of the ranges": func(a *compute.ComputeArgs) { a.RootGiB, a.StopSeconds, a.UpdateTimeoutMinutes = 30, 2, 1 },
 		"other ends":         func(a *compute.ComputeArgs) { a.RootGiB, a.StopSeconds, a.UpdateTimeoutMinutes = 16384, 110, 360 },
+		"the last port":      func(a *compute.ComputeArgs) { a.LastPort = contract.LastSessionPort },
 		"Spot's most unused": func(a *compute.ComputeArgs) { a.SpotMaxVCPUs = 0 },
 		"without tags":       func(a *compute.ComputeArgs) { a.Tags = nil },
 		"as many sizes as a queue takes": func(a *compute.ComputeArgs) {

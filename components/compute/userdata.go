@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"strings"
 
+	"github.com/intraverse/dcv-sessions/components/hostguard"
 	"github.com/intraverse/dcv-sessions/components/xmodules"
 )
 
@@ -19,12 +20,13 @@ type Host struct {
 	StopSeconds int  // between SIGTERM and SIGKILL; AWS Batch has no setting for it
 	Spot        bool // may be reclaimed
 	SharedGPU   bool // its sessions reserve no GPU
+	LastPort    int  // up to here only root takes ports
 }
 
 // UserData is what a host runs at its first start, as MIME multi-part: AWS Batch
-// takes no other form (user guide, "Use Amazon EC2 launch templates"). It sets
-// the ECS agent's own settings, and completes the driver's files, before Batch's
-// part starts the agent.
+// takes no other form (user guide, "Use Amazon EC2 launch templates"). It guards the
+// host, sets the ECS agent's own settings, and completes the driver's files, before
+// Batch's part starts the agent.
 func (h Host) UserData() string {
 	settings := []string{
 		fmt.Sprintf("ECS_CONTAINER_STOP_TIMEOUT=%ds", h.StopSeconds),
@@ -34,7 +36,7 @@ func (h Host) UserData() string {
 	if h.Spot {
 		settings = append(settings, "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true") // a reclaim reaches sessions as SIGTERM
 	}
-	script := "#!/bin/bash\ncat >> /etc/ecs/ecs.config <<'EOF'\n" + strings.Join(settings, "\n") + "\nEOF\n" + xmodules.HostScript
+	script := "#!/bin/bash\n" + hostguard.Script(h.LastPort) + "cat >> /etc/ecs/ecs.config <<'EOF'\n" + strings.Join(settings, "\n") + "\nEOF\n" + xmodules.HostScript
 	if h.SharedGPU {
 		script += shareGPU
 	}

@@ -105,7 +105,7 @@ const timeoutMargin = 300
 
 // HostPorts are taken on every host, beside 22: Docker's and the ECS agent's
 // (README of aws/amazon-ecs-agent, ECS_RESERVED_PORTS). No session may have one.
-var HostPorts = []contract.PortRange{{First: 2375, Last: 2376}, {First: 51678, Last: 51680}}
+var HostPorts = []contract.PortRange{{First: 2375, Last: 2376}, contract.AgentPorts}
 
 func (a SessionsArgs) validate() error {
 	var f faults.Faults
@@ -149,7 +149,8 @@ func (a SessionsArgs) validateUsers(f *faults.Faults) {
 
 func (a SessionsArgs) validatePorts(f *faults.Faults) {
 	p := a.Ports
-	f.Check(p.First >= 1024 && p.First <= p.Last && p.Last <= 65535, "ports", p, "a range within 1024-65535, the first port not after the last")
+	f.Check(p.First >= 1024 && p.First <= p.Last && p.Last <= contract.LastSessionPort, "ports", p,
+		fmt.Sprintf("a range within 1024-%d, the first port not after the last", contract.LastSessionPort))
 	for _, taken := range HostPorts {
 		f.Check(p.Last < taken.First || p.First > taken.Last, "ports", p, "a range without "+taken.String()+", which the hosts use themselves")
 	}

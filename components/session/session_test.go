@@ -280,7 +280,7 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 		`users[1].name: "root" is not allowed: no account of the session image`,
 		`users[3].name: "twice" is not allowed: a user who isn't named before`,
 		`users[3].credentialsArn: "nothing"`,
-		"ports: 443-442 is not allowed: a range within 1024-65535",
+		"ports: 443-442 is not allowed: a range within 1024-32767",
 		"vcpus: 0", "memoryMib: 0", "gpus: 9", "sharedMemoryMib: 0", "stopSeconds: 1 ", "maxSeconds: 59", "attempts: 11",
 		"firstConnectSeconds: 0", "graceSeconds: 0", "idleSeconds: -1", `sessionType: "" is not allowed: console or virtual`,
 		`image: "nothing"`, `region: "nothing"`, `logGroupName: "nothing"`, `executionRoleArn: "nothing"`, `sessionRoleArn: "nothing"`,
@@ -300,7 +300,7 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"shared memory over memory":     func(a *session.SessionsArgs) { a.SharedMemoryMiB = a.MemoryMiB + 1 },
 		"negative GPUs":                 func(a *session.SessionsArgs) { a.GPUs = -1 },
 		"no attempt":                    func(a *session.SessionsArgs) { a.Attempts = 0 },
-		"a port over the last":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 65535, Last: 65536} },
+		"a port over the last":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 32767, Last: 32768} },
 		"a privileged port":             func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 1023, Last: 1030} },
 		"Docker's port":                 func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2370, Last: 2375} },
 		"the ECS agent's port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 51680, Last: 51687} },
@@ -321,10 +321,10 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"no tags":           func(a *session.SessionsArgs) { a.Tags = nil },
 		"49 tags":           func(a *session.SessionsArgs) { a.Tags = tags(49) },
 		"the least":         func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs = 1, 6, 1, 0 },
-		"one port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 65535, Last: 65535} },
+		"one port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 32767, Last: 32767} },
 		"a minute":          func(a *session.SessionsArgs) { a.MaxSeconds, a.FirstConnectSeconds, a.StopSeconds = 60, 60, 2 },
 		"never idle":        func(a *session.SessionsArgs) { a.IdleSeconds = 0 },
-		"between the ports": func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2377, Last: 51677} },
+		"above Docker's port": func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2377, Last: 32767} },
 	} {
 		args := goodArgs()
 		change(&args)

@@ -61,7 +61,7 @@ type Config struct {
 		GPUs                 int      `key:"session.gpus" default:"1" min:"1" max:"8" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
 		PerGPU               int      `key:"session.perGpu" default:"1" min:"1" max:"16" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
 		SharedMemoryMiB      int      `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
-		FirstPort            int      `key:"session.firstPort" default:"8443" min:"1025" max:"65535" doc:"First port of the DCV range, TCP and UDP. The range is as wide as the most sessions that one host carries."`
+		FirstPort            int      `key:"session.firstPort" default:"8443" min:"1025" max:"32767" doc:"First port of the DCV range, TCP and UDP, below the ports that Linux gives to outgoing connections. The range is as wide as the most sessions that one host carries."`
 		FormerPorts          []string `key:"session.formerPorts" default:"[]" allowed:"ranges within 1025-65535, such as 8443-8446, each once and other than the present one" doc:"Ranges that go on being admitted after the present one has changed, as long as sessions use them (docs/operations.md, \"Changing ports\")."`
 		StopSeconds          int      `key:"session.stopSeconds" default:"30" min:"12" max:"110" doc:"Seconds between the request to end and the kill: what a game has for saving, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
 		FirstConnectMinutes  int      `key:"session.firstConnectMinutes" default:"15" min:"1" max:"1440" doc:"A session that nobody has come to by then ends, minutes."`
@@ -154,6 +154,19 @@ func (c *Config) FormerPorts() []contract.PortRange {
 		}
 	}
 	return ranges
+}
+
+// LastPort is the last port that the hosts keep for sessions, of the present range
+// and of former ones. Of a former range that is higher than a present one may be,
+// hosts can keep none.
+func (c *Config) LastPort() int {
+	last := c.Ports().Last
+	for _, former := range c.FormerPorts() {
+		if former.Last <= contract.LastSessionPort {
+			last = max(last, former.Last)
+		}
+	}
+	return last
 }
 
 // MaxSessions returns how many sessions run at once at most: the sum of the

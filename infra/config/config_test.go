@@ -240,8 +240,8 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 			`dcv-sessions:session.gpus: 2 is not allowed: 1 where dcv-sessions:session.perGpu is 3: a GPU is shared or owned`}},
 		"shared memory of it all": {values{"session.sharedMemoryMib": "14000"}, []string{
 			`dcv-sessions:session.sharedMemoryMib: 14000 is not allowed: less than dcv-sessions:session.memoryMib, 14000`}},
-		"ports past the last": {values{"session.firstPort": "65533", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
-			`dcv-sessions:session.firstPort: 65533 is not allowed: at most 65532: a host carries up to 4 sessions, a port each`}},
+		"ports past the last": {values{"session.firstPort": "32765", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
+			`dcv-sessions:session.firstPort: 32765 is not allowed: at most 32764: a host carries up to 4 sessions, a port each, up to port 32767`}},
 		"ports over Docker's": {values{"session.firstPort": "2372", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
 			`dcv-sessions:session.firstPort: 2372 is not allowed: one whose range, 2372-2375, leaves out 2375-2376, which the hosts use themselves`}},
 		"former ports": {values{"session.formerPorts": list(t, "8444-8446", "8444", "8446-8444", "80-81", "8444-8446", "8443-8443")}, []string{
@@ -250,8 +250,8 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 			`dcv-sessions:session.formerPorts: "80-81" is not allowed: ` + ranges,
 			`dcv-sessions:session.formerPorts: "8444-8446" is not allowed: ` + ranges,
 			`dcv-sessions:session.formerPorts: "8443-8443" is not allowed: ` + ranges}},
-		"the ECS agent's port": {values{"session.firstPort": "51680"}, []string{
-			`dcv-sessions:session.firstPort: 51680 is not allowed: one whose range, 51680-51680, leaves out 51678-51680, which the hosts use themselves`}},
+		"ports of outgoing connections": {values{"session.firstPort": "32768"}, []string{
+			`dcv-sessions:session.firstPort: "32768" is not allowed: a whole number from 1025 to 32767`}},
 		"vCPUs that are no whole number": {values{"session.vcpus": "2.5"}, []string{`dcv-sessions:session.vcpus: "2.5" is not allowed: a whole number from 1 to 192`}},
 		"privileged in another word":     {values{"session.privileged": "True"}, []string{`dcv-sessions:session.privileged: "True" is not allowed: true or false`}},
 
@@ -366,7 +366,7 @@ var limits = []struct {
 	{"session.gpus", 1, 8, values{"compute.instanceTypes": `["g5.48xlarge"]`, "compute.maxVcpus": "192"}},
 	{"session.perGpu", 1, 16, nil},
 	{"session.sharedMemoryMib", 64, 65536, values{"session.memoryMib": "65537", "compute.instanceTypes": `["g5.12xlarge"]`}},
-	{"session.firstPort", 1025, 65535, nil},
+	{"session.firstPort", 1025, contract.LastSessionPort, nil},
 	{"session.stopSeconds", 12, 110, nil},
 	{"session.firstConnectMinutes", 1, 1440, values{"session.maxMinutes": "1440", "compute.updateEndsSessions": "true"}},
 	{"session.graceSeconds", 10, 7200, nil},
@@ -449,7 +449,7 @@ func TestWhatIsJustAllowedIsTaken(t *testing.T) {
 		"the largest host's last byte":   {"session.memoryMib": "1494188", "compute.instanceTypes": `["g6e.48xlarge"]`, "compute.maxVcpus": "192"},
 		"just as many sharers":           {"session.perGpu": "7", "session.vcpus": "1", "session.memoryMib": "4000", "compute.instanceTypes": `["g5.2xlarge"]`},
 		"shared memory of nearly all":    {"session.sharedMemoryMib": "13999"},
-		"the last four ports":            {"session.firstPort": "65532", "compute.instanceTypes": `["g5.12xlarge"]`},
+		"the last four ports":            {"session.firstPort": "32764", "compute.instanceTypes": `["g5.12xlarge"]`},
 		"ports just below Docker's":      {"session.firstPort": "2371", "compute.instanceTypes": `["g5.12xlarge"]`},
 		"ports just above Docker's":      {"session.firstPort": "2377"},
 		"a tag of the repository":        {"image.use": "0a1b2c3d4e5f6071"},
@@ -501,7 +501,7 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		"session.perGpu":                   "2",
 		"session.gpus":                     "2",
 		"session.sharedMemoryMib":          "14000",
-		"session.firstPort":                "51679",
+		"session.firstPort":                "2376",
 		"session.stopSeconds":              "111",
 		"session.firstConnectMinutes":      "0",
 		"session.graceSeconds":             "9",
@@ -579,7 +579,7 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:compute.spotMaxVcpus: 2 is not allowed: at least the 4 vCPUs of one g5.xlarge`,
 		`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 0 GPUs ` +
 			`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`,
-		`dcv-sessions:session.firstPort: 51679 is not allowed: one whose range, 51679-51679, leaves out 51678-51680, which the hosts use themselves`,
+		`dcv-sessions:session.firstPort: 2376 is not allowed: one whose range, 2376-2376, leaves out 2375-2376, which the hosts use themselves`,
 		`dcv-sessions:session.sharedMemoryMib: 14000 is not allowed: less than dcv-sessions:session.memoryMib, 14000`,
 		`dcv-sessions:session.gpus: 2 is not allowed: 1 where dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
 		`dcv-sessions:session.certificateSecretArn: "play" is not allowed: ` + aSecret,

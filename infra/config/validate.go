@@ -258,8 +258,8 @@ func (v *validator) session() {
 		v.cross(ports.Last < taken.First || ports.First > taken.Last, "session.firstPort", s.FirstPort,
 			fmt.Sprintf("one whose range, %s, leaves out %s, which the hosts use themselves", ports, taken), sessionKeys...)
 	}
-	v.cross(ports.Last <= 65535, "session.firstPort", s.FirstPort,
-		fmt.Sprintf("at most %d: a host carries up to %d sessions, a port each", 65536-ports.Width(), ports.Width()), sessionKeys...)
+	v.cross(ports.Last <= contract.LastSessionPort, "session.firstPort", s.FirstPort,
+		fmt.Sprintf("at most %d: a host carries up to %d sessions, a port each, up to port %d", contract.LastSessionPort+1-ports.Width(), ports.Width(), contract.LastSessionPort), sessionKeys...)
 	v.cross(s.FirstConnectMinutes <= s.MaxMinutes, "session.firstConnectMinutes", s.FirstConnectMinutes,
 		fmt.Sprintf("at most %s, %d", path("session.maxMinutes"), s.MaxMinutes), "session.maxMinutes")
 	v.cross(s.MaxMinutes <= v.Compute.UpdateTimeoutMinutes || v.Compute.UpdateEndsSessions, "session.maxMinutes", s.MaxMinutes,

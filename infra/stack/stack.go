@@ -190,6 +190,7 @@ func Deploy(ctx *pulumi.Context) error {
 		StopSeconds:          cfg.Session.StopSeconds,
 		UpdateTimeoutMinutes: cfg.Compute.UpdateTimeoutMinutes,
 		Hooks:                updating,
+		LastPort:             cfg.LastPort(),
 		SharedGPU:            cfg.SharedGPU(),
 		SubnetIDs:            net.SubnetIDs,
 		SecurityGroupID:      net.SecurityGroupID,

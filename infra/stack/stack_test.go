@@ -488,7 +488,7 @@ func TestNoComponentRefusesWhatTheConfigurationTook(t *testing.T) {
 		{"network.cidrBlock": "10.0.0.0/24", "network.zones": "6"},
 		{"network.playerCidrs": `["0.0.0.0/0","::/0"]`, "network.openToWorld": "true"},
 	}
-	for _, port := range []string{"1025", "2374", "2375", "2376", "2377", "51677", "51678", "51680", "51681", "65535"} {
+	for _, port := range []string{"1025", "2374", "2375", "2376", "2377", "32767", "32768", "51679", "65535"} {
 		edges = append(edges, values{"session.firstPort": port})
 	}
 	for _, machine := range []string{"c6i.xlarge", "c6g.xlarge", "c7gn.xlarge", "a1.large", "mac2.metal", "mac2-m2.metal", "t4g.small", "g5.xlarge", "m7i-flex.large", "u-6tb1.metal"} {
@@ -651,9 +651,30 @@ func TestASharedGPUIsSharedOnBothSides(t *testing.T) {
 		r := deploy(t, componenttest.Update, "dev", least(users(1), values{"session.perGpu": perGPU})).mustRun(t)
 		text, err := base64.StdEncoding.DecodeString(r.One(t, "aws:ec2/launchTemplate:LaunchTemplate").Inputs["userData"].(string))
 		require.NoError(t, err)
-		assert.Equal(t, compute.Host{StopSeconds: 30, SharedGPU: shared}.UserData(), string(text))
+		assert.Equal(t, compute.Host{StopSeconds: 30, SharedGPU: shared, LastPort: 8443}.UserData(), string(text))
 		reserves := strings.Contains(r.One(t, definition).Inputs["containerProperties"].(string), `{"type":"GPU","value":"1"}`)
 		assert.Equal(t, shared, !reserves)
+	}
+}
+
+// A session keeps the range that it was submitted with, and may run on a host that
+// started after the range has changed.
+func TestTheHostsKeepThePortsOfSessionsForRoot(t *testing.T) {
+	for name, test := range map[string]struct {
+		set   values
+		first string // that others than root may listen on
+	}{
+		"a range":                      {values{}, "12288"},
+		"a range elsewhere":            {values{"session.firstPort": "9443"}, "12288"},
+		"the last range":               {values{"session.firstPort": "32767"}, "32768"},
+		"a former range above":         {values{"session.formerPorts": `["20000-20003"]`}, "20480"},
+		"a former range below":         {values{"session.formerPorts": `["2000-2003"]`}, "12288"},
+		"one that hosts can't protect": {values{"session.formerPorts": `["40000-40003"]`}, "12288"},
+	} {
+		r := deploy(t, componenttest.Update, "dev", least(users(1), test.set)).mustRun(t)
+		text, err := base64.StdEncoding.DecodeString(r.One(t, "aws:ec2/launchTemplate:LaunchTemplate").Inputs["userData"].(string))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), "sysctl -w net.ipv4.ip_unprivileged_port_start="+test.first+"\n", name)
 	}
 }
 

@@ -96,6 +96,9 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		for _, check := range checks {
 			assert.Contains(t, []contract.Outcome{contract.OutcomeHolds, contract.OutcomeUnknown}, check.Outcome, check.Name)
 			assert.NotEmpty(t, check.Found, check.Name)
+			if strings.Contains(check.Name, "the host's credentials") {
+				assert.Equal(t, contract.OutcomeHolds, check.Outcome, check.Found)
+			}
 		}
 		assert.NotContains(t, s.sessions(t), "player1", "and is nobody's session")
 	})

@@ -64,6 +64,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("a job that overrides its variables gains nothing", func(t *testing.T) { s.overrideVariables(t, deployed) })
 
+	step("a player does not reach the host's credentials, and the supervisor does", func(t *testing.T) { s.attackHost(t) })
+
 	step("a second up changes nothing and no password", func(t *testing.T) {
 		password := s.aws(t).password(t, deployed, "player1")
 		assert.Empty(t, changes(s.deploy(t, "up", base)))

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
+	"github.com/intraverse/dcv-sessions/components/hostguard"
+	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
@@ -88,6 +90,33 @@ func admitAll(ctx context.Context, address netip.Addr) error {
 	)
 }
 
+// guard has the rules that keep players' processes from a host's metadata and
+// credentials, as an EC2 host's own rules do.
+func guard(address netip.Addr) hostguard.Rules {
+	return hostguard.Rules{
+		Chain: "dcv-guard-" + address.String(),
+		Closed: []hostguard.Destination{{
+			To: netip.PrefixFrom(address, address.BitLen()), Ports: contract.PortRange{First: agentPort, Last: agentPort},
+		}},
+	}
+}
+
+// keepOut keeps players' processes from a host's metadata and credentials, from now on.
+func keepOut(ctx context.Context, address netip.Addr) error {
+	_ = letIn(ctx, address) // what a sandbox that was killed has left
+	return filter(ctx, guard(address).IPv4(), "iptables-restore", "--noflush", "--wait")
+}
+
+// letIn undoes keepOut.
+func letIn(ctx context.Context, address netip.Addr) error {
+	chain := guard(address).Chain
+	return errors.Join(
+		filter(ctx, "", "iptables", "--wait", "--delete", "OUTPUT", "-j", chain),
+		filter(ctx, "", "iptables", "--wait", "--flush", chain),
+		filter(ctx, "", "iptables", "--wait", "--delete-chain", chain),
+	)
+}
+
 func filter(ctx context.Context, input, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin = strings.NewReader(input)
@@ -99,6 +128,19 @@ func filter(ctx context.Context, input, program string, args ...string) error {
 
 // filterTime is how long changing the packet filter may take.
 const filterTime = 30 * time.Second
+
+// guardHost keeps players out of a host's credentials before anything runs on it. On
+// AWS a host that can't never joins the cluster. Here it does where this machine has
+// no packet filter, or the sandbox no right to it.
+func (a *Agent) guardHost(h *host) {
+	ctx, cancel := context.WithTimeout(context.Background(), filterTime)
+	defer cancel()
+	err := keepOut(ctx, h.address)
+	h.guarded = err == nil
+	if err != nil {
+		a.log.Printf("host %s: players reach its metadata and credentials: %v", h.ID, err)
+	}
+}
 
 // protect lets a host's security groups decide who connects to it. Where this
 // machine has no packet filter, or the sandbox no right to it, everybody does.
@@ -130,10 +172,14 @@ func (a *Agent) unprotect(h *host) {
 	h.guard.Lock()
 	defer h.guard.Unlock()
 	h.guard.over = true
-	if !h.guard.on {
-		return
+	var err error
+	if h.guard.on {
+		err = admitAll(ctx, h.address)
 	}
-	if err := admitAll(ctx, h.address); err != nil {
+	if h.guarded {
+		err = errors.Join(err, letIn(ctx, h.address))
+	}
+	if err != nil {
 		a.log.Printf("host %s: %v", h.ID, err)
 	}
 }

@@ -3,18 +3,23 @@ package ecs
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
 )
 
 // echo is a server on a host's address that sends lines back.
@@ -95,6 +100,45 @@ func TestSecurityGroupsDecideWhoConnectsToAHost(t *testing.T) {
 		assert.Equal(t, r.goOn, speaks(open), name)
 		open.Close()
 	}
+}
+
+// reachedBy reports whether a user's process connects to an address.
+func reachedBy(t *testing.T, uid uint32, at netip.AddrPort) bool {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "timeout", "2", "bash", "-c", fmt.Sprintf("exec 3<>/dev/tcp/%s/%d", at.Addr(), at.Port()))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	var ended *exec.ExitError
+	err := cmd.Run()
+	if !errors.As(err, &ended) {
+		require.NoError(t, err)
+	}
+	return err == nil
+}
+
+func TestPlayersDontReachASimulatedHostsCredentials(t *testing.T) {
+	address := netip.MustParseAddr("127.1.255.78")
+	game := echo(t, address)
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(address, agentPort).String())
+	require.NoError(t, err)
+	defer listener.Close()
+	service := netip.AddrPortFrom(address, agentPort)
+	ctx := t.Context()
+	if err := keepOut(ctx, address); err != nil {
+		t.Skipf("SKIPPED: players reach hosts' credentials on this machine: %v", err)
+	}
+	require.NoError(t, keepOut(ctx, address), "after a sandbox that was killed")
+	for _, uid := range []uint32{contract.FirstPlayerUID, 65533, 65534} {
+		assert.False(t, reachedBy(t, uid, service), uid)
+		assert.True(t, reachedBy(t, uid, game), "a session, %d", uid)
+	}
+	for _, uid := range []uint32{0, contract.FirstPlayerUID - 1} {
+		assert.True(t, reachedBy(t, uid, service), uid)
+	}
+	require.NoError(t, letIn(context.Background(), address))
+	assert.True(t, reachedBy(t, contract.FirstPlayerUID, service))
+	left, err := exec.CommandContext(ctx, "iptables", "--list-rules").Output()
+	require.NoError(t, err)
+	assert.NotContains(t, string(left), address.String())
 }
 
 func TestInboundRulesAreThoseOfIPv4Networks(t *testing.T) {

@@ -50,6 +50,8 @@ type host struct {
 		arn string
 	}
 
+	guarded bool // players are kept from its credentials
+
 	guard struct { // of its address
 		sync.Mutex
 		on, over bool // its security groups decide; the host has left
@@ -68,6 +70,7 @@ func (a *Agent) StartHost(of batch.Host) error {
 	a.mu.Lock()
 	a.hosts[h.ID] = h
 	a.mu.Unlock()
+	a.guardHost(h)
 	a.protect(h)
 	go func() {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -195,8 +198,7 @@ type credentialsJSON struct {
 	LastUpdated     string `json:",omitempty"`
 }
 
-// hostCredentials are the host's role's: a session on the host's network reads
-// them on AWS too, which is why that role may do so little.
+// hostCredentials serves the credentials of the host's role.
 func (h *host) hostCredentials(w http.ResponseWriter, r *http.Request, asked string) {
 	role, err := h.agent.hostRole(r.Context(), h)
 	switch {

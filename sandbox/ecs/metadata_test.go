@@ -5,10 +5,15 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os/exec"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
 )
 
 // ask calls a host's service, with a header's name and value where given.
@@ -89,9 +94,16 @@ func (w *world) credentials(url string, header ...string) givenCredentials {
 	return given
 }
 
-func (s *onDocker) TestTheHostsRoleIsOpenToWhoRunsOnIt() {
+func (s *onDocker) TestTheHostsRoleIsOpenToRootAndNotToPlayers() {
 	w := s.world()
 	at := w.serving(task("serve", "0"))["AWS_EC2_METADATA_SERVICE_ENDPOINT"]
+	if !strings.Contains(w.log.String(), "players reach its metadata") { // a machine without a packet filter
+		asPlayer := exec.Command("timeout", "2", "bash", "-c", "exec 3<>/dev/tcp/"+strings.Replace(strings.TrimPrefix(at, "http://"), ":", "/", 1))
+		asPlayer.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: contract.FirstPlayerUID, Gid: contract.FirstPlayerUID}}
+		out, err := asPlayer.CombinedOutput()
+		require.Error(w, err, at)
+		assert.Contains(w, string(out), "refused")
+	}
 	_, token := w.ask(http.MethodPut, at+"/latest/api/token", lifeHeader, "60")
 	given := w.credentials(at+"/latest/meta-data/iam/security-credentials/host", tokenHeader, token)
 	assert.Equal(w, "Success", given.Code)

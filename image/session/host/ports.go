@@ -53,9 +53,10 @@ func Display(public net.Addr) int {
 
 // LoopbackPort is a TCP port on 127.0.0.1 for the display server, which takes it
 // later. It has the public port's number, so that no two sessions of a host get
-// the same. Where that can't be had (the public port is on loopback itself, or a
+// the same, and since a host gives these ports to root alone, no player can take it
+// first. Where that can't be had (the public port is on loopback itself, or a
 // stranger sits there), it is one that is free now, and that nobody takes within
-// the next seconds but by chance.
+// the next seconds but by chance or on purpose.
 func LoopbackPort(public net.Addr) (int, error) {
 	at := public.(*net.TCPAddr).AddrPort()
 	if !at.Addr().IsLoopback() {

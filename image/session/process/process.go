@@ -23,10 +23,13 @@ type Command struct {
 	Args []string // without the program itself
 	// Env is the whole environment: nothing of the supervisor's own, which holds
 	// secrets, reaches a child.
-	Env   []string
-	Dir   string            // "" is /
-	User  *User             // nil: the supervisor's own
-	Lines func(line string) // takes each line of stdout and stderr, one at a time; nil drops them
+	Env  []string
+	Dir  string // "" is /
+	User *User  // nil: the supervisor's own
+	// Capabilities are what a child of another user may do of what only root may
+	// (man 7 capabilities, "Ambient").
+	Capabilities []uintptr
+	Lines        func(line string) // takes each line of stdout and stderr, one at a time; nil drops them
 }
 
 // User is whose a child is.
@@ -91,6 +94,7 @@ func start(c Command, stdout, stderr *lines) (*Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if c.User != nil {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: c.User.UID, Gid: c.User.GID, Groups: c.User.Groups}
+		cmd.SysProcAttr.AmbientCaps = c.Capabilities
 	}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	p := &Process{cmd: cmd, name: c.Name, done: make(chan struct{})}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,8 +20,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// envListen makes this program one that listens at an address.
+const envListen = "TEST_LISTEN_AT"
+
 // Orphans come to this process as they come to process 1 of a container.
 func TestMain(m *testing.M) {
+	if at := os.Getenv(envListen); at != "" {
+		_, err := net.Listen("tcp", at)
+		fmt.Println(err)
+		os.Exit(0)
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		panic(err)
 	}
@@ -249,4 +258,27 @@ func TestAProgramIsAFileThatMayBeRun(t *testing.T) {
 	assert.ErrorContains(t, Executable(text), "is no program")
 	assert.ErrorContains(t, Executable(folder), "is no program")
 	assert.ErrorIs(t, Executable(folder+"/none"), os.ErrNotExist)
+}
+
+// A host gives the ports of sessions to root alone.
+func TestAnAccountTakesAPortOfRootsOnlyWithTheCapability(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: it takes root to start a process of another user")
+	}
+	for _, test := range []struct {
+		capabilities []uintptr
+		says         string
+	}{
+		{nil, "permission denied"},
+		{[]uintptr{unix.CAP_NET_BIND_SERVICE}, "<nil>"},
+	} {
+		var h heard
+		p := started(t, Command{
+			Name: "test", Path: "/proc/self/exe", Env: []string{envListen + "=127.0.0.1:1"},
+			User: &User{UID: 65534, GID: 65534}, Capabilities: test.capabilities, Lines: h.line,
+		})
+		assert.Zero(t, p.Exit().Code)
+		require.Len(t, h.all(), 1)
+		assert.Contains(t, h.all()[0], test.says)
+	}
 }

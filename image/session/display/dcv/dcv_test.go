@@ -24,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/intraverse/dcv-sessions/components/xmodules/xmodulestest"
 	"github.com/intraverse/dcv-sessions/contract"
@@ -386,6 +387,15 @@ func TestAServerThatDiesComesBackWithItsSession(t *testing.T) {
 			assert.Empty(t, m.Failed())
 		})
 	}
+}
+
+// It is an account's, and its port is one that a host gives to root alone.
+func TestDCVsServerMayTakeAPortOfRoots(t *testing.T) {
+	m := newMachine(t, contract.SessionConsole)
+	m.start(t)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.server.Process().PID()))
+	require.NoError(t, err)
+	assert.Regexp(t, fmt.Sprintf(`(?m)^CapAmb:\s0*%x$`, 1<<unix.CAP_NET_BIND_SERVICE), string(status))
 }
 
 func TestAServerThatDiesAgainAndAgainEndsTheSession(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
@@ -117,6 +119,9 @@ func (s *Server) startDCV(ctx context.Context) error {
 	}
 	kept, err := s.keep(process.Command{
 		Name: "dcvserver", Path: s.path("/usr/bin/dcvserver"), Env: s.env(), User: &s.dcvUser,
+		// Its port has the number of the session's own, which hosts give to root alone:
+		// no player can sit there before it.
+		Capabilities: []uintptr{unix.CAP_NET_BIND_SERVICE},
 		// --service puts the server's name on the bus, by which `dcv` finds it. A
 		// player who comes back is not kept out by their own lost connection.
 		Args: []string{"-d", "--service", "--client-eviction-policy=same-user-oldest-connection"},
