@@ -30,6 +30,8 @@ type DeliveryArgs struct {
 	Repository, Workflow, Ref, API string
 	// TeamTopicARN is told of what could not be delivered.
 	TeamTopicARN pulumi.StringInput
+	// BoundaryARN is the permissions boundary of the role by which EventBridge calls GitHub.
+	BoundaryARN pulumi.StringInput
 	// Tags are put on what takes them.
 	Tags map[string]string
 }
@@ -94,6 +96,7 @@ func (a *DeliveryArgs) validate() error {
 	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
 	f.Check(a.Bucket != nil, "bucket", "nothing", "the bucket of game builds")
 	f.Check(a.TeamTopicARN != nil, "teamTopicArn", "nothing", "an ARN")
+	f.Check(a.BoundaryARN != nil, "boundaryArn", "nothing", "an ARN")
 	f.Check(ValidPrefix(a.Prefix), "prefix", a.Prefix, "nothing, or folders with a / behind each")
 	if a.Repository != "" {
 		f.Check(ValidRepository(a.Repository), "repository", a.Repository, "OWNER/NAME")
@@ -219,9 +222,10 @@ func dispatch(ctx *pulumi.Context, name string, args *DeliveryArgs, target *clou
 		return err
 	}
 	role, err := iam.NewRole(ctx, name, &iam.RoleArgs{
-		Description:      pulumi.String("EventBridge: starts the workflow that deploys a game build"),
-		AssumeRolePolicy: pulumi.String(iampolicy.JSON(iampolicy.Trust("events.amazonaws.com"))),
-		Tags:             pulumi.ToStringMap(args.Tags),
+		Description:         pulumi.String("EventBridge: starts the workflow that deploys a game build"),
+		AssumeRolePolicy:    pulumi.String(iampolicy.JSON(iampolicy.Trust("events.amazonaws.com"))),
+		PermissionsBoundary: args.BoundaryARN,
+		Tags:                pulumi.ToStringMap(args.Tags),
 	}, child)
 	if err != nil {
 		return err

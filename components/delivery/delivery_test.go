@@ -34,7 +34,7 @@ func whole() delivery.DeliveryArgs {
 	return delivery.DeliveryArgs{
 		Stack: "dev", Bucket: pulumi.String("games"), Prefix: "builds/",
 		Repository: "studio/game", Workflow: "release.yml", Ref: "main", API: "https://github.example.com/api/v3/",
-		TeamTopicARN: pulumi.String(team), Tags: map[string]string{"a": "b"},
+		TeamTopicARN: pulumi.String(team), BoundaryARN: pulumi.String("arn:boundary"), Tags: map[string]string{"a": "b"},
 	}
 }
 

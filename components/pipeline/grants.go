@@ -3,6 +3,8 @@ package pipeline
 import (
 	"slices"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
 	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
@@ -20,7 +22,7 @@ type list = iampolicy.List
 // owned is what a stack has, as services name it.
 type owned struct {
 	place.Place
-	repositories, buckets, groups, secrets, topics, roles, profiles, policies, batch, delivery list
+	repositories, groups, secrets, topics, batch, delivery list
 }
 
 func ownedAt(p place.Place) owned {
@@ -28,13 +30,9 @@ func ownedAt(p place.Place) owned {
 	return owned{
 		Place:        p,
 		repositories: p.ARNs("ecr", "repository/registry-*"),
-		buckets:      p.ARNs("s3", "game-builds-*"),
 		groups:       p.ARNs("logs", "log-group:/"+path+"*"),
 		secrets:      p.ARNs("secretsmanager", "secret:"+path+"*"),
 		topics:       p.ARNs("sns", "secrets-team-*", prefix+"*"),
-		roles:        p.ARNs("iam", "role/roles-*"),
-		profiles:     p.ARNs("iam", "instance-profile/roles-*"),
-		policies:     p.ARNs("iam", "policy/launcher-*"),
 		batch:        p.ARNs("batch", "compute-environment/hosts-*", "job-queue/queue-*", "job-definition/"+prefix+"*"),
 		delivery: slices.Concat(p.ARNs("events", "rule/delivery-*", "connection/delivery-*", "api-destination/delivery-*"),
 			p.ARNs("sqs", "delivery-*"), p.ARNs("cloudwatch", "alarm:delivery-*")),
@@ -61,20 +59,31 @@ func (o owned) created(s iampolicy.Statement) iampolicy.Statement {
 // document is one managed policy.
 type document struct {
 	name, description string
-	grants            []iampolicy.Statement
+	needs             []pulumi.StringInput // the ARNs that grants takes, in its order
+	grants            func(arns []string) []iampolicy.Statement
 }
 
 // documents are the policies of both roles. What a deployment has no right to is
 // an administrator's: what holds data (bucket, repository, key, log group) is
-// neither made nor deleted, and what delivers (these two roles, the connection
-// with its token, the rule) is not changed by what it delivers.
+// neither made nor deleted, what delivers (these two roles, the connection with
+// its token, the rule) is not changed by what it delivers, and no identity is
+// made: no role, instance profile or managed policy.
 func (a *PipelineArgs) documents(at place.Place) []document {
 	o := ownedAt(at)
-	return []document{
-		{"read", "what a preview reads", o.read()},
-		{"network", "network, hosts and builder", append(a.network(o), o.building()...)},
-		{"services", "roles, queue, users, repository", append(o.identities(), o.settings()...)},
-	}
+	return []document{{
+		name: "read", description: "what a preview reads",
+		grants: func([]string) []iampolicy.Statement { return o.read() },
+	}, {
+		name: "network", description: "network, hosts and builder",
+		grants: func([]string) []iampolicy.Statement { return append(a.network(o), o.building()...) },
+	}, {
+		name: "services", description: "roles, queue, users, repository",
+		needs: append([]pulumi.StringInput{a.BoundaryARN, a.BucketARN}, a.RoleARNs...),
+		grants: func(arns []string) []iampolicy.Statement {
+			boundary, bucket, roles := arns[0], arns[1], arns[2:]
+			return append(o.identities(boundary, roles), o.settings(bucket)...)
+		},
+	}}
 }
 
 // read is what the AWS provider reads of the resource types in use (its own
@@ -104,15 +113,15 @@ func (o owned) read() []iampolicy.Statement {
 		iampolicy.Allow("LookAtRoles", list{
 			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:GetInstanceProfile",
 			"iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions", "iam:GetOpenIDConnectProvider",
-		}, slices.Concat(o.roles, o.profiles, o.policies,
-			o.ARNs("iam", "role/delivery-*", "role/"+contract.NamePrefix(o.Stack)+"*", "oidc-provider/"+issuer))),
+		}, o.ARNs("iam", "role/roles-*", "role/delivery-*", "role/"+contract.NamePrefix(o.Stack)+"*", "instance-profile/roles-*",
+			"policy/roles-*", "policy/launcher-*", "oidc-provider/"+issuer)),
 		iampolicy.Allow("LookAtBuilds", list{
 			"s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLogging", "s3:GetBucketNotification",
 			"s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock",
 			"s3:GetBucketRequestPayment", "s3:GetBucketTagging", "s3:GetBucketVersioning", "s3:GetBucketWebsite",
 			"s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration",
 			"s3:ListBucket",
-		}, o.buckets),
+		}, o.ARNs("s3", "game-builds-*")),
 		// A build's version and checksum are in its object's metadata, which S3 shows to
 		// whoever may read the object.
 		iampolicy.Allow("LookAtBuild", list{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion"}, o.ARNs("s3", "game-builds-*/*")),
@@ -179,40 +188,44 @@ func (a *PipelineArgs) network(o owned) []iampolicy.Statement {
 	return all
 }
 
-// identities are roles and policies. A role's own policy may say anything, which
-// IAM can't bound without a permissions boundary: whoever can merge and deploy
-// can give the stack's own roles more. Of AWS's own policies the builder has this
-// one, and no role has another.
-func (o owned) identities() []iampolicy.Statement {
-	named := slices.Concat(o.roles, o.profiles, o.policies)
+// identities is what a deployment changes of the stack's roles: what they may do,
+// within the boundary. IAM knows the boundary for these actions and for no others
+// (Service Authorization Reference, iam:PermissionsBoundary), so a role's trust
+// policy is an administrator's, as the boundary itself is and every policy that is
+// attached to somebody: the launcher's is attached to the deploy role too. Of AWS's
+// own policies the builder has this one, and no role has another.
+func (o owned) identities(boundary string, roles list) []iampolicy.Statement {
+	bounded := func(s iampolicy.Statement) iampolicy.Statement {
+		return o.existing(s).When("StringEquals", "iam:PermissionsBoundary", boundary)
+	}
 	return []iampolicy.Statement{
-		o.created(iampolicy.Allow("MakeRoles", list{
-			"iam:CreateInstanceProfile", "iam:CreatePolicy", "iam:CreateRole", "iam:TagInstanceProfile", "iam:TagPolicy", "iam:TagRole",
-		}, named)).When("StringEqualsIfExists", hasTag, o.Stack),
-		o.existing(iampolicy.Allow("ChangeRoles", list{
-			"iam:AddRoleToInstanceProfile", "iam:CreatePolicyVersion", "iam:DeleteInstanceProfile", "iam:DeletePolicy",
-			"iam:DeletePolicyVersion", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListInstanceProfilesForRole", "iam:PutRolePolicy",
-			"iam:RemoveRoleFromInstanceProfile", "iam:UntagInstanceProfile", "iam:UntagPolicy", "iam:UntagRole",
-			"iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
-		}, named)),
-		o.existing(iampolicy.Allow("AttachPolicies", list{"iam:AttachRolePolicy", "iam:DetachRolePolicy"}, o.roles)).
+		bounded(iampolicy.Allow("ChangeRoles", list{"iam:DeleteRolePolicy", "iam:PutRolePolicy"}, roles)),
+		bounded(iampolicy.Allow("AttachPolicies", list{"iam:AttachRolePolicy", "iam:DetachRolePolicy"}, roles)).
 			When("ArnEquals", "iam:PolicyARN", o.AWSPolicy("AmazonSSMManagedInstanceCore")),
-		// By name only: IAM decides on passing without looking at tags (IAM user guide,
-		// "Pass a role to a service").
-		iampolicy.Allow("PassRoles", list{"iam:PassRole"}, o.roles).
+		o.existing(iampolicy.Allow("DescribeRoles", list{"iam:UpdateRoleDescription"}, roles)),
+		// By exact ARNs: IAM decides on passing without looking at tags or boundaries
+		// (IAM user guide, "Pass a role to a service"), and another stack's roles have
+		// names like these.
+		iampolicy.Allow("PassRoles", list{"iam:PassRole"}, roles).
 			When("StringEquals", "iam:PassedToService", "batch.amazonaws.com", "ec2.amazonaws.com", "ecs-tasks.amazonaws.com"),
 	}
 }
 
 // settings are of the services that sessions live by.
-func (o owned) settings() []iampolicy.Statement {
-	bounded := slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.ARNs("kms", "key/*"))
+func (o owned) settings(bucket string) []iampolicy.Statement {
+	kept := slices.Concat(o.repositories, o.groups, o.ARNs("kms", "key/*"))
+	made := slices.Concat(o.secrets, o.topics, o.batch)
+	bounded := slices.Concat(kept, made)
 	return []iampolicy.Statement{
+		// A resource that is being made has no tag yet: IfExists lets it pass.
 		o.created(iampolicy.Allow("Make", list{
 			"batch:CreateComputeEnvironment", "batch:CreateJobQueue", "batch:RegisterJobDefinition", "batch:TagResource",
-			"ecr:TagResource", "kms:TagResource", "logs:TagResource",
 			"secretsmanager:CreateSecret", "secretsmanager:TagResource", "sns:CreateTopic", "sns:TagResource",
-		}, bounded)).When("StringEqualsIfExists", hasTag, o.Stack),
+		}, made)).When("StringEqualsIfExists", hasTag, o.Stack),
+		// What a deployment never makes has the tag already: else whatever of the account
+		// has none, every key above all, could be made the stack's by tagging it.
+		o.existing(iampolicy.Allow("Retag", list{"ecr:TagResource", "kms:TagResource", "logs:TagResource"}, kept)).
+			When("StringEqualsIfExists", getsTag, o.Stack),
 		o.existing(iampolicy.Allow("Change", list{
 			"batch:CreateJobQueue", "batch:DeleteComputeEnvironment", "batch:DeleteJobQueue", "batch:DeregisterJobDefinition",
 			"batch:UntagResource", "batch:UpdateComputeEnvironment", "batch:UpdateJobQueue",
@@ -227,11 +240,11 @@ func (o owned) settings() []iampolicy.Statement {
 		// password is ever read.
 		iampolicy.Allow("ReadNotifications", list{"secretsmanager:GetSecretValue"},
 			o.ARNs("secretsmanager", "secret:"+contract.PathPrefix(o.Stack)+"users/*/notification-*")),
-		// S3 knows no tag of a bucket here; its name is Pulumi's.
+		// S3 decides without a bucket's tags, and another stack's has a name like this one.
 		iampolicy.Allow("ChangeBuilds", list{
 			"s3:PutBucketOwnershipControls", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging",
 			"s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
-		}, o.buckets),
+		}, list{bucket}),
 		// Neither has a resource level (Service Authorization Reference): a text out of
 		// nothing, and a subscription.
 		iampolicy.Allow("Anywhere", list{"secretsmanager:GetRandomPassword", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}, list{"*"}),

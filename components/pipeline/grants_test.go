@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -20,8 +21,10 @@ import (
 var update = flag.Bool("update", false, "write the policies of testdata")
 
 const (
-	at    = ":us-east-1:123456789012:"
-	roles = "arn:aws:iam::123456789012:role/"
+	at       = ":us-east-1:123456789012:"
+	roles    = "arn:aws:iam::123456789012:role/"
+	boundary = "arn:aws:iam::123456789012:policy/roles-boundary-0a1b2c3"
+	builds   = "arn:aws:s3:::game-builds-0a1b2c3"
 )
 
 // A right that is added or taken away is seen in the difference of these files.
@@ -109,32 +112,46 @@ func TestEverythingIsGrantedOnlyWhereAWSHasNoResourceLevel(t *testing.T) {
 
 func TestADeploymentCanNotRaiseItsOwnRightsNorLetOthersIn(t *testing.T) {
 	deploy := policies(t, goodArgs())["deploy"]
-	own := map[string]string{"aws:ResourceTag/dcv-sessions:stack": "dev", "aws:RequestTag/dcv-sessions:stack": "dev"}
-	for _, name := range []string{"dcv-sessions_dev_deploy", "dcv-sessions_dev_preview", "delivery-target-0a1b2c3", "Administrator"} {
+	own := map[string]string{
+		"aws:ResourceTag/dcv-sessions:stack": "dev", "aws:RequestTag/dcv-sessions:stack": "dev",
+		"iam:PermissionsBoundary": boundary, "iam:PassedToService": "ec2.amazonaws.com",
+	}
+	for _, name := range []string{"dcv-sessions_dev_deploy", "dcv-sessions_dev_preview", "delivery-0a1b2c3", "roles-host-9z8y7x6", "Administrator"} {
 		for _, action := range []string{
-			"iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:DeleteRole", "iam:CreateRole",
-			"iam:TagRole", "iam:PassRole",
+			"iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:UpdateRoleDescription", "iam:PassRole",
 		} {
-			assert.False(t, deploy.may(action, roles+name, with(own, "iam:PassedToService", "ec2.amazonaws.com")), "%s %s", action, name)
+			assert.False(t, deploy.may(action, roles+name, own), "%s %s", action, name)
 		}
 	}
 	for _, s := range deploy {
 		for _, never := range []string{
 			"sts:AssumeRole", "iam:CreateUser", "iam:CreateAccessKey", "iam:CreateOpenIDConnectProvider", "iam:UpdateOpenIDConnectProviderThumbprint",
-			"iam:AddClientIDToOpenIDConnectProvider", "iam:DeleteRolePermissionsBoundary", "events:UpdateConnection", "events:PutTargets",
+			"iam:AddClientIDToOpenIDConnectProvider", "iam:CreateRole", "iam:TagRole", "iam:UpdateAssumeRolePolicy", "iam:AddRoleToInstanceProfile",
+			"iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary",
+			"iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy",
+			"events:UpdateConnection", "events:PutTargets", "secretsmanager:PutResourcePolicy",
 			"s3:DeleteBucket", "s3:DeleteObjectVersion", "s3:PutBucketNotification", "ecr:DeleteRepository", "ecr:BatchDeleteImage",
-			"logs:DeleteLogGroup", "kms:ScheduleKeyDeletion", "kms:CreateGrant",
+			"logs:DeleteLogGroup", "kms:ScheduleKeyDeletion", "kms:CreateGrant", "kms:CreateKey",
 		} {
 			assert.NotContains(t, s.Action, never)
 		}
 	}
-	const aws = "arn:aws:iam::aws:policy/"
-	attach := func(policy string) bool {
-		return deploy.may("iam:AttachRolePolicy", roles+"roles-host-0a1b2c3", with(own, "iam:PolicyARN", policy))
+}
+
+func TestADeploymentEditsARoleWithinTheBoundaryOnly(t *testing.T) {
+	deploy := policies(t, goodArgs())["deploy"]
+	const ssm, aws = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", "arn:aws:iam::aws:policy/"
+	for within, good := range map[string]bool{
+		boundary: true, "": false, strings.Replace(boundary, "0a1b2c3", "9z8y7x6", 1): false, aws + "AdministratorAccess": false,
+	} {
+		context := map[string]string{"aws:ResourceTag/dcv-sessions:stack": "dev", "iam:PermissionsBoundary": within}
+		for _, action := range []string{"iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:AttachRolePolicy", "iam:DetachRolePolicy"} {
+			assert.Equal(t, good, deploy.may(action, roles+"roles-builder-0a1b2c3", with(context, "iam:PolicyARN", ssm)), "%s within %q", action, within)
+		}
+		for _, other := range []string{aws + "service-role/AmazonEC2ContainerServiceforEC2Role", aws + "AdministratorAccess"} {
+			assert.False(t, deploy.may("iam:AttachRolePolicy", roles+"roles-builder-0a1b2c3", with(context, "iam:PolicyARN", other)), other)
+		}
 	}
-	assert.True(t, attach(aws+"AmazonSSMManagedInstanceCore"))
-	assert.False(t, attach(aws+"service-role/AmazonEC2ContainerServiceforEC2Role"), "it pulls every image of the account")
-	assert.False(t, attach(aws+"AdministratorAccess"))
 }
 
 func TestRolesArePassedToTheServicesInUseOnly(t *testing.T) {
@@ -145,7 +162,38 @@ func TestRolesArePassedToTheServicesInUseOnly(t *testing.T) {
 	} {
 		to := map[string]string{"iam:PassedToService": service}
 		assert.Equal(t, good, deploy.may("iam:PassRole", roles+"roles-builder-0a1b2c3", to), service)
-		assert.False(t, deploy.may("iam:PassRole", roles+"others-0a1b2c3", to), service)
+		for _, other := range []string{"roles-builder-9z8y7x6", "roles-host-0a1b2c3", "others-0a1b2c3"} {
+			assert.False(t, deploy.may("iam:PassRole", roles+other, to), "%s: another stack's, say", other)
+		}
+	}
+}
+
+// Who may tag what has no tag makes it the stack's, and may then do with it
+// whatever the stack's own resources allow: a key's policy lets anybody in.
+func TestADeploymentTakesOverNothingByTaggingIt(t *testing.T) {
+	deploy := policies(t, goodArgs())["deploy"]
+	for action, resource := range map[string]string{
+		"kms:TagResource":  "arn:aws:kms" + at + "key/0a1b",
+		"ecr:TagResource":  "arn:aws:ecr" + at + "repository/registry-0a1b2c3",
+		"logs:TagResource": "arn:aws:logs" + at + "log-group:/dcv-sessions/dev/sessions-0a1b2c",
+	} {
+		for stack, good := range map[string]bool{"dev": true, "prod": false, "": false} {
+			has := map[string]string{}
+			if stack != "" {
+				has["aws:ResourceTag/dcv-sessions:stack"] = stack
+			}
+			assert.Equal(t, good, deploy.may(action, resource, has), "%s of %q", action, stack)
+			assert.Equal(t, good, deploy.may(action, resource, with(has, "aws:RequestTag/dcv-sessions:stack", "dev")), "%s of %q", action, stack)
+			assert.False(t, deploy.may(action, resource, with(has, "aws:RequestTag/dcv-sessions:stack", "prod")), "%s gives it away", action)
+		}
+	}
+}
+
+func TestADeploymentChangesTheSettingsOfItsOwnBucketOnly(t *testing.T) {
+	deploy := policies(t, goodArgs())["deploy"]
+	for _, action := range []string{"s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutLifecycleConfiguration"} {
+		assert.True(t, deploy.may(action, builds, nil), action)
+		assert.False(t, deploy.may(action, "arn:aws:s3:::game-builds-9z8y7x6", nil), "%s: another stack's", action)
 	}
 }
 
@@ -170,9 +218,9 @@ func TestADeploymentReachesNoOtherStack(t *testing.T) {
 			"kms:PutKeyPolicy":               "arn:aws:kms" + at + "key/0a1b",
 			"logs:PutRetentionPolicy":        "arn:aws:logs" + at + "log-group:/dcv-sessions/" + stack + "/sessions-0a1b2c",
 			"iam:PutRolePolicy":              roles + "roles-session-0a1b2c3",
-			"iam:CreatePolicyVersion":        "arn:aws:iam::123456789012:policy/launcher-0a1b2c3",
+			"iam:UpdateRoleDescription":      roles + "roles-session-0a1b2c3",
 		} {
-			assert.Equal(t, own, deploy.may(action, resource, is), "%s of stack %s", action, stack)
+			assert.Equal(t, own, deploy.may(action, resource, with(is, "iam:PermissionsBoundary", boundary)), "%s of stack %s", action, stack)
 			assert.False(t, deploy.may(action, resource, nil), "%s of what no stack owns", action)
 		}
 		state := "arn:aws:s3:::studio-state/.pulumi/stacks/dcv-sessions/" + stack + ".json"
@@ -182,7 +230,6 @@ func TestADeploymentReachesNoOtherStack(t *testing.T) {
 		}
 		// A tag of ours goes on nothing that has another stack's.
 		tagging := with(is, "aws:RequestTag/dcv-sessions:stack", "dev")
-		assert.Equal(t, own, deploy.may("iam:TagRole", roles+"roles-session-0a1b2c3", tagging), stack)
 		assert.Equal(t, own, deploy.may("batch:TagResource", "arn:aws:batch"+at+"job-queue/queue-0a1b2c3", tagging), stack)
 	}
 }
@@ -220,7 +267,6 @@ func TestWhatIsMadeGetsTheStacksTag(t *testing.T) {
 		"ec2:CreateVpc":                    "arn:aws:ec2" + at + "vpc/*",
 		"ec2:CreateSecurityGroup":          "arn:aws:ec2" + at + "security-group/*",
 		"ec2:AuthorizeSecurityGroupEgress": "arn:aws:ec2" + at + "security-group-rule/*",
-		"iam:CreateRole":                   roles + "roles-host-0a1b2c3",
 		"batch:RegisterJobDefinition":      "arn:aws:batch" + at + "job-definition/dcv-sessions_dev_bob",
 		"secretsmanager:CreateSecret":      "arn:aws:secretsmanager" + at + "secret:dcv-sessions/dev/users/bob/credentials-0a1b2c",
 		"sns:CreateTopic":                  "arn:aws:sns" + at + "dcv-sessions_dev_bob",
@@ -247,6 +293,7 @@ func TestAnAdoptedNetworkIsUsedByIDAndNotChanged(t *testing.T) {
 func TestARNsAreOfThePartitionAndRegionThatTheStackIsIn(t *testing.T) {
 	args := goodArgs()
 	args.SecretsKeyARN = ""
+	args.RoleARNs, args.BoundaryARN, args.BucketARN = []pulumi.StringInput{pulumi.String("role")}, pulumi.String("boundary"), pulumi.String("bucket")
 	for name, document := range policies(t, args,
 		componenttest.WithCall("aws:index/getPartition:getPartition", func(map[string]any) (map[string]any, error) {
 			return map[string]any{"partition": "aws-us-gov", "id": "aws-us-gov"}, nil
@@ -267,6 +314,7 @@ func TestNoPolicyIsOverIAMsQuotas(t *testing.T) {
 	args.Stack = strings.Repeat("s", 21)
 	args.StateBucket = strings.Repeat("b", 63)
 	args.VPCID, args.SubnetIDs = "vpc-0123456789abcdef0", slices.Repeat([]string{"subnet-0123456789abcdef0"}, 6)
+	args.RoleARNs = slices.Repeat([]pulumi.StringInput{pulumi.String(roles + "roles-execution-0a1b2c3")}, 4)
 	args.Subjects = []string{"repo:" + strings.Repeat("o", 39) + "@1234567890/" + strings.Repeat("r", 100) + "@1234567890", "repo:o/r"}
 	r := run(t, componenttest.Update, args).Must(t)
 	for _, made := range r.OfType(inline) {

@@ -18,7 +18,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// PipelineArgs are plain but for the launcher's policy: they decide whom AWS trusts.
+// PipelineArgs are plain where they decide whom AWS trusts; ARNs are inputs.
 type PipelineArgs struct {
 	// Stack is a part of the roles' fixed names.
 	Stack string
@@ -40,6 +40,12 @@ type PipelineArgs struct {
 	SubnetIDs []string
 	// LauncherPolicyARN lets a deployment be tried by a session.
 	LauncherPolicyARN pulumi.StringInput
+	// RoleARNs are the roles that a deployment may edit and pass to services, and
+	// BoundaryARN is the permissions boundary without which it may not.
+	RoleARNs    []pulumi.StringInput
+	BoundaryARN pulumi.StringInput
+	// BucketARN is the bucket of game builds, whose settings a deployment changes.
+	BucketARN pulumi.StringInput
 	// Tags are put on both roles.
 	Tags map[string]string
 }
@@ -94,6 +100,9 @@ func (a *PipelineArgs) validate() error {
 	f.Check(a.StateBucket == "" || ValidBucket(a.StateBucket), "stateBucket", a.StateBucket, "a bucket's name")
 	f.Check(a.SecretsKeyARN == "" || ValidKeyARN(a.SecretsKeyARN), "secretsKeyArn", a.SecretsKeyARN, "a KMS key's ARN")
 	f.Check(a.LauncherPolicyARN != nil, "launcherPolicyArn", "nothing", "an ARN")
+	f.Check(len(a.RoleARNs) > 0, "roleArns", "nothing", "one ARN or more")
+	f.Check(a.BoundaryARN != nil, "boundaryArn", "nothing", "an ARN")
+	f.Check(a.BucketARN != nil, "bucketArn", "nothing", "an ARN")
 	return f.Err("pipeline")
 }
 
@@ -158,8 +167,10 @@ func (p *Pipeline) policies(ctx *pulumi.Context, name string, args *PipelineArgs
 	for _, row := range args.documents(at) {
 		made, err := iam.NewPolicy(ctx, name+"-"+row.name, &iam.PolicyArgs{
 			Description: pulumi.String(row.description + ", stack " + args.Stack),
-			Policy:      pulumi.String(iampolicy.JSON(row.grants...)),
-			Tags:        pulumi.ToStringMap(args.Tags),
+			Policy: pulumi.StringArray(row.needs).ToStringArrayOutput().ApplyT(func(arns []string) string {
+				return iampolicy.JSON(row.grants(arns)...)
+			}).(pulumi.StringOutput),
+			Tags: pulumi.ToStringMap(args.Tags),
 		}, pulumi.Parent(p))
 		if err != nil {
 			return nil, err

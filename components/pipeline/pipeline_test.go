@@ -27,6 +27,8 @@ const (
 func goodArgs() pipeline.PipelineArgs {
 	return pipeline.PipelineArgs{
 		Stack: "dev", Repository: "intraverse/dcv-sessions", Branch: "main", LauncherPolicyARN: pulumi.String("arn:launcher"),
+		RoleARNs:    []pulumi.StringInput{pulumi.String(roles + "roles-builder-0a1b2c3"), pulumi.String(roles + "roles-session-0a1b2c3")},
+		BoundaryARN: pulumi.String(boundary), BucketARN: pulumi.String(builds),
 		StateBucket: "studio-state", SecretsKeyARN: "arn:aws:kms:us-east-1:123456789012:key/0a1b",
 		Tags: map[string]string{"team": "games"},
 	}
@@ -166,7 +168,7 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 	})
 	require.Error(t, r.Err)
 	assert.Contains(t, r.Err.Error(), strings.Join([]string{
-		"pipeline has 8 faults:",
+		"pipeline has 11 faults:",
 		`stack: "Dev" is not allowed: ^[a-z][a-z0-9-]{0,20}$`,
 		`repository: "x" is not allowed: OWNER/NAME`,
 		`branch: "ma*" is not allowed: a branch`,
@@ -175,6 +177,9 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 		`stateBucket: "s*" is not allowed: a bucket's name`,
 		`secretsKeyArn: "alias/key" is not allowed: a KMS key's ARN`,
 		`launcherPolicyArn: "nothing" is not allowed: an ARN`,
+		`roleArns: "nothing" is not allowed: one ARN or more`,
+		`boundaryArn: "nothing" is not allowed: an ARN`,
+		`bucketArn: "nothing" is not allowed: an ARN`,
 	}, "\n  - "))
 	assert.Empty(t, r.Resources)
 	assert.Empty(t, r.Calls)

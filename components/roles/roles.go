@@ -41,6 +41,10 @@ func (r Repository) arn(partition string) string {
 type Roles struct {
 	pulumi.ResourceState
 
+	// BoundaryARN is the permissions boundary of every role that the program makes
+	// but GitHub's two.
+	BoundaryARN pulumi.StringOutput
+
 	HostInstanceProfileARN     pulumi.StringOutput
 	BuilderInstanceProfileName pulumi.StringOutput
 	HostRoleARN                pulumi.StringOutput
@@ -60,6 +64,7 @@ type role struct {
 	managed           []string             // AWS's own policies
 	needs             []pulumi.StringInput // the ARNs that grants takes, in its order
 	grants            func(arns []string) []iampolicy.Statement
+	spare             []iampolicy.Statement // what the boundary allows beside grants
 }
 
 // table is every role.
@@ -96,6 +101,7 @@ func (a *RolesArgs) table(at place.Place) []role {
 		grants: func(arns []string) []iampolicy.Statement {
 			return []iampolicy.Statement{push(arns[0]), registryLogin(), readBuilds(arns[1])}
 		},
+		spare: []iampolicy.Statement{managedInstance()},
 	}}
 }
 
@@ -137,6 +143,11 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	if err != nil {
 		return nil, err
 	}
+	boundary, err := r.boundary(ctx, name, args, at)
+	if err != nil {
+		return nil, err
+	}
+	r.BoundaryARN = boundary.Arn
 	made := map[string]*iam.Role{}
 	for _, row := range args.table(at) {
 		own, ready, err := r.declare(ctx, name, args, at, row)
@@ -161,6 +172,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	r.HostRoleARN, r.BuilderRoleARN = made["host"].Arn, made["builder"].Arn
 	r.ExecutionRoleARN, r.SessionRoleARN = made["execution"].Arn, made["session"].Arn
 	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{
+		"boundaryArn": r.BoundaryARN,
 		"hostRoleArn": r.HostRoleARN, "executionRoleArn": r.ExecutionRoleARN,
 		"sessionRoleArn": r.SessionRoleARN, "builderRoleArn": r.BuilderRoleARN,
 	})
@@ -171,9 +183,10 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at place.Place, row role) (*iam.Role, []pulumi.Resource, error) {
 	child := pulumi.Parent(r)
 	made, err := iam.NewRole(ctx, name+"-"+row.name, &iam.RoleArgs{
-		Description:      pulumi.String(row.description),
-		AssumeRolePolicy: pulumi.String(iampolicy.JSON(iampolicy.Trust(row.service))),
-		Tags:             pulumi.ToStringMap(args.Tags),
+		Description:         pulumi.String(row.description),
+		AssumeRolePolicy:    pulumi.String(iampolicy.JSON(iampolicy.Trust(row.service))),
+		PermissionsBoundary: r.BoundaryARN,
+		Tags:                pulumi.ToStringMap(args.Tags),
 	}, child)
 	if err != nil {
 		return nil, nil, err
@@ -188,7 +201,7 @@ func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at pl
 		}
 		ready = append(ready, attached)
 	}
-	own, err := iam.NewRolePolicy(ctx, name+"-"+row.name, &iam.RolePolicyArgs{Role: made.Name, Policy: document(row)}, child)
+	own, err := iam.NewRolePolicy(ctx, name+"-"+row.name, &iam.RolePolicyArgs{Role: made.Name, Policy: document(row.needs, row.grants)}, child)
 	return made, append(ready, own), err
 }
 
@@ -196,17 +209,9 @@ func (r *Roles) profile(ctx *pulumi.Context, name string, of *iam.Role, tags map
 	return iam.NewInstanceProfile(ctx, name, &iam.InstanceProfileArgs{Role: of.Name, Tags: pulumi.ToStringMap(tags)}, pulumi.Parent(r))
 }
 
-// document is a role's own policy, once the ARNs that it names are known.
-func document(row role) pulumi.StringOutput {
-	needs := make([]any, len(row.needs))
-	for i, arn := range row.needs {
-		needs[i] = arn
-	}
-	return pulumi.All(needs...).ApplyT(func(resolved []any) string {
-		arns := make([]string, len(resolved))
-		for i, arn := range resolved {
-			arns[i] = arn.(string)
-		}
-		return iampolicy.JSON(row.grants(arns)...)
+// document returns a policy, once the ARNs that it names are known.
+func document(needs []pulumi.StringInput, grants func(arns []string) []iampolicy.Statement) pulumi.StringOutput {
+	return pulumi.StringArray(needs).ToStringArrayOutput().ApplyT(func(arns []string) string {
+		return iampolicy.JSON(grants(arns)...)
 	}).(pulumi.StringOutput)
 }

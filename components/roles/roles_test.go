@@ -50,6 +50,7 @@ func TestTheGraphIsTheSameInPreviewAndUpdate(t *testing.T) {
 		r := run(t, mode, goodArgs()).Must(t)
 		assert.Equal(t, []string{
 			profile + " roles-builder", profile + " roles-host",
+			managedPolicy + " roles-boundary",
 			role + " roles-builder", role + " roles-execution", role + " roles-host", role + " roles-session",
 			inline + " roles-builder", inline + " roles-execution", inline + " roles-host", inline + " roles-session",
 			attachment + " roles-builder-AmazonSSMManagedInstanceCore",
@@ -59,7 +60,7 @@ func TestTheGraphIsTheSameInPreviewAndUpdate(t *testing.T) {
 			if made.Type != component {
 				assert.Equal(t, "roles", made.Parent, made.Name)
 			}
-			if made.Type == role || made.Type == profile {
+			if made.Type == role || made.Type == profile || made.Type == managedPolicy {
 				assert.Equal(t, map[string]any{"team": "games"}, made.Inputs["tags"], made.Name)
 			}
 		}
@@ -209,7 +210,8 @@ func TestEachRoleIsAssumedByOneServiceAndHasOnlyTheseOfAWSsPolicies(t *testing.T
 		assert.Equal(t, map[string]any{
 			"assumeRolePolicy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"` + service +
 				`.amazonaws.com"},"Action":"sts:AssumeRole"}]}`,
-			"tags": map[string]any{"team": "games"},
+			"permissionsBoundary": "arn:aws:iam::123456789012:policy/roles-boundary-0a1b2c3",
+			"tags":                map[string]any{"team": "games"},
 		}, made.Inputs, "nothing more: no further policy inside")
 	}
 }

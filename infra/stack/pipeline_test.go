@@ -41,11 +41,11 @@ var changes = map[string]struct{ action, arn string }{
 	"aws:ecr/lifecyclePolicy:LifecyclePolicy":                              {"ecr:PutLifecyclePolicy", "ecr:repository/NAME"},
 	"aws:ecr/repositoryPolicy:RepositoryPolicy":                            {"ecr:SetRepositoryPolicy", "ecr:repository/NAME"},
 	"aws:ecr/repository:Repository":                                        {"ecr:PutImageScanningConfiguration", "ecr:repository/NAME"},
-	"aws:iam/role:Role":                                                    {"iam:UpdateAssumeRolePolicy", "iam:role/NAME"},
+	"aws:iam/role:Role":                                                    {"iam:UpdateRoleDescription", "iam:role/NAME"},
 	"aws:iam/rolePolicy:RolePolicy":                                        {"iam:PutRolePolicy", "iam:role/NAME"},
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment":                    {"iam:AttachRolePolicy", "iam:role/NAME"},
-	"aws:iam/instanceProfile:InstanceProfile":                              {"iam:AddRoleToInstanceProfile", "iam:instance-profile/NAME"},
-	"aws:iam/policy:Policy":                                                {"iam:CreatePolicyVersion", "iam:policy/NAME"},
+	"aws:iam/instanceProfile:InstanceProfile":                              administrators,
+	"aws:iam/policy:Policy":                                                administrators,
 	"aws:kms/key:Key":                                                      {"kms:PutKeyPolicy", "kms:key/NAME"},
 	"aws:s3/bucketV2:BucketV2":                                             {"s3:PutBucketTagging", "s3:NAME"},
 	"aws:s3/bucketPolicy:BucketPolicy":                                     {"s3:PutBucketPolicy", "s3:NAME"},
@@ -95,13 +95,94 @@ func TestADeploymentMayChangeAllOfTheStackButWhatDelivers(t *testing.T) {
 		arn = strings.ReplaceAll(arn, "NAME", physical(res))
 		assert.True(t, granted(change.action, arn), "%s %s: %s on %s", res.Type, res.Name, change.action, arn)
 	}
-	for _, res := range slices.Concat(r.OfType("aws:iam/role:Role"), r.OfType("aws:iam/policy:Policy")) {
-		if res.Parent != "pipeline" && res.Parent != "delivery" {
-			continue
+}
+
+const (
+	roleType   = "aws:iam/role:Role"
+	account    = "arn:aws:iam::123456789012:"
+	deployRole = "dcv-sessions_dev_deploy"
+	boundary   = account + "policy/roles-boundary-0a1b2c3"
+)
+
+// identityActions are all that a deployment does to identities beside reading
+// them, and whether an action changes what a role may do: IAM then has to ask for
+// the role's boundary.
+var identityActions = map[string]bool{
+	"iam:AttachRolePolicy":      true,
+	"iam:DeleteRolePolicy":      true,
+	"iam:DetachRolePolicy":      true,
+	"iam:PutRolePolicy":         true,
+	"iam:UpdateRoleDescription": false, // a text
+	"iam:PassRole":              false, // to a service, as the role is
+}
+
+// Whoever merges has the deploy role's rights, and those of every role that it can
+// edit or pass. They must end there: nothing that the deploy role can change is
+// attached to a role of GitHub's, and what it can edit has a boundary, by which it
+// can change no identity any more.
+func TestADeploymentChangesNothingThatGivesItItsRights(t *testing.T) {
+	r := deploy(t, componenttest.Update, "dev", environment(t, "dev", values{
+		"delivery.repository": "studio/game", "delivery.createOidcProvider": "true", "delivery.stateBucket": "studio-state",
+	})).mustRun(t)
+	bounds := map[string]any{} // of every role, by its ARN
+	for _, made := range r.OfType(roleType) {
+		bounds[account+"role/"+physical(made)] = made.Inputs["permissionsBoundary"]
+	}
+	ours := []string{account + "role/" + deployRole, account + "role/dcv-sessions_dev_preview"}
+	rights := slices.Clone(ours) // what gives GitHub's roles their rights
+	for _, attached := range r.OfType("aws:iam/rolePolicyAttachment:RolePolicyAttachment") {
+		if slices.Contains(ours, account+"role/"+attached.Inputs["role"].(string)) {
+			rights = append(rights, attached.Inputs["policyArn"].(string))
 		}
-		for _, action := range []string{"iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:CreatePolicyVersion", "iam:PassRole"} {
-			for _, kind := range []string{"role/", "policy/"} {
-				assert.False(t, granted(action, "arn:aws:iam::123456789012:"+kind+physical(res)), "%s on %s", action, res.Name)
+	}
+	rights = append(rights, boundary, account+"oidc-provider/token.actions.githubusercontent.com")
+	require.Len(t, rights, 2+5+2)
+
+	reached := map[string]bool{}
+	for _, s := range policiesOf(t, r, deployRole) {
+		for _, action := range s.Action {
+			reads := regexp.MustCompile(`^iam:(Get|List)`).MatchString(action)
+			if !strings.HasPrefix(action, "iam:") && !strings.HasPrefix(action, "sts:") || reads {
+				assert.NotRegexp(t, `^[^:]*\*`, action, "IAM's actions too")
+				continue
+			}
+			edits, known := identityActions[action]
+			if !assert.True(t, known, "%s changes an identity; a deployment changes none", action) {
+				continue
+			}
+			if edits {
+				assert.Equal(t, oneOrMore{boundary}, s.Condition["StringEquals"]["iam:PermissionsBoundary"], "%s on a role without the boundary", action)
+			}
+			for _, arn := range rights {
+				assert.False(t, matches(s.Resource, arn), "%s on %s, which gives GitHub's roles their rights", action, arn)
+			}
+			for _, arn := range s.Resource {
+				assert.Equal(t, boundary, bounds[arn], "%s on %s", action, arn)
+				reached[arn] = true
+			}
+		}
+	}
+	assert.Len(t, reached, 4, "host, execution, session and builder")
+	for arn, bound := range bounds {
+		if !slices.Contains(ours, arn) {
+			assert.Equal(t, boundary, bound, "%s: of the program's roles, only GitHub's two have no boundary", arn)
+		}
+	}
+	for _, s := range statementsOf(t, r.Named(t, "aws:iam/policy:Policy", "roles-boundary")) {
+		for _, action := range s.Action {
+			assert.NotRegexp(t, `^\*|^(iam|sts|organizations|sso|lambda|cloudformation|batch|ec2):`, action, "by the boundary")
+		}
+	}
+}
+
+// Every stack has the boundary, whether GitHub deploys it or not.
+func TestEveryRoleButGitHubsHasTheBoundary(t *testing.T) {
+	for _, name := range environments {
+		r := deploy(t, componenttest.Update, name, environment(t, name, values{"image.use": digest})).mustRun(t)
+		r.Named(t, "aws:iam/policy:Policy", "roles-boundary")
+		for _, made := range r.OfType(roleType) {
+			if made.Parent != "pipeline" {
+				assert.Equal(t, boundary, made.Inputs["permissionsBoundary"], "%s: %s", name, made.Name)
 			}
 		}
 	}
@@ -132,34 +213,62 @@ func physical(res componenttest.Resource) string {
 	return res.Name + "-0a1b2c3"
 }
 
+// statement is one grant; AWS writes a list of one as a string.
+type statement struct {
+	Action, Resource oneOrMore
+	Condition        map[string]map[string]oneOrMore
+}
+
+type oneOrMore []string
+
+func (l *oneOrMore) UnmarshalJSON(b []byte) error {
+	if b[0] == '[' {
+		return json.Unmarshal(b, (*[]string)(l))
+	}
+	*l = make(oneOrMore, 1)
+	return json.Unmarshal(b, &(*l)[0])
+}
+
+func statementsOf(t *testing.T, made componenttest.Resource) []statement {
+	t.Helper()
+	var document struct{ Statement []statement }
+	require.NoError(t, json.Unmarshal([]byte(made.Inputs["policy"].(string)), &document))
+	return document.Statement
+}
+
+// policiesOf are the statements of a role's own policies and of the stack's that
+// are attached to it.
+func policiesOf(t *testing.T, r stackRun, role string) []statement {
+	t.Helper()
+	managed := map[string]componenttest.Resource{}
+	for _, made := range r.OfType("aws:iam/policy:Policy") {
+		managed[account+"policy/"+physical(made)] = made
+	}
+	var all []statement
+	for _, own := range r.OfType("aws:iam/rolePolicy:RolePolicy") {
+		if own.Inputs["role"] == role {
+			all = append(all, statementsOf(t, own)...)
+		}
+	}
+	for _, attached := range r.OfType("aws:iam/rolePolicyAttachment:RolePolicyAttachment") {
+		if made, known := managed[attached.Inputs["policyArn"].(string)]; known && attached.Inputs["role"] == role {
+			all = append(all, statementsOf(t, made)...)
+		}
+	}
+	require.NotEmpty(t, all, role)
+	return all
+}
+
+func matches(patterns oneOrMore, text string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, `.*`) + `$`).MatchString(text)
+	})
+}
+
 // grantedTo tells what a role's policies allow; conditions count as fulfilled.
 func grantedTo(t *testing.T, r stackRun, role string) func(action, arn string) bool {
 	t.Helper()
-	policies := map[string]componenttest.Resource{}
-	for _, made := range r.OfType("aws:iam/policy:Policy") {
-		policies["arn:aws:iam::123456789012:policy/"+made.Name+"-0a1b2c3"] = made
-	}
-	type statement struct{ Action, Resource any }
-	var all []statement
-	for _, attached := range r.OfType("aws:iam/rolePolicyAttachment:RolePolicyAttachment") {
-		made, known := policies[attached.Inputs["policyArn"].(string)]
-		if attached.Inputs["role"] != role || !known {
-			continue
-		}
-		var document struct{ Statement []statement }
-		require.NoError(t, json.Unmarshal([]byte(made.Inputs["policy"].(string)), &document))
-		all = append(all, document.Statement...)
-	}
-	require.NotEmpty(t, all, role)
-	matches := func(patterns any, text string) bool {
-		list, several := patterns.([]any)
-		if !several {
-			list = []any{patterns}
-		}
-		return slices.ContainsFunc(list, func(p any) bool {
-			return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p.(string)), `\*`, `.*`) + `$`).MatchString(text)
-		})
-	}
+	all := policiesOf(t, r, role)
 	return func(action, arn string) bool {
 		return slices.ContainsFunc(all, func(s statement) bool { return matches(s.Action, action) && matches(s.Resource, arn) })
 	}

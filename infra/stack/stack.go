@@ -95,20 +95,6 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	if _, err := delivery.NewDelivery(ctx, "delivery", &delivery.DeliveryArgs{
-		Stack:        stack,
-		Bucket:       builds.Bucket,
-		Prefix:       cfg.Delivery.Prefix,
-		Repository:   cfg.Delivery.Repository,
-		Workflow:     cfg.Delivery.Workflow,
-		Ref:          cfg.Delivery.Ref,
-		API:          cfg.Delivery.API,
-		TeamTopicARN: users.TeamTopicARN,
-		Tags:         tags,
-	}); err != nil {
-		return err
-	}
-
 	access, err := roles.NewRoles(ctx, "roles", &roles.RolesArgs{
 		Stack:               stack,
 		RepositoryARN:       repository.ARN,
@@ -121,6 +107,21 @@ func Deploy(ctx *pulumi.Context) error {
 		Tags:                tags,
 	})
 	if err != nil {
+		return err
+	}
+
+	if _, err := delivery.NewDelivery(ctx, "delivery", &delivery.DeliveryArgs{
+		Stack:        stack,
+		Bucket:       builds.Bucket,
+		Prefix:       cfg.Delivery.Prefix,
+		Repository:   cfg.Delivery.Repository,
+		Workflow:     cfg.Delivery.Workflow,
+		Ref:          cfg.Delivery.Ref,
+		API:          cfg.Delivery.API,
+		TeamTopicARN: users.TeamTopicARN,
+		BoundaryARN:  access.BoundaryARN,
+		Tags:         tags,
+	}); err != nil {
 		return err
 	}
 
@@ -278,6 +279,9 @@ func Deploy(ctx *pulumi.Context) error {
 			VPCID:             cfg.Network.VPCID,
 			SubnetIDs:         cfg.Network.SubnetIDs,
 			LauncherPolicyARN: launcher.ARN,
+			RoleARNs:          inputs([]pulumi.StringOutput{access.HostRoleARN, access.ExecutionRoleARN, access.SessionRoleARN, access.BuilderRoleARN}),
+			BoundaryARN:       access.BoundaryARN,
+			BucketARN:         builds.BucketARN,
 			Tags:              tags,
 		}); err != nil {
 			return err

@@ -60,6 +60,50 @@ type role struct {
 	arn      string
 	trust    string
 	policies []policy
+	boundary *policy // its permissions boundary; nil without one
+}
+
+// decision is what a role's policies say of a need, and what its permissions
+// boundary says, which is allowed if the role has none. What both allow is allowed
+// (IAM user guide, "Permissions boundaries for IAM entities").
+type decision struct{ identity, boundary verdict }
+
+// refusal is AWS's reason (IAM user guide, "Troubleshoot access denied error
+// messages"); "" if the need is allowed.
+func (d decision) refusal(action string) string {
+	switch {
+	case d.identity == denied:
+		return " with an explicit deny in an identity-based policy"
+	case d.boundary == denied:
+		return " with an explicit deny in a permissions boundary"
+	case d.identity == unsaid:
+		return fmt.Sprintf(" because no identity-based policy allows the %s action", action)
+	case d.boundary == unsaid:
+		return fmt.Sprintf(" because no permissions boundary allows the %s action", action)
+	}
+	return ""
+}
+
+// keyed returns a need with the condition keys of a session of the role.
+func (r *role) keyed(n need, userID string) need {
+	n.keys = maps.Clone(n.keys)
+	if n.keys == nil {
+		n.keys = map[string]string{}
+	}
+	n.keys["aws:principalarn"], n.keys["aws:userid"] = r.arn, userID
+	return n
+}
+
+// decide weighs a need.
+func (r *role) decide(n need) (so decision, err error) {
+	so.boundary = allowed
+	if so.identity, err = decide(r.policies, n); err == nil && r.boundary != nil {
+		so.boundary, err = decide([]policy{*r.boundary}, n)
+	}
+	if err != nil {
+		return decision{}, undecided(r.arn, err)
+	}
+	return so, nil
 }
 
 // NewRights makes Rights over the IAM and STS of a moto server.
@@ -105,14 +149,15 @@ func (r *Rights) Grants(ctx context.Context, roleARN, service, action, resource 
 	if err != nil {
 		return err
 	}
-	so, err := decide(own.policies, need{action: action, resource: resource})
+	n := own.keyed(need{action: action, resource: resource}, "")
+	so, err := own.decide(n)
 	if err != nil {
-		return undecided(roleARN, err)
+		return err
 	}
-	if so != allowed {
+	if so.refusal(action) != "" {
 		return accessDenied("the role %s is not authorized to perform: %s on resource: %s", roleARN, action, resource)
 	}
-	r.use(own.policies, need{action: action, resource: resource})
+	r.use(own.policies, n)
 	return nil
 }
 
@@ -240,38 +285,28 @@ func (r *Rights) decide(c *Call, who session) error {
 		if err != nil {
 			return err
 		}
-		switch so {
-		case unsaid:
-			return denial(c, who, n, fmt.Sprintf(" because no identity-based policy allows the %s action", n.action))
-		case denied:
-			return denial(c, who, n, " with an explicit deny in an identity-based policy")
+		if why := so.refusal(n.action); why != "" {
+			return denial(c, who, n, why)
 		}
 	}
 	return nil
 }
 
-// verdict is what the policies of the caller's role say of a need.
-func (r *Rights) verdict(c *Call, who session, n need) (verdict, error) {
+// verdict is what the caller's role has to say of a need.
+func (r *Rights) verdict(c *Call, who session, n need) (decision, error) {
 	own, err := r.role(c.Request.Context(), who.roleARN)
 	if errors.Is(err, errNoRole) { // it was deleted, and its sessions with it
-		return unsaid, invalidKey(c)
+		return decision{}, invalidKey(c)
 	}
 	if err != nil {
-		return unsaid, err
+		return decision{}, err
 	}
-	n.keys = maps.Clone(n.keys)
-	if n.keys == nil {
-		n.keys = map[string]string{}
-	}
-	n.keys["aws:userid"] = who.userID
-	so, err := decide(own.policies, n)
-	if err != nil {
-		return unsaid, undecided(own.arn, err)
-	}
-	if so == allowed {
+	n = own.keyed(n, who.userID)
+	so, err := own.decide(n)
+	if err == nil && so.refusal(n.action) == "" {
 		r.use(own.policies, n)
 	}
-	return so, nil
+	return so, err
 }
 
 // assumable are the parameters of AssumeRole that the sandbox knows. Others make
@@ -309,7 +344,10 @@ func (r *Rights) assume(c *Call, who session) (*http.Response, error) {
 }
 
 // mayAssume asks the role's trust policy, and the caller's own policies unless
-// the trust policy names the caller's role. Even then these can forbid it.
+// the trust policy names the caller's role. Even then these can forbid it, and the
+// caller's boundary has to allow it: only what a policy grants to a session's own
+// ARN goes beyond a boundary (IAM user guide, "Permissions boundaries for IAM
+// entities"), and such a name the sandbox refuses.
 func (r *Rights) mayAssume(c *Call, who session, roleARN string) error {
 	n := need{action: assumeRole, resource: roleARN}
 	how, err := r.trusts(c.Request.Context(), roleARN, principal{account: local.Account, roleARN: who.roleARN})
@@ -326,7 +364,7 @@ func (r *Rights) mayAssume(c *Call, who session, roleARN string) error {
 	if err != nil {
 		return err
 	}
-	if so == denied || so == unsaid && how == byAccount {
+	if so.identity == denied || so.identity == unsaid && how == byAccount || so.boundary != allowed {
 		return denial(c, who, n, "")
 	}
 	return nil
@@ -407,10 +445,10 @@ func (r *Rights) read(ctx context.Context, arn string) (*role, error) {
 	if answer.one("Arn") != arn { // of another account, or another path
 		return nil, errNoRole
 	}
-	if len(answer.all("PermissionsBoundary")) > 0 {
-		return nil, undecided(arn, notKnown("PermissionsBoundary"))
-	}
 	found := &role{arn: arn}
+	if found.boundary, err = r.boundary(ctx, arn, answer.one("PermissionsBoundaryArn")); err != nil {
+		return nil, err
+	}
 	if found.trust, err = url.PathUnescape(answer.one("AssumeRolePolicyDocument")); err != nil {
 		return nil, err
 	}
@@ -426,6 +464,22 @@ func (r *Rights) read(ctx context.Context, arn string) (*role, error) {
 		found.policies = append(found.policies, p)
 	}
 	return found, nil
+}
+
+// boundary reads the policy that is a role's permissions boundary; "" is none.
+func (r *Rights) boundary(ctx context.Context, roleARN, policyARN string) (*policy, error) {
+	if policyARN == "" {
+		return nil, nil
+	}
+	text, err := r.managed(ctx, policyARN)
+	if err != nil {
+		return nil, err
+	}
+	p, err := parsePolicy(policyARN, text, rightsGrammar)
+	if err != nil {
+		return nil, undecided(roleARN, err)
+	}
+	return &p, nil
 }
 
 type document struct{ name, text string }
@@ -449,11 +503,7 @@ func (r *Rights) documents(ctx context.Context, roleName string) ([]document, er
 		return nil, err
 	}
 	for _, arn := range attached {
-		policy, err := r.ask(ctx, "iam", "GetPolicy", "PolicyArn", arn)
-		if err != nil {
-			return nil, err
-		}
-		text, err := r.document(ctx, "Document", "GetPolicyVersion", "PolicyArn", arn, "VersionId", policy.one("DefaultVersionId"))
+		text, err := r.managed(ctx, arn)
 		if err != nil {
 			return nil, err
 		}
@@ -476,6 +526,15 @@ func (r *Rights) list(ctx context.Context, operation, roleName, name string) ([]
 		list = append(list, e.Text)
 	}
 	return list, nil
+}
+
+// managed returns the default version of a managed policy.
+func (r *Rights) managed(ctx context.Context, arn string) (string, error) {
+	policy, err := r.ask(ctx, "iam", "GetPolicy", "PolicyArn", arn)
+	if err != nil {
+		return "", err
+	}
+	return r.document(ctx, "Document", "GetPolicyVersion", "PolicyArn", arn, "VersionId", policy.one("DefaultVersionId"))
 }
 
 func (r *Rights) document(ctx context.Context, name, operation string, params ...string) (string, error) {

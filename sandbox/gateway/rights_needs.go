@@ -36,6 +36,16 @@ var operations = []operation{
 	}, repositories},
 	{"ecs", []string{"RegisterContainerInstance", "SubmitAttachmentStateChanges", "SubmitContainerStateChange", "SubmitTaskStateChange"}, cluster},
 	{"ecs", []string{"DiscoverPollEndpoint"}, nothing},
+	{"iam", []string{"CreateRole", "PutRolePermissionsBoundary"}, boundedRole},
+	{"iam", []string{
+		"AttachRolePolicy", "DeleteRole", "DeleteRolePermissionsBoundary", "DeleteRolePolicy", "DetachRolePolicy", "GetRole", "GetRolePolicy",
+		"ListAttachedRolePolicies", "ListRolePolicies", "PutRolePolicy", "TagRole", "UntagRole", "UpdateAssumeRolePolicy", "UpdateRole",
+		"UpdateRoleDescription",
+	}, existingRole},
+	{"iam", []string{
+		"CreatePolicy", "CreatePolicyVersion", "DeletePolicy", "DeletePolicyVersion", "GetPolicy", "GetPolicyVersion", "ListPolicyVersions",
+		"SetDefaultPolicyVersion", "TagPolicy", "UntagPolicy",
+	}, managedPolicy},
 	{"logs", []string{"CreateLogStream", "GetLogEvents", "PutLogEvents"}, logStream},
 	{"logs", []string{"CreateLogGroup", "DescribeLogGroups", "DescribeLogStreams", "FilterLogEvents"}, logGroup},
 	{"secretsmanager", []string{"DescribeSecret", "GetSecretValue", "PutSecretValue"}, secret},

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -257,17 +258,66 @@ func TestWhatThePolicySaysInAnUnknownWayIsToldAndNotPassed(t *testing.T) {
 	}
 }
 
-func TestAPermissionsBoundaryIsToldAndNotPassed(t *testing.T) {
+func TestARoleMayWhatItsPoliciesAndItsBoundaryAllow(t *testing.T) {
 	g := newGuarded(t)
-	role := g.role(t, trustTasks, allow("*", "*"))
+	ada, bob := g.secret(t, "dcv-sessions/dev/users/ada"), g.secret(t, "dcv-sessions/dev/users/bob")
+	role := g.role(t, trustTasks, allow("secretsmanager:*", "*"))
 	client := secretsmanager.NewFromConfig(g.as(t, role))
-	_, err := client.ListSecrets(ctx, nil)
+	get := func(id string) error {
+		_, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
+		return err
+	}
+	require.NoError(t, get(bob))
+	g.bound(t, role, allow("secretsmanager:GetSecretValue", ada), allow("sts:*", "*"))
+	require.NoError(t, get(ada))
+	refused(t, get(bob), "AccessDeniedException", "on resource: "+bob+" because no permissions boundary allows the secretsmanager:GetSecretValue action")
+	g.grant(t, role, allow("secretsmanager:DescribeSecret", "*"))
+	refused(t, get(ada), "AccessDeniedException", "because no identity-based policy allows") // a boundary grants nothing
+	g.grant(t, role, allow("secretsmanager:*", "*"))
+
+	g.bound(t, role, allow("*", "*"), strings.Replace(allow("*", bob), "Allow", "Deny", 1))
+	require.NoError(t, get(ada))
+	refused(t, get(bob), "AccessDeniedException", "with an explicit deny in a permissions boundary")
+	for principal, good := range map[string]bool{role: true, role + "x": false} {
+		g.bound(t, role, strings.Replace(allow("*", "*"), "{", `{"Condition":{"ArnLike":{"aws:PrincipalArn":"`+principal+`"}},`, 1))
+		assert.Equal(t, good, get(ada) == nil, "a boundary for %s", principal)
+	}
+	g.bound(t, role, strings.Replace(allow("*", "*"), `"Resource"`, `"NotResource"`, 1))
+	refused(t, get(ada), "NotImplemented", "NotResource")
+	g.query(t, "iam", "2010-05-08", "DeleteRolePermissionsBoundary", "RoleName", path.Base(role))
+	require.NoError(t, get(bob))
+}
+
+// AWS services that act as a role are within its boundary too, and so is a role
+// that another one's trust policy names.
+func TestABoundaryHoldsForServicesAndForWhoIsTrusted(t *testing.T) {
+	g := newGuarded(t)
+	const destination = "arn:aws:events:us-east-1:123456789012:api-destination/d"
+	role := g.role(t, trustTasks, allow("events:InvokeApiDestination", destination), allow("sts:AssumeRole", "*"))
+	trusting := g.role(t, strings.Replace(trustAdmins, "123456789012", role, 1))
+	assume := func() error {
+		_, err := sts.NewFromConfig(g.as(t, role)).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &trusting, RoleSessionName: aws.String("s")})
+		return err
+	}
+	grants := func() error { return g.rights.Grants(ctx, role, tasks, "events:InvokeApiDestination", destination) }
+	require.NoError(t, assume())
+	require.NoError(t, grants())
+	g.bound(t, role, allow("events:InvokeApiDestination", destination))
+	refused(t, assume(), "AccessDenied", trusting)
+	require.NoError(t, grants())
+	g.bound(t, role, allow("sts:AssumeRole", trusting))
+	require.NoError(t, assume())
+	require.ErrorContains(t, grants(), "not authorized to perform: events:InvokeApiDestination")
+}
+
+// bound gives a role a boundary of these statements.
+func (g guarded) bound(t *testing.T, role string, list ...string) {
+	t.Helper()
+	admin := iam.NewFromConfig(g.Config)
+	made, err := admin.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String(fmt.Sprint("boundary-", time.Now().UnixNano())), PolicyDocument: aws.String(statements(list...))})
 	require.NoError(t, err)
-	g.query(t, "iam", "2010-05-08", "PutRolePermissionsBoundary", "RoleName", path.Base(role), "PermissionsBoundary", "arn:aws:iam::aws:policy/ReadOnlyAccess")
-	_, err = client.ListSecrets(ctx, nil)
-	refused(t, err, "NotImplemented", "PermissionsBoundary")
-	_, err = g.rights.Issue(ctx, role, tasks)
-	require.ErrorContains(t, err, "PermissionsBoundary")
+	_, err = admin.PutRolePermissionsBoundary(ctx, &iam.PutRolePermissionsBoundaryInput{RoleName: aws.String(path.Base(role)), PermissionsBoundary: made.Policy.Arn})
+	require.NoError(t, err)
 }
 
 func TestAChangedPolicyCountsAtOnce(t *testing.T) {

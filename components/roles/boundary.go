@@ -1,0 +1,102 @@
+package roles
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/place"
+)
+
+// registries is how the names of the stacks' own repositories begin.
+const registries = "registry-"
+
+// boundary declares the permissions boundary: the most that a role can do,
+// whatever its own policies say (IAM user guide, "Permissions boundaries for IAM
+// entities"). Who deploys may change those policies and not the boundary, so it
+// follows no setting that a deployment changes by itself.
+func (r *Roles) boundary(ctx *pulumi.Context, name string, args *RolesArgs, at place.Place) (*iam.Policy, error) {
+	rows := args.widest().table(at)
+	var needs []pulumi.StringInput
+	for _, row := range rows {
+		needs = append(needs, row.needs...)
+	}
+	return iam.NewPolicy(ctx, name+"-boundary", &iam.PolicyArgs{
+		Description: pulumi.String("the most that the roles of stack " + args.Stack + " can do"),
+		Policy: document(needs, func(arns []string) []iampolicy.Statement {
+			return joined(append(bounds(at, name, rows, arns), boundTo(at, "delivery-*", startWorkflow(at))))
+		}),
+		Tags: pulumi.ToStringMap(args.Tags),
+	}, pulumi.Parent(r))
+}
+
+// widest returns the arguments by which every role may do the most. An environment
+// runs the images that another one has tried, by image.use: so the repository in
+// use may be that of any stack.
+func (a *RolesArgs) widest() *RolesArgs {
+	widest := *a
+	widest.SupportAccess = true
+	if a.UsedRepository.Name == "" || strings.HasPrefix(a.UsedRepository.Name, registries) {
+		widest.UsedRepository = Repository{Account: "*", Region: "*", Name: registries + "*"}
+	}
+	return &widest
+}
+
+// bounds returns what the rows allow, each for its own role.
+func bounds(at place.Place, name string, rows []role, arns []string) []iampolicy.Statement {
+	var all []iampolicy.Statement
+	for _, row := range rows {
+		own := arns[:len(row.needs)]
+		arns = arns[len(row.needs):]
+		for _, s := range append(row.grants(own), row.spare...) {
+			all = append(all, boundTo(at, name+"-"+row.name+"-*", s))
+		}
+	}
+	return all
+}
+
+// boundTo returns a statement for the roles of a name only. It has no Sid: those
+// of two roles would be the same, which IAM refuses within a policy.
+func boundTo(at place.Place, role string, s iampolicy.Statement) iampolicy.Statement {
+	s.Sid = ""
+	return s.When("ArnLike", "aws:PrincipalArn", at.ARN("iam", "role/"+role))
+}
+
+// joined makes one statement of those that differ in their actions only: IAM takes
+// 6,144 characters.
+func joined(all []iampolicy.Statement) []iampolicy.Statement {
+	var short []iampolicy.Statement
+	for _, s := range all {
+		same := func(other iampolicy.Statement) bool {
+			return slices.Equal(other.Resource, s.Resource) && reflect.DeepEqual(other.Condition, s.Condition)
+		}
+		if i := slices.IndexFunc(short, same); i >= 0 {
+			short[i].Action = slices.Concat(short[i].Action, s.Action)
+		} else {
+			short = append(short, s)
+		}
+	}
+	return short
+}
+
+// managedInstance allows what AmazonSSMManagedInstanceCore does but for reading
+// parameters: those of the whole account, which no builder needs.
+func managedInstance() iampolicy.Statement {
+	return iampolicy.Allow("ManagedInstance", list{
+		"ec2messages:AcknowledgeMessage", "ec2messages:DeleteMessage", "ec2messages:FailMessage", "ec2messages:GetEndpoint",
+		"ec2messages:GetMessages", "ec2messages:SendReply",
+		"ssm:DescribeAssociation", "ssm:DescribeDocument", "ssm:GetDeployablePatchSnapshotForInstance", "ssm:GetDocument", "ssm:GetManifest",
+		"ssm:ListAssociations", "ssm:ListInstanceAssociations", "ssm:PutComplianceItems", "ssm:PutConfigurePackageResult", "ssm:PutInventory",
+		"ssm:UpdateAssociationStatus", "ssm:UpdateInstanceAssociationStatus", "ssm:UpdateInstanceInformation",
+		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+	}, list{"*"})
+}
+
+// startWorkflow is for the role by which EventBridge calls GitHub (components/delivery).
+func startWorkflow(at place.Place) iampolicy.Statement {
+	return iampolicy.Allow("StartWorkflow", list{"events:InvokeApiDestination"}, at.ARNs("events", "api-destination/delivery-*"))
+}

@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// boundaryKey and policyKey are IAM's condition keys. The first is known for what
+// sets or removes a role's boundary and for what changes a role's policies, and
+// the second for attaching and detaching only (Service Authorization Reference,
+// "Actions defined by AWS Identity and Access Management"): for other actions a
+// condition on them never holds.
+const (
+	boundaryKey = "iam:permissionsboundary"
+	policyKey   = "iam:policyarn"
+)
+
+// boundaryActions are those for which IAM knows the boundary of an existing role.
+var boundaryActions = []string{"AttachRolePolicy", "DeleteRolePermissionsBoundary", "DeleteRolePolicy", "DetachRolePolicy", "PutRolePolicy"}
+
+// boundedRole is for calls that say which boundary a role gets.
+func boundedRole(r *Rights, c *Call) ([]need, error) {
+	needs, err := existingRole(r, c)
+	if err != nil {
+		return nil, err
+	}
+	in, err := form(c)
+	needs[0].keys[boundaryKey] = in.Get("PermissionsBoundary")
+	if tags := needs[0].requestTags; len(tags) > 0 {
+		needs = append(needs, need{action: "iam:TagRole", resource: needs[0].resource, requestTags: tags, resourceTags: map[string]string{}, keys: noKeys()})
+	}
+	return needs, err
+}
+
+// existingRole is for calls about a role by its name. One that does not exist has
+// no tags and no boundary.
+func existingRole(r *Rights, c *Call) ([]need, error) {
+	in, err := form(c)
+	if err != nil {
+		return nil, err
+	}
+	name := in.Get("RoleName")
+	n := need{resource: iamARN("role", in.Get("Path"), name), requestTags: pairs(in, "Tags.member."), resourceTags: map[string]string{}, keys: noKeys()}
+	n.keys[policyKey] = in.Get("PolicyArn")
+	found, err := r.ask(c.Request.Context(), "iam", "GetRole", "RoleName", name)
+	switch {
+	case isFault(err, "NoSuchEntity"):
+		return []need{n}, nil
+	case err != nil:
+		return nil, err
+	}
+	n.resource, n.resourceTags = found.one("Arn"), iamTags(found)
+	if slices.Contains(boundaryActions, c.Operation) {
+		n.keys[boundaryKey] = found.one("PermissionsBoundaryArn")
+	}
+	return []need{n}, nil
+}
+
+// managedPolicy is for calls about a managed policy, by its ARN or by the name
+// that it is to have.
+func managedPolicy(r *Rights, c *Call) ([]need, error) {
+	in, err := form(c)
+	if err != nil {
+		return nil, err
+	}
+	n := need{resource: in.Get("PolicyArn"), requestTags: pairs(in, "Tags.member."), resourceTags: map[string]string{}, keys: noKeys()}
+	if n.resource == "" {
+		n.resource = iamARN("policy", in.Get("Path"), in.Get("PolicyName"))
+		return []need{n}, nil
+	}
+	found, err := r.ask(c.Request.Context(), "iam", "GetPolicy", "PolicyArn", n.resource)
+	switch {
+	case isFault(err, "NoSuchEntity"):
+		return []need{n}, nil
+	case err != nil:
+		return nil, err
+	}
+	n.resourceTags = iamTags(found)
+	return []need{n}, nil
+}
+
+func noKeys() map[string]string { return map[string]string{boundaryKey: "", policyKey: ""} }
+
+// iamARN is the ARN of a role or policy; IAM's have no Region.
+func iamARN(kind, path, name string) string {
+	return "arn:aws:iam::" + local.Account + ":" + kind + cmp.Or(path, "/") + name
+}
+
+// iamTags are the tags in IAM's description of a role or policy.
+func iamTags(description *element) map[string]string {
+	tags := map[string]string{}
+	for _, list := range description.all("Tags") {
+		for _, member := range list.Children {
+			tags[member.text("Key")] = member.text("Value")
+		}
+	}
+	return tags
+}
