@@ -3,7 +3,6 @@ package roles_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"slices"
 	"strings"
@@ -34,8 +33,6 @@ func boundary(t *testing.T, args roles.RolesArgs) map[string][]statement {
 	}
 	return all
 }
-
-var update = flag.Bool("update", false, "write the boundary of testdata")
 
 // The sandbox asks IAM with this document: sandbox/gateway, rights_deploy_test.go.
 func TestTheBoundaryIsAsReviewed(t *testing.T) {
