@@ -317,13 +317,13 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		assert.Error(t, run(t, componenttest.Preview, args).Err, name)
 	}
 	for name, change := range map[string]func(*session.SessionsArgs){
-		"no users yet":      func(a *session.SessionsArgs) { a.Users = nil },
-		"no tags":           func(a *session.SessionsArgs) { a.Tags = nil },
-		"49 tags":           func(a *session.SessionsArgs) { a.Tags = tags(49) },
-		"the least":         func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs = 1, 6, 1, 0 },
-		"one port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 32767, Last: 32767} },
-		"a minute":          func(a *session.SessionsArgs) { a.MaxSeconds, a.FirstConnectSeconds, a.StopSeconds = 60, 60, 2 },
-		"never idle":        func(a *session.SessionsArgs) { a.IdleSeconds = 0 },
+		"no users yet":        func(a *session.SessionsArgs) { a.Users = nil },
+		"no tags":             func(a *session.SessionsArgs) { a.Tags = nil },
+		"49 tags":             func(a *session.SessionsArgs) { a.Tags = tags(49) },
+		"the least":           func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs = 1, 6, 1, 0 },
+		"one port":            func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 32767, Last: 32767} },
+		"a minute":            func(a *session.SessionsArgs) { a.MaxSeconds, a.FirstConnectSeconds, a.StopSeconds = 60, 60, 2 },
+		"never idle":          func(a *session.SessionsArgs) { a.IdleSeconds = 0 },
 		"above Docker's port": func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2377, Last: 32767} },
 	} {
 		args := goodArgs()
