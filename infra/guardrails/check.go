@@ -62,10 +62,10 @@ func (e exception) properties() []string {
 // excepts reports whether an exception is made for a violation, and for which of
 // its properties.
 func (e exception) excepts(g *recorded.Graph, v violation) (property string, yes bool) {
-	if e.rule != v.rule.name || !like(e.resource, v.resource) ||
-		e.value != "" && e.value != v.value && !(e.value[0] == ':' && strings.HasSuffix(v.value, e.value)) ||
-		e.in != "" && e.in != g.Name ||
-		e.when != "" && g.Set[contract.Product+":"+e.when] != "true" {
+	within := e.rule == v.rule.name && like(e.resource, v.resource) && e.accepts(v.value) &&
+		(e.in == "" || e.in == g.Name) &&
+		(e.when == "" || g.Set[contract.Product+":"+e.when] == "true")
+	if !within {
 		return "", false
 	}
 	for _, pattern := range e.properties() {
@@ -74,6 +74,10 @@ func (e exception) excepts(g *recorded.Graph, v violation) (property string, yes
 		}
 	}
 	return "", false
+}
+
+func (e exception) accepts(value string) bool {
+	return e.value == "" || e.value == value || e.value[0] == ':' && strings.HasSuffix(value, e.value)
 }
 
 // dormant reports whether no environment sets the key that an exception is for.
