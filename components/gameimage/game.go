@@ -17,8 +17,11 @@ import (
 
 // CheckGame tells everything that is wrong with a game, as far as it can be told
 // before the build: of an archive only what its name says.
-func CheckGame(source string, stopSeconds int) error {
-	_, wrong := gameFiles(source)
+func CheckGame(source string, stopSeconds, maxGiB int) error {
+	files, wrong := gameFiles(source)
+	if wrong == nil {
+		wrong = checkSize(files, maxGiB)
+	}
 	if info, err := os.Stat(source); err != nil || !info.IsDir() {
 		return wrong
 	}
@@ -27,6 +30,22 @@ func CheckGame(source string, stopSeconds int) error {
 		err = manifest.CheckStop(stopSeconds)
 	}
 	return errors.Join(err, wrong)
+}
+
+// checkSize compares what is staged of a game, as large as it says it is.
+func checkSize(files []file, maxGiB int) error {
+	var bytes int64
+	for _, f := range files {
+		if !f.mode.IsRegular() {
+			continue
+		}
+		info, err := os.Stat(f.source)
+		if err != nil {
+			return err
+		}
+		bytes += info.Size()
+	}
+	return unpack.UpTo(maxGiB).CheckSize(bytes)
 }
 
 // gameName labels the image: a folder's game as its manifest names it, else the

@@ -76,7 +76,7 @@ func (f found) String() string {
 
 // find asks S3 which build is meant, so that the preview shows the version that
 // the update builds.
-func (b *GameBuild) find(ctx *pulumi.Context, bucket string, opts ...pulumi.InvokeOption) (found, error) {
+func (b *GameBuild) find(ctx *pulumi.Context, bucket string, maxGiB int, opts ...pulumi.InvokeOption) (found, error) {
 	lookup := &s3.GetObjectArgs{Bucket: bucket, Key: b.Key}
 	if b.Version != Latest {
 		lookup.VersionId = &b.Version
@@ -86,6 +86,9 @@ func (b *GameBuild) find(ctx *pulumi.Context, bucket string, opts ...pulumi.Invo
 		return found{}, fmt.Errorf("image.gameBuild: there is no s3://%s/%s version %s, or this account may not see it: %w", bucket, b.Key, b.Version, err)
 	}
 	f := found{bucket, b.Key, object.VersionId, strings.ToLower(object.Metadata[ChecksumMetadata])}
+	if err := unpack.UpTo(maxGiB).CheckSize(int64(object.ContentLength)); err != nil {
+		return f, fmt.Errorf("image.gameBuild: %s: %w", f, err)
+	}
 	switch {
 	case !ValidBuildVersion(f.version) || f.version == Latest:
 		return f, fmt.Errorf("image.gameBuild: %s is no version of its own: the bucket needs versioning, or the same image would hold another game tomorrow", f)

@@ -40,6 +40,13 @@ func answering(asked *map[string]any, version string, metadata map[string]any) c
 	})
 }
 
+// sized is S3 with an object of so many bytes.
+func sized(bytes int) componenttest.Option {
+	return componenttest.WithCall(getObject, func(map[string]any) (map[string]any, error) {
+		return map[string]any{"versionId": "v7", "metadata": map[string]any{"sha256": checksum}, "contentLength": bytes}, nil
+	})
+}
+
 func argsOf(t *testing.T, r *made) map[string]any {
 	t.Helper()
 	return r.One(t, image).Inputs["build"].(map[string]any)["args"].(map[string]any)
@@ -52,7 +59,7 @@ func TestTheNewestGameBuildIsNamedByItsVersionAtPreview(t *testing.T) {
 		r.Must(t)
 		assert.Equal(t, map[string]any{"bucket": "games", "key": "builds/chess-2.tar.zst"}, asked, "the newest, whichever it is")
 		assert.Equal(t, map[string]any{
-			"BASE_IMAGE": "ubuntu:24.04", "DISPLAY_SERVER": "dcv", "DCV_SOURCE": "https://example.com/dcv", "VERSION": "1.2.3", "STOP_SECONDS": "30",
+			"BASE_IMAGE": "ubuntu:24.04", "DISPLAY_SERVER": "dcv", "DCV_SOURCE": "https://example.com/dcv", "VERSION": "1.2.3", "STOP_SECONDS": "30", "GAME_MAX_GIB": "40",
 			"GAME": "chess-2.tar.zst", "GAME_SOURCE": "s3", "GAME_BUCKET": "games", "GAME_KEY": "builds/chess-2.tar.zst", "GAME_VERSION": "v7", "GAME_SHA256": checksum,
 			"AWS_REGION": "us-east-1",
 		}, argsOf(t, r))
@@ -118,6 +125,7 @@ func TestABuildThatCannotBeCheckedIsRefusedAtPreview(t *testing.T) {
 			[]string{"there is no s3://games/builds/chess-2.tar.zst version latest", "NotFound"}},
 		"without checksum":   {answering(nil, "v7", nil), []string{"version v7", `sha256=""`, "docs/delivery.md"}},
 		"with another's sum": {answering(nil, "v7", map[string]any{"sha256": "abc-3"}), []string{`sha256="abc-3"`}},
+		"too large":          {sized(41 << 30), []string{"more than 40 GiB", "image.gameMaxGib"}},
 		"without versions":   {answering(nil, "null", map[string]any{"sha256": checksum}), []string{"the bucket needs versioning"}},
 		"without a version":  {answering(nil, "", map[string]any{"sha256": checksum}), []string{"the bucket needs versioning"}},
 	} {

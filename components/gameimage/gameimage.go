@@ -52,6 +52,8 @@ type GameImageArgs struct {
 	// StopSeconds is what a session has between SIGTERM and SIGKILL: a game that
 	// needs more for saving is refused.
 	StopSeconds int
+	// MaxGiB is the most that the game may take unpacked, GiB.
+	MaxGiB int
 	// Build is a game build in S3, which takes the place of Game.
 	Build *GameBuild
 	// Game is a game's folder or archive, Branding the folder of the pages' looks.
@@ -102,6 +104,7 @@ func (a GameImageArgs) validate() error {
 	f.Check(a.BaseImage != "", "baseImage", a.BaseImage, "an image")
 	f.Check(a.DisplayServer == DisplayDCV || a.DisplayServer == DisplayVNC, "displayServer", a.DisplayServer, DisplayDCV+" or "+DisplayVNC)
 	f.Check(a.DisplayServer != DisplayDCV || a.DCVSource != "", "dcvSource", a.DCVSource, "a URL")
+	f.Check(a.MaxGiB > 0, "maxGib", a.MaxGiB, "a whole number from 1 up")
 	f.Check(a.StopSeconds > 0, "stopSeconds", a.StopSeconds, "a whole number from 1 up")
 	if a.Build != nil {
 		a.Build.validate(&f, a.BuildOn)
@@ -224,7 +227,7 @@ func (g *GameImage) game(ctx *pulumi.Context, a GameImageArgs, staged staged) (t
 		return pulumi.String(staged.tag).ToStringOutput(), pulumi.ToStringMap(staged.args).ToStringMapOutput()
 	}
 	build := a.Build.Bucket.ToStringOutput().ApplyT(func(bucket string) (found, error) {
-		f, err := a.Build.find(ctx, bucket, pulumi.Parent(g))
+		f, err := a.Build.find(ctx, bucket, a.MaxGiB, pulumi.Parent(g))
 		if err != nil {
 			return f, err
 		}

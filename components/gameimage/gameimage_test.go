@@ -60,6 +60,7 @@ func using(use string) gameimage.GameImageArgs {
 		DisplayServer:  gameimage.DisplayDCV,
 		DCVSource:      "https://example.com/dcv",
 		StopSeconds:    30,
+		MaxGiB:         40,
 		Game:           "game",
 		Branding:       "branding",
 		RepositoryURL:  pulumi.String(repository),
@@ -141,7 +142,7 @@ func TestABuildIsOfTheStagedFolderAndPushesToTheRepository(t *testing.T) {
 				"network":        "host",
 				"args": map[string]any{
 					"BASE_IMAGE": "ubuntu:24.04", "DISPLAY_SERVER": "dcv", "DCV_SOURCE": "https://example.com/dcv", "VERSION": "1.2.3",
-					"GAME_SOURCE": "folder", "GAME": "Chess 1", "STOP_SECONDS": "30",
+					"GAME_SOURCE": "folder", "GAME": "Chess 1", "STOP_SECONDS": "30", "GAME_MAX_GIB": "40",
 				},
 			},
 			"registry": map[string]any{
@@ -231,11 +232,12 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 		`buildOn: "moon" is not allowed: builder or local`,
 		`baseImage: "" is not allowed`,
 		`displayServer: "" is not allowed: dcv or vnc`,
+		`maxGib: 0 is not allowed`,
 		`stopSeconds: 0 is not allowed`,
 		`game: "" is not allowed`,
 		`branding: "" is not allowed`,
 		`repositoryUrl: "nothing" is not allowed`,
-		"image has 8 faults",
+		"image has 9 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)
 	}

@@ -58,6 +58,7 @@ func (a GameImageArgs) buildArgs() map[string]string {
 	args := map[string]string{
 		"BASE_IMAGE": a.BaseImage, "DISPLAY_SERVER": a.DisplayServer, "VERSION": a.Version,
 		"GAME_SOURCE": "folder", "GAME": gameName(a.Game), "STOP_SECONDS": strconv.Itoa(a.StopSeconds),
+		"GAME_MAX_GIB": strconv.Itoa(a.MaxGiB),
 	}
 	if a.DisplayServer == DisplayDCV {
 		args["DCV_SOURCE"] = a.DCVSource

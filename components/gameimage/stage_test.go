@@ -217,7 +217,7 @@ func TestWhatDoesNotBelongIntoAGameIsRefusedByName(t *testing.T) {
 	}
 	require.NoError(t, os.Symlink("nowhere", filepath.Join(args.Game, "dangling")))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(args.Game, "pipe"), 0o600))
-	err := gameimage.CheckGame(args.Game, 30)
+	err := gameimage.CheckGame(args.Game, 30, 1)
 	for _, fault := range []string{
 		`out: a link to "../branding", which leads out of the game's folder`,
 		`absolute: a link to "/etc/passwd"`, `data/deep: a link to`, `loop: a link to`, `later: a link to`, `through: a link to`,
@@ -234,20 +234,26 @@ func TestWhatDoesNotBelongIntoAGameIsRefusedByName(t *testing.T) {
 
 func TestAGameIsCheckedBeforeItsBuild(t *testing.T) {
 	args := checkout(t)
-	assert.NoError(t, gameimage.CheckGame(args.Game, 25))
-	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 24), "stop.seconds: 15 is not allowed")
+	assert.NoError(t, gameimage.CheckGame(args.Game, 25, 1))
+	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 24, 1), "stop.seconds: 15 is not allowed")
 	require.NoError(t, os.Chmod(filepath.Join(args.Game, "bin", "play"), 0o600))
-	assert.NoError(t, gameimage.CheckGame(args.Game, 25), "of a folder made on Windows, the build permits the executable")
+	assert.NoError(t, gameimage.CheckGame(args.Game, 25, 1), "of a folder made on Windows, the build permits the executable")
 	write(t, filepath.Join(args.Game, "game.yaml"), "name: Chess\n")
-	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 25), "executable")
-	assert.ErrorIs(t, gameimage.CheckGame(filepath.Join(args.Game, "none"), 25), fs.ErrNotExist)
+	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 25, 1), "executable")
+	assert.ErrorIs(t, gameimage.CheckGame(filepath.Join(args.Game, "none"), 25, 1), fs.ErrNotExist)
+
+	large := filepath.Join(args.Game, "large")
+	write(t, large, "")
+	require.NoError(t, os.Truncate(large, 1<<30))
+	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 25, 1), "more than 1 GiB unpacked, which is what image.gameMaxGib allows")
+	require.NoError(t, os.Remove(large))
 
 	dir := t.TempDir()
 	for name, fault := range map[string]string{
 		"a.tar": "", "a.tar.gz": "", "a.tgz": "", "a.tar.zst": "", "a.zip": "", "a.7z": "neither a folder nor an archive (.tar, .tar.gz, .tgz, .tar.zst, .zip)",
 	} {
 		write(t, filepath.Join(dir, name), "")
-		if err := gameimage.CheckGame(filepath.Join(dir, name), 25); fault == "" {
+		if err := gameimage.CheckGame(filepath.Join(dir, name), 25, 1); fault == "" {
 			assert.NoError(t, err, name)
 		} else {
 			assert.ErrorContains(t, err, fault, name)

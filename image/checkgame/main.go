@@ -1,6 +1,6 @@
 // Checkgame tells what can be told of a game before an image is built from it:
 //
-//	checkgame [--image SESSION-IMAGE] [--seconds 10] [--stop-seconds 30] FOLDER|ARCHIVE
+//	checkgame [--image SESSION-IMAGE] [--seconds 10] [--stop-seconds 30] [--max-gib 40] FOLDER|ARCHIVE
 //
 // Libraries and the start are tried in a container of the session image; without
 // one, this machine's libraries are looked at and nothing is started. It prints a
@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -52,9 +53,10 @@ func main() {
 	flag.StringVar(&o.image, "image", "", "the session image whose libraries the game gets")
 	flag.IntVar(&o.seconds, "seconds", 10, "how long the game is run")
 	flag.IntVar(&o.stopSeconds, "stop-seconds", 0, "session.stopSeconds of the stack, if it is to be checked")
+	flag.IntVar(&o.maxGiB, "max-gib", unpack.DefaultGiB, "image.gameMaxGib of the stack")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: checkgame [--image SESSION-IMAGE] [--seconds 10] [--stop-seconds 30] FOLDER|ARCHIVE")
+		fmt.Fprintln(os.Stderr, "usage: checkgame [--image SESSION-IMAGE] [--seconds 10] [--stop-seconds 30] [--max-gib 40] FOLDER|ARCHIVE")
 		os.Exit(2)
 	}
 	rows, err := checked(ctx, flag.Arg(0), o)
@@ -72,7 +74,10 @@ type options struct {
 	image       string
 	seconds     int
 	stopSeconds int
+	maxGiB      int // 0: the default
 }
+
+func (o options) limits() unpack.Limits { return unpack.UpTo(cmp.Or(o.maxGiB, unpack.DefaultGiB)) }
 
 // show prints what to do below what was found: both may be long.
 func show(w io.Writer, rows []row) {
@@ -106,7 +111,7 @@ func checked(ctx context.Context, path string, o options) ([]row, error) {
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
-		if err := unpacked(archive, dir); err != nil {
+		if err := unpacked(archive, dir, o.limits()); err != nil {
 			return []row{{"archive", fault, err.Error(), "make the archive again; docs/your-game.md says what it may hold"}}, nil
 		}
 	}
@@ -119,6 +124,9 @@ func checked(ctx context.Context, path string, o options) ([]row, error) {
 		rows = append(rows, permission(dir, m, archive != "")...)
 	}
 	rows = append(rows, t.bad...)
+	if err := o.limits().CheckSize(t.bytes); err != nil {
+		rows = append(rows, row{"size", fault, err.Error(), "leave out what players don't need"})
+	}
 	rows = append(rows, layer(t)...)
 	if m == nil {
 		return append(rows, row{"the rest", unseen, "it needs the manifest", "mend the manifest first"}), nil
@@ -133,7 +141,7 @@ func checked(ctx context.Context, path string, o options) ([]row, error) {
 	return append(rows, starts(tried, m)...), nil
 }
 
-func unpacked(archive, dir string) error {
+func unpacked(archive, dir string, limits unpack.Limits) error {
 	f, err := os.Open(archive)
 	if err != nil {
 		return err
@@ -142,7 +150,7 @@ func unpacked(archive, dir string) error {
 	if err := os.Chmod(dir, 0o755); err != nil { // for the container's user
 		return err
 	}
-	t, err := unpack.New(dir)
+	t, err := unpack.New(dir, limits)
 	if err != nil {
 		return err
 	}

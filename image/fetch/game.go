@@ -30,6 +30,7 @@ type wanted struct {
 	object      object
 	sha256      string
 	stopSeconds int // 0: not told
+	limits      unpack.Limits
 }
 
 var sha256Pattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -55,6 +56,13 @@ func wantedGame(env func(string) string) (wanted, error) {
 		w.stopSeconds, err = strconv.Atoi(text)
 		f.Check(err == nil && w.stopSeconds > 0, "STOP_SECONDS", text, "a whole number of seconds, session.stopSeconds")
 	}
+	gib := unpack.DefaultGiB
+	if text := env("GAME_MAX_GIB"); text != "" {
+		var err error
+		gib, err = strconv.Atoi(text)
+		f.Check(err == nil && gib > 0 && gib <= unpack.MostGiB, "GAME_MAX_GIB", text, fmt.Sprintf("a whole number from 1 to %d, image.gameMaxGib", unpack.MostGiB))
+	}
+	w.limits = unpack.UpTo(gib)
 	return w, f.Err("the build arguments")
 }
 
@@ -65,26 +73,26 @@ func fetchGame(ctx context.Context, env func(string) string, dir string, out, lo
 		return err
 	}
 	if w.source == fromS3 {
-		archive, err := download(ctx, w.object, w.sha256, log)
+		archive, err := download(ctx, w.object, w.sha256, w.limits, log)
 		if err != nil {
 			return err
 		}
 		defer archive.remove()
-		return fill(dir, w.stopSeconds, out, func(t *unpack.Tree) error { return unpackFile(t, archive.file, log) })
+		return fill(dir, w, out, func(t *unpack.Tree) error { return unpackFile(t, archive.file, log) })
 	}
 	archive, err := unpack.ArchiveIn(w.folder)
 	switch {
 	case err != nil:
 		return err
 	case archive == "":
-		return fill(dir, w.stopSeconds, out, func(t *unpack.Tree) error { return t.Folder(w.folder) })
+		return fill(dir, w, out, func(t *unpack.Tree) error { return t.Folder(w.folder) })
 	}
 	file, err := os.Open(archive)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return fill(dir, w.stopSeconds, out, func(t *unpack.Tree) error { return unpackFile(t, file, log) })
+	return fill(dir, w, out, func(t *unpack.Tree) error { return unpackFile(t, file, log) })
 }
 
 func unpackFile(t *unpack.Tree, archive *os.File, log io.Writer) error {
@@ -110,13 +118,13 @@ func (c counted) ReadAt(b []byte, at int64) (int, error) {
 }
 
 // fill fills a folder with a game and checks it there.
-func fill(dir string, stopSeconds int, out io.Writer, by func(*unpack.Tree) error) error {
-	t, err := unpack.New(dir)
+func fill(dir string, w wanted, out io.Writer, by func(*unpack.Tree) error) error {
+	t, err := unpack.New(dir, w.limits)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	m, err := filled(t, dir, stopSeconds, out, by)
+	m, err := filled(t, dir, w.stopSeconds, out, by)
 	if err != nil {
 		return errors.Join(err, t.Clear())
 	}

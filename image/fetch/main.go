@@ -21,6 +21,7 @@ const usage = `usage:
       GAME_SOURCE=folder of GAME_FOLDER (/run/game), a folder with game.yaml or with one archive
       GAME_SOURCE=s3     GAME_BUCKET, GAME_KEY, GAME_VERSION (the version's id), GAME_SHA256
       STOP_SECONDS       session.stopSeconds, which the manifest's stop time has to fit into
+      GAME_MAX_GIB       image.gameMaxGib, the most that the game may take unpacked
   fetch rights [DIR]     fail if a file below DIR (/) runs with more rights than who starts it
   fetch dcv TABLE DIR    the DCV server's packages into DIR, from DCV_SOURCE, a URL
   fetch pin TABLE        write the checksum of what DCV_SOURCE serves into the table

@@ -13,6 +13,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
 )
 
 // object is one version of an object in S3.
@@ -31,7 +33,7 @@ const (
 
 // download brings an object with the machine's role, and hands it out once its
 // checksum is right.
-func download(ctx context.Context, o object, sha256 string, log io.Writer) (*temporary, error) {
+func download(ctx context.Context, o object, sha256 string, limits unpack.Limits, log io.Writer) (*temporary, error) {
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSRegion())
 	if err != nil {
 		return nil, err
@@ -45,7 +47,7 @@ func download(ctx context.Context, o object, sha256 string, log io.Writer) (*tem
 	if err != nil {
 		return nil, err
 	}
-	if err = copyObject(ctx, client, o, file, log); err == nil {
+	if err = copyObject(ctx, client, o, file, limits, log); err == nil {
 		err = file.verify(o.String(), sha256)
 	}
 	if err != nil {
@@ -57,7 +59,7 @@ func download(ctx context.Context, o object, sha256 string, log io.Writer) (*tem
 
 // copyObject reads an object to its end, over as many connections as it takes: a
 // build of many gigabytes outlives some of them.
-func copyObject(ctx context.Context, client *s3.Client, o object, to io.Writer, log io.Writer) error {
+func copyObject(ctx context.Context, client *s3.Client, o object, to io.Writer, limits unpack.Limits, log io.Writer) error {
 	p := newProgress(log, "downloading", 0)
 	for failures := 0; ; {
 		in := &s3.GetObjectInput{Bucket: &o.bucket, Key: &o.key, VersionId: &o.version}
@@ -70,6 +72,9 @@ func copyObject(ctx context.Context, client *s3.Client, o object, to io.Writer, 
 		}
 		if p.whole == 0 {
 			p.whole = aws.ToInt64(res.ContentLength)
+		}
+		if err := limits.CheckSize(p.whole); err != nil { // it is no smaller unpacked
+			return errors.Join(err, res.Body.Close())
 		}
 		before := p.done
 		broken, err := copyBody(res.Body, io.MultiWriter(to, p))

@@ -78,12 +78,13 @@ type Config struct {
 	Image struct {
 		Use       string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull, in the stack's Region. This is how to go back, and how prod takes what dev has tested."`
 		BuildOn   string `key:"image.buildOn" default:"builder" values:"builder|local" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
-		Base      string `key:"image.base" default:"ubuntu:24.04" allowed:"an image reference, such as ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it."`
+		Base      string `key:"image.base" default:"ubuntu:24.04" allowed:"an image reference, such as ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it. Its files lose the setuid and setgid bits (docs/security.md)."`
 		Game      string `key:"image.game" default:"image/games/intraverse" allowed:"a folder with a game.yaml, or an archive of one: .tar, .tar.gz, .tgz, .tar.zst or .zip" doc:"The game, relative to the project's folder or absolute (docs/your-game.md)."`
 		GameBuild struct {
 			Key     string `key:"image.gameBuild.key" default:"" allowed:"the key of an archive in the stack's bucket of game builds, such as builds/game.tar.zst: letters, digits and . _ - / only" doc:"A game build in S3, which takes the place of image.game: read where the image is built, by that machine's own role (docs/delivery.md)."`
 			Version string `key:"image.gameBuild.version" default:"latest" allowed:"an S3 version id, or latest" doc:"Which version of it. A preview shows to which one latest leads."`
 		}
+		GameMaxGiB    int    `key:"image.gameMaxGib" default:"40" min:"1" max:"16384" doc:"The most that the game may take unpacked, GiB: a larger one is refused, at preview as far as it is known there, and while it is unpacked. A host's disk (compute.rootGib) has to hold two to three times as much. A change builds the game's layer anew."`
 		Branding      string `key:"image.branding" default:"image/branding" allowed:"a folder with a branding.yaml" doc:"How the session's own pages look, relative to the project's folder or absolute."`
 		DisplayServer string `key:"image.displayServer" default:"dcv" values:"dcv|vnc" doc:"What shows the game to its player: Amazon DCV, or a free one that needs no GPU, and is for trying things out."`
 		DCVSource     string `key:"image.dcvSource" default:"https://d1uj6qtbmh3dt5.cloudfront.net/2025.0/Servers" allowed:"an https:// URL, or an http:// one of this machine, 127.…" doc:"The folder that DCV's server is downloaded from, by the name in image/packages/dcv.yaml: AWS's own, or a copy of it."`

@@ -373,6 +373,7 @@ var limits = []struct {
 	{"session.idleMinutes", 0, 1440, nil},
 	{"session.maxMinutes", 1, 10080, values{"session.firstConnectMinutes": "1", "compute.updateEndsSessions": "true"}},
 	{"session.attempts", 1, 10, nil},
+	{"image.gameMaxGib", 1, 16384, nil},
 	{"builder.volumeGib", 30, 16384, nil},
 	{"builder.idleMinutes", 1, 1440, nil},
 	{"builder.maxHours", 1, 48, nil},
@@ -455,6 +456,7 @@ func TestWhatIsJustAllowedIsTaken(t *testing.T) {
 		"a tag of the repository":        {"image.use": "0a1b2c3d4e5f6071"},
 		"an image of another account":    {"image.use": imageOf("us-east-1")},
 		"a base by digest":               {"image.base": "registry:5000/debian@sha256:" + strings.Repeat("0a", 32)},
+		"a game as large as a volume":    {"image.gameMaxGib": "16384"},
 		"a copy of DCV":                  {"image.dcvSource": "http://127.0.0.1:8080/dcv"},
 		"a certificate":                  {"session.certificateSecretArn": secretOf("us-east-1", "123456789012")},
 		"a wait to the end":              {"session.firstConnectMinutes": "15", "session.maxMinutes": "15"},
@@ -657,7 +659,7 @@ func standard() config.Config {
 	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 300, 2
 	c.Session.FirstConnectMinutes, c.Session.GraceSeconds, c.Session.IdleMinutes = 15, 300, 30
 	c.Session.Display = "console"
-	c.Image.GameBuild.Version = "latest"
+	c.Image.GameBuild.Version, c.Image.GameMaxGiB = "latest", 40
 	c.Delivery.Prefix, c.Delivery.Workflow, c.Delivery.Ref = "builds/", "release.yml", "main"
 	c.Delivery.API = "https://api.github.com"
 	c.Delivery.OIDCSubjects = []string{}
@@ -701,7 +703,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Image.Use, want.Image.BuildOn, want.Image.Base, want.Image.Version = "1.2", "local", "ubuntu:26.04", "1.2+3"
 	want.Image.Game, want.Image.Branding = "/builds/game.tgz", "/brand"
 	want.Image.Revision = "0a1b2c3"
-	want.Image.GameBuild.Key, want.Image.GameBuild.Version = "a/game.tar", "v3"
+	want.Image.GameBuild.Key, want.Image.GameBuild.Version, want.Image.GameMaxGiB = "a/game.tar", "v3", 60
 	want.MetadataEndpoint = "http://127.0.0.1:2"
 	want.Delivery.Prefix, want.Delivery.Repository, want.Delivery.Workflow = "a/", "studio/game", "play.yaml"
 	want.Delivery.Ref, want.Delivery.API = "next", "https://git.example.com/api/v3"
@@ -732,7 +734,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"session.certificateSecretArn": secretOf("eu-central-1", "222222222222"),
 		"image.use":                    "1.2", "image.buildOn": "local", "image.base": "ubuntu:26.04", "image.version": "1.2+3",
 		"image.game": "/builds/game.tgz", "image.branding": "/brand", "image.revision": "0a1b2c3", "image.displayServer": "vnc", "image.dcvSource": "https://example.com/dcv",
-		"image.gameBuild.key": "a/game.tar", "image.gameBuild.version": "v3",
+		"image.gameBuild.key": "a/game.tar", "image.gameBuild.version": "v3", "image.gameMaxGib": "60",
 		"aws:ec2MetadataServiceEndpoint": "http://127.0.0.1:2",
 		"delivery.prefix":                "a/", "delivery.repository": "studio/game", "delivery.workflow": "play.yaml", "delivery.ref": "next",
 		"delivery.api":          "https://git.example.com/api/v3",

@@ -20,6 +20,7 @@ import (
 	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
+	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
 )
 
 var (
@@ -147,10 +148,14 @@ func (v *validator) built() {
 	if v.malformed["session.stopSeconds"] {
 		stop = math.MaxInt // it has its fault already
 	}
+	most := v.Image.GameMaxGiB
+	if v.malformed["image.gameMaxGib"] {
+		most = unpack.MostGiB
+	}
 	if v.Image.GameBuild.Key != "" {
 		return
 	}
-	v.faults.Nest(path("image.game"), gameimage.CheckGame(FromProgram(v.Image.Game), stop))
+	v.faults.Nest(path("image.game"), gameimage.CheckGame(FromProgram(v.Image.Game), stop, most))
 }
 
 // validSource tells whether nobody can change a download on its way: plain HTTP

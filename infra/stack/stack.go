@@ -165,6 +165,7 @@ func Deploy(ctx *pulumi.Context) error {
 		Version:        cfg.Image.Version,
 		Revision:       cfg.Image.Revision,
 		DisplayServer:  cfg.Image.DisplayServer,
+		MaxGiB:         cfg.Image.GameMaxGiB,
 		DCVSource:      cfg.Image.DCVSource,
 		StopSeconds:    cfg.Session.StopSeconds,
 		Build:          build,

@@ -559,6 +559,7 @@ var effects = map[string]effect{
 	"image.buildOn":                {values{"image.use": ""}, values{"image.buildOn": "local"}},
 	"image.base":                   {values{"image.use": ""}, values{"image.base": "ubuntu:26.04"}},
 	"image.displayServer":          {values{"image.use": ""}, values{"image.displayServer": "vnc"}},
+	"image.gameMaxGib":             {values{"image.use": ""}, values{"image.gameMaxGib": "60"}},
 	"image.dcvSource":              {values{"image.use": ""}, values{"image.dcvSource": "https://example.com"}},
 	"image.version":                {values{"image.use": ""}, values{"image.version": "1.2"}},
 	"image.revision":               {values{"image.use": ""}, values{"image.revision": "0a1b2c3"}},

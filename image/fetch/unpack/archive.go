@@ -38,7 +38,7 @@ func (t *Tree) tar(from io.Reader) error {
 		return inArchive(err, "")
 	}
 	defer done()
-	end := &tail{from: plain}
+	end := &tail{from: t.limits.bounded(plain)}
 	last := ""
 	for archive := tar.NewReader(end); ; {
 		h, err := archive.Next()
@@ -110,7 +110,7 @@ func (t *Tree) entry(h *tar.Header, content io.Reader) error {
 	}
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
-		return t.file(name, h.Mode&0o111 != 0, h.ModTime, content)
+		return t.file(name, h.Mode&0o111 != 0, h.ModTime, h.Size, content)
 	case tar.TypeDir:
 		if err := t.folder(name); err != nil {
 			return err

@@ -68,7 +68,7 @@ func (t *Tree) Folder(dir string) error {
 				return err
 			}
 			defer f.Close()
-			return t.file(name, info.Mode()&0o111 != 0, info.ModTime(), f)
+			return t.file(name, info.Mode()&0o111 != 0, info.ModTime(), info.Size(), f)
 		}
 		return fmt.Errorf("%q (%s) is neither file, folder nor link", name, info.Mode())
 	})

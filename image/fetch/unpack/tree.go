@@ -26,6 +26,8 @@ type Tree struct {
 	Files int
 	Bytes int64
 
+	limits  Limits
+	entries int
 	root    *os.Root
 	created bool      // by New
 	above   time.Time // of the folder that this one was created in, before
@@ -36,9 +38,9 @@ type Tree struct {
 }
 
 // New takes a folder, which it makes where there is none in the folder above. One
-// with something in it is refused.
-func New(dir string) (*Tree, error) {
-	t := &Tree{folders: map[string]time.Time{".": untold}}
+// with something in it is refused. No more than the limits allow is written to it.
+func New(dir string, limits Limits) (*Tree, error) {
+	t := &Tree{limits: limits, folders: map[string]time.Time{".": untold}}
 	switch entries, err := os.ReadDir(dir); {
 	case errors.Is(err, fs.ErrNotExist):
 		above, err := os.Stat(filepath.Dir(dir))
@@ -92,6 +94,9 @@ func (t *Tree) folder(name string) error {
 	if _, made := t.folders[name]; made {
 		return nil
 	}
+	if err := t.add(name); err != nil {
+		return err
+	}
 	if err := t.folder(path.Dir(name)); err != nil {
 		return err
 	}
@@ -104,9 +109,12 @@ func (t *Tree) folder(name string) error {
 	return t.root.Chmod(name, 0o755) // whatever the umask is
 }
 
-// file writes a file. Of its rights only the one to execute it is kept: no file
+// file writes a file, whose entry says its size. Of its rights only the one to execute it is kept: no file
 // of a game belongs to another user or runs with another's rights.
-func (t *Tree) file(name string, executable bool, at time.Time, from io.Reader) error {
+func (t *Tree) file(name string, executable bool, at time.Time, size int64, from io.Reader) error {
+	if err := t.add(name); err != nil {
+		return err
+	}
 	if err := t.folder(path.Dir(name)); err != nil {
 		return err
 	}
@@ -114,7 +122,7 @@ func (t *Tree) file(name string, executable bool, at time.Time, from io.Reader) 
 	if err != nil {
 		return twice(name, err)
 	}
-	n, err := io.Copy(f, from)
+	err = t.write(f, size, from)
 	rights := fs.FileMode(0o644)
 	if executable {
 		rights = 0o755
@@ -123,7 +131,6 @@ func (t *Tree) file(name string, executable bool, at time.Time, from io.Reader) 
 		return fmt.Errorf("%q: %w", name, err)
 	}
 	t.Files++
-	t.Bytes += n
 	return t.root.Chtimes(name, at, at)
 }
 
@@ -131,6 +138,9 @@ func (t *Tree) file(name string, executable bool, at time.Time, from io.Reader) 
 func (t *Tree) link(name, target string, at time.Time) error {
 	if path.IsAbs(target) || !filepath.IsLocal(path.Join(path.Dir(name), target)) {
 		return fmt.Errorf("%q is a link to %q, which leads out of the game's folder", name, target)
+	}
+	if err := t.add(name); err != nil {
+		return err
 	}
 	if err := t.folder(path.Dir(name)); err != nil {
 		return err
@@ -163,6 +173,9 @@ func (t *Tree) hardLink(name, target string) error {
 	info, err := t.root.Lstat(target)
 	if _, made := t.folders[path.Dir(target)]; !made || err != nil || !info.Mode().IsRegular() {
 		return fmt.Errorf("%q is a hard link to %q, which is no file that stands before it", name, target)
+	}
+	if err := t.add(name); err != nil {
+		return err
 	}
 	if err := t.folder(path.Dir(name)); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"strings"
 )
 
@@ -61,7 +62,12 @@ func (t *Tree) zipEntry(f *zip.File) error {
 		t.folders[name] = f.Modified
 		return nil
 	case 0:
-		return unzip(f, func(content io.Reader) error { return t.file(name, mode&0o111 != 0, f.Modified, content) })
+		if f.UncompressedSize64 > math.MaxInt64 {
+			return t.limits.tooLarge()
+		}
+		return unzip(f, func(content io.Reader) error {
+			return t.file(name, mode&0o111 != 0, f.Modified, int64(f.UncompressedSize64), content)
+		})
 	case fs.ModeSymlink:
 		return unzip(f, func(content io.Reader) error {
 			target, err := io.ReadAll(io.LimitReader(content, longestPath))
