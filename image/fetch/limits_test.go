@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -165,4 +166,14 @@ func TestNoFileOfAGameRunsWithMoreRightsThanItsPlayer(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.NoError(t, checkRights(dir, io.Discard), name)
 	}
+}
+
+func TestAnArchiveThatIsTooLargeIsNotDownloaded(t *testing.T) {
+	bucket(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(41<<30))
+		_, _ = w.Write(make([]byte, 1<<20))
+		panic(http.ErrAbortHandler) // the rest never comes
+	})
+	_, _, err := fetched(t, asked(nil))
+	assert.ErrorContains(t, err, "more than 40 GiB unpacked, which is what image.gameMaxGib allows")
 }
