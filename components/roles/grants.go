@@ -136,11 +136,11 @@ func launch(at place.Place, queue, group string) []iampolicy.Statement {
 			When("StringEquals", requestTag, at.Stack).
 			When("StringEquals", resourceTag, at.Stack).
 			When("ForAllValues:StringEquals", "aws:TagKeys", contract.TagStack),
-		iampolicy.Allow("End", list{"batch:CancelJob", "batch:TerminateJob"}, list{jobs}).
+		iampolicy.Allow("End", list{"batch:TerminateJob"}, list{jobs}).
 			When("StringEquals", resourceTag, at.Stack),
 		// Neither has a resource level (Service Authorization Reference, "Actions
 		// defined by AWS Batch").
 		iampolicy.Allow("Find", list{"batch:DescribeJobs", "batch:ListJobs"}, list{"*"}),
-		iampolicy.Allow("ReadLog", list{"logs:FilterLogEvents", "logs:GetLogEvents"}, list{group, group + ":*"}),
+		iampolicy.Allow("ReadLog", list{"logs:GetLogEvents"}, list{group + ":*"}),
 	}
 }
