@@ -117,6 +117,7 @@ pin-dcv: ## write the checksum of DCV's server; DCV_SOURCE=the folder's URL
 generate: ## what is generated from the typed config and outputs: Pulumi.yaml's config block, docs
 	go run ./infra/config/generate
 	go run ./outputs/generate
+	go test ./infra/stack -count=1 -run TestTheSecurityPageShowsEveryGrantWithItsReason -update
 
 $(launch): FORCE
 	@mkdir -p $(@D)

@@ -152,6 +152,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		beside = s.deployBeside(t, base, base.with(map[string]any{"image.use": second, "registry.keep": 2}), deployed)
 	})
 
+	granted := s.aws(t).grantedActions(t)
+
 	step("destroy is refused while somebody plays, ends the session when told to, and leaves the local AWS and the registry as they were", func(t *testing.T) {
 		s.destroyWhilePlaying(t, base)
 		before["<RoleName>"]++ // AWS Batch's own, which belongs to the account
@@ -164,6 +166,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 	step("and the second stack's session goes on", func(t *testing.T) { beside.goesOn(t) })
 
 	step("AWS's API models allow every call that was made", func(t *testing.T) { s.allAllowed(t) })
+
+	step("every grant of the stack's roles was used by a step, or a table says why not", func(t *testing.T) { s.allExercised(t, granted) })
 
 	step("down leaves no container, process or file", func(t *testing.T) {
 		cloud := s.cloud(t)
