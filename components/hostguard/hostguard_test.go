@@ -110,6 +110,11 @@ func inNetwork(t *testing.T, test func(t *testing.T)) {
 		test(t)
 		return
 	}
+	for _, program := range []string{"ip", "iptables", "ip6tables", "sysctl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip("SKIPPED: it takes iptables, iproute2 and procps: ", err)
+		}
+	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), envInside+"=yes")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}

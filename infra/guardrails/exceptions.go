@@ -123,6 +123,9 @@ var exceptions = []exception{
 		rule: "service-for-whom", resource: key + " secrets-topics", property: "EventBridge", value: "events.amazonaws.com",
 		reason: unconditional,
 	}, {
+		rule: "roles-bounded", resource: role + " pipeline-*", property: "permissionsBoundary", value: notSet,
+		reason: "GitHub's two roles are an administrator's: a deployment has no right to change them, and what they may do is in components/pipeline",
+	}, {
 		rule: "no-aws-managed-policy", resource: attachment + " roles-builder-*", value: ":iam::aws:policy/AmazonSSMManagedInstanceCore",
 		reason: "Systems Manager reaches the builder by it, and nothing else does; AWS keeps it in step with its agent",
 	},

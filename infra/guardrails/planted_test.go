@@ -345,6 +345,9 @@ var planted = map[string][]plant{
 				`{"StringEquals":{"token.actions.githubusercontent.com:sub":"repo:studio/game:ref:refs/heads/main"}}`)
 		}, "aws:iam/role:Role roles-host: Other is arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com with :aud null"},
 	},
+	"roles-bounded": {
+		{func(g *graph) { g.set(role, "roles-host", "permissionsBoundary", "") }, "aws:iam/role:Role roles-host: permissionsBoundary is "},
+	},
 	"no-aws-managed-policy": {
 		{func(g *graph) {
 			g.set(attachment, "roles-builder-AmazonSSMManagedInstanceCore", "policyArn", "arn:aws:iam::aws:policy/AdministratorAccess")

@@ -211,6 +211,10 @@ var rules = []rule{
 		holds: "AWS's services, or one audience and whole subjects of an identity provider", fix: "compare :aud and :sub by StringEquals, without wildcards",
 		find: looseTrust,
 	}, {
+		name: "roles-bounded", control: "design 19", on: types(role),
+		holds: "the stack's permissions boundary", fix: "set permissionsBoundary to that of components/roles",
+		find: present("permissionsBoundary"),
+	}, {
 		name: "no-aws-managed-policy", control: "IAM.1", on: types(attachment, role),
 		holds: "a policy of the stack's own", fix: "declare the statements that are needed",
 		find: all(each("policyArn", notAWSs), each("managedPolicyArns[]", notAWSs)),
