@@ -200,7 +200,9 @@ func TestANeighbourGetsNoClientOfADisplayAsLongAsItRuns(t *testing.T) {
 	if err := syscall.Kill(s.process.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-s.Failed()
+	if err := <-s.Failed(); err == nil {
+		t.Error("the display's death is no failure")
+	}
 	if err := asks(t, s, x); err == nil {
 		t.Error("a program of the player's reached something after the display's end")
 	}
