@@ -78,13 +78,14 @@ func run(ctx context.Context, o options, command string) error {
 		return err
 	}
 	r := newRecorder()
+	var outputs map[string]any
 	switch command {
 	case "up":
 		var result auto.UpResult
 		result, err = s.Up(ctx, optup.ProgressStreams(os.Stdout), optup.ErrorProgressStreams(os.Stderr),
 			optup.ConfigFile(o.configFile), optup.SuppressOutputs(), optup.EventStreams(r.events))
 		if err == nil {
-			r.report.Outputs = plainOutputs(result.Outputs)
+			outputs = plainOutputs(result.Outputs)
 			printOutputs(os.Stdout, result.Outputs)
 		}
 	case "preview":
@@ -100,10 +101,12 @@ func run(ctx context.Context, o options, command string) error {
 		flag.Usage()
 		return fmt.Errorf("unknown command %q", command)
 	}
-	if err != nil && len(r.done().Diagnostics) > 0 {
+	done := r.end()
+	done.Outputs = outputs
+	if err != nil && len(done.Diagnostics) > 0 {
 		err = errors.New("failed: see " + cmp.Or(o.json, "above")) // the engine has printed it all
 	}
-	return errors.Join(err, r.write(o.report))
+	return errors.Join(err, write(done, o.report))
 }
 
 // open selects the stack or makes it. A lock that is still there once this run

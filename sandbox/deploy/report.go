@@ -16,20 +16,37 @@ import (
 // recorder makes a report of the engine's events.
 type recorder struct {
 	events   chan events.EngineEvent
-	finished chan struct{}
+	over     chan struct{} // closed by end
+	recorded chan struct{} // closed after the last event
 	report   report.Report
 }
 
 func newRecorder() *recorder {
-	r := &recorder{events: make(chan events.EngineEvent, 64), finished: make(chan struct{})}
+	r := &recorder{events: make(chan events.EngineEvent, 64), over: make(chan struct{}), recorded: make(chan struct{})}
 	r.report.Changes = map[string]int{}
-	go func() {
-		defer close(r.finished)
-		for event := range r.events { // the engine's run closes the channel at its end
-			r.record(event)
-		}
-	}()
+	go r.follow()
 	return r
+}
+
+// follow records events until the engine closes their channel. A run that ends
+// before it begins, as one whose configuration has a value of the wrong type, has no
+// events, and nobody closes the channel.
+func (r *recorder) follow() {
+	defer close(r.recorded)
+	for {
+		select {
+		case event, open := <-r.events:
+			if !open {
+				return
+			}
+			r.record(event)
+		case <-r.over:
+			for len(r.events) > 0 {
+				r.record(<-r.events)
+			}
+			return
+		}
+	}
 }
 
 func (r *recorder) record(event events.EngineEvent) {
@@ -48,18 +65,21 @@ func (r *recorder) record(event events.EngineEvent) {
 	}
 }
 
-// done waits for the last event; only a run that was started has one.
-func (r *recorder) done() *report.Report {
-	<-r.finished
-	return &r.report
+// end returns what was recorded. It is called once, after the run, when no more
+// events are sent.
+func (r *recorder) end() report.Report {
+	close(r.over)
+	<-r.recorded
+	return r.report
 }
 
-func (r *recorder) write(file string) error {
+// write writes a report as JSON; "" is no file.
+func write(of report.Report, file string) error {
 	if file == "" {
 		return nil
 	}
-	r.done().PeakMemoryMiB = peakMemory()
-	b, err := json.MarshalIndent(r.done(), "", "  ")
+	of.PeakMemoryMiB = peakMemory()
+	b, err := json.MarshalIndent(of, "", "  ")
 	if err != nil {
 		return err
 	}

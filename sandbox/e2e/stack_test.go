@@ -35,6 +35,9 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		for _, key := range []string{"session.firstPort", "session.attempts", "registry.keep"} {
 			assert.Contains(t, out, contract.Product+":"+key)
 		}
+		out, err = s.run(t, "preview", "-config", base.with(map[string]any{"session.memoryMib": "lots"}).write(t, s.dir))
+		require.Error(t, err)
+		assert.Contains(t, out, "session.memoryMib", "a value of the wrong type is refused before the program runs")
 		assert.Equal(t, before, s.aws(t).everything(t))
 	})
 
