@@ -48,7 +48,7 @@ func examine(ctx context.Context, s settings, log *events.Writer) life.Ending {
 			return p.sound.Env(), nil
 		},
 		Player: p.account.User, Env: p.account.Env(), GPURun: gpuRun, GPU: s.gpu, Close: closeLimit,
-		Services: hostServices(front.listener.Addr()), Ports: sessionPorts(front.listener.Addr(), s.ports),
+		Services: hostServices(front.listener.Addr()), Ports: hostPorts(front.listener.Addr(), s.ports.First, s.ports.Last),
 	}, func(c contract.Check) { log.Write(contract.Event{Event: contract.EventDoctor, Check: &c}) })
 	return life.Ending{Code: code, Reason: reason}
 }
@@ -67,15 +67,17 @@ func hostServices(public net.Addr) []string {
 			all = append(all, at.Host)
 		}
 	}
-	all = append(all, sessionPorts(public, contract.AgentPorts)...)
+	for port := contract.AgentPorts.First; port <= contract.AgentPorts.Last; port++ {
+		all = append(all, hostPorts(public, port)...)
+	}
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
-// sessionPorts returns the addresses of a range of ports, where the session listens.
-func sessionPorts(public net.Addr, ports contract.PortRange) (all []string) {
+// hostPorts returns the addresses of ports where the session listens.
+func hostPorts(public net.Addr, ports ...int) (all []string) {
 	host := public.(*net.TCPAddr).IP.String()
-	for port := ports.First; port <= ports.Last; port++ {
+	for _, port := range ports {
 		all = append(all, net.JoinHostPort(host, strconv.Itoa(port)))
 	}
 	return all

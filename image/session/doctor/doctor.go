@@ -37,7 +37,9 @@ type Parts struct {
 	GPURun string   // the path of gpu-run
 	GPU    string   // NVIDIA_VISIBLE_DEVICES
 	// Services are the addresses of what gives away the host's credentials, and
-	// Ports those at which sessions listen.
+	// Ports the first and the last at which sessions listen: what a host keeps for
+	// root it keeps from one end to the other. What is tried at all of them has to fit
+	// into a line of process.LongestLine bytes.
 	Services, Ports []string
 	// Close is how long a session has for closing what is not the game.
 	Close time.Duration

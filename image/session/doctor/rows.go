@@ -295,9 +295,9 @@ func (v *visit) ports(ctx context.Context) finding {
 		}
 	}
 	if len(open) > 0 {
-		return v.gpuFault(changeGuard, "a player's process may listen on %s and %d other ports of sessions", open[0], len(open)-1)
+		return v.gpuFault(changeGuard, "a player's process may listen on %s", strings.Join(open, ", "))
 	}
-	return holds("a player's process may listen on none of the %d ports of sessions", len(v.Ports))
+	return holds("a player's process may not listen on %s", strings.Join(v.Ports, ", "))
 }
 
 // ends closes the display as the session's own end does.
