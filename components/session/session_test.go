@@ -384,6 +384,7 @@ func TestEachDefinitionsSealIsItsOwn(t *testing.T) {
 	more.MaxSeconds++
 	for _, a := range []session.SessionsArgs{args, more} {
 		for _, made := range run(t, componenttest.Update, a).Must(t).OfType(definition) {
+			assert.Contains(t, made.Inputs["containerProperties"], seal(t, made))
 			seals[seal(t, made)] = true
 		}
 	}
