@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -29,37 +28,52 @@ var unexercised = []struct{ grant, reason string }{
 	{"pipeline-* *", "the engine tests deploy as the administrator; TestADeploymentMayChangeAllOfTheStackButWhatDelivers and sandbox/gateway/rights_deploy_test.go try these rights"},
 }
 
-// grantedActions are what the policies of the stack's roles allow, each as
-// "POLICY ACTION". AWS's own policies are not the stack's to narrow.
+// grantedActions returns what the policies of the stack's roles allow, each as
+// "POLICY ACTION". AWS's own policies are not the stack's to narrow, and a permissions
+// boundary grants nothing.
 func (c cloudClients) grantedActions(t *testing.T) []string {
 	t.Helper()
-	all, err := c.iam.GetAccountAuthorizationDetails(t.Context(), &iam.GetAccountAuthorizationDetailsInput{
-		Filter: []types.EntityType{types.EntityTypeRole, types.EntityTypeLocalManagedPolicy}})
+	roles, err := c.iam.ListRoles(t.Context(), &iam.ListRolesInput{})
 	require.NoError(t, err)
-	require.False(t, all.IsTruncated)
-	attached := map[string]bool{} // a permissions boundary is attached to nobody, and grants nothing
 	var list []string
-	for _, role := range all.RoleDetailList {
-		if _, ours := intended[autonamed.ReplaceAllString(*role.RoleName, "")]; !ours {
-			continue
-		}
-		for _, policy := range role.AttachedManagedPolicies {
-			attached[*policy.PolicyArn] = true
-		}
-		for _, own := range role.RolePolicyList {
-			list = append(list, allowedBy(t, *own.PolicyName, *own.PolicyDocument)...)
-		}
-	}
-	for _, policy := range all.Policies {
-		for _, version := range policy.PolicyVersionList {
-			if attached[*policy.Arn] && version.IsDefaultVersion {
-				list = append(list, allowedBy(t, *policy.PolicyName, *version.Document)...)
-			}
+	for _, role := range roles.Roles {
+		if _, ours := intended[autonamed.ReplaceAllString(*role.RoleName, "")]; ours {
+			list = append(list, c.inlineActions(t, *role.RoleName)...)
+			list = append(list, c.attachedActions(t, *role.RoleName)...)
 		}
 	}
 	require.NotEmpty(t, list)
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+func (c cloudClients) inlineActions(t *testing.T, role string) (list []string) {
+	t.Helper()
+	names, err := c.iam.ListRolePolicies(t.Context(), &iam.ListRolePoliciesInput{RoleName: &role})
+	require.NoError(t, err)
+	for _, name := range names.PolicyNames {
+		got, err := c.iam.GetRolePolicy(t.Context(), &iam.GetRolePolicyInput{RoleName: &role, PolicyName: &name})
+		require.NoError(t, err)
+		list = append(list, allowedBy(t, name, *got.PolicyDocument)...)
+	}
+	return list
+}
+
+func (c cloudClients) attachedActions(t *testing.T, role string) (list []string) {
+	t.Helper()
+	attached, err := c.iam.ListAttachedRolePolicies(t.Context(), &iam.ListAttachedRolePoliciesInput{RoleName: &role})
+	require.NoError(t, err)
+	for _, policy := range attached.AttachedPolicies {
+		if strings.HasPrefix(*policy.PolicyArn, "arn:aws:iam::aws:") {
+			continue
+		}
+		got, err := c.iam.GetPolicy(t.Context(), &iam.GetPolicyInput{PolicyArn: policy.PolicyArn})
+		require.NoError(t, err)
+		version, err := c.iam.GetPolicyVersion(t.Context(), &iam.GetPolicyVersionInput{PolicyArn: policy.PolicyArn, VersionId: got.Policy.DefaultVersionId})
+		require.NoError(t, err)
+		list = append(list, allowedBy(t, *policy.PolicyName, *version.PolicyVersion.Document)...)
+	}
+	return list
 }
 
 // allowedBy are the actions that a policy allows.
