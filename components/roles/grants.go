@@ -55,15 +55,6 @@ func pull(repositories list) iampolicy.Statement {
 	}, repositories)
 }
 
-// push is all that a push to the repository takes (ECR user guide, "Required
-// IAM permissions for pushing an image").
-func push(repository string) iampolicy.Statement {
-	return iampolicy.Allow("Push", list{
-		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload",
-		"ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
-	}, list{repository})
-}
-
 // registryLogin has no resource level (Service Authorization Reference, "Actions
 // defined by Amazon Elastic Container Registry").
 func registryLogin() iampolicy.Statement {

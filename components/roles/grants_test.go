@@ -103,7 +103,7 @@ func TestEverythingIsGrantedOnlyWhereAWSHasNoResourceLevel(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, []string{
-		"batch:DescribeJobs", "batch:ListJobs", "ecr:GetAuthorizationToken", "ecr:GetAuthorizationToken", "ecs:DiscoverPollEndpoint",
+		"batch:DescribeJobs", "batch:ListJobs", "ecr:GetAuthorizationToken", "ecs:DiscoverPollEndpoint",
 	}, actions)
 }
 

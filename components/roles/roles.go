@@ -95,13 +95,13 @@ func (a *RolesArgs) table(at place.Place) []role {
 			return []iampolicy.Statement{userTopics(at), useTopicKey(at, arns[0])}
 		},
 	}, {
-		name: "builder", service: "ec2.amazonaws.com", description: "the image builder: reads game builds, pushes images",
+		name: "builder", service: "ec2.amazonaws.com", description: "the image builder: reads game builds",
 		managed: []string{"AmazonSSMManagedInstanceCore"},
-		needs:   []pulumi.StringInput{a.RepositoryARN, a.GameBuildsBucketARN},
-		grants: func(arns []string) []iampolicy.Statement {
-			return []iampolicy.Statement{push(arns[0]), registryLogin(), readBuilds(arns[1])}
-		},
-		spare: []iampolicy.Statement{managedInstance()},
+		needs:   []pulumi.StringInput{a.GameBuildsBucketARN},
+		// An image is pushed with the password that docker.Image brings, which is the
+		// deploying principal's.
+		grants: func(arns []string) []iampolicy.Statement { return []iampolicy.Statement{readBuilds(arns[0])} },
+		spare:  []iampolicy.Statement{managedInstance()},
 	}}
 }
 

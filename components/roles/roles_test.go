@@ -91,9 +91,6 @@ func TestEachRoleMayDoExactlyThis(t *testing.T) {
 				{"Sid": "TellUsersEncrypted", "Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey*"], "Resource": "arn:key",
 				 "Condition": {"StringEquals": {"kms:ViaService": "sns.us-east-1.amazonaws.com"}}}]`,
 			"builder": `[
-				{"Sid": "Push", "Effect": "Allow", "Action": ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload",
-				 "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"], "Resource": "arn:repository"},
-				{"Sid": "Login", "Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
 				{"Sid": "ReadBuilds", "Effect": "Allow", "Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": "arn:builds/*"}]`,
 		} {
 			made := r.Named(t, inline, "roles-"+name)

@@ -62,7 +62,7 @@ var exceptions = []exception{
 
 	// Resources with a wildcard.
 	{
-		rule: "no-wildcard-resource", resource: rolePolicy + " roles-*", property: "Login",
+		rule: "no-wildcard-resource", resource: rolePolicy + " roles-execution", property: "Login",
 		actions: []string{"ecr:GetAuthorizationToken"}, value: "*",
 		reason: noLevel + "ecr:GetAuthorizationToken. The password that it returns opens what the role's other statements name",
 	}, {

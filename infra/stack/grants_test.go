@@ -37,8 +37,6 @@ var reasons = map[string]map[string]string{
 		"TellUsersEncrypted": "the topic is encrypted, and its key answers for SNS only",
 	},
 	"roles-builder": {
-		"Push":       "a build pushes its image",
-		"Login":      "a build logs in to the registry; the action has no resource level",
 		"ReadBuilds": "the last instruction of the Dockerfile fetches the game build",
 	},
 	"launcher": {

@@ -223,9 +223,7 @@ var intended = map[string]struct {
 		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer",
 		"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}},
 	"roles-session": {nil, []string{"kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"}},
-	"roles-builder": {[]string{"AmazonSSMManagedInstanceCore"}, []string{
-		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetAuthorizationToken",
-		"ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart", "s3:GetObject", "s3:GetObjectVersion"}},
+	"roles-builder": {[]string{"AmazonSSMManagedInstanceCore"}, []string{"s3:GetObject", "s3:GetObjectVersion"}},
 	"delivery": {nil, []string{"events:InvokeApiDestination"}},
 	// GitHub's two, without a bucket of Pulumi's state here.
 	"dcv-sessions_sandbox_preview": {[]string{"pipeline-read"}, nil},

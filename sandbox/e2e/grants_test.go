@@ -24,7 +24,6 @@ var unexercised = []struct{ grant, reason string }{
 	{"roles-execution ecr:BatchCheckLayerAvailability", "Docker pulls layers from the registry itself"},
 	{"roles-execution ecr:GetDownloadUrlForLayer", "Docker pulls layers from the registry itself"},
 	{"roles-session kms:*", "moto's topics encrypt nothing"},
-	{"roles-builder ecr:*Layer*", "Docker pushes layers to the registry itself"},
 	{"pipeline-* *", "the engine tests deploy as the administrator; TestADeploymentMayChangeAllOfTheStackButWhatDelivers and sandbox/gateway/rights_deploy_test.go try these rights"},
 }
 

@@ -116,13 +116,13 @@ func uses(out outputs.Outputs, ours, foreign, untagged string) []use {
 			_, err := ssm.NewFromConfig(c).GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String("/studio/database")})
 			return err
 		}},
-		{"log in to the registry", []string{"builder", "execution"}, func(ctx context.Context, c aws.Config) error {
+		{"log in to the registry", []string{"execution"}, func(ctx context.Context, c aws.Config) error {
 			_, err := ecr.NewFromConfig(c).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 			return err
 		}},
-		{"pull a session's image", []string{"builder", "execution"}, pull(repository)},
+		{"pull a session's image", []string{"execution"}, pull(repository)},
 		{"pull from another repository", nil, pull("other")},
-		{"push an image", []string{"builder"}, push(repository)},
+		{"push an image", nil, push(repository)},
 		{"push to another repository", nil, push("other")},
 		{"read a game build", []string{"builder"}, object(out.GameBuildsBucket)},
 		{"read another bucket", nil, object("other-bucket")},

@@ -75,7 +75,7 @@ func (s *sandbox) deployBeside(t *testing.T, base, first config, deployed output
 var accountWide = map[string][]string{
 	"open a session's log stream":        {"host"},
 	"open a log stream of another group": {"host"},
-	"log in to the registry":             {"builder", "execution", "host"},
+	"log in to the registry":             {"execution", "host"},
 	"list sessions":                      {"launcher"},
 	"read a parameter":                   {"builder"},
 }
