@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -353,8 +354,8 @@ func TestTheDeployRoleMakesItselfNoAdministrator(t *testing.T) {
 		assert.NoError(t, err)
 	})
 	builder := d.assume(t, ownRole, "builder")
-	_, err = ecr.NewFromConfig(builder).PutImage(ctx, &ecr.PutImageInput{RepositoryName: aws.String("registry-0a1b2c3"), ImageManifest: aws.String("{}")})
-	refused(t, err, "RepositoryNotFoundException", "")
+	_, err = s3.NewFromConfig(builder, func(o *s3.Options) { o.UsePathStyle = true }).GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String("game-builds-0a1b2c3"), Key: aws.String("game.zip")})
+	refused(t, err, "NoSuchBucket", "")
 	for name, beyond := range map[string]func() error{
 		"iam:PutRolePolicy": func() error {
 			_, err := iam.NewFromConfig(builder).PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: aws.String(path.Base(d.role)), PolicyName: aws.String("more"), PolicyDocument: aws.String(everything)})
