@@ -224,7 +224,7 @@ var intended = map[string]struct {
 		"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}},
 	"roles-session": {nil, []string{"kms:Decrypt", "kms:GenerateDataKey*", "sns:Publish"}},
 	"roles-builder": {[]string{"AmazonSSMManagedInstanceCore"}, []string{"s3:GetObject", "s3:GetObjectVersion"}},
-	"delivery": {nil, []string{"events:InvokeApiDestination"}},
+	"delivery":      {nil, []string{"events:InvokeApiDestination"}},
 	// GitHub's two, without a bucket of Pulumi's state here.
 	"dcv-sessions_sandbox_preview": {[]string{"pipeline-read"}, nil},
 	"dcv-sessions_sandbox_deploy":  {[]string{"launcher", "pipeline-network", "pipeline-read", "pipeline-services"}, nil},
