@@ -56,6 +56,15 @@ func (l List) MarshalJSON() ([]byte, error) {
 	return marshal(ordered)
 }
 
+// UnmarshalJSON takes a string for a list of one.
+func (l *List) UnmarshalJSON(b []byte) error {
+	if bytes.HasPrefix(b, []byte(`"`)) {
+		*l = make(List, 1)
+		return json.Unmarshal(b, &(*l)[0])
+	}
+	return json.Unmarshal(b, (*[]string)(l))
+}
+
 // marshal keeps "<", ">" and "&" as they are.
 func marshal(value any) ([]byte, error) {
 	var out bytes.Buffer

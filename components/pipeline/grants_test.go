@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
 	"github.com/intraverse/dcv-sessions/components/pipeline"
 )
 
@@ -57,13 +58,13 @@ func TestAPreviewChangesNothingAndReadsNoSecret(t *testing.T) {
 			}
 			switch action {
 			case "kms:Decrypt": // of the state's secrets
-				assert.Equal(t, oneOrMore{args.SecretsKeyARN}, s.Resource)
+				assert.Equal(t, iampolicy.List{args.SecretsKeyARN}, s.Resource)
 			case "s3:GetObject", "s3:GetObjectVersion": // of the state, and a game build's metadata
 				for _, resource := range s.Resource {
 					assert.Regexp(t, `^arn:aws:s3:::(studio-state/\.pulumi/|game-builds-\*/\*$)`, resource)
 				}
 			case "ssm:GetParameter": // AWS's public ones, which have no account
-				assert.Equal(t, oneOrMore{"arn:aws:ssm:us-east-1::parameter/aws/service/ami-amazon-linux-latest/*",
+				assert.Equal(t, iampolicy.List{"arn:aws:ssm:us-east-1::parameter/aws/service/ami-amazon-linux-latest/*",
 					"arn:aws:ssm:us-east-1::parameter/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"}, s.Resource)
 			}
 		}
@@ -334,18 +335,8 @@ type policy []statement
 
 type statement struct {
 	Sid, Effect      string
-	Action, Resource oneOrMore
-	Condition        map[string]map[string]oneOrMore
-}
-
-type oneOrMore []string
-
-func (l *oneOrMore) UnmarshalJSON(b []byte) error {
-	if b[0] == '[' {
-		return json.Unmarshal(b, (*[]string)(l))
-	}
-	*l = make(oneOrMore, 1)
-	return json.Unmarshal(b, &(*l)[0])
+	Action, Resource iampolicy.List
+	Condition        map[string]map[string]iampolicy.List
 }
 
 // policies are what the component grants to each role; the launcher's policy is
@@ -405,7 +396,7 @@ func (s statement) holds(context map[string]string) bool {
 	return true
 }
 
-func matches(patterns oneOrMore, text string) bool {
+func matches(patterns iampolicy.List, text string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, `.*`) + `$`).MatchString(text)
 	})

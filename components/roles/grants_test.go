@@ -1,7 +1,6 @@
 package roles_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -144,9 +143,9 @@ func TestALauncherTagsNoJobThatIsNotItsStacks(t *testing.T) {
 				continue
 			}
 			reaching = append(reaching, name+" "+s.Sid)
-			assert.Equal(t, oneOrMore{"dev"}, s.Condition["StringEquals"]["aws:ResourceTag/"+contract.TagStack], s.Sid)
-			assert.Equal(t, oneOrMore{"dev"}, s.Condition["StringEquals"]["aws:RequestTag/"+contract.TagStack], s.Sid)
-			assert.Equal(t, oneOrMore{contract.TagStack}, s.Condition["ForAllValues:StringEquals"]["aws:TagKeys"], s.Sid)
+			assert.Equal(t, iampolicy.List{"dev"}, s.Condition["StringEquals"]["aws:ResourceTag/"+contract.TagStack], s.Sid)
+			assert.Equal(t, iampolicy.List{"dev"}, s.Condition["StringEquals"]["aws:RequestTag/"+contract.TagStack], s.Sid)
+			assert.Equal(t, iampolicy.List{contract.TagStack}, s.Condition["ForAllValues:StringEquals"]["aws:TagKeys"], s.Sid)
 		}
 	}
 	assert.Equal(t, []string{"launcher AskToEnd"}, reaching)
@@ -197,18 +196,8 @@ func TestNoPolicyGrowsWithTheUsersOrOverIAMsQuotas(t *testing.T) {
 // statement is one grant; AWS writes a list of one as a string.
 type statement struct {
 	Sid, Effect      string
-	Action, Resource oneOrMore
-	Condition        map[string]map[string]oneOrMore
-}
-
-type oneOrMore []string
-
-func (l *oneOrMore) UnmarshalJSON(b []byte) error {
-	if b[0] == '[' {
-		return json.Unmarshal(b, (*[]string)(l))
-	}
-	*l = make(oneOrMore, 1)
-	return json.Unmarshal(b, &(*l)[0])
+	Action, Resource iampolicy.List
+	Condition        map[string]map[string]iampolicy.List
 }
 
 // documents are the grants of every role and of the launcher, by logical name.
@@ -245,7 +234,7 @@ func whoMay(all map[string][]statement, action, resource string) []string {
 	return slices.Compact(names)
 }
 
-func matches(patterns oneOrMore, text string) bool {
+func matches(patterns iampolicy.List, text string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, `.*`) + `$`).MatchString(text)
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
 	"github.com/intraverse/dcv-sessions/components/roles"
 )
 
@@ -110,7 +111,7 @@ func TestTheCertificateIsReadByTheAgentAloneAndNoOtherSecretWithIt(t *testing.T)
 	assert.Equal(t, []string{"roles-execution"}, whoMay(all, "secretsmanager:GetSecretValue", arn))
 	assert.Empty(t, whoMay(all, "secretsmanager:GetSecretValue", arn+"x"))
 	assert.Contains(t, all["roles-execution"], statement{
-		Sid: "Certificate", Effect: "Allow", Action: oneOrMore{"secretsmanager:GetSecretValue"}, Resource: oneOrMore{arn},
+		Sid: "Certificate", Effect: "Allow", Action: iampolicy.List{"secretsmanager:GetSecretValue"}, Resource: iampolicy.List{arn},
 	})
 }
 
@@ -172,14 +173,14 @@ func TestAHostMayNeitherPullNorReadParametersNorAnyLogAndIsReachedOnlyWhereAsked
 			assert.Equal(t, []string{"roles-host"}, whoMay(all, action, resource), action)
 			assert.Empty(t, whoMay(all, action, strings.Replace(resource, "AWSBatch-", "games-", 1)), "%s in another team's cluster", action)
 		}
-		var reached oneOrMore
+		var reached iampolicy.List
 		for _, s := range all["roles-host"] {
 			if s.Sid == "SupportAccess" {
 				reached = s.Action
 			}
 		}
 		if supported {
-			assert.Equal(t, oneOrMore{"ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+			assert.Equal(t, iampolicy.List{"ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
 				"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"}, reached)
 		} else {
 			assert.Empty(t, reached)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/infra/recorded"
 )
@@ -19,30 +20,19 @@ type statement struct {
 	Sid, Effect                              string
 	Principal                                principals
 	NotPrincipal                             json.RawMessage
-	Action, NotAction, Resource, NotResource texts
-	Condition                                map[string]map[string]texts
-}
-
-// texts is one string or a list of them.
-type texts []string
-
-func (t *texts) UnmarshalJSON(b []byte) error {
-	if strings.HasPrefix(string(b), `"`) {
-		*t = make(texts, 1)
-		return json.Unmarshal(b, &(*t)[0])
-	}
-	return json.Unmarshal(b, (*[]string)(t))
+	Action, NotAction, Resource, NotResource iampolicy.List
+	Condition                                map[string]map[string]iampolicy.List
 }
 
 // principals are by kind: AWS, Service, Federated. Everybody is AWS's "*".
-type principals map[string]texts
+type principals map[string]iampolicy.List
 
 func (p *principals) UnmarshalJSON(b []byte) error {
 	if string(b) == `"*"` {
 		*p = principals{"AWS": {"*"}}
 		return nil
 	}
-	return json.Unmarshal(b, (*map[string]texts)(p))
+	return json.Unmarshal(b, (*map[string]iampolicy.List)(p))
 }
 
 // name returns how findings call a statement.
@@ -127,20 +117,20 @@ var wildcardActions = allowed(func(s statement) []finding {
 })
 
 // values returns a finding for each text.
-func values(texts texts) []finding {
+func values(list iampolicy.List) []finding {
 	var found []finding
-	for _, value := range texts {
+	for _, value := range list {
 		found = append(found, finding{value: value})
 	}
 	return found
 }
 
 // actions returns what a statement is about; all but some begin with "*".
-func (s statement) actions() texts { return orAllBut(s.Action, s.NotAction) }
+func (s statement) actions() iampolicy.List { return orAllBut(s.Action, s.NotAction) }
 
-func (s statement) resources() texts { return orAllBut(s.Resource, s.NotResource) }
+func (s statement) resources() iampolicy.List { return orAllBut(s.Resource, s.NotResource) }
 
-func orAllBut(these, notThese texts) texts {
+func orAllBut(these, notThese iampolicy.List) iampolicy.List {
 	all := slices.Clone(these)
 	if len(notThese) > 0 {
 		all = append(all, "* but "+strings.Join(notThese, ", "))
@@ -188,7 +178,7 @@ func wildcardResources(g *recorded.Graph, r componenttest.Resource) []finding {
 func (s statement) ofStack(stack string) bool {
 	equals := s.Condition["StringEquals"]
 	for _, tag := range []string{"aws:ResourceTag/", "aws:RequestTag/"} {
-		if slices.Equal(equals[tag+contract.TagStack], texts{stack}) {
+		if slices.Equal(equals[tag+contract.TagStack], iampolicy.List{stack}) {
 			return true
 		}
 	}
@@ -252,7 +242,7 @@ var looseTrust = allowed(func(s statement) []finding {
 func refusesPlaintext(_ *recorded.Graph, r componenttest.Resource) []finding {
 	for _, held := range documents(r) {
 		for _, s := range held.Statement {
-			if s.Effect == "Deny" && slices.Contains(s.Principal["AWS"], "*") && slices.Equal(s.Condition["Bool"]["aws:SecureTransport"], texts{"false"}) {
+			if s.Effect == "Deny" && slices.Contains(s.Principal["AWS"], "*") && slices.Equal(s.Condition["Bool"]["aws:SecureTransport"], iampolicy.List{"false"}) {
 				return nil
 			}
 		}

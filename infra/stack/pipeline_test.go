@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
 )
 
 const pipelineComponent = "dcv:pipeline:Pipeline"
@@ -151,7 +152,7 @@ func TestADeploymentChangesNothingThatGivesItItsRights(t *testing.T) {
 				continue
 			}
 			if edits {
-				assert.Equal(t, oneOrMore{boundary}, s.Condition["StringEquals"]["iam:PermissionsBoundary"], "%s on a role without the boundary", action)
+				assert.Equal(t, iampolicy.List{boundary}, s.Condition["StringEquals"]["iam:PermissionsBoundary"], "%s on a role without the boundary", action)
 			}
 			for _, arn := range rights {
 				assert.False(t, matches(s.Resource, arn), "%s on %s, which gives GitHub's roles their rights", action, arn)
@@ -215,18 +216,8 @@ func physical(res componenttest.Resource) string {
 
 // statement is one grant; AWS writes a list of one as a string.
 type statement struct {
-	Action, Resource oneOrMore
-	Condition        map[string]map[string]oneOrMore
-}
-
-type oneOrMore []string
-
-func (l *oneOrMore) UnmarshalJSON(b []byte) error {
-	if b[0] == '[' {
-		return json.Unmarshal(b, (*[]string)(l))
-	}
-	*l = make(oneOrMore, 1)
-	return json.Unmarshal(b, &(*l)[0])
+	Action, Resource iampolicy.List
+	Condition        map[string]map[string]iampolicy.List
 }
 
 func statementsOf(t *testing.T, made componenttest.Resource) []statement {
@@ -259,7 +250,7 @@ func policiesOf(t *testing.T, r stackRun, role string) []statement {
 	return all
 }
 
-func matches(patterns oneOrMore, text string) bool {
+func matches(patterns iampolicy.List, text string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, `.*`) + `$`).MatchString(text)
 	})
