@@ -53,16 +53,12 @@ func examine(ctx context.Context, s settings, log *events.Writer) life.Ending {
 	return life.Ending{Code: code, Reason: reason}
 }
 
-// variables are those by which the ECS agent and the AWS SDKs name services of the
-// host, where they aren't at their usual addresses.
-var variables = []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "ECS_CONTAINER_METADATA_URI_V4"}
-
 // hostServices returns the addresses at which a session can look for the host's
 // credentials, each once: the usual ones, those of its own environment, and the ECS
 // agent's at the host's address.
 func hostServices(public net.Addr) []string {
 	all := slices.Clone(contract.HostServices)
-	for _, name := range variables {
+	for _, name := range []string{envHostMetadata, envCredentialsURL, envTaskMetadata} {
 		if at, err := url.Parse(os.Getenv(name)); err == nil && at.Port() != "" {
 			all = append(all, at.Host)
 		}
