@@ -31,7 +31,7 @@ preview: $(sandbox) ## what `make up` would change
 preview-summary: $(sandbox) ## the same for a reviewer, in Markdown: what a pull request is given as a comment
 	@rm -f .sandbox/preview.json
 	@$(sandbox) preview -json .sandbox/preview.json $(if $(CONFIG),-config $(CONFIG)) >&2; status=$$?; \
-	go run ./infra/summary --stack sandbox --status $$status .sandbox/preview.json; exit $$status
+	go run ./cmd/summary --stack sandbox --status $$status .sandbox/preview.json; exit $$status
 
 down: $(sandbox) ## destroy the stack and stop what make up started; not while anybody plays, unless PLAYING=end
 	@$(sandbox) down $(ending)
@@ -85,7 +85,7 @@ test-engine: ## the tests on the sandbox: real engine, real provider, real conta
 	@.ci/test engine
 
 guardrails: ## the rules that what every environment declares is held against, and the exceptions from them
-	@go run ./infra/guardrails
+	@go run ./cmd/guardrails
 
 lint: ## golangci-lint and actionlint, at the pinned versions
 	@.ci/test lint
@@ -109,23 +109,22 @@ check-game: ## what can be checked of GAME, a folder or an archive; IMAGE=a sess
 pin: pin-tags pin-dcv ## both of these
 
 pin-tags: ## write what tags stand for now: actions' commits, base images' digests; PIN_REGISTRY=the registry's URL
-	@PIN_REGISTRY=$(PIN_REGISTRY) go run ./infra/pin
+	@PIN_REGISTRY=$(PIN_REGISTRY) go run ./cmd/pin
 
 pin-dcv: ## write the checksum of DCV's server; DCV_SOURCE=the folder's URL
 	@DCV_SOURCE=$(DCV_SOURCE) go run ./image/fetch pin image/packages/dcv.yaml
 
 generate: ## what is generated from the typed config and outputs: Pulumi.yaml's config block, docs
-	go run ./infra/config/generate
-	go run ./outputs/generate
+	go run ./cmd/generate
 	go test ./infra/stack -count=1 -run TestTheSecurityPageShowsEveryGrantWithItsReason -update
 
 $(launch): FORCE
 	@mkdir -p $(@D)
-	@go build -o $@ ./launch/cmd/launch
+	@go build -o $@ ./cmd/launch
 
 $(deliver): FORCE
 	@mkdir -p $(@D)
-	@go build -o $@ ./infra/deliver
+	@go build -o $@ ./cmd/deliver
 
 $(sandbox): FORCE
 	@mkdir -p $(@D)

@@ -10,7 +10,7 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // BuilderArgs has plain sizes; where the builder stands is an input.
@@ -114,7 +114,7 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 		},
 		// RunInstances makes the volume with these tags. With the root device's own it
 		// would get them by a later call (the provider's ec2_instance.go), and who may
-		// make tagged volumes only, as components/pipeline grants, would be refused.
+		// make tagged volumes only, as components/githubroles grants, would be refused.
 		VolumeTags: pulumi.ToStringMap(args.Tags),
 		Tags:       withName(args.Tags, "dcv-sessions builder"),
 	}, child, pulumi.IgnoreChanges([]string{"ami"})) // a newer image would replace it, and its build cache, at any up

@@ -10,7 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // HooksArgs are plain but for the instance, which an `up` may be about to create.

@@ -10,7 +10,7 @@ import (
 	batchtypes "github.com/aws/aws-sdk-go-v2/service/batch/types"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // Batch is the part of AWS Batch's client that the hook needs.

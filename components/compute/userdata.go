@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/intraverse/dcv-sessions/components/hostguard"
-	"github.com/intraverse/dcv-sessions/components/xmodules"
+	"github.com/intraverse/dcv-sessions/internal/xmodules"
 )
 
 // boundary is fixed, so that the same settings give the same user data.

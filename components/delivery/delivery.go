@@ -12,9 +12,9 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/sqs"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // DeliveryArgs are plain where they decide what there is.

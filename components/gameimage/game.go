@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
 	"github.com/intraverse/dcv-sessions/image/game"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // CheckGame tells everything that is wrong with a game, as far as it can be told

@@ -13,8 +13,8 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/s3"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // Latest stands for the version of a game build that is the newest when a

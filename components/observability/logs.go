@@ -11,7 +11,7 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // LogsArgs are plain values.

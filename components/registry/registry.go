@@ -11,8 +11,8 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // RegistryArgs are plain values: they decide which resources there are.

@@ -8,8 +8,8 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/intraverse/dcv-sessions/components/arns"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
-	"github.com/intraverse/dcv-sessions/components/place"
 )
 
 // registries is how the names of the stacks' own repositories begin.
@@ -19,7 +19,7 @@ const registries = "registry-"
 // whatever its own policies say (IAM user guide, "Permissions boundaries for IAM
 // entities"). Who deploys may change those policies and not the boundary, so it
 // follows no setting that a deployment changes by itself.
-func (r *Roles) boundary(ctx *pulumi.Context, name string, args *RolesArgs, at place.Place) (*iam.Policy, error) {
+func (r *Roles) boundary(ctx *pulumi.Context, name string, args *RolesArgs, at arns.Scope) (*iam.Policy, error) {
 	rows := args.widest().table(at)
 	var needs []pulumi.StringInput
 	for _, row := range rows {
@@ -47,7 +47,7 @@ func (a *RolesArgs) widest() *RolesArgs {
 }
 
 // bounds returns what the rows allow, each for its own role.
-func bounds(at place.Place, name string, rows []role, arns []string) []iampolicy.Statement {
+func bounds(at arns.Scope, name string, rows []role, arns []string) []iampolicy.Statement {
 	var all []iampolicy.Statement
 	for _, row := range rows {
 		own := arns[:len(row.needs)]
@@ -61,7 +61,7 @@ func bounds(at place.Place, name string, rows []role, arns []string) []iampolicy
 
 // boundTo returns a statement for the roles of a name only. It has no Sid: those
 // of two roles would be the same, which IAM refuses within a policy.
-func boundTo(at place.Place, role string, s iampolicy.Statement) iampolicy.Statement {
+func boundTo(at arns.Scope, role string, s iampolicy.Statement) iampolicy.Statement {
 	s.Sid = ""
 	return s.When("ArnLike", "aws:PrincipalArn", at.ARN("iam", "role/"+role))
 }
@@ -97,6 +97,6 @@ func managedInstance() iampolicy.Statement {
 }
 
 // startWorkflow is for the role by which EventBridge calls GitHub (components/delivery).
-func startWorkflow(at place.Place) iampolicy.Statement {
+func startWorkflow(at arns.Scope) iampolicy.Statement {
 	return iampolicy.Allow("StartWorkflow", list{"events:InvokeApiDestination"}, at.ARNs("events", "api-destination/delivery-*"))
 }

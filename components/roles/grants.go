@@ -4,8 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/intraverse/dcv-sessions/components/arns"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
-	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -15,13 +15,13 @@ type list = iampolicy.List
 // guide, "Licensing requirements"): a bucket of AWS's in each Region. DCV's server
 // reads it with the host's role, from the instance metadata: the session's
 // supervisor starts it without the variables that name a task role's credentials.
-func licence(at place.Place) iampolicy.Statement {
+func licence(at arns.Scope) iampolicy.Statement {
 	return iampolicy.Allow("DCVLicence", list{"s3:GetObject"},
 		list{"arn:" + at.Partition + ":s3:::dcv-license." + at.Region + "/*"})
 }
 
 // userSecrets is what the ECS agent injects. No container holds this role.
-func userSecrets(at place.Place) iampolicy.Statement {
+func userSecrets(at arns.Scope) iampolicy.Statement {
 	return iampolicy.Allow("UserSecrets", list{"secretsmanager:GetSecretValue"},
 		list{at.ARN("secretsmanager", "secret:"+contract.PathPrefix(at.Stack)+"users/*")})
 }
@@ -36,12 +36,12 @@ func writeLog(group string) iampolicy.Statement {
 }
 
 // userTopics is how a session tells its user.
-func userTopics(at place.Place) iampolicy.Statement {
+func userTopics(at arns.Scope) iampolicy.Statement {
 	return iampolicy.Allow("TellUsers", list{"sns:Publish"}, list{at.ARN("sns", contract.NamePrefix(at.Stack)+"*")})
 }
 
 // useTopicKey is needed to publish to an encrypted topic, and useful for that only.
-func useTopicKey(at place.Place, key string) iampolicy.Statement {
+func useTopicKey(at arns.Scope, key string) iampolicy.Statement {
 	return iampolicy.Allow("TellUsersEncrypted", list{"kms:Decrypt", "kms:GenerateDataKey*"}, list{key}).
 		When("StringEquals", "kms:ViaService", "sns."+at.Region+".amazonaws.com")
 }
@@ -72,7 +72,7 @@ const batchClusters = "AWSBatch*"
 // Container Service"). AmazonEC2ContainerServiceforEC2Role has more: clusters are
 // made by AWS Batch, images are pulled and logs written with the execution role,
 // and instances get no tags from the agent.
-func containerInstance(at place.Place) []iampolicy.Statement {
+func containerInstance(at arns.Scope) []iampolicy.Statement {
 	clusters := list{at.ARN("ecs", "cluster/"+batchClusters)}
 	instances := list{at.ARN("ecs", "container-instance/"+batchClusters+"/*")}
 	return []iampolicy.Statement{
@@ -111,7 +111,7 @@ func readBuilds(bucket string) iampolicy.Statement {
 // definition that it names, and not the job (AWS's pages don't say so; its denials
 // name the definition, github.com/wri/gfw-data-api/pull/175, and that project
 // submits with rights to these two only).
-func launch(at place.Place, queue, group string) []iampolicy.Statement {
+func launch(at arns.Scope, queue, group string) []iampolicy.Statement {
 	definitions := at.ARN("batch", "job-definition/"+contract.NamePrefix(at.Stack)+"*") // with or without a revision
 	jobs := at.ARN("batch", "job/*")
 	const requestTag, resourceTag = "aws:RequestTag/" + contract.TagStack, "aws:ResourceTag/" + contract.TagStack

@@ -15,8 +15,8 @@ import (
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
 	"github.com/intraverse/dcv-sessions/components/roles"
-	"github.com/intraverse/dcv-sessions/components/secrets"
 	"github.com/intraverse/dcv-sessions/components/session"
+	"github.com/intraverse/dcv-sessions/components/userresources"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -27,12 +27,12 @@ var longestARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:" + strin
 func everything(t *testing.T, stack string, users int) *componenttest.Run {
 	t.Helper()
 	return componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
-		var all []secrets.User
+		var all []userresources.User
 		for i := range users {
 			name := fmt.Sprintf("p%030d", i)
-			all = append(all, secrets.User{Name: name, Notify: name + "@example.com"})
+			all = append(all, userresources.User{Name: name, Notify: name + "@example.com"})
 		}
-		told, err := secrets.NewSecrets(ctx, "secrets", &secrets.SecretsArgs{Stack: stack, Users: all})
+		told, err := userresources.NewUserResources(ctx, "secrets", &userresources.UserResourcesArgs{Stack: stack, Users: all})
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 			Ports: contract.PortRange{First: 8443, Last: 8446}, VCPUs: 3, MemoryMiB: 14000, GPUs: 1, SharedMemoryMiB: 1024,
 			StopSeconds: 45, MaxSeconds: 28800, FirstConnectSeconds: 900, GraceSeconds: 300, IdleSeconds: 1800, Attempts: 2,
 			SessionType: contract.SessionConsole, CertificateARN: longestARN, LogGroupName: pulumi.String(group),
-			ExecutionRoleARN: access.ExecutionRoleARN, SessionRoleARN: access.SessionRoleARN, EnsureCredentials: (&secrets.Passwords{}).Ensure,
+			ExecutionRoleARN: access.ExecutionRoleARN, SessionRoleARN: access.SessionRoleARN, EnsureCredentials: (&userresources.Passwords{}).Ensure,
 		})
 		if err != nil {
 			return err

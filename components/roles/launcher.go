@@ -4,10 +4,10 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/components/arns"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
-	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // LauncherPolicyArgs have the stack's name, which is plain, and ARNs, which are inputs.
@@ -40,7 +40,7 @@ func NewLauncherPolicy(ctx *pulumi.Context, name string, args *LauncherPolicyArg
 	if err := ctx.RegisterComponentResource("dcv:roles:LauncherPolicy", name, l, opts...); err != nil {
 		return nil, err
 	}
-	at, err := place.Find(ctx, args.Stack, pulumi.Parent(l))
+	at, err := arns.Lookup(ctx, args.Stack, pulumi.Parent(l))
 	if err != nil {
 		return nil, err
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/components/arns"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
-	"github.com/intraverse/dcv-sessions/components/place"
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // RolesArgs have the stack's name, which is plain, and ARNs, which are inputs.
@@ -34,7 +34,7 @@ type RolesArgs struct {
 type Repository struct{ Account, Region, Name string }
 
 func (r Repository) arn(partition string) string {
-	return place.Place{Partition: partition, Region: r.Region, Account: r.Account}.ARN("ecr", "repository/"+r.Name)
+	return arns.Scope{Partition: partition, Region: r.Region, Account: r.Account}.ARN("ecr", "repository/"+r.Name)
 }
 
 // Roles are the ARNs and names that other components take.
@@ -68,7 +68,7 @@ type role struct {
 }
 
 // table is every role.
-func (a *RolesArgs) table(at place.Place) []role {
+func (a *RolesArgs) table(at arns.Scope) []role {
 	return []role{{
 		name: "host", service: "ec2.amazonaws.com", description: "EC2 instances that carry sessions",
 		grants: func([]string) []iampolicy.Statement {
@@ -107,7 +107,7 @@ func (a *RolesArgs) table(at place.Place) []role {
 
 // repositories returns the repositories that sessions' images come from: the
 // stack's own, and the used one if that is another.
-func (a *RolesArgs) repositories(at place.Place, own string) list {
+func (a *RolesArgs) repositories(at arns.Scope, own string) list {
 	used := a.UsedRepository.arn(at.Partition)
 	if a.UsedRepository == (Repository{}) || used == own {
 		return list{own}
@@ -139,7 +139,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResource("dcv:roles:Roles", name, r, opts...); err != nil {
 		return nil, err
 	}
-	at, err := place.Find(ctx, args.Stack, pulumi.Parent(r))
+	at, err := arns.Lookup(ctx, args.Stack, pulumi.Parent(r))
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 
 // declare makes a role with AWS's policies and one of its own, and returns with
 // it what has to be there before the role is of use.
-func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at place.Place, row role) (*iam.Role, []pulumi.Resource, error) {
+func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at arns.Scope, row role) (*iam.Role, []pulumi.Resource, error) {
 	child := pulumi.Parent(r)
 	made, err := iam.NewRole(ctx, name+"-"+row.name, &iam.RoleArgs{
 		Description:         pulumi.String(row.description),

@@ -20,7 +20,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // table says which DCV server an image gets.

@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
 	"github.com/intraverse/dcv-sessions/image/game"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // Where a game comes from.

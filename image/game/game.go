@@ -14,7 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // Where a game is.

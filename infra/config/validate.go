@@ -14,10 +14,10 @@ import (
 	"github.com/intraverse/dcv-sessions/components/compute"
 	"github.com/intraverse/dcv-sessions/components/delivery"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
+	"github.com/intraverse/dcv-sessions/components/githubroles"
 	"github.com/intraverse/dcv-sessions/components/network"
-	"github.com/intraverse/dcv-sessions/components/pipeline"
-	"github.com/intraverse/dcv-sessions/components/secrets"
 	"github.com/intraverse/dcv-sessions/components/session"
+	"github.com/intraverse/dcv-sessions/components/userresources"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
 	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
@@ -86,9 +86,9 @@ func (v *validator) users(keys map[string]Key) {
 		name := "users." + u.Name
 		v.cross(contract.UserPattern.MatchString(u.Name), name, u.Name, "a name that matches "+contract.UserPattern.String())
 		v.cross(!contract.Reserved(u.Name), name, u.Name, "a name that is no account of the session image")
-		v.cross(u.Notify == "" || secrets.ValidEmail(u.Notify), name+".notify", u.Notify, "an e-mail address")
+		v.cross(u.Notify == "" || userresources.ValidEmail(u.Notify), name+".notify", u.Notify, "an e-mail address")
 	}
-	v.each(keys["notifications.teamEmails"], v.Notifications.TeamEmails, secrets.ValidEmail)
+	v.each(keys["notifications.teamEmails"], v.Notifications.TeamEmails, userresources.ValidEmail)
 }
 
 func (v *validator) image(keys map[string]Key) {
@@ -135,9 +135,9 @@ func (v *validator) delivery(keys map[string]Key) {
 	v.check(delivery.ValidWorkflow(d.Workflow), keys["delivery.workflow"], d.Workflow)
 	v.check(delivery.ValidRef(d.Ref), keys["delivery.ref"], d.Ref)
 	v.check(delivery.ValidAPI(d.API), keys["delivery.api"], d.API)
-	v.each(keys["delivery.oidcSubjects"], d.OIDCSubjects, pipeline.ValidSubject)
-	v.check(d.StateBucket == "" || pipeline.ValidBucket(d.StateBucket), keys["delivery.stateBucket"], d.StateBucket)
-	v.check(d.StateKeyARN == "" || pipeline.ValidKeyARN(d.StateKeyARN), keys["delivery.stateKeyArn"], d.StateKeyARN)
+	v.each(keys["delivery.oidcSubjects"], d.OIDCSubjects, githubroles.ValidSubject)
+	v.check(d.StateBucket == "" || githubroles.ValidBucket(d.StateBucket), keys["delivery.stateBucket"], d.StateBucket)
+	v.check(d.StateKeyARN == "" || githubroles.ValidKeyARN(d.StateKeyARN), keys["delivery.stateKeyArn"], d.StateKeyARN)
 }
 
 // built checks what an image is built from, file by file.

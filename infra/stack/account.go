@@ -19,7 +19,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/builder"
 	"github.com/intraverse/dcv-sessions/components/compute"
-	"github.com/intraverse/dcv-sessions/components/secrets"
+	"github.com/intraverse/dcv-sessions/components/userresources"
 )
 
 // account is the AWS that the stack's provider uses: hooks run in this program,
@@ -50,12 +50,12 @@ func newAccount(ctx *pulumi.Context) (*account, error) {
 func (a *account) profile() string { return a.config.Get("profile") }
 
 // passwords is the Secrets Manager that the provider puts secrets into.
-func (a *account) passwords() (*secrets.Passwords, error) {
+func (a *account) passwords() (*userresources.Passwords, error) {
 	endpoint, err := a.endpoint("secretsmanager")
 	if err != nil {
 		return nil, err
 	}
-	return secrets.NewPasswords(secretsmanager.NewFromConfig(a.client, func(o *secretsmanager.Options) { override(&o.BaseEndpoint, endpoint) })), nil
+	return userresources.NewPasswords(secretsmanager.NewFromConfig(a.client, func(o *secretsmanager.Options) { override(&o.BaseEndpoint, endpoint) })), nil
 }
 
 // builderHooks are the builder's, in the EC2 that the provider makes it in.

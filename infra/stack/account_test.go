@@ -18,7 +18,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/builder"
 	"github.com/intraverse/dcv-sessions/components/componenttest"
-	"github.com/intraverse/dcv-sessions/components/secrets"
+	"github.com/intraverse/dcv-sessions/components/userresources"
 )
 
 // with runs a function in a context with this configuration.
@@ -30,7 +30,7 @@ func with(t *testing.T, all map[string]string, do func(*pulumi.Context)) {
 	}, componenttest.WithConfig(all)).Must(t)
 }
 
-func store(t *testing.T, all map[string]string) (made *secrets.Passwords, err error) {
+func store(t *testing.T, all map[string]string) (made *userresources.Passwords, err error) {
 	t.Helper()
 	with(t, all, func(ctx *pulumi.Context) {
 		var a *account

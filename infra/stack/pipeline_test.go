@@ -83,7 +83,7 @@ func TestADeploymentMayChangeAllOfTheStackButWhatDelivers(t *testing.T) {
 			continue
 		}
 		change, known := changes[res.Type]
-		if !assert.True(t, known, "%s %s: may a deployment change it? Say so in components/pipeline and here", res.Type, res.Name) || change == administrators {
+		if !assert.True(t, known, "%s %s: may a deployment change it? Say so in components/githubroles and here", res.Type, res.Name) || change == administrators {
 			continue
 		}
 		arn := "arn:aws:" + strings.Replace(change.arn, ":", ":us-east-1:123456789012:", 1)

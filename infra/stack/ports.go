@@ -12,9 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 
-	"github.com/intraverse/dcv-sessions/components/faults"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/infra/config"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // live are the states of jobs that have not ended.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/infra/recorded"
+	"github.com/intraverse/dcv-sessions/internal/recorded"
 )
 
 // aSession is a job of fakeBatch.

@@ -14,14 +14,14 @@ import (
 	"github.com/intraverse/dcv-sessions/components/compute"
 	"github.com/intraverse/dcv-sessions/components/delivery"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
+	"github.com/intraverse/dcv-sessions/components/githubroles"
 	"github.com/intraverse/dcv-sessions/components/network"
 	"github.com/intraverse/dcv-sessions/components/observability"
-	"github.com/intraverse/dcv-sessions/components/pipeline"
 	"github.com/intraverse/dcv-sessions/components/queue"
 	"github.com/intraverse/dcv-sessions/components/registry"
 	"github.com/intraverse/dcv-sessions/components/roles"
-	"github.com/intraverse/dcv-sessions/components/secrets"
 	"github.com/intraverse/dcv-sessions/components/session"
+	"github.com/intraverse/dcv-sessions/components/userresources"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/infra/config"
 	"github.com/intraverse/dcv-sessions/outputs/pulumioutputs"
@@ -84,7 +84,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	users, err := secrets.NewSecrets(ctx, "secrets", &secrets.SecretsArgs{
+	users, err := userresources.NewUserResources(ctx, "secrets", &userresources.UserResourcesArgs{
 		Stack:        stack,
 		Users:        secretUsers(cfg),
 		TeamEmails:   cfg.Notifications.TeamEmails,
@@ -269,7 +269,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 
 	if cfg.Delivery.Repository != "" {
-		if _, err := pipeline.NewPipeline(ctx, "pipeline", &pipeline.PipelineArgs{
+		if _, err := githubroles.NewGitHubRoles(ctx, "pipeline", &githubroles.GitHubRolesArgs{
 			Stack:             stack,
 			Repository:        cfg.Delivery.Repository,
 			Subjects:          cfg.Delivery.OIDCSubjects,
@@ -345,15 +345,15 @@ func gameBuild(cfg *config.Config, client *account, builds *builder.GameBuilds) 
 	}, nil
 }
 
-func secretUsers(cfg *config.Config) []secrets.User {
-	var users []secrets.User
+func secretUsers(cfg *config.Config) []userresources.User {
+	var users []userresources.User
 	for _, u := range cfg.Users {
-		users = append(users, secrets.User{Name: u.Name, Notify: u.Notify})
+		users = append(users, userresources.User{Name: u.Name, Notify: u.Notify})
 	}
 	return users
 }
 
-func sessionUsers(cfg *config.Config, made *secrets.Secrets) []session.User {
+func sessionUsers(cfg *config.Config, made *userresources.UserResources) []session.User {
 	var users []session.User
 	for _, u := range cfg.Users {
 		user := session.User{Name: u.Name, CredentialsARN: made.Credentials[u.Name]}

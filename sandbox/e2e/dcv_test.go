@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
-	"github.com/intraverse/dcv-sessions/components/xmodules/xmodulestest"
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/internal/xmodules/xmodulestest"
 	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/dcvdouble"
 	"github.com/intraverse/dcv-sessions/sandbox/local"

@@ -99,7 +99,7 @@ func (s *sandbox) answerFor(t *testing.T, host, by string) {
 }
 
 func (s *sandbox) deliverBinary(t *testing.T) string {
-	return s.program(t, "deliver", "./infra/deliver")
+	return s.program(t, "deliver", "./cmd/deliver")
 }
 
 // undelivered waits until a version's event is in the dead-letter queue, and

@@ -44,7 +44,7 @@ func (s *sandbox) launch(t *testing.T, args ...string) (stdout, stderr string, c
 }
 
 func (s *sandbox) launcherBinary(t *testing.T) string {
-	return s.program(t, "launch", "./launch/cmd/launch")
+	return s.program(t, "launch", "./cmd/launch")
 }
 
 // session runs a command of the launcher that shows a session.

@@ -43,7 +43,7 @@ func (s *sandbox) summary(t *testing.T, cfg config) (string, error) {
 	if failed != nil {
 		status = 1
 	}
-	cmd := exec.Command("go", "run", "./infra/summary", "--stack", "sandbox", "--status", fmt.Sprint(status), file)
+	cmd := exec.Command("go", "run", "./cmd/summary", "--stack", "sandbox", "--status", fmt.Sprint(status), file)
 	cmd.Dir = s.tree.Root
 	out, err := cmd.Output()
 	require.NoError(t, err)

@@ -479,11 +479,11 @@ func TestATopicsPolicyAdmitsEventsOnlyWithoutACondition(t *testing.T) {
 	}
 }
 
-// The documents are the stack's own, which the tests of components/secrets hold.
+// The documents are the stack's own, which the tests of components/userresources hold.
 func TestEventBridgePublishesToTheTeamsTopic(t *testing.T) {
 	c := newCloud(t)
 	document := func(name string) string {
-		text, err := os.ReadFile("../../components/secrets/testdata/" + name + ".json")
+		text, err := os.ReadFile("../../components/userresources/testdata/" + name + ".json")
 		require.NoError(t, err)
 		return string(text)
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // deployment is the stack dev in its network, with a deploy role whose policies
-// are those that the tests of components/pipeline hold.
+// are those that the tests of components/githubroles hold.
 type deployment struct {
 	guarded
 	role, profile string
@@ -37,7 +37,7 @@ func newDeployment(t *testing.T) deployment {
 	d := deployment{guarded: newGuarded(t), network: map[string]place{}}
 	d.role = d.guarded.role(t, trustAdmins)
 	for _, name := range []string{"read", "network", "services"} {
-		text, err := os.ReadFile("../../components/pipeline/testdata/" + name + ".json")
+		text, err := os.ReadFile("../../components/githubroles/testdata/" + name + ".json")
 		require.NoError(t, err)
 		d.query(t, "iam", "2010-05-08", "PutRolePolicy", "RoleName", path.Base(d.role), "PolicyName", name, "PolicyDocument", string(text))
 	}

@@ -26,11 +26,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/intraverse/dcv-sessions/components/xmodules/xmodulestest"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
 	"github.com/intraverse/dcv-sessions/image/session/process"
+	"github.com/intraverse/dcv-sessions/internal/xmodules/xmodulestest"
 )
 
 const token = "a-token-that-nobody-may-read"

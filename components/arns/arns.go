@@ -1,0 +1,58 @@
+// Package arns builds ARNs of a stack's account and Region, for policies that name
+// resources of another component or resources that do not exist yet.
+package arns
+
+import (
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+)
+
+// Scope is a stack in a Region of an account.
+type Scope struct{ Partition, Region, Account, Stack string }
+
+// Lookup asks the provider where it is.
+func Lookup(ctx *pulumi.Context, stack string, parent pulumi.InvokeOption) (Scope, error) {
+	caller, err := aws.GetCallerIdentity(ctx, &aws.GetCallerIdentityArgs{}, parent)
+	if err != nil {
+		return Scope{}, err
+	}
+	partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, parent)
+	if err != nil {
+		return Scope{}, err
+	}
+	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, parent)
+	if err != nil {
+		return Scope{}, err
+	}
+	return Scope{partition.Partition, region.Name, caller.AccountId, stack}, nil
+}
+
+// ARN writes out a resource of a service. IAM's has no Region, S3's no account
+// either (IAM user guide, "Amazon Resource Names").
+func (p Scope) ARN(service, resource string) string {
+	switch service {
+	case "iam":
+		p.Region = ""
+	case "s3":
+		p.Region, p.Account = "", ""
+	}
+	return strings.Join([]string{"arn", p.Partition, service, p.Region, p.Account, resource}, ":")
+}
+
+// ARNs writes out several.
+func (p Scope) ARNs(service string, resources ...string) iampolicy.List {
+	var all iampolicy.List
+	for _, resource := range resources {
+		all = append(all, p.ARN(service, resource))
+	}
+	return all
+}
+
+// AWSPolicy is the ARN of one of AWS's own policies.
+func (p Scope) AWSPolicy(name string) string {
+	return "arn:" + p.Partition + ":iam::aws:policy/" + name
+}

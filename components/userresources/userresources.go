@@ -1,0 +1,129 @@
+// Package userresources declares the resources of each user: the secrets that only
+// the user's own session may read, and the topic that notifies the user. It also
+// declares the team's topic and the topics' key.
+package userresources
+
+import (
+	"net/mail"
+	"slices"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/internal/faults"
+)
+
+// User is somebody who plays.
+type User struct {
+	Name   string // contract.UserPattern
+	Notify string // an e-mail address to tell when a session is ready; "" for none
+}
+
+// UserResourcesArgs are plain values: they decide which resources there are.
+type UserResourcesArgs struct {
+	// Stack begins every physical name here.
+	Stack string
+	// Users have a credentials secret each, and where they are notified a topic
+	// and a second secret.
+	Users []User
+	// TeamEmails are subscribed to the stack's one team topic.
+	TeamEmails []string
+	// RecoveryDays is how long a deleted secret can be restored: 7 to 30, or 0
+	// for at once (Secrets Manager API, DeleteSecret).
+	RecoveryDays int
+	// Tags are put on everything.
+	Tags map[string]string
+}
+
+// UserResources are the ARNs of the resources, by user.
+type UserResources struct {
+	pulumi.ResourceState
+
+	Credentials   map[string]pulumi.StringOutput // every user's
+	Notifications map[string]pulumi.StringOutput // of users who are notified
+	Topics        map[string]pulumi.StringOutput // of users who are notified
+	TeamTopicARN  pulumi.StringOutput
+	KeyARN        pulumi.StringOutput // encrypts the topics
+
+	root string // the account, as policies name it
+}
+
+func (a *UserResourcesArgs) validate() error {
+	var f faults.Faults
+	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
+	f.Check(a.RecoveryDays == 0 || (a.RecoveryDays >= 7 && a.RecoveryDays <= 30), "recoveryDays", a.RecoveryDays, "0, or 7 to 30 days")
+	seen := map[string]bool{}
+	for _, u := range a.Users {
+		f.Check(contract.UserPattern.MatchString(u.Name), "users", u.Name, contract.UserPattern.String())
+		f.Check(!seen[u.Name], "users", u.Name, "each user once")
+		f.Check(u.Notify == "" || ValidEmail(u.Notify), "users."+u.Name+".notify", u.Notify, "an e-mail address")
+		seen[u.Name] = true
+	}
+	for i, address := range a.TeamEmails {
+		f.Check(ValidEmail(address), "teamEmails", address, "an e-mail address")
+		f.Check(!slices.Contains(a.TeamEmails[:i], address), "teamEmails", address, "each address once")
+	}
+	return f.Err("secrets")
+}
+
+// ValidEmail tells whether a text is an address, without a name beside it.
+func ValidEmail(address string) bool {
+	parsed, err := mail.ParseAddress(address)
+	return err == nil && parsed.Address == address
+}
+
+// NewUserResources declares them.
+//
+// A credentials secret has no version here: its password is made by Secrets
+// Manager when the user's job definition is (Passwords.Ensure), so that it is in
+// no configuration, plan or state, and no later `up` changes it. The secrets are
+// encrypted with the account's own Secrets Manager key: whoever may read one is
+// decided by IAM alone, and a key of our own would be one more grant to get wrong.
+func NewUserResources(ctx *pulumi.Context, name string, args *UserResourcesArgs, opts ...pulumi.ResourceOption) (*UserResources, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	s := &UserResources{
+		Credentials:   map[string]pulumi.StringOutput{},
+		Notifications: map[string]pulumi.StringOutput{},
+		Topics:        map[string]pulumi.StringOutput{},
+	}
+	if err := ctx.RegisterComponentResource("dcv:secrets:Secrets", name, s, opts...); err != nil {
+		return nil, err
+	}
+	if err := s.declareTeamTopic(ctx, name, args); err != nil {
+		return nil, err
+	}
+	for _, user := range args.Users {
+		secret, err := s.declareSecret(ctx, name, args, user.Name, "credentials", "user and password of "+user.Name+"'s sessions")
+		if err != nil {
+			return nil, err
+		}
+		s.Credentials[user.Name] = secret.Arn
+		if user.Notify == "" {
+			continue
+		}
+		if err := s.declareNotification(ctx, name, args, user); err != nil {
+			return nil, err
+		}
+	}
+	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"teamTopicArn": s.TeamTopicARN, "keyArn": s.KeyARN})
+}
+
+// declareSecret declares one secret of a user. Its name has a random end, so
+// that a user removed and added again does not meet the deleted secret's name.
+func (s *UserResources) declareSecret(ctx *pulumi.Context, name string, args *UserResourcesArgs, user, kind, description string) (*secretsmanager.Secret, error) {
+	return secretsmanager.NewSecret(ctx, name+"-"+user+"-"+kind, &secretsmanager.SecretArgs{
+		NamePrefix:           pulumi.String(contract.PathPrefix(args.Stack) + "users/" + user + "/" + kind + "-"),
+		Description:          pulumi.String(description),
+		RecoveryWindowInDays: pulumi.Int(args.RecoveryDays),
+		Tags:                 userTags(args.Tags, user),
+	}, pulumi.Parent(s))
+}
+
+func userTags(tags map[string]string, user string) pulumi.StringMap {
+	all := pulumi.ToStringMap(tags)
+	all[contract.TagUser] = pulumi.String(user)
+	return all
+}
