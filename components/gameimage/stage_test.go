@@ -245,7 +245,7 @@ func TestAGameIsCheckedBeforeItsBuild(t *testing.T) {
 	large := filepath.Join(args.Game, "large")
 	write(t, large, "")
 	require.NoError(t, os.Truncate(large, 1<<30))
-	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 25, 1), "more than 1 GiB unpacked, which is what image.gameMaxGib allows")
+	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 25, 1), "more than 1 GiB unpacked, the limit of image.gameMaxGib")
 	require.NoError(t, os.Remove(large))
 
 	dir := t.TempDir()

@@ -53,8 +53,8 @@ func readTable(file string) (table, error) {
 	return t, f.Err(file)
 }
 
-// address is the file's at a source. Plain HTTP is for this machine only: the
-// checksum is what is trusted, and may be unverified.
+// address returns the file's URL at a source. Plain HTTP is for this machine only,
+// since the checksum in the table may be unverified.
 func address(source, file string) (string, error) {
 	at, err := url.Parse(source)
 	if err != nil || !trusted(at) {
@@ -97,11 +97,11 @@ func downloadFile(ctx context.Context, from string, log io.Writer) (*temporary, 
 		file.remove()
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
-	p.tell()
+	p.print()
 	return file, nil
 }
 
-// downloadServer downloads the file that a table names, and says where from.
+// downloadServer downloads the file that a table names, and returns its URL too.
 func downloadServer(ctx context.Context, tableFile, source string, log io.Writer) (t table, from string, file *temporary, err error) {
 	if t, err = readTable(tableFile); err != nil {
 		return t, "", nil, err
@@ -137,7 +137,7 @@ func fetchDCV(ctx context.Context, tableFile, dir, source string, out, log io.Wr
 	return nil
 }
 
-// unpackPackages takes NAME_….deb for each name out of a .tgz, wherever in it.
+// unpackPackages extracts NAME_….deb for each name from any folder of a .tgz.
 func unpackPackages(archive io.Reader, names []string, dir string) error {
 	plain, err := gzip.NewReader(archive)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// Where a game comes from.
+// Sources of a game.
 const (
 	fromFolder = "folder"
 	fromS3     = "s3"
@@ -29,7 +29,7 @@ type wanted struct {
 	folder      string
 	object      object
 	sha256      string
-	stopSeconds int // 0: not told
+	stopSeconds int // 0: not given
 	limits      unpack.Limits
 }
 
@@ -101,11 +101,11 @@ func unpackFile(t *unpack.Tree, archive *os.File, log io.Writer) error {
 		return err
 	}
 	p := newProgress(log, "unpacking", info.Size())
-	defer p.tell()
+	defer p.print()
 	return t.Archive(counted{archive, p}, info.Size())
 }
 
-// counted counts what is read of an archive.
+// counted counts the bytes that are read of an archive.
 type counted struct {
 	io.ReaderAt
 	progress *progress

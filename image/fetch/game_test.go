@@ -267,7 +267,7 @@ func TestNoEntryLeavesTheGamesFolder(t *testing.T) {
 func TestAnArchiveThatIsNotWholeIsRefused(t *testing.T) {
 	plain := tarOf(t, append(chess(), file("large", strings.Repeat("some text ", 1000)))...)
 	cut := map[string][]byte{"in a file.tar": plain[:len(plain)-4096]}
-	// Between two entries, where Go's own reader sees a whole archive.
+	// Between two entries: Go's own reader takes this for a whole archive.
 	cut["between.tar"] = bytes.TrimRight(tarOf(t, chess()...), "\x00")
 	cut["between.tar"] = cut["between.tar"][:len(cut["between.tar"])/512*512]
 	for _, packed := range []struct {
@@ -366,7 +366,7 @@ func TestAFolderWithSomethingInItIsLeftAlone(t *testing.T) {
 	assert.ErrorContains(t, err, "is not empty: it holds precious")
 	assert.FileExists(t, filepath.Join(target, "precious"))
 
-	// One that was there stays, empty, where the game is refused.
+	// A folder that existed before stays, empty, when the game is refused.
 	require.NoError(t, os.Remove(filepath.Join(target, "precious")))
 	env["STOP_SECONDS"] = "1"
 	err = run(t.Context(), []string{"game", target}, func(name string) string { return env[name] }, io.Discard, io.Discard)
@@ -414,7 +414,8 @@ func TestALargeGameNeedsLittleMemory(t *testing.T) {
 	}
 }
 
-// watchMemory tells how much the heap held at most, more than at the beginning.
+// watchMemory returns a function that returns by how much the heap has grown at
+// most.
 func watchMemory(t *testing.T) (most func() uint64) {
 	t.Helper()
 	runtime.GC()

@@ -56,7 +56,7 @@ func sparse(t *testing.T, format string) []byte {
 	return archive
 }
 
-// lying is a zip archive whose only file says that it is smaller than it is.
+// lying returns a zip archive with one file that is larger than its entry says.
 func lying(t *testing.T) []byte {
 	t.Helper()
 	var packed, archive bytes.Buffer
@@ -83,7 +83,7 @@ func many(of func(i int) entry) []entry {
 }
 
 func TestNoArchiveWritesMoreThanAGameMayTake(t *testing.T) {
-	const size = "the game takes more than 0.0009765625 GiB unpacked, which is what image.gameMaxGib allows"
+	const size = "the game takes more than 0.0009765625 GiB unpacked, the limit of image.gameMaxGib"
 	const number = "the game has more than 20 files, folders and links"
 	half := strings.Repeat("x", 600<<10)
 	plain := tarOf(t, chess()...)
@@ -175,5 +175,5 @@ func TestAnArchiveThatIsTooLargeIsNotDownloaded(t *testing.T) {
 		panic(http.ErrAbortHandler) // the rest never comes
 	})
 	_, _, err := fetched(t, asked(nil))
-	assert.ErrorContains(t, err, "more than 40 GiB unpacked, which is what image.gameMaxGib allows")
+	assert.ErrorContains(t, err, "more than 40 GiB unpacked, the limit of image.gameMaxGib")
 }

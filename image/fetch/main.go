@@ -1,6 +1,6 @@
-// Fetch brings what a session image is built from and its context does not hold:
-// the game, and the DCV server's packages; and it checks what came with these. It is
-// mounted into the build and is no part of the image.
+// Fetch downloads the parts of a session image that are not in its build context,
+// the game and the DCV server's packages, and checks them. It is mounted into the
+// build and is no part of the image.
 package main
 
 import (
@@ -17,14 +17,14 @@ import (
 )
 
 const usage = `usage:
-  fetch game [DIR]       the game into DIR (/opt/game): what, by the environment
+  fetch game [DIR]       the game into DIR (/opt/game): which one, by the environment
       GAME_SOURCE=folder of GAME_FOLDER (/run/game), a folder with game.yaml or with one archive
       GAME_SOURCE=s3     GAME_BUCKET, GAME_KEY, GAME_VERSION (the version's id), GAME_SHA256
       STOP_SECONDS       session.stopSeconds, which the manifest's stop time has to fit into
       GAME_MAX_GIB       image.gameMaxGib, the most that the game may take unpacked
-  fetch rights [DIR]     fail if a file below DIR (/) runs with more rights than who starts it
+  fetch rights [DIR]     fail if a file below DIR (/) gives more rights to the user that runs it
   fetch dcv TABLE DIR    the DCV server's packages into DIR, from DCV_SOURCE, a URL
-  fetch pin TABLE        write the checksum of what DCV_SOURCE serves into the table
+  fetch pin TABLE        write the checksum of the file at DCV_SOURCE into the table
 `
 
 // errUsage is answered with the usage.

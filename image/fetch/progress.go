@@ -6,40 +6,40 @@ import (
 	"time"
 )
 
-// every is how often progress is told: a build's log is read by people.
+// every is the time between two lines of progress: people read a build's log.
 const every = 2 * time.Second
 
-// progress counts what passes through it and tells how far it is.
+// progress counts the bytes that pass through it and logs how many there were.
 type progress struct {
-	log         io.Writer
-	what        string
-	whole       int64 // bytes, 0 where not known
-	done        int64
-	began, told time.Time
+	log            io.Writer
+	what           string
+	whole          int64 // bytes, 0 if not known
+	done           int64
+	began, printed time.Time
 }
 
 func newProgress(log io.Writer, what string, whole int64) *progress {
 	now := time.Now()
-	return &progress{log: log, what: what, whole: whole, began: now, told: now}
+	return &progress{log: log, what: what, whole: whole, began: now, printed: now}
 }
 
 func (p *progress) Write(b []byte) (int, error) {
 	p.done += int64(len(b))
-	if time.Since(p.told) >= every {
-		p.tell()
+	if time.Since(p.printed) >= every {
+		p.print()
 	}
 	return len(b), nil
 }
 
-// tell writes a line; call it once more at the end.
-func (p *progress) tell() {
-	p.told = time.Now()
+// print writes a line; call it once more at the end.
+func (p *progress) print() {
+	p.printed = time.Now()
 	of := ""
 	if p.whole > 0 {
 		of = fmt.Sprintf(" of %s", megabytes(p.whole))
 	}
 	speed := 0.0
-	if took := p.told.Sub(p.began).Seconds(); took > 0 {
+	if took := p.printed.Sub(p.began).Seconds(); took > 0 {
 		speed = float64(p.done) / 1e6 / took
 	}
 	fmt.Fprintf(p.log, "fetch: %s: %s%s, %.0f MB/s\n", p.what, megabytes(p.done), of, speed)

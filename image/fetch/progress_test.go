@@ -17,7 +17,7 @@ func TestProgressIsToldEveryTwoSeconds(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			_, _ = p.Write(make([]byte, 4e6))
 		}
-		p.tell()
+		p.print()
 		assert.Equal(t, `fetch: downloading: 16.0 MB of 40.0 MB, 8 MB/s
 fetch: downloading: 32.0 MB of 40.0 MB, 8 MB/s
 fetch: downloading: 40.0 MB of 40.0 MB, 8 MB/s

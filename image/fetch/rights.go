@@ -12,14 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files that run with more rights than who starts them, and how to change that.
+// Kinds of files that give more rights to the user that runs them, and the commands
+// that remove those rights.
 const (
 	setID        = "has the setuid or setgid bit: chmod ug-s FILE, as image/packages/install does behind each installation"
 	capabilities = "has capabilities: setcap -r FILE in the base image (image.base), or leave the file out of it"
 )
 
-// checkRights names every file below a folder, on the same file systems, that runs
-// with more rights than who starts it: by its mode (man 2 execve) or by its
+// checkRights lists every file below a folder, on the same file systems, that runs
+// with more rights than the user that starts it: by its mode (man 2 execve) or by its
 // capabilities (man 7 capabilities, "File capabilities").
 func checkRights(root string, out io.Writer) error {
 	var found []string
@@ -43,17 +44,17 @@ func checkRights(root string, out io.Writer) error {
 		return err
 	})
 	if err == nil && len(found) > 0 {
-		err = fmt.Errorf("%d files of this image would run with more rights than who starts them:\n  - %s", len(found), strings.Join(found, "\n  - "))
+		err = fmt.Errorf("%d files of this image would run with more rights than the user that starts them:\n  - %s", len(found), strings.Join(found, "\n  - "))
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "none of %d files runs with more rights than who starts it\n", files)
+	fmt.Fprintf(out, "none of %d files runs with more rights than the user that starts it\n", files)
 	return nil
 }
 
-// within skips what is mounted somewhere below the root. Only folders are compared: a file of
-// an overlay may have the number of the layer below (Linux,
+// within skips file systems that are mounted below the root. Only folders are
+// compared: a file of an overlay may have the number of the layer below (Linux,
 // Documentation/filesystems/overlayfs.rst, "Inode properties").
 func within(device *uint64, isRoot bool, entry fs.DirEntry) error {
 	info, err := entry.Info()

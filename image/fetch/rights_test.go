@@ -42,10 +42,10 @@ func TestAnImageWithAFileThatGivesMoreRightsIsRefused(t *testing.T) {
 	}
 	if withCapability == nil {
 		_, err = checked()
-		assert.ErrorContains(t, err, "1 files of this image would run with more rights than who starts them:\n  - "+in("bin/ping")+" has capabilities: setcap -r FILE in the base image (image.base)")
+		assert.ErrorContains(t, err, "1 files of this image would run with more rights than the user that starts them:\n  - "+in("bin/ping")+" has capabilities: setcap -r FILE in the base image (image.base)")
 		require.NoError(t, unix.Lremovexattr(in("bin/ping"), "security.capability"))
 	}
 	out, err := checked()
 	require.NoError(t, err)
-	assert.Equal(t, "none of 4 files runs with more rights than who starts it\n", out)
+	assert.Equal(t, "none of 4 files runs with more rights than the user that starts it\n", out)
 }

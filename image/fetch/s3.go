@@ -82,7 +82,7 @@ func copyObject(ctx context.Context, client *s3.Client, o object, to io.Writer, 
 		case err != nil:
 			return err
 		case broken == nil:
-			p.tell()
+			p.print()
 			return nil
 		case p.done > before:
 			failures = 0
@@ -101,7 +101,8 @@ func copyObject(ctx context.Context, client *s3.Client, o object, to io.Writer, 
 	}
 }
 
-// copyBody tells a source that broke off from a file that can't be written.
+// copyBody copies a body to a file. broken is an error of the source, err one of
+// the file.
 func copyBody(body io.ReadCloser, to io.Writer) (broken, err error) {
 	defer body.Close()
 	from := &source{Reader: body}
@@ -126,7 +127,7 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// explained says what to look at.
+// explained adds the likely cause to an error of S3.
 func explained(o object, err error) error {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// machine is an instance with a role, as its metadata service tells it.
+// machine serves the instance metadata of a machine with a role.
 func machine(t *testing.T) {
 	t.Helper()
 	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -82,7 +82,7 @@ func TestAnotherFileThanExpectedIsNotUnpacked(t *testing.T) {
 	env := asked(archive)
 	env["GAME_SHA256"] = sumOf([]byte("another"))
 	_, _, err := fetched(t, env)
-	assert.ErrorContains(t, err, "s3://games/builds/chess.tar.gz (version v7) has the SHA-256 "+sumOf(archive)+", where "+sumOf([]byte("another"))+" was expected")
+	assert.ErrorContains(t, err, "s3://games/builds/chess.tar.gz (version v7) has the SHA-256 "+sumOf(archive)+", not the expected "+sumOf([]byte("another"))+"")
 }
 
 func TestADownloadThatBreaksOffIsTakenUpAgain(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// temporary is a file outside what is filled, gone once the command is done. Its
+// temporary is a file outside of the folder that is filled, removed at the end. Its
 // folder (TMPDIR, else /tmp) gets its time back, so that a layer is the same the
 // next time.
 type temporary struct {
@@ -38,13 +38,13 @@ func (t *temporary) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// sum is the SHA-256 of what was written, in hexadecimal digits.
+// sum returns the SHA-256 of the written bytes, in hexadecimal digits.
 func (t *temporary) sum() string { return hex.EncodeToString(t.hash.Sum(nil)) }
 
 // verify compares the checksum and goes back to the file's beginning.
 func (t *temporary) verify(what, want string) error {
 	if has := t.sum(); has != want {
-		return fmt.Errorf("%s has the SHA-256 %s, where %s was expected: it is another file, or a broken one; nothing of it was used", what, has, want)
+		return fmt.Errorf("%s has the SHA-256 %s, not the expected %s: it is another file, or a broken one; nothing of it was used", what, has, want)
 	}
 	_, err := t.file.Seek(0, io.SeekStart)
 	return err

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Where drivers describe themselves: NVIDIA's container toolkit puts the host's
-// files where the host has them, and Mesa's packages put theirs.
+// The folders in which drivers describe themselves: NVIDIA's container toolkit
+// mounts the host's files under the host's paths, and Mesa's packages have others.
 var (
 	nvidiaEGL    = []string{"/usr/share/glvnd/egl_vendor.d/10_nvidia.json", "/etc/glvnd/egl_vendor.d/10_nvidia.json"}
 	nvidiaVulkan = []string{"/etc/vulkan/icd.d/nvidia_icd.json", "/usr/share/vulkan/icd.d/nvidia_icd.json", "/usr/share/vulkan/icd.d/nvidia_icd.x86_64.json"}
@@ -63,7 +63,8 @@ func first(paths []string) string {
 	return ""
 }
 
-// without is a copy without what chooses a driver.
+// without returns a copy of the environment without the variables that choose a
+// driver.
 func without(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(pair string) bool {
 		name, _, _ := strings.Cut(pair, "=")
@@ -81,7 +82,7 @@ func value(environ []string, name string) string {
 	return ""
 }
 
-// searched is where programs are if the environment does not say.
+// searched is PATH if the environment has none.
 const searched = "/usr/local/bin:/usr/bin:/bin:/usr/games"
 
 // lookPath finds a program by the environment's PATH, as a shell does.

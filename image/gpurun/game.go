@@ -18,8 +18,8 @@ var passedOn = []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, sysc
 const (
 	lookEvery  = 250 * time.Millisecond
 	lookSeldom = 5 * time.Second // once a program took longer than it was given
-	// Where a driver for the GPU and one without are mapped one after the other,
-	// the second is not waited for longer than that.
+	// When a driver for the GPU and a software driver are mapped one after the
+	// other, the second follows the first within this time.
 	settled  = 2 * time.Second
 	patience = 5 * time.Second // from SIGTERM to SIGKILL, of a program that is refused
 )
@@ -59,7 +59,7 @@ func (g *game) run(command, env []string) int {
 	}
 	g.since, g.ended = time.Now(), make(chan struct{})
 	go func() {
-		_ = g.cmd.Wait() // what it says is in ProcessState
+		_ = g.cmd.Wait() // its result is in ProcessState
 		close(g.ended)
 	}()
 	return g.watch()
@@ -86,8 +86,8 @@ func (g *game) watch() int {
 	}
 }
 
-// look tells whether the program renders in software though it must not, and by
-// which file that shows.
+// look reports whether the program renders in software although it must not, and
+// returns the file that shows it.
 func (g *game) look(every *time.Ticker) (string, bool) {
 	if g.allowed || g.proved {
 		every.Stop()
@@ -117,7 +117,7 @@ func (g *game) look(every *time.Ticker) (string, bool) {
 	return "", false
 }
 
-// signal reaches the program and what it started in its group.
+// signal sends a signal to the program's process group.
 func (g *game) signal(s syscall.Signal) {
 	select {
 	case <-g.ended: // its number may be another's by now
@@ -133,7 +133,7 @@ func (g *game) end() {
 	case <-g.ended:
 	case <-time.After(patience):
 	}
-	_ = syscall.Kill(-g.cmd.Process.Pid, syscall.SIGKILL) // and what outlived its leader
+	_ = syscall.Kill(-g.cmd.Process.Pid, syscall.SIGKILL) // and the processes that outlived the group's leader
 	<-g.ended
 }
 

@@ -20,8 +20,8 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// The test binary is gpu-run too, with device nodes where a test wants them, and
-// the game that is started.
+// The test binary is also gpu-run, with a test's own folder of device nodes, and
+// the game that gpu-run starts.
 func TestMain(m *testing.M) {
 	switch os.Getenv("GPU_RUN_TEST") {
 	case "gpu-run":
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// play is a game that tells each signal that it gets, and saves at SIGTERM.
+// play is a game that prints each signal that it gets, and saves at SIGTERM.
 func play() {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, passedOn...)
@@ -71,7 +71,7 @@ func result(t *testing.T, env []string, args ...string) (code int, out, errs str
 	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
 }
 
-// tools makes a folder with the APIs' tools, which print what is asked for.
+// tools makes a folder of doubles of the APIs' tools, which print the given texts.
 func tools(t *testing.T, prints map[string]string) (env []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -145,7 +145,7 @@ func TestThisMachineRendersOnItsGPUOrRefuses(t *testing.T) {
 }
 
 func TestAGameThatFallsBackAfterItsStartIsEnded(t *testing.T) {
-	env := append(display(t), anyGPU(t)...) // which hides what the X server can do
+	env := append(display(t), anyGPU(t)...) // which hides the X server's abilities
 	pid := filepath.Join(t.TempDir(), "pid")
 	code, _, errs := result(t, env, "sh", "-c", "echo $$ > "+pid+"; exec glxgears")
 	assert.Equal(t, contract.ExitSoftware, code)
@@ -253,7 +253,7 @@ func TestExitCodesArePassedOn(t *testing.T) {
 	}
 }
 
-// lines are what a process writes, one by one.
+// lines reads the output of a process, line by line.
 type lines struct{ *bufio.Scanner }
 
 func (l lines) next(t *testing.T) string {
@@ -309,7 +309,8 @@ func TestTheGameDoesNotOutliveGPURun(t *testing.T) {
 	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil || isZombie(pid) }, 10*time.Second, 10*time.Millisecond)
 }
 
-// isZombie is so where this container's process 1 does not reap.
+// isZombie reports whether a process has ended but was not reaped, as happens if
+// process 1 of this container does not reap.
 func isZombie(pid int) bool {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return strings.Contains(string(b), ") Z ")

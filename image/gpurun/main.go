@@ -1,18 +1,19 @@
 // Command gpu-run starts a program so that it renders on the GPU, proves that it
-// does, and refuses where it would not: "the prime-run ticket".
+// does, and refuses to run it otherwise (compare prime-run).
 //
 //	gpu-run [--api opengl|egl|vulkan] [--software] [--within 20s] [--] PROGRAM ARGS…
 //	gpu-run --check [--api opengl|egl|vulkan] [--software]
 //
-// Before the start it asks the API's own tool who would draw; after it, it looks
-// which drivers the program has mapped. What it finds is one line on stderr that
-// begins with "gpu-run: renders"; what it refuses is one with "gpu-run: refused".
+// Before the start it asks the API's own tool for the renderer; after the start it
+// reads which drivers the program has mapped. It logs the renderer to stderr in a
+// line that begins with "gpu-run: renders", and a refusal in one that begins with
+// "gpu-run: refused".
 //
-// Its exit code is the program's, 128 and the signal's number where one killed
-// it; 126 or 127 where the program can't be started; contract.ExitSoftware where
-// it would be rendered by the processor, or nothing proves the contrary;
-// contract.ExitGPU where the host should have a GPU and has none. A program's own
-// exit code may be one of these too: the line "refused" makes the difference.
+// Its exit code is the program's, or 128 and the signal's number if a signal killed
+// it; 126 or 127 if the program can't be started; contract.ExitSoftware if it would
+// be rendered by the processor, or nothing proves the contrary; contract.ExitGPU if
+// the host should have a GPU and has none. A program's own exit code may be one of
+// these too: the line "refused" makes the difference.
 package main
 
 import (
@@ -44,10 +45,10 @@ const (
 	defaultWithin  = 20 * time.Second
 	defaultDevices = "/dev"
 	deviceOfNVIDIA = "nvidiactl"              // every container with an NVIDIA GPU has it
-	envVisible     = "NVIDIA_VISIBLE_DEVICES" // what NVIDIA's container toolkit was asked for
+	envVisible     = "NVIDIA_VISIBLE_DEVICES" // the devices requested from NVIDIA's container toolkit
 )
 
-// What is said on stderr.
+// Messages on stderr.
 const (
 	onHardware = "renders on %s by %s (before: %s; after: %s mapped)"
 	bySoftware = "renders in software by %s, as --software allows (%s)"
@@ -71,7 +72,7 @@ func main() {
 // runner is one run of this program.
 type runner struct {
 	environ  []string
-	devices  string // where the device nodes are
+	devices  string // the folder of the device nodes
 	signals  <-chan os.Signal
 	out      io.Writer
 	errs     io.Writer
@@ -115,13 +116,13 @@ func (r *runner) say(format string, values ...any) {
 	fmt.Fprintf(r.errs, "gpu-run: "+format+"\n", values...)
 }
 
-// hasNVIDIA tells whether the container was given an NVIDIA GPU.
+// hasNVIDIA reports whether the container was given an NVIDIA GPU.
 func (r *runner) hasNVIDIA() bool {
 	_, err := os.Stat(filepath.Join(r.devices, deviceOfNVIDIA))
 	return err == nil
 }
 
-// misses tells of a host that should have a GPU and has none.
+// misses returns an error if the host should have a GPU and has none.
 func (r *runner) misses() error {
 	wanted := value(r.environ, envVisible)
 	if wanted == "" || wanted == "void" || wanted == "none" || r.hasNVIDIA() {
@@ -130,8 +131,8 @@ func (r *runner) misses() error {
 	return fmt.Errorf("%s=%s, but there is no %s: the host's GPU or its driver is not there", envVisible, wanted, filepath.Join(r.devices, deviceOfNVIDIA))
 }
 
-// prove asks who would draw in this environment. The error says why that is not
-// a GPU, or why it is not known.
+// prove returns the renderer that a program gets in this environment. The error
+// has the reason why it is no GPU, or why it is not known.
 func (r *runner) prove(ctx context.Context, a api, env []string) (renderer, error) {
 	who, err := a.ask(ctx, env)
 	switch {
@@ -145,8 +146,8 @@ func (r *runner) prove(ctx context.Context, a api, env []string) (renderer, erro
 	return who, nil
 }
 
-// check prints who draws by each API. Its code says whether all of them are on
-// the GPU, or software is allowed.
+// check prints the renderer of each API. It returns 0 if all of them are on the
+// GPU, or if software is allowed.
 func (r *runner) check(apis []api) int {
 	code := contract.ExitOK
 	if err := r.misses(); err != nil {
@@ -170,7 +171,7 @@ func (r *runner) check(apis []api) int {
 	return code
 }
 
-// run starts the program where it may.
+// run starts the program if it may run, and returns gpu-run's exit code.
 func (r *runner) run(command []string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Beginnings of what a program has mapped, by file name or, for devices, path.
-// Vulkan's loader maps the drivers of all GPUs that there might be, so that of
-// Mesa's the device alone proves anything.
+// Prefixes of the files that a program has mapped, by file name or, for devices,
+// path. Vulkan's loader maps the drivers of all possible GPUs, so for Mesa only the
+// device is a proof.
 var (
 	gpuFiles      = []string{"libGLX_nvidia.", "libEGL_nvidia.", "libnvidia-glcore.", "libnvidia-eglcore.", "/dev/dri/"}
 	softwareFiles = []string{"swrast_dri.so", "kms_swrast_dri.so", "libvulkan_lvp."}
@@ -19,13 +19,13 @@ var (
 	mesaFiles = []string{"libgallium-"}
 )
 
-// verdict is what the files that a program has mapped tell.
+// verdict is the conclusion from the files that a program has mapped.
 type verdict struct {
-	file string // that tells it; "": nothing does yet
+	file string // the proof; "": none yet
 	cpu  bool
 }
 
-// judge looks for a driver. before is who draws by the API's own tool.
+// judge looks for a driver. before is the renderer by the API's own tool.
 func judge(mapped []string, before renderer) verdict {
 	if file := match(mapped, gpuFiles); file != "" {
 		return verdict{file: file}
@@ -52,8 +52,8 @@ func match(mapped, beginnings []string) string {
 	return ""
 }
 
-// mapped are the files that a program and all that it started have mapped,
-// sorted. What can't be read, since it just ended, has none.
+// mapped returns the files that a program and its descendants have mapped, sorted.
+// A process that has just ended has none.
 func mapped(leader int) []string {
 	var files []string
 	for _, pid := range tree(leader) {

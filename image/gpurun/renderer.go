@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// api is a way to draw, with the tool that tells who does it.
+// api is a graphics API, with the tool that prints its renderer.
 type api struct {
 	name, words string
 	tool        []string
@@ -46,7 +46,7 @@ func names() []string {
 	return list
 }
 
-// renderer is who draws.
+// renderer is the device, or the software, that draws.
 type renderer struct {
 	vendor, name string
 	cpu          bool // it says so itself
@@ -59,9 +59,9 @@ func (r renderer) String() string {
 	return strings.TrimSpace(r.vendor + " " + r.name)
 }
 
-// drawnByCPU are parts of the names, in lower case, of what draws on the
-// processor. Whatever else draws is a GPU, of any maker. Mesa's software had the
-// vendor "Mesa/X.org", and EGL before mesa-utils 9 tells no more than "swrast".
+// drawnByCPU are parts of the names, in lower case, of software renderers. Any
+// other renderer is a GPU, of any maker. Mesa's software renderer had the vendor
+// "Mesa/X.org", and EGL before mesa-utils 9 prints only "swrast".
 var drawnByCPU = []string{"llvmpipe", "softpipe", "swrast", "lavapipe", "swiftshader", "software rasterizer", "mesa/x.org"}
 
 func (r renderer) software() bool {
@@ -86,9 +86,9 @@ func (a api) ask(ctx context.Context, env []string) (renderer, error) {
 	cmd := exec.CommandContext(ctx, path, a.tool[1:]...)
 	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = env, &out, &errs, time.Second
 	err = cmd.Run()
-	// eglinfo fails where one of many platforms does.
-	if who := a.parse(out.String(), value(env, "DISPLAY") != ""); who.name != "" {
-		return who, nil
+	// eglinfo fails if one of many platforms does.
+	if found := a.parse(out.String(), value(env, "DISPLAY") != ""); found.name != "" {
+		return found, nil
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("it did not answer within %s", askLimit)
@@ -125,7 +125,7 @@ func parseGLX(text string, _ bool) renderer {
 	return r
 }
 
-// parseEGL reads eglinfo, which tells of each platform under a title of its own.
+// parseEGL reads eglinfo, which has a section for each platform.
 // On a display the X11 platform counts, else the first that has a renderer.
 // Before mesa-utils 9 there is no renderer, but Mesa's driver; NVIDIA has none.
 func parseEGL(text string, display bool) renderer {
@@ -154,7 +154,7 @@ func parseEGL(text string, display bool) renderer {
 }
 
 // parseVulkan reads vulkaninfo --summary. Of several devices a GPU is taken: a
-// program chooses among them, and may choose only where there is one.
+// program chooses among them, and can choose a GPU only if there is one.
 func parseVulkan(text string, _ bool) renderer {
 	var devices []renderer
 	for line := range strings.Lines(text) {

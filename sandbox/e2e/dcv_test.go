@@ -53,7 +53,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 		said, err := s.buildDCV(t, buildContext)
 		require.Error(t, err)
 		expected := regexp.MustCompile(`(?m)^sha256: (\S+)`).FindSubmatch(committed)[1]
-		assert.Contains(t, said, filepath.Base(file)+" has the SHA-256 "+sum+", where "+string(expected)+" was expected")
+		assert.Contains(t, said, filepath.Base(file)+" has the SHA-256 "+sum+", not the expected "+string(expected))
 		assert.Empty(t, s.docker(t, "images", "--quiet", dcvImage))
 	})
 

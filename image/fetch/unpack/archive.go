@@ -18,9 +18,9 @@ var Forms = []string{".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip"}
 // errNoArchive is the error for anything else.
 var errNoArchive = errors.New("it is neither a zip archive nor a tar archive, plain or compressed by gzip or zstd")
 
-// Archive fills the folder from an archive of size bytes, whose form is known by
-// its first bytes, not by its name. Memory does not grow with the files, but with
-// the list of names that a zip archive ends with.
+// Archive fills the folder from an archive of size bytes. The first bytes decide its
+// format, not its name. Memory does not grow with the files, but with the list of
+// names at the end of a zip archive.
 func (t *Tree) Archive(from io.ReaderAt, size int64) error {
 	start := make([]byte, len(zipStart))
 	if n, err := from.ReadAt(start, 0); err != nil && !errors.Is(err, io.EOF) {
@@ -76,7 +76,8 @@ func inArchive(err error, last string) error {
 	return fmt.Errorf("the archive%s: %w", last, err)
 }
 
-// decompress tells a compression by its first bytes.
+// decompress returns the decompressed stream of a tar archive; the first bytes decide
+// the compression.
 func decompress(from *bufio.Reader) (plain io.Reader, done func(), err error) {
 	start, err := from.Peek(4)
 	switch {
@@ -129,7 +130,7 @@ func (t *Tree) entry(h *tar.Header, content io.Reader) error {
 // them, and would take an archive that is cut off between two entries.
 const endOfTar = 1024
 
-// tail counts the zeros at the end of what was read.
+// tail counts the zeros at the end of the bytes read so far.
 type tail struct {
 	from  io.Reader
 	zeros int64

@@ -11,7 +11,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/game"
 )
 
-// ArchiveIn is the one archive in a folder, "" where the folder is the game
+// ArchiveIn returns the one archive in a folder, or "" if the folder is the game
 // itself.
 func ArchiveIn(folder string) (string, error) {
 	entries, err := os.ReadDir(folder)

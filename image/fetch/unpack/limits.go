@@ -11,12 +11,12 @@ import (
 // unpacked, and Docker and the system beside it.
 const DefaultGiB = 40
 
-// Limits are what a game may take once it is unpacked. An archive of a few megabytes
+// Limits bound the size of an unpacked game. An archive of a few megabytes
 // may hold files of many terabytes: zeros, or a sparse file, which tar writes as the
 // list of its parts.
 type Limits struct {
-	// Bytes is how large all files may be together, by what is written and by what
-	// their entries say: of a sparse file its whole length.
+	// Bytes is the total size of all files, both as written and as declared by their
+	// entries: a sparse file counts with its whole length.
 	Bytes int64
 	// Entries is how many files, folders and links there may be.
 	Entries int
@@ -45,7 +45,7 @@ func (l Limits) CheckSize(bytes int64) error {
 }
 
 func (l Limits) tooLarge() error {
-	return fmt.Errorf("the game takes more than %g GiB unpacked, which is what image.gameMaxGib allows: make it smaller, or set image.gameMaxGib higher, "+
+	return fmt.Errorf("the game takes more than %g GiB unpacked, the limit of image.gameMaxGib: make it smaller, or set image.gameMaxGib higher, "+
 		"and compute.rootGib to two to three times as much", float64(l.Bytes)/(1<<30))
 }
 
@@ -78,9 +78,8 @@ func (t *Tree) write(to io.Writer, size int64, from io.Reader) error {
 	return err
 }
 
-// bounded ends a stream that is decompressed with an error where it is longer than any
-// archive within the limits: what is between the files is written nowhere, and may be
-// endless.
+// bounded ends a decompressed stream with an error if it is longer than any archive
+// within the limits: bytes between the files are not written, and could be endless.
 func (l Limits) bounded(stream io.Reader) io.Reader {
 	const beside = 4 << 10 // a tar archive's bytes beside one entry's content, at most
 	return &bounded{stream, l.Bytes + int64(l.Entries)*beside, l}

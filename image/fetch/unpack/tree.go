@@ -20,8 +20,8 @@ import (
 	"github.com/intraverse/dcv-sessions/image/game"
 )
 
-// Tree is a folder that is filled: by Archive or Folder, then Finish. Where one
-// of them fails, Clear leaves the folder as it was found.
+// Tree is a folder that is filled by Archive or Folder, then Finish. If one of them
+// fails, Clear restores the folder as it was.
 type Tree struct {
 	Files int
 	Bytes int64
@@ -37,8 +37,8 @@ type Tree struct {
 	links   []string
 }
 
-// New takes a folder, which it makes where there is none in the folder above. One
-// with something in it is refused. No more than the limits allow is written to it.
+// New opens a folder, and creates it if it does not exist. A folder that is not
+// empty is refused. No more than the limits allow is written to it.
 func New(dir string, limits Limits) (*Tree, error) {
 	t := &Tree{limits: limits, folders: map[string]time.Time{".": untold}}
 	switch entries, err := os.ReadDir(dir); {
@@ -88,8 +88,8 @@ func local(name string) (string, error) {
 	return clean, nil
 }
 
-// folder makes a folder and those above it. Whatever else stands in the place of
-// one, a link too, is refused: nothing is written through it.
+// folder makes a folder and its parents. A file or a link of the same name is
+// refused: nothing is written through it.
 func (t *Tree) folder(name string) error {
 	if _, made := t.folders[name]; made {
 		return nil
@@ -106,11 +106,12 @@ func (t *Tree) folder(name string) error {
 		return err
 	}
 	t.folders[name] = untold
-	return t.root.Chmod(name, 0o755) // whatever the umask is
+	return t.root.Chmod(name, 0o755) // regardless of the umask
 }
 
-// file writes a file, whose entry says its size. Of its rights only the one to execute it is kept: no file
-// of a game belongs to another user or runs with another's rights.
+// file writes a file of the size that its entry has. Of its mode only the permission
+// to execute it is kept: no file of a game belongs to another user or runs with
+// another's rights.
 func (t *Tree) file(name string, executable bool, at time.Time, size int64, from io.Reader) error {
 	if err := t.add(name); err != nil {
 		return err
@@ -194,9 +195,9 @@ func twice(name string, err error) error {
 	return err
 }
 
-// Finish moves a game that came in a folder of its own up, checks where links
-// lead once everything is there, and sets the times of folders: even the folder
-// above shows nothing of when this was.
+// Finish moves a game that is in one folder of its own up, checks the targets of
+// links once everything is there, and sets the times of folders, the top one too, so
+// that they do not depend on the time of the build.
 func (t *Tree) Finish() error {
 	if err := t.moveUp(); err != nil {
 		return err

@@ -13,8 +13,7 @@ import (
 // zipStart begins every zip archive that holds a file.
 const zipStart = "PK\x03\x04"
 
-// zip fills the folder from a zip archive. What would be refused in a tar archive
-// is refused here too.
+// zip fills the folder from a zip archive. It refuses everything that tar refuses.
 func (t *Tree) zip(from io.ReaderAt, size int64) error {
 	archive, err := zip.NewReader(from, size)
 	if errors.Is(err, zip.ErrFormat) {
