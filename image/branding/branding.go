@@ -59,14 +59,14 @@ type Colors struct {
 	Quiet      string // text that stands back
 	Accent     string // buttons, progress
 	OnAccent   string // text on Accent
-	Error      string // text that tells of a fault
+	Error      string // the colour of error messages
 }
 
 // Texts are the studio's own words.
 type Texts struct {
 	Greeting string // while the session starts
 	SignIn   string // above the form
-	Support  string // where a player finds help
+	Support  string // how a player gets help
 }
 
 // Version is short, and another for every other brand: a path with it in it may
@@ -104,7 +104,7 @@ func Load(dir string) (*Branding, error) {
 	return b, nil
 }
 
-// reader takes values out of the file; what nobody takes is unknown.
+// reader takes values out of the file; keys that are left are unknown.
 type reader struct {
 	values map[string]any // by key, "colors.light.text"
 	faults []error
@@ -146,8 +146,8 @@ func (r *reader) text(key string, most int) string {
 
 var colorPattern = regexp.MustCompile(`^#[0-9a-f]{6}$`)
 
-// pairs must be told apart by people who see little: text by 4.5, parts of
-// controls by 3 (WCAG 2.2, 1.4.3 and 1.4.11).
+// pairs need a contrast for people with low vision: 4.5 for text, 3 for parts of
+// controls (WCAG 2.2, 1.4.3 and 1.4.11).
 var pairs = []struct {
 	front, ground string
 	least         float64
@@ -200,7 +200,7 @@ func luminance(color string) float64 {
 	return 0.2126*channel(1) + 0.7152*channel(3) + 0.0722*channel(5)
 }
 
-// logoTypes are what a logo may be, by the end of its name.
+// logoTypes are the allowed types of a logo, by the file's extension.
 var logoTypes = map[string]struct {
 	media string
 	check func([]byte) error

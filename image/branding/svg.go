@@ -41,7 +41,7 @@ func checkSVG(data []byte) error {
 			if err := checkElement(t); err != nil {
 				return err
 			}
-		case xml.CharData: // of <style>, or of what a browser takes for it
+		case xml.CharData: // of <style>, or of an element that a browser takes for one
 			if loads(string(t)) {
 				return errors.New("an SVG image whose <style> loads nothing")
 			}
@@ -67,8 +67,8 @@ func checkElement(e xml.StartElement) error {
 	return nil
 }
 
-// loads tells whether a text of a style brings in something from outside. A
-// backslash may hide what it does.
+// loads reports whether a style sheet loads anything from outside. A backslash may
+// hide that.
 func loads(style string) bool {
 	style = strings.ToLower(style)
 	if strings.Contains(style, "@import") || strings.Contains(style, `\`) {

@@ -204,8 +204,8 @@ func TestAnExecutableWithoutPermissionIsWorthALook(t *testing.T) {
 	assert.Contains(t, started(t.Context(), dir, m, 0).Skipped, "chmod +x")
 }
 
-// docker puts a double of Docker into the path: it runs what should run in a
-// container right here, and writes down how it was called.
+// docker puts a double of Docker into PATH: it runs the container's command right
+// here, and records its arguments.
 func docker(t *testing.T) (called func() string) {
 	t.Helper()
 	self, err := os.Executable()

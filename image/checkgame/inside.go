@@ -25,27 +25,27 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// insideCommand is how this program starts itself in a container, where it needs
-// neither a shell nor tools:
+// insideCommand is the argument by which this program starts itself in a container,
+// without a shell or other tools:
 //
 //	checkgame inside DIR SECONDS
 const insideCommand = "inside"
 
-// report is what a container tells, as JSON.
+// report is the container's result, as JSON on its standard output.
 type report struct {
 	Libraries []lacking
 	Start     start
 }
 
-// lacking is a program or library that does not find what it needs.
+// lacking is a program or library that does not find its libraries.
 type lacking struct {
 	File    string
 	Missing []string
 }
 
-// start is what happened when the game was started. Times are in seconds.
+// start is the result of the game's start. Times are in seconds.
 type start struct {
-	Skipped  string   // why it was not; then nothing else is told
+	Skipped  string   // the reason why it was skipped; then nothing else is set
 	Seconds  float64  // it ran, until it ended or was stopped
 	Ended    string   // by itself: how
 	Window   float64  // until there was one; 0: there was none
@@ -56,9 +56,9 @@ type start struct {
 	Lines    []string // its last ones
 }
 
-// contained runs this program in a container of the session image, as who calls
-// it: who may read the game's folder. The container has no network and writes
-// only to its memory.
+// contained runs this program in a container of the session image, as the user that
+// calls it, who can read the game's folder. The container has no network and writes
+// to memory only.
 func contained(ctx context.Context, dir string, o options) ([]byte, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -105,8 +105,8 @@ func inside(ctx context.Context, args []string) int {
 	return 0
 }
 
-// missing asks the dynamic linker for what the game's programs and libraries
-// don't find. It runs none of the game's own code that the start does not.
+// missing returns the libraries that the dynamic linker does not find for the game's
+// programs and libraries. It runs no code of the game that the start does not run.
 func missing(ctx context.Context, dir string) []lacking {
 	env := []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
 	if m, err := game.LoadSource(dir); err == nil && m.Environment["LD_LIBRARY_PATH"] != "" {

@@ -1,10 +1,10 @@
-// Checkgame tells what can be told of a game before an image is built from it:
+// Checkgame checks a game before an image is built from it:
 //
 //	checkgame [--image SESSION-IMAGE] [--seconds 10] [--stop-seconds 30] [--max-gib 40] FOLDER|ARCHIVE
 //
 // Libraries and the start are tried in a container of the session image; without
 // one, this machine's libraries are looked at and nothing is started. It prints a
-// row for each check and exits with 1 where one of them is a fault.
+// row for each check and exits with 1 if one of them is a fault.
 package main
 
 import (
@@ -41,7 +41,7 @@ type row struct {
 	check  string
 	result result
 	found  string
-	do     string // "" where there is nothing to do
+	do     string // "" if there is nothing to do
 }
 
 func main() {
@@ -79,7 +79,7 @@ type options struct {
 
 func (o options) limits() unpack.Limits { return unpack.UpTo(cmp.Or(o.maxGiB, unpack.DefaultGiB)) }
 
-// show prints what to do below what was found: both may be long.
+// show prints each row, with its advice on a line below: both may be long.
 func show(w io.Writer, rows []row) {
 	widest := 0
 	for _, r := range rows {
@@ -103,7 +103,7 @@ func checked(ctx context.Context, path string, o options) ([]row, error) {
 	dir, archive := path, path
 	if info.IsDir() {
 		if archive, err = unpack.ArchiveIn(path); err != nil {
-			return []row{{"folder", fault, err.Error(), "docs/your-game.md says what a game's folder holds"}}, nil
+			return []row{{"folder", fault, err.Error(), "docs/your-game.md describes a game's folder"}}, nil
 		}
 	}
 	if archive != "" {
@@ -112,7 +112,7 @@ func checked(ctx context.Context, path string, o options) ([]row, error) {
 		}
 		defer os.RemoveAll(dir)
 		if err := unpacked(archive, dir, o.limits()); err != nil {
-			return []row{{"archive", fault, err.Error(), "make the archive again; docs/your-game.md says what it may hold"}}, nil
+			return []row{{"archive", fault, err.Error(), "make the archive again; docs/your-game.md describes its contents"}}, nil
 		}
 	}
 	t, err := read(dir)
@@ -125,11 +125,11 @@ func checked(ctx context.Context, path string, o options) ([]row, error) {
 	}
 	rows = append(rows, t.bad...)
 	if err := o.limits().CheckSize(t.bytes); err != nil {
-		rows = append(rows, row{"size", fault, err.Error(), "leave out what players don't need"})
+		rows = append(rows, row{"size", fault, err.Error(), "leave out files that players don't need"})
 	}
 	rows = append(rows, layer(t)...)
 	if m == nil {
-		return append(rows, row{"the rest", unseen, "it needs the manifest", "mend the manifest first"}), nil
+		return append(rows, row{"the rest", unseen, "it needs the manifest", "fix the manifest first"}), nil
 	}
 	rows = append(rows, program(t, m), graphics(t, m), sound(t))
 	rows = append(rows, hints(t)...)
@@ -207,11 +207,11 @@ func permission(dir string, m *game.Manifest, isCopy bool) []row {
 // noImage is why nothing is started without --image.
 const noImage = "there is no session image given"
 
-// tryLimit is what a container may take beside the game's own time.
+// tryLimit is the time that a container may take in addition to the game's own.
 const tryLimit = 2 * time.Minute
 
-// try looks at libraries and starts the game in a container, or does the first
-// alone here. where says which.
+// try checks libraries and starts the game in a container; without an image it only
+// checks libraries, on this machine. where is the place, for messages.
 func try(ctx context.Context, dir string, o options) (report, string, error) {
 	if o.image == "" {
 		return report{Libraries: missing(ctx, dir), Start: start{Skipped: noImage}}, "this machine's, not the image's", nil
@@ -241,7 +241,7 @@ func libraries(r report, t *tree, m *game.Manifest, where string) []row {
 			"ship the library with the game (its folder in environment.LD_LIBRARY_PATH, or a run path), or add its Debian package to image/packages/system.txt"})
 	}
 	if len(rows) == 0 {
-		return []row{{"libraries", good, "every program and library of the game finds what it needs (" + where + ")", ""}}
+		return []row{{"libraries", good, "every program and library of the game finds its libraries (" + where + ")", ""}}
 	}
 	return rows
 }

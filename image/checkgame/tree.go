@@ -23,14 +23,14 @@ type tree struct {
 	files []file
 	bytes int64
 	links int
-	bad   []row // what the build would refuse
+	bad   []row // faults for which the build would refuse the game
 }
 
 // file is one of a game's files.
 type file struct {
 	name   string
 	size   int64
-	binary *binary // nil where it is no ELF file
+	binary *binary // nil if it is no ELF file
 }
 
 // binary is a program or library.
@@ -83,7 +83,7 @@ func read(dir string) (*tree, error) {
 	})
 }
 
-// wellKnown are the libraries that tell how a game draws and sounds.
+// wellKnown are the libraries for graphics and sound.
 var wellKnown = []string{"libGL.so.1", "libGLX.so.0", "libOpenGL.so.0", "libEGL.so.1", "libvulkan.so.1", "libpulse.so.0", "libasound.so.2"}
 
 func readBinary(f *os.File) (*binary, error) {
@@ -96,7 +96,7 @@ func readBinary(f *os.File) (*binary, error) {
 		return nil, nil // it only begins like one
 	}
 	b := &binary{machine: header.Machine}
-	b.linked, _ = header.ImportedLibraries() // none where it is static
+	b.linked, _ = header.ImportedLibraries() // none if it is static
 	found := map[string]bool{}
 	const overlap = 32 // more than the longest name
 	buffer := make([]byte, 1<<20)
@@ -121,7 +121,7 @@ func readBinary(f *os.File) (*binary, error) {
 	return b, nil
 }
 
-// uses tells whether any program or library of the game links or names one of
+// uses reports whether any program or library of the game links or names one of
 // some libraries.
 func (t *tree) uses(libraries ...string) bool {
 	return slices.ContainsFunc(t.files, func(f file) bool {
@@ -131,7 +131,7 @@ func (t *tree) uses(libraries ...string) bool {
 	})
 }
 
-// has tells whether the game brings every library that lines of ldd name.
+// has reports whether the game brings every library that lines of ldd name.
 func (t *tree) has(lines []string) bool {
 	return !slices.ContainsFunc(lines, func(line string) bool {
 		name, _, _ := strings.Cut(line, " ")
@@ -146,7 +146,7 @@ const (
 	sampled      = 1 << 30      // bytes that are compressed for the estimate
 )
 
-// layer is how large the game's layer is, and what that costs a player.
+// layer returns the row with the size of the game's layer and the time to pull it.
 func layer(t *tree) []row {
 	size := fmt.Sprintf("%s in %d files", megabytes(t.bytes), len(t.files)+t.links)
 	packed, how, err := t.compressed()
@@ -161,7 +161,7 @@ func layer(t *tree) []row {
 	return []row{{"layer", good, found, ""}}
 }
 
-// compressed estimates what is left of the files after gzip, as Docker pushes a
+// compressed estimates the size of the files after gzip, which Docker pushes as a
 // layer. Of a large game only some blocks of each file are compressed.
 func (t *tree) compressed() (packed int64, how string, err error) {
 	const block = 1 << 20
@@ -205,7 +205,7 @@ func (c *counter) Write(b []byte) (int, error) {
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
-// program looks at what is started.
+// program checks the executable.
 func program(t *tree, m *game.Manifest) row {
 	name := path.Clean(m.Executable)
 	if real, err := os.Readlink(path.Join(t.dir, name)); err == nil {
@@ -245,7 +245,7 @@ func graphics(t *tree, m *game.Manifest) row {
 	case len(found) == 0:
 		return row{"graphics", unseen, fmt.Sprintf("no program or library of the game names OpenGL, EGL or Vulkan; the manifest says %s", m.Graphics), "see that the manifest is right: the session proves the rendering by this API"}
 	case !slices.Contains(found, string(m.Graphics)):
-		return row{"graphics", fault, text, "put what the game draws with into graphics"}
+		return row{"graphics", fault, text, "set graphics to the game's API"}
 	}
 	return row{"graphics", good, text, ""}
 }
@@ -260,8 +260,8 @@ func sound(t *tree) row {
 	return row{"sound", look, "no program or library of the game names PulseAudio or ALSA", "listen in a session"}
 }
 
-// telling are files that a person should know of, by their names in small letters.
-var telling = []struct{ pattern, what, do string }{
+// suspicious are files that hardly belong into a game, by their names in lower case.
+var suspicious = []struct{ pattern, what, do string }{
 	{"libsteam_api.so", "Steam's library", "a session has no Steam client: the game has to start without"},
 	{"*easyanticheat*", "an anti-cheat", "ask its maker whether it runs in a container without rights; most builds for streaming leave it out"},
 	{"*battleye*", "an anti-cheat", "ask its maker whether it runs in a container without rights; most builds for streaming leave it out"},
@@ -275,7 +275,7 @@ var telling = []struct{ pattern, what, do string }{
 
 func hints(t *tree) []row {
 	var rows []row
-	for _, h := range telling {
+	for _, h := range suspicious {
 		var names []string
 		var size int64
 		for _, f := range t.files {

@@ -14,11 +14,11 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// key is one that a mapping may have: a value, or a mapping of its own. yaml.v3
-// alone tells wrong types by the line, and not what is allowed.
+// key is a key that a mapping may have: a value, or a mapping of its own. yaml.v3's
+// own errors name wrong types by their line, without the allowed values.
 type key struct {
 	name string
-	into any // nil where there are keys
+	into any // nil if there are keys
 	what string
 	keys []key
 }
@@ -29,7 +29,7 @@ func decode(f *faults.Faults, text []byte, keys []key) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil // empty: the checks tell what is missing
+		return nil // empty: the checks report the missing keys
 	} else if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func decodeMapping(f *faults.Faults, path string, node *yaml.Node, keys []key) {
 		for i, k := range keys {
 			names[i] = k.name
 		}
-		f.Add(cmp.Or(path, "the text"), told(node), "the keys "+strings.Join(names, ", "))
+		f.Add(cmp.Or(path, "the text"), written(node), "the keys "+strings.Join(names, ", "))
 		return
 	}
 	seen := map[string]bool{}
@@ -59,21 +59,21 @@ func decodeMapping(f *faults.Faults, path string, node *yaml.Node, keys []key) {
 		at := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
 		switch {
 		case at < 0:
-			f.Add(whole, told(value), "no such key is known")
+			f.Add(whole, written(value), "no such key is known")
 		case seen[name]:
-			f.Add(whole, told(value), "a key stands once")
+			f.Add(whole, written(value), "a key stands once")
 		case value.ShortTag() == "!!null":
 		case keys[at].into == nil:
 			decodeMapping(f, whole, value, keys[at].keys)
 		case value.Decode(keys[at].into) != nil:
-			f.Add(whole, told(value), keys[at].what)
+			f.Add(whole, written(value), keys[at].what)
 		}
 		seen[name] = true
 	}
 }
 
-// told is a value as it was written.
-func told(node *yaml.Node) string {
+// written returns a value as it was written.
+func written(node *yaml.Node) string {
 	if node.Kind == yaml.ScalarNode {
 		return shorten(node.Value)
 	}

@@ -1,5 +1,5 @@
-// Package game is a game's manifest: what the session has to know of a game, in
-// one file at the root of its folder. docs/your-game.md is for who writes it.
+// Package game reads a game's manifest: the facts that a session needs about a game,
+// in one file at the root of the game's folder. docs/your-game.md describes it.
 package game
 
 import (
@@ -17,19 +17,19 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// Where a game is.
+// Paths of a game.
 const (
 	File = "game.yaml" // the manifest, at the root of the game's folder
 	Dir  = "/opt/game" // the game's folder in the session image
 )
 
-// Manifest is what game.yaml says, with every default filled in.
+// Manifest is the content of game.yaml, with every default filled in.
 type Manifest struct {
 	Name       string
 	Version    string
 	Executable string // relative to the game's folder, as all of its paths
 	Arguments  []string
-	// Directory is what the game is started in; default ".", its own folder.
+	// Directory is the game's working directory; default ".", its own folder.
 	Directory   string
 	Environment map[string]string
 	Graphics    Graphics
@@ -70,8 +70,8 @@ var signals = map[string]syscall.Signal{
 // Signal is the stop signal.
 func (m *Manifest) Signal() syscall.Signal { return signals[m.Stop.Signal] }
 
-// rest is what a session needs of session.stopSeconds to close its display and
-// its log once the game has ended, in seconds.
+// rest is the part of session.stopSeconds, in seconds, in which a session closes its
+// display and its log after the game has ended.
 const rest = 10
 
 // CheckStop refuses a manifest whose stop time does not fit into the stack's
@@ -171,7 +171,7 @@ func read(root *os.Root) ([]byte, error) {
 	return root.ReadFile(File)
 }
 
-// keys are what a manifest may say.
+// keys returns the keys of a manifest.
 func (m *Manifest) keys() []key {
 	const whole = "a whole number"
 	return []key{
@@ -195,7 +195,7 @@ var (
 )
 
 // ours are variables that the session sets itself: a player's account, screen and
-// sound, and what makes the game run on the GPU.
+// sound, and those that make the game run on the GPU.
 var ours = strings.Fields(`DISPLAY XAUTHORITY WAYLAND_DISPLAY HOME USER LOGNAME SHELL PATH PULSE_SERVER PULSE_COOKIE XDG_RUNTIME_DIR
  NVIDIA_VISIBLE_DEVICES LIBGL_ALWAYS_SOFTWARE GALLIUM_DRIVER MESA_LOADER_DRIVER_OVERRIDE VK_DRIVER_FILES VK_ICD_FILENAMES
  __NV_PRIME_RENDER_OFFLOAD __GLX_VENDOR_LIBRARY_NAME __EGL_VENDOR_LIBRARY_FILENAMES __VK_LAYER_NV_optimus`)
@@ -234,8 +234,8 @@ func (m *Manifest) check(f *faults.Faults) {
 	}
 }
 
-// checkFile looks at what the manifest names in the game's folder. root follows
-// no link out of it.
+// checkFile checks a path of the manifest in the game's folder. root follows no link
+// out of the folder.
 func checkFile(f *faults.Faults, root *os.Root, key, path, what string, good func(fs.FileInfo) bool) {
 	allowed := what + " in the game's folder, by its path from there"
 	info, err := root.Stat(path)
