@@ -2,8 +2,8 @@ package batch
 
 import "time"
 
-// reasons are AWS Batch's words for what keeps a job at its queue's head, by
-// code (user guide, "Jobs stuck in a RUNNABLE status").
+// reasons are AWS Batch's status reasons of a job that is stuck at its queue's head,
+// by code (user guide, "Jobs stuck in a RUNNABLE status").
 var reasons = map[string]string{
 	codeMaxResource: " - CE(s) associated with the job queue cannot meet the CPU requirement of the job.",
 	codeRequirement: " - The job resource requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s) attached to the job queue.",
@@ -16,10 +16,10 @@ const (
 	codeInvalid     = "ACTION_REQUIRED"
 )
 
-// tellBlocked gives each queue's head its reason, where it can never be placed
-// as things are, and takes it from those that are no longer blocked. A job that
-// only waits for room has none, as on AWS.
-func (s *Scheduler) tellBlocked(now time.Time) {
+// markBlocked gives the head of each queue its reason if it can never be placed at
+// present, and removes the reason of jobs that are no longer blocked. A job that
+// only waits for room has no reason, as on AWS.
+func (s *Scheduler) markBlocked(now time.Time) {
 	for _, q := range s.plane.queues() {
 		for i, j := range s.waiting[q.ARN] {
 			code := ""
@@ -36,8 +36,8 @@ func (s *Scheduler) tellBlocked(now time.Time) {
 	}
 }
 
-// hindrance is the code of what makes it impossible to place a job, "" if it may
-// be placed some time.
+// hindrance returns the code of the reason why a job cannot be placed, or "" if it
+// can be placed at some time.
 func (s *Scheduler) hindrance(q Queue, j *job) string {
 	environments := s.plane.enabled(q)
 	if len(environments) == 0 {

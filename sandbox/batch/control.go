@@ -118,8 +118,8 @@ func (c control) environments(ctx context.Context) ([]Environment, error) {
 	return list, nil
 }
 
-// infrastructureOf returns an environment's settings without those whose change
-// replaces no host.
+// infrastructureOf returns an environment's settings without those that can change
+// without a replacement of hosts.
 func infrastructureOf(resources json.RawMessage) (string, error) {
 	all := map[string]json.RawMessage{}
 	if err := json.Unmarshal(resources, &all); err != nil {
@@ -136,9 +136,9 @@ func infrastructureOf(resources json.RawMessage) (string, error) {
 // guide, "Compute resource memory management").
 const agentReserveMiB = 32
 
-// types reads the sizes of instance types. Of the memory that is sold the kernel
-// takes a part: 5 percent, as components/compute reckons, so that what passes
-// there fits here.
+// types reads the sizes of instance types. The kernel takes a part of the
+// memory that is sold: 5 percent, as components/compute estimates, so that a session
+// which passes there fits here.
 func (c control) types(ctx context.Context, names []string) ([]InstanceType, error) {
 	if len(names) == 0 {
 		return nil, nil
@@ -179,14 +179,14 @@ func (c control) types(ctx context.Context, names []string) ([]InstanceType, err
 	return list, nil
 }
 
-// defaultStop is ECS_CONTAINER_STOP_TIMEOUT where a host sets none (ECS developer
+// defaultStop is ECS_CONTAINER_STOP_TIMEOUT if a host sets none (ECS developer
 // guide, "Amazon ECS container agent configuration").
 const defaultStop = 30 * time.Second
 
 var stopSetting = regexp.MustCompile(`(?m)^ECS_CONTAINER_STOP_TIMEOUT=(\w+)$`)
 
-// stopTimeout reads the agent's setting where the hosts get it: from the user
-// data of their launch template.
+// stopTimeout reads the agent's setting from the user data of the hosts' launch
+// template.
 func (c control) stopTimeout(ctx context.Context, template, version string) (time.Duration, error) {
 	if template == "" {
 		return defaultStop, nil
@@ -210,8 +210,8 @@ func (c control) stopTimeout(ctx context.Context, template, version string) (tim
 	return defaultStop, nil
 }
 
-// definitions are all revisions of a job definition, with what was registered of
-// each, whether this Batch knows it or not.
+// definitions returns all revisions of a job definition: as this Batch understands
+// them, and as they were registered.
 func (c control) definitions(ctx context.Context, name string) (typed []Definition, raw []map[string]any, err error) {
 	var answer struct {
 		Definitions []json.RawMessage `json:"jobDefinitions"`

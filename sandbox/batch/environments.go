@@ -41,8 +41,7 @@ func (s *Service) settled(c *gateway.Call, verb string) error {
 	return nil
 }
 
-// describeEnvironments adds the state that moto, whose environments are always
-// VALID, does not have.
+// describeEnvironments adds the state of environments; moto's are always VALID.
 func (s *Service) describeEnvironments(c *gateway.Call) (*http.Response, error) {
 	res, err := c.Forward()
 	if err != nil {

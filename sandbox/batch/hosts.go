@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// host is a simulated instance with what runs on it.
+// host is a simulated instance with its jobs.
 type host struct {
 	Host
 	ready   time.Time // from then on it takes jobs
@@ -61,8 +61,7 @@ func (e Environment) candidates(need Resources) []InstanceType {
 	return fit
 }
 
-// room is what a plan has still free on the hosts that there are and those that
-// it adds.
+// room is the free capacity of a host that exists or that a plan adds.
 type room struct {
 	host *host
 	free Resources
@@ -120,7 +119,7 @@ func (s *Scheduler) growToMinimum(e Environment, now time.Time) {
 	}
 }
 
-// plan finds room for a job among what is free, or starts a host for it.
+// plan finds room for a job on a host, or starts a host for it.
 func (s *Scheduler) plan(q Queue, j *job, rooms *[]*room, now time.Time) bool {
 	for _, e := range s.plane.enabled(q) {
 		for _, r := range *rooms {
@@ -156,7 +155,7 @@ func (s *Scheduler) startHost(e Environment, t InstanceType, now time.Time) *hos
 	return h
 }
 
-// wakeHosts makes hosts ready whose time has come.
+// wakeHosts makes hosts ready that have finished their start.
 func (s *Scheduler) wakeHosts(now time.Time) {
 	for _, h := range s.hosts {
 		if h.running || h.ready.After(now) {

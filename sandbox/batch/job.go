@@ -27,25 +27,25 @@ type Job struct {
 	Attempts     []Attempt // those that have ended
 	Last         Attempt   // the one under way, or the last one; zero before the first
 
-	Cancelled, Terminated bool // somebody asked for it
+	Cancelled, Terminated bool // by a call
 }
 
 // Attempt is one run of a job.
 type Attempt struct {
 	TaskARN, HostID  string
-	LogStream        string // "" where it never ran
+	LogStream        string // "" if it never ran
 	Started, Stopped time.Time
 	Ending
 }
 
-// job is a job with what the scheduler needs to know of it.
+// job is a job with the scheduler's own data.
 type job struct {
 	Job
 	need    Resources
 	task    *task     // the attempt under way
-	blocked string    // the code of what keeps it at its queue's head
+	blocked string    // the code of the reason why it is stuck at its queue's head
 	since   time.Time // since when it is blocked by that
-	stop    string    // why its task was asked to stop; "" where it was not
+	stop    string    // why its task was asked to stop; "" if it was not
 }
 
 // task is an attempt on a host.
@@ -56,7 +56,7 @@ type task struct {
 	stream  string
 }
 
-// Resources are what a job takes of a host.
+// Resources are the part of a host that a job takes.
 type Resources struct{ VCPUs, MemoryMiB, GPUs int }
 
 func (r Resources) fitsIn(free Resources) bool {
@@ -88,8 +88,8 @@ func (c ContainerProperties) Needs() (Resources, error) {
 	return r, nil
 }
 
-// retries tells whether another attempt follows one that ended: the first rule
-// of which all conditions hold decides, and without one it is tried again.
+// retries reports whether another attempt follows one that ended: the first rule
+// with only true conditions decides, and without such a rule the job is retried.
 func (s RetryStrategy) retries(made int, e Ending) bool {
 	if made >= cmp.Or(s.Attempts, 1) {
 		return false

@@ -13,8 +13,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// jobDetail is a job as DescribeJobs shows it: what AWS leaves out in a state is
-// left out.
+// jobDetail is a job as DescribeJobs shows it, without the fields that AWS leaves
+// out in the job's state.
 type jobDetail struct {
 	ARN                  string            `json:"jobArn"`
 	Name                 string            `json:"jobName"`
@@ -45,8 +45,8 @@ type retryDetail struct {
 	EvaluateOnExit []Rule `json:"evaluateOnExit"`
 }
 
-// containerDetail is the container as it was asked for, with what became of its
-// last attempt.
+// containerDetail is the container as it was requested, with the result of its last
+// attempt.
 type containerDetail struct {
 	ContainerProperties
 	Volumes           []string `json:"volumes"`
@@ -211,7 +211,8 @@ func (s *Service) list(c *gateway.Call) (*http.Response, error) {
 	return c.Answer(answer), nil
 }
 
-// want is what a listing asks for; with a filter jobs of every state.
+// want returns the listing's filter; with a filter in the call, jobs of every state
+// pass.
 func (in listInput) want() (func(Job) bool, error) {
 	switch {
 	case len(in.Filters) > 1:
@@ -232,7 +233,7 @@ func (in listInput) want() (func(Job) bool, error) {
 }
 
 // page cuts a listing: up to 1,000, with a filter up to 100. The token is the
-// last job shown, so that what comes and goes meanwhile shifts nothing.
+// last job shown, so that jobs which come and go meanwhile shift nothing.
 func (in listInput) page(jobs []Job) ([]Job, string, error) {
 	size := 1000
 	if len(in.Filters) > 0 {

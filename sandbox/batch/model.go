@@ -1,9 +1,9 @@
-// Package batch is the sandbox's AWS Batch, as far as jobs go: it takes them,
-// places them on simulated hosts as AWS Batch does, has them run by an Agent,
-// and tells what became of them. Queues, environments and job definitions are
-// moto's (Control reads them); jobs live in this process's memory only.
+// Package batch is the job part of the sandbox's AWS Batch: it accepts jobs, places
+// them on simulated hosts as AWS Batch does, has an Agent run them, and reports their
+// states. Queues, environments and job definitions are moto's (Control reads them);
+// jobs live in this process's memory only.
 //
-// What AWS does, and in which words, follows AWS's service model and user guide.
+// States, answers and error texts follow AWS's service model and user guide.
 package batch
 
 import (
@@ -24,7 +24,7 @@ const (
 	Failed    Status = "FAILED"
 )
 
-// Ended tells whether a job in this state stays as it is.
+// Ended reports whether a job in this state changes no more.
 func (s Status) Ended() bool { return s == Succeeded || s == Failed }
 
 // Definition is an active revision of a job definition, as DescribeJobDefinitions
@@ -95,8 +95,8 @@ type RetryStrategy struct {
 	EvaluateOnExit []Rule `json:"evaluateOnExit,omitempty"`
 }
 
-// Rule is a retry rule: where all its conditions hold, the action (RETRY or
-// EXIT, in any case) is taken.
+// Rule is a retry rule: if all its conditions hold, its action applies (RETRY or
+// EXIT, in upper or lower case).
 type Rule struct {
 	OnStatusReason string `json:"onStatusReason,omitempty"`
 	OnReason       string `json:"onReason,omitempty"`
@@ -136,22 +136,23 @@ type Environment struct {
 	SecurityGroups     []string      // ids, of its hosts
 	StopTimeout        time.Duration // between SIGTERM and SIGKILL on its hosts
 
-	// Infrastructure is all settings whose change replaces the hosts, as one text.
+	// Infrastructure are all settings that replace the hosts when they change, as one
+	// text.
 	Infrastructure string
 	UpdatePolicy   UpdatePolicy
 }
 
-// UpdatePolicy is what becomes of running jobs when the hosts are replaced.
+// UpdatePolicy decides about running jobs when the hosts are replaced.
 type UpdatePolicy struct {
 	TerminateJobs bool `json:"terminateJobsOnUpdate"`
 	Minutes       int  `json:"jobExecutionTimeoutMinutes"` // how long jobs may go on otherwise
 }
 
-// InstanceType is what a host of a type offers to jobs.
+// InstanceType is the capacity for jobs of a host of a type.
 type InstanceType struct {
 	Name      string
 	VCPUs     int
-	MemoryMiB int // what is left of it for jobs
+	MemoryMiB int // the part that jobs can use
 	GPUs      int
 }
 
@@ -166,7 +167,7 @@ type Host struct {
 	StopTimeout        time.Duration
 }
 
-// Task is one attempt of a job on a host: what the agent runs.
+// Task is one attempt of a job on a host, which the agent runs.
 type Task struct {
 	ID              string // the last part of ARN: 32 hexadecimal digits
 	ARN             string // arn:aws:ecs:REGION:ACCOUNT:task/ENVIRONMENT_Batch/ID
@@ -182,28 +183,27 @@ type Task struct {
 
 // Ending is how a task ended.
 type Ending struct {
-	ExitCode     *int   // nil where the container did not run
+	ExitCode     *int   // nil if the container did not run
 	StatusReason string // e.g. "Essential container in task exited"
-	Reason       string // the container's, where ECS has an error to tell, e.g. "CannotPullContainerError: …"
+	Reason       string // the container's, if ECS reports an error, e.g. "CannotPullContainerError: …"
 }
 
-// Agent runs tasks on hosts. Its methods return at once; what comes of them is
-// told to the Watcher.
+// Agent runs tasks on hosts. Its methods return at once; results go to the Watcher.
 type Agent interface {
 	// StartHost gives a host its address and its metadata service.
 	StartHost(Host) error
-	// StopHost takes a host away with what still runs on it, at once. No ending
-	// is told of its tasks.
+	// StopHost removes a host and its tasks at once. The watcher gets no Ended for
+	// these tasks.
 	StopHost(id string)
-	// Run starts a task; the watcher is told Started, once, if its container runs,
-	// and then Ended, once.
+	// Run starts a task. It calls the watcher's Started once if the container runs,
+	// and then Ended once.
 	Run(Task, Watcher)
 	// Stop ends a task as ECS does: SIGTERM, SIGKILL after the host's stop timeout.
 	// A task that has not started yet never does.
 	Stop(taskID string)
 }
 
-// Watcher is told what becomes of tasks, from any goroutine.
+// Watcher gets the results of tasks, from any goroutine.
 type Watcher interface {
 	Started(taskID, logStreamName string)
 	Ended(taskID string, ending Ending)

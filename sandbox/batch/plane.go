@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Plane is the control plane as it was last read: what moto holds.
+// Plane is moto's control plane as it was last read.
 type Plane struct {
 	Queues       []Queue
 	Environments []Environment

@@ -22,7 +22,7 @@ var hourly = map[string]float64{
 	"g6e.12xlarge": 10.49264, "g6e.16xlarge": 7.57719, "g6e.24xlarge": 15.06559, "g6e.48xlarge": 30.13118,
 }
 
-// price returns what a host of the type costs an hour. A type without a known
+// price returns the price of a host of the type for an hour. A type without a known
 // price comes last.
 func (t InstanceType) price() float64 {
 	if price, known := hourly[t.Name]; known {
@@ -34,7 +34,7 @@ func (t InstanceType) price() float64 {
 // preferred sorts types by an allocation strategy (AWS Batch user guide,
 // "Instance type allocation strategies for AWS Batch"). BEST_FIT prefers the
 // lowest price, BEST_FIT_PROGRESSIVE the lowest price per vCPU. The strategies for
-// Spot hosts choose the deepest pools, which nobody else knows: here their order
+// Spot hosts choose the deepest pools, which only AWS knows: here their order
 // is that of the configuration.
 func preferred(types []InstanceType, strategy string) {
 	if strings.HasPrefix(strategy, "SPOT_") {

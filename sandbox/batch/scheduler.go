@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Config is what a scheduler needs.
+// Config configures a scheduler.
 type Config struct {
 	Region, Account string
 	AccessKey       string // by which the control plane is read
@@ -22,12 +22,12 @@ type Config struct {
 	NewID           func() string // 32 random hexadecimal digits
 	Logf            func(format string, args ...any)
 
-	changed func(Job) // is told every new state of a job but the submission; nil: nobody is
+	changed func(Job) // is called for every new state of a job except its submission; may be nil
 }
 
-// Scheduler takes jobs and sees to it that they run. It is safe for concurrent
-// use. Everything happens in passes: Run makes one whenever something was asked
-// or told, or something is due, and none otherwise, so waiting costs nothing.
+// Scheduler accepts jobs and has them run. It is safe for concurrent use. All work
+// is done in passes: Run makes one after each call or report, and when something is
+// due, and none otherwise, so waiting costs nothing.
 type Scheduler struct {
 	config Config
 	wake   chan struct{}
@@ -42,7 +42,7 @@ type Scheduler struct {
 	tasks     map[string]*job      // by the id of the task under way
 	hosts     []*host              // in the order in which they were started
 	updates   map[string]time.Time // when an environment's last infrastructure update began, by ARN
-	effects   []func()             // what a pass asks of the agent, once it is over
+	effects   []func()             // the calls of a pass to the agent, made after it
 }
 
 // New makes a scheduler without queues.
@@ -73,7 +73,7 @@ func (s *Scheduler) awake() {
 	}
 }
 
-// Pass does all that can be done now, and tells when the next thing is due; zero
+// Pass does all that can be done now, and returns when the next thing is due; zero
 // if nothing is.
 func (s *Scheduler) Pass() (next time.Time) {
 	s.pass.Lock()
@@ -88,7 +88,7 @@ func (s *Scheduler) Pass() (next time.Time) {
 	s.place()
 	s.grow(now)
 	s.shrink(now)
-	s.tellBlocked(now)
+	s.markBlocked(now)
 	s.cancelBlocked(now)
 	next = s.due(now)
 	effects := s.effects
@@ -104,7 +104,7 @@ func (s *Scheduler) Pass() (next time.Time) {
 // at once, and the scheduler must not be locked then.
 func (s *Scheduler) later(effect func()) { s.effects = append(s.effects, effect) }
 
-// SetPlane tells the scheduler what the control plane holds.
+// SetPlane gives the scheduler the present control plane.
 func (s *Scheduler) SetPlane(p Plane) {
 	s.mu.Lock()
 	s.noteUpdates(p)
@@ -125,7 +125,7 @@ type Submission struct {
 	PropagateTags bool
 }
 
-// Submit takes a job. It fails only where its requirements make no sense.
+// Submit takes a job. It fails only if its requirements make no sense.
 func (s *Scheduler) Submit(in Submission) (Job, error) {
 	need, err := in.Container.Needs()
 	if err != nil {
@@ -234,11 +234,11 @@ func (s *Scheduler) end(id, reason string, running bool) {
 func (s *Scheduler) withdraw(j *job, reason string, now time.Time) {
 	s.waiting[j.QueueARN] = slices.DeleteFunc(s.waiting[j.QueueARN], func(o *job) bool { return o == j })
 	j.Status, j.StatusReason, j.Stopped = Failed, reason, now
-	s.tell(j)
+	s.announce(j)
 }
 
-// tell makes a job's new state known once the pass is over.
-func (s *Scheduler) tell(j *job) {
+// announce makes a job's new state known after the pass.
+func (s *Scheduler) announce(j *job) {
 	if s.config.changed != nil {
 		now := j.copy()
 		s.later(func() { s.config.changed(now) })
@@ -276,7 +276,7 @@ func (s *Scheduler) terminate(h *host, now time.Time) {
 	}
 }
 
-// Started is told by the agent.
+// Started is called by the agent.
 func (s *Scheduler) Started(taskID, logStreamName string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -284,13 +284,12 @@ func (s *Scheduler) Started(taskID, logStreamName string) {
 		j.task.started, j.task.stream = s.config.Now(), logStreamName
 		j.Status, j.Started = Running, j.task.started
 		j.Last.Started, j.Last.LogStream = j.task.started, logStreamName
-		s.tell(j)
+		s.announce(j)
 		s.awake() // its timeout runs
 	}
 }
 
-// Ended is told by the agent. What it tells of a task whose host was taken away
-// comes too late and counts no more.
+// Ended is called by the agent. It is ignored for a task on a host that was removed.
 func (s *Scheduler) Ended(taskID string, e Ending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -319,7 +318,7 @@ func (s *Scheduler) ended(j *job, e Ending, now time.Time) {
 	default:
 		j.Status, j.Stopped = Failed, now
 	}
-	s.tell(j)
+	s.announce(j)
 }
 
 // admit lets submitted jobs wait for room: no job depends on another here.
@@ -328,7 +327,7 @@ func (s *Scheduler) admit() {
 		if j.Status == Submitted {
 			j.Status = Runnable
 			s.waiting[j.QueueARN] = append(s.waiting[j.QueueARN], j)
-			s.tell(j)
+			s.announce(j)
 		}
 	}
 	s.submitted = nil
@@ -408,7 +407,7 @@ func (s *Scheduler) run(q Queue, j *job, h *host) {
 	j.Status, j.StatusReason, j.blocked = Starting, "", ""
 	j.Last = Attempt{TaskARN: j.task.ARN, HostID: h.ID}
 	h.tasks[id], s.tasks[id] = j, j
-	s.tell(j)
+	s.announce(j)
 	task := j.task.Task
 	s.later(func() { s.config.Agent.Run(task, s) })
 }

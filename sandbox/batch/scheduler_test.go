@@ -212,7 +212,7 @@ func TestHostsComeFromTheEnvironmentsTypesAndLimits(t *testing.T) {
 	}
 }
 
-// The fault that issue 19 names: with all sizes in one environment, the first
+// With all sizes in one environment, the first
 // session starts the host whose vCPUs cost least, at five times the price.
 func TestOneEnvironmentOfAllSizesStartsTheLargestAndOneForEachSizeTheFirst(t *testing.T) {
 	xlarge, double, twelve := InstanceType{"g5.xlarge", 4, 15532, 1}, InstanceType{"g5.2xlarge", 8, 31097, 1}, InstanceType{"g5.12xlarge", 48, 186745, 4}
@@ -427,7 +427,7 @@ func TestAHostThatIsTakenAwayHasItsJobsRetriedElsewhere(t *testing.T) {
 	assert.Nil(t, j.Attempts[0].ExitCode)
 
 	code := 137
-	w.Ended(lost.ID, Ending{ExitCode: &code}) // what the agent may still tell
+	w.Ended(lost.ID, Ending{ExitCode: &code}) // the agent may still report this
 	assert.Equal(t, Runnable, w.job(id).Status)
 	w.after(2 * time.Second)
 	assert.NotEqual(t, lost.HostID, w.task(id).HostID)
@@ -535,7 +535,7 @@ func TestTenThousandJobsAtRandom(t *testing.T) {
 	w := newWorld(t, environment(first, 8, 200, medium, small, large), spot)
 	w.config.Logf = func(string, ...any) {}
 	var ids []string
-	alive := map[string]Task{} // what the agent runs, by task id
+	alive := map[string]Task{} // the agent's tasks, by id
 	taken := 0
 	for ended, step := 0, 0; ended < jobs; step++ {
 		require.Less(t, step, 40*jobs, "it gets nowhere")
@@ -616,7 +616,7 @@ func TestTenThousandJobsAtRandom(t *testing.T) {
 	}
 }
 
-// check looks at what must hold at any moment.
+// check asserts the invariants that hold at any moment.
 func (w *world) check() {
 	w.t.Helper()
 	vcpus := map[string]int{}

@@ -12,13 +12,14 @@ import (
 )
 
 // Service is AWS Batch's job calls in the gateway, with the scheduler behind
-// them. Queues, environments and job definitions are read where they are kept.
+// them. Queues, environments and job definitions are read from moto.
 type Service struct {
-	// Check names what the agent does not know of a container; nil: it knows all.
+	// Check returns the properties of a container that the agent does not support;
+	// nil: it supports all.
 	Check func(ContainerProperties) []error
 
-	// Changed is told every change of a job's state, with the job as DescribeJobs
-	// shows it; nil: nobody is. Set both before Run.
+	// Changed is called for every change of a job's state, with the job as
+	// DescribeJobs shows it; may be nil. Set both before Run.
 	Changed func(jobARN string, detail any)
 
 	scheduler *Scheduler
@@ -44,13 +45,13 @@ func NewService(config Config, endpoint string) *Service {
 // Run schedules until the context ends.
 func (s *Service) Run(ctx context.Context) { s.scheduler.Run(ctx) }
 
-// JobTags are a job's tags; none where there is no such job.
+// JobTags returns a job's tags; none if there is no such job.
 func (s *Service) JobTags(id string) map[string]string {
 	j, _ := s.scheduler.Job(id)
 	return j.Tags
 }
 
-// Behaviours are what the gateway answers by this service.
+// Behaviours returns the gateway's behaviours that this service implements.
 func (s *Service) Behaviours() []gateway.Behaviour {
 	return []gateway.Behaviour{
 		{Name: "batch jobs", Service: "batch", Answers: map[string]gateway.Handler{
@@ -65,7 +66,7 @@ func (s *Service) Behaviours() []gateway.Behaviour {
 	}
 }
 
-// changed lets the scheduler know what became of the control plane.
+// changed lets the scheduler know that the control plane has changed.
 func (s *Service) changed(c *gateway.Call) (*http.Response, error) {
 	res, err := c.Forward()
 	s.mu.Lock()
@@ -75,21 +76,21 @@ func (s *Service) changed(c *gateway.Call) (*http.Response, error) {
 	return res, err
 }
 
-// reread reads the control plane where nobody waits for an error.
+// reread reads the control plane in the background; it logs an error.
 func (s *Service) reread() {
 	if err := s.refresh(context.Background()); err != nil {
 		s.scheduler.config.Logf("the control plane: %v", err)
 	}
 }
 
-// refresh reads the control plane where it has changed.
+// refresh reads the control plane if it has changed.
 func (s *Service) refresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.stale {
 		return nil
 	}
-	s.stale = false // what changes from here on is read again
+	s.stale = false // later changes are read again
 	plane, err := s.control.plane(ctx)
 	if err != nil {
 		s.stale = true

@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) { mototest.Main(m) }
 
 // plant is a service in a gateway before a real moto, with an agent that starts
-// every task at once and ends it when it is told.
+// every task at once and ends it on request.
 type plant struct {
 	*Service
 	t      *testing.T

@@ -14,7 +14,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// submitInput is what SubmitJob takes here; what else a caller sends is refused.
+// submitInput are the fields of SubmitJob that are supported; others are refused.
 type submitInput struct {
 	JobName            string `json:"jobName"`
 	JobQueue           string `json:"jobQueue"`      // a name or an ARN
@@ -35,7 +35,7 @@ func clientFault(format string, args ...any) *gateway.Fault {
 	return &gateway.Fault{Status: http.StatusBadRequest, Code: "ClientException", Message: fmt.Sprintf(format, args...)}
 }
 
-// read decodes a call, and refuses what this Batch would have to leave out.
+// read decodes a call, and refuses fields that this Batch does not support.
 func read(c *gateway.Call, into any) error {
 	all := map[string]any{}
 	if err := c.JSON(&all); err != nil {
@@ -143,7 +143,7 @@ func splitDefinition(named string) (name string, revision int, err error) {
 
 var (
 	jobName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$`)
-	// pattern is what retry rules may hold (API reference, EvaluateOnExit).
+	// pattern matches the conditions of retry rules (API reference, EvaluateOnExit).
 	pattern  = regexp.MustCompile(`^[0-9A-Za-z.:\s]{0,511}\*?$`)
 	exitCode = regexp.MustCompile(`^[0-9]{0,511}\*?$`)
 )

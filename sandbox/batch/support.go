@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// unsupported names what a decoded JSON value has and a type has not, by its
-// path: what this Batch would silently leave out. Empty values ask for nothing.
+// unsupported returns the paths of a decoded JSON value that a type does not have:
+// this Batch would silently ignore them. Empty values are ignored.
 func unsupported(value any, t reflect.Type, path string) []string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

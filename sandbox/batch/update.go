@@ -9,10 +9,10 @@ import (
 // "Perform infrastructure updates" and "Updating compute environments"): the
 // environment is UPDATING, new jobs go to new hosts, and those that run go on
 // until they end or the update policy's timeout has passed. Then they are
-// terminated, and retried where their retry strategy says so. Which status reason
-// they get is not documented: here it is that of a host which is terminated.
+// terminated, and retried if their retry strategy says so. Their status reason is not
+// documented: here it is that of a terminated host.
 
-// scaling are the settings whose change replaces no host.
+// scaling are the settings that can change without a replacement of hosts.
 var scaling = []string{"minvCpus", "maxvCpus", "desiredvCpus"}
 
 // noteUpdates remembers which environments a new plane updates.
@@ -41,7 +41,7 @@ func (s *Scheduler) deadline(h *host) time.Time {
 	return began.Add(time.Duration(e.UpdatePolicy.Minutes) * s.config.Minute)
 }
 
-// replaceHosts terminates the outdated hosts whose jobs have had their time.
+// replaceHosts terminates the outdated hosts after the timeout of their jobs.
 func (s *Scheduler) replaceHosts(now time.Time) {
 	for _, h := range slices.Clone(s.hosts) {
 		if s.outdated(h) && len(h.tasks) > 0 && !s.deadline(h).After(now) {
@@ -59,7 +59,7 @@ func (s *Scheduler) Updating(environmentARN string) bool {
 }
 
 // environment returns the ARN of an environment that a call names by its name or
-// ARN, "" where there is none.
+// ARN, or "" if there is none.
 func (s *Scheduler) environment(ref string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
