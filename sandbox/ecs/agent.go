@@ -1,7 +1,6 @@
-// Package ecs plays the Amazon ECS agent on the sandbox's simulated hosts: it
-// runs the containers of AWS Batch's jobs on a real Docker, with what the agent
-// gives them on AWS: secrets, credentials, metadata, logs and its own words for
-// what goes wrong.
+// Package ecs is the Amazon ECS agent of the sandbox's simulated hosts: it runs the
+// containers of AWS Batch's jobs on a real Docker, with secrets, credentials,
+// metadata, logs and error texts as the agent has them on AWS.
 package ecs
 
 import (
@@ -26,7 +25,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// Config is what an agent needs.
+// Config configures an agent.
 type Config struct {
 	DockerHost      string // a DOCKER_HOST
 	Label           string // the value of the containers' label local.Label
@@ -61,7 +60,7 @@ type run struct {
 	batch.Task
 	host    *host
 	watcher batch.Watcher
-	// alive ends when nobody wants to know any more: its host was taken away.
+	// alive ends when the task's host is removed.
 	alive context.Context
 	leave context.CancelFunc
 	// prepared ends when the task shall not start any more.
@@ -145,7 +144,7 @@ func (a *Agent) live(r *run) {
 	}
 }
 
-// attempt runs the container and tells how it ended.
+// attempt runs the container and returns its ending.
 func (a *Agent) attempt(r *run) batch.Ending {
 	stream, fault := a.prepare(r)
 	if fault != nil {
@@ -165,7 +164,8 @@ func (a *Agent) attempt(r *run) batch.Ending {
 	return a.follow(r, output.Reader, stream)
 }
 
-// notStarted tells why; a task that somebody stopped before has no error.
+// notStarted returns the ending of a task that did not start; a task that was
+// stopped before has no error.
 func (r *run) notStarted(why *failure) batch.Ending {
 	if r.prepared.Err() != nil {
 		return batch.Ending{StatusReason: "Task failed to start"}
@@ -189,7 +189,7 @@ func (a *Agent) prepare(r *run) (*stream, *failure) {
 	return a.open(r)
 }
 
-// started remembers the container, and stops it where that was asked for before.
+// started records the container, and stops it if a stop was requested before.
 func (a *Agent) started(r *run) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -221,14 +221,14 @@ func (a *Agent) follow(r *run, output io.Reader, s *stream) batch.Ending {
 // ending of a container that exited by itself or was stopped.
 func (a *Agent) ending(r *run, code int) batch.Ending {
 	e := batch.Ending{ExitCode: &code, StatusReason: "Essential container in task exited"}
-	// On a busy machine Docker hears of it after it has told of the end.
+	// On a busy machine Docker learns of it after it has reported the end.
 	if code == killed && local.WaitUntil(time.Second, func() bool { return a.ranOutOfMemory(r) }) {
 		e.Reason = "OutOfMemoryError: Container killed due to memory usage"
 	}
 	return e
 }
 
-// killed is the exit code of what SIGKILL ended.
+// killed is the exit code of a process that SIGKILL ended.
 const killed = 128 + int(syscall.SIGKILL)
 
 func (a *Agent) ranOutOfMemory(r *run) bool {
@@ -264,7 +264,7 @@ func (a *Agent) stop(r *run) {
 	}
 }
 
-// remove takes a task's container away, whatever it does.
+// remove removes a task's container, even if it runs.
 func (a *Agent) remove(r *run) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -279,7 +279,7 @@ func name(taskID string) string { return "ecs-" + taskID }
 
 // failure is why a task did not start, in ECS's words.
 type failure struct {
-	kind string // e.g. "CannotPullContainerError"; "" where the cause is told as the task's stopped reason
+	kind string // e.g. "CannotPullContainerError"; "" if the cause is the task's stopped reason
 	err  error
 }
 

@@ -19,14 +19,14 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// cloud plays what the agent asks of AWS, and remembers who asked.
+// cloud answers the agent's calls to AWS, and records the caller.
 type cloud struct {
 	url string
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at each change, and made anew
 	calls   []call
-	answers map[string]answer // by operation, where not the usual
+	answers map[string]answer // by operation, if not the usual one
 	secrets map[string]string // by ARN
 	groups  []string
 	streams map[string][]string // lines

@@ -18,10 +18,10 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// machine is what this computer's Docker can do.
+// machine describes this computer's Docker.
 type machine struct {
 	limitsMemory bool
-	gpus         []string // ids of real GPUs; none where NVIDIA's runtime is not installed
+	gpus         []string // ids of real GPUs; none if NVIDIA's runtime is not installed
 	lacks        []string // in words
 }
 
@@ -48,7 +48,7 @@ func inspectMachine(ctx context.Context, docker *client.Client) (machine, error)
 	return m, nil
 }
 
-// create makes the container with what the job definition asks for.
+// create creates the container as the job definition describes it.
 func (a *Agent) create(r *run, image string, secrets map[string]string) *failure {
 	environment, err := a.environment(r, secrets)
 	if err != nil {
@@ -64,8 +64,8 @@ func (a *Agent) create(r *run, image string, secrets map[string]string) *failure
 	return nil
 }
 
-// parameters are Docker's for a job's container (AWS Batch API reference,
-// ContainerProperties, says what becomes what).
+// parameters returns Docker's parameters for a job's container (AWS Batch API
+// reference, ContainerProperties, has the mapping).
 func (a *Agent) parameters(r *run, image string, environment []string) (*container.Config, *container.HostConfig, error) {
 	c := r.Container
 	needs, err := c.Needs()
@@ -81,7 +81,7 @@ func (a *Agent) parameters(r *run, image string, environment []string) (*contain
 	}
 	host := &container.HostConfig{
 		NetworkMode: "host", Privileged: c.Privileged, ShmSize: int64(c.LinuxParameters.SharedMemorySize) << 20,
-		// The agent is attached; this little is for who looks with `docker logs`.
+		// The agent is attached; this small log is for people who use `docker logs`.
 		LogConfig: container.LogConfig{Type: "local", Config: map[string]string{"max-size": "1m", "max-file": "1", "compress": "false"}},
 		Resources: container.Resources{CPUShares: max(int64(needs.VCPUs)*1024, 2)},
 	}
@@ -122,8 +122,8 @@ func (a *Agent) given(r *run) map[string]string {
 		"AWS_BATCH_JQ_NAME": r.QueueName, "AWS_BATCH_CE_NAME": r.EnvironmentName,
 		"AWS_EXECUTION_ENV":             "AWS_ECS_EC2",
 		"ECS_CONTAINER_METADATA_URI_V4": r.host.url + "/v4/" + r.ID,
-		// The SDKs' own variables: on AWS these are found at 169.254.169.254 and
-		// 169.254.170.2. Where AWS itself is, the job definition says.
+		// The SDKs' own variables: on AWS these servers are at 169.254.169.254 and
+		// 169.254.170.2. The job definition has the endpoints of AWS itself.
 		"AWS_EC2_METADATA_SERVICE_ENDPOINT": r.host.url,
 	}
 	if r.Container.JobRoleARN != "" {
@@ -135,8 +135,8 @@ func (a *Agent) given(r *run) map[string]string {
 	return all
 }
 
-// gpuIDs are the real ones where there are some: several simulated hosts then
-// share them. Else they are made up of the host's id.
+// gpuIDs returns the real GPUs' ids if there are any: several simulated hosts then
+// share them. Otherwise the ids are made from the host's id.
 func (a *Agent) gpuIDs(r *run) []string {
 	var ids []string
 	for _, i := range r.GPUs {
@@ -169,7 +169,7 @@ func Checked(privileged func() error) func(batch.ContainerProperties) []error {
 	}
 }
 
-// Check names what this agent does not know of a container.
+// Check returns the properties of a container that this agent does not support.
 func Check(c batch.ContainerProperties) []error {
 	var faults []error
 	for i, r := range c.ResourceRequirements {

@@ -193,7 +193,8 @@ func TestWhatTheAgentDoesNotKnowIsNamedWithItsPath(t *testing.T) {
 	}
 }
 
-// Who may register job definitions would else be root on this machine.
+// Otherwise a caller with the right to register job definitions would be root on
+// this machine.
 func TestAPrivilegedContainerIsRefusedByNameUnlessTheConfigurationAsksForIt(t *testing.T) {
 	privileged := batch.ContainerProperties{Privileged: true, ResourceRequirements: []batch.Requirement{{Type: "VCPU", Value: "1"}}}
 	no := ecs.Checked(func() error { return errors.New("not configured") })

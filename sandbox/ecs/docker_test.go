@@ -76,7 +76,7 @@ type world struct {
 	log   *safeBuffer
 }
 
-// event is what the watcher is told.
+// event is a call of the watcher.
 type event struct {
 	task, stream string
 	ending       *batch.Ending
@@ -157,7 +157,7 @@ func (w *world) ended() batch.Ending {
 	return *e.ending
 }
 
-// output runs a task to its end and returns what it said.
+// output runs a task to its end and returns its output.
 func (w *world) output(t batch.Task) ([]string, batch.Ending) {
 	w.Helper()
 	stream := w.start(t)

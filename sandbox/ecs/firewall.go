@@ -19,8 +19,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// A host's security groups decide who connects to its address. This machine's
-// packet filter carries that out: a chain for each host, for what arrives at its
+// A host's security groups decide which addresses connect to it. This machine's
+// packet filter enforces that: a chain for each host, for packets that arrive at its
 // address on loopback.
 
 // inbound is one rule of a security group.
@@ -39,8 +39,8 @@ func chain(address netip.Addr) string { return "dcv-" + address.String() }
 // ruleset is a host's chain, as iptables-restore reads it.
 //
 // When a rule is removed, connections that it admitted go on if AWS tracks them,
-// and stop at once if it does not, which is so where both the rule and an outbound
-// one are for the whole internet (Amazon EC2 user guide, "Amazon EC2 security group
+// and stop at once if it does not, which is the case if both the rule and an outbound
+// rule are for the whole internet (Amazon EC2 user guide, "Amazon EC2 security group
 // connection tracking"). Session hosts have such an outbound rule.
 func ruleset(address netip.Addr, rules []inbound) string {
 	var b strings.Builder
@@ -65,12 +65,12 @@ func ruleset(address netip.Addr, rules []inbound) string {
 	return b.String()
 }
 
-// jump leads what arrives at a host's address into its chain.
+// jump returns the rule that leads packets for a host's address into its chain.
 func jump(address netip.Addr) []string {
 	return []string{"INPUT", "-i", "lo", "-d", address.String(), "-j", chain(address)}
 }
 
-// admit lets these rules decide who connects to an address, from now on.
+// admit lets these rules decide which clients connect to an address, from now on.
 func admit(ctx context.Context, address netip.Addr, rules []inbound) error {
 	if err := filter(ctx, ruleset(address, rules), "iptables-restore", "--noflush", "--wait"); err != nil {
 		return err
@@ -103,7 +103,7 @@ func guard(address netip.Addr) hostguard.Rules {
 
 // keepOut keeps players' processes from a host's metadata and credentials, from now on.
 func keepOut(ctx context.Context, address netip.Addr) error {
-	_ = letIn(ctx, address) // what a sandbox that was killed has left
+	_ = letIn(ctx, address) // rules that a killed sandbox has left
 	return filter(ctx, guard(address).IPv4(), "iptables-restore", "--noflush", "--wait")
 }
 
@@ -130,8 +130,8 @@ func filter(ctx context.Context, input, program string, args ...string) error {
 const filterTime = 30 * time.Second
 
 // guardHost keeps players out of a host's credentials before anything runs on it. On
-// AWS a host that can't never joins the cluster. Here it does where this machine has
-// no packet filter, or the sandbox no right to it.
+// AWS a host that cannot be guarded never joins the cluster. Here it joins if this
+// machine has no packet filter, or the sandbox no right to it.
 func (a *Agent) guardHost(h *host) {
 	ctx, cancel := context.WithTimeout(context.Background(), filterTime)
 	defer cancel()
@@ -142,8 +142,8 @@ func (a *Agent) guardHost(h *host) {
 	}
 }
 
-// protect lets a host's security groups decide who connects to it. Where this
-// machine has no packet filter, or the sandbox no right to it, everybody does.
+// protect lets a host's security groups decide which clients connect to it. If this
+// machine has no packet filter, or the sandbox no right to it, all clients do.
 func (a *Agent) protect(h *host) {
 	if len(h.SecurityGroups) == 0 {
 		return

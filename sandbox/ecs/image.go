@@ -25,11 +25,11 @@ const (
 	cannotPull    = "CannotPullContainerError"
 )
 
-// pull fetches a task's image where it is absent, as the agent does by default.
+// pull pulls a task's image if it is absent, as the agent does by default.
 func (a *Agent) pull(r *run) (string, *failure) {
 	name := r.Container.Image
 	options := image.PullOptions{}
-	// A new host on AWS has no images: ECR is asked also where another host's pull
+	// A new host on AWS has no images: ECR is asked even if another host's pull
 	// has left the image in this Docker.
 	repository, ours := strings.CutPrefix(name, a.config.Registry+"/")
 	if ours {
@@ -53,7 +53,7 @@ func (a *Agent) pull(r *run) (string, *failure) {
 	return name, nil
 }
 
-// hints are what the agent puts before Docker's words that it knows.
+// hints are the texts that the agent puts before Docker errors that it knows.
 var hints = []struct{ words, hint string }{
 	{"is not authorized to perform: ecr:BatchGetImage", "The task can’t pull the image. Check that the role has the permissions to pull images from the registry. "},
 	{"pull access denied", "The task can’t pull the image. Check whether the image exists. "},
@@ -73,7 +73,7 @@ func explained(err error) error {
 	return errors.New(text)
 }
 
-// pulled reads the progress to its end, which is also where errors are told.
+// pulled reads the progress to its end, and returns the error in it.
 func pulled(progress io.ReadCloser) error {
 	defer progress.Close()
 	for lines := json.NewDecoder(progress); ; {

@@ -39,8 +39,8 @@ const (
 	maxLine       = 256<<10 - eventOverhead
 )
 
-// flushAfter is how long a line waits for others. The driver takes 5 seconds; a
-// player who waits for `ready` on one's own machine shall not.
+// flushAfter is how long a line waits for others. The driver takes 5 seconds;
+// on one's own machine nothing is gained by that wait.
 const flushAfter = 250 * time.Millisecond
 
 // stream writes one task's lines to its log stream.
@@ -50,7 +50,7 @@ type stream struct {
 	blocking    bool
 	room        int // bytes of lines that may wait
 	failed      func(error)
-	alive       context.Context // ends with the host: what waits then is lost, as on AWS
+	alive       context.Context // ends with the host: lines that still wait are lost, as on AWS
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -97,7 +97,7 @@ func (a *Agent) open(r *run) (*stream, *failure) {
 	return s, nil
 }
 
-// create makes the stream, and its group where it is missing and may be made.
+// create makes the stream, and its group if it is missing and may be created.
 func (s *stream) create(ctx context.Context, group bool) error {
 	in := &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &s.group, LogStreamName: &s.name}
 	_, err := s.client.CreateLogStream(ctx, in)
@@ -133,7 +133,7 @@ func bufferSize(text string) (int, error) {
 }
 
 // attach connects to the output of a container that has not started. `docker
-// logs --follow` can lose the last line, where that has no end.
+// logs --follow` can lose a last line without a line end.
 func (a *Agent) attach(r *run) (docker.HijackedResponse, error) {
 	output, err := a.docker.ContainerAttach(r.prepared, name(r.ID), container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
 	if err == nil {
@@ -204,7 +204,7 @@ func (s *stream) add(line string) {
 	s.changed.Broadcast()
 }
 
-// close writes what is left.
+// close writes the remaining lines.
 func (s *stream) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -236,7 +236,7 @@ func (s *stream) write() {
 	}
 }
 
-// take is as much of what waits as one call may carry.
+// take returns as many of the waiting lines as one call may carry.
 func (s *stream) take() []types.InputLogEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -256,7 +256,7 @@ func (s *stream) take() []types.InputLogEvent {
 	return batch
 }
 
-// put is tried again by the SDK where AWS throttles or fails.
+// put writes lines; the SDK retries if AWS throttles or fails.
 func (s *stream) put(batch []types.InputLogEvent) error {
 	ctx, cancel := context.WithTimeout(s.alive, 30*time.Second)
 	defer cancel()

@@ -37,7 +37,7 @@ func (s *onDocker) TestNoLineOfAFloodIsLostWhereTheLogBlocks() {
 	assert.Equal(w, "line 59999", lines[59_999])
 }
 
-// Of what `docker logs --follow` tells, such a line is missing now and then.
+// `docker logs --follow` sometimes lacks such a line.
 func (s *onDocker) TestALastLineWithoutAnEndIsNeverLost() {
 	w := s.world()
 	for range 10 {

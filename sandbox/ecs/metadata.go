@@ -26,13 +26,13 @@ import (
 // hostService assumes the roles of instances.
 const hostService = "ec2.amazonaws.com"
 
-// credentialsPath is where a task finds its role's credentials, by a name that
+// credentialsPath begins the path of a task's credentials; the rest is a name that
 // cannot be guessed.
 const credentialsPath = "/v2/credentials/"
 
 // agentPort is the ECS agent's own on every host, which no session may take
-// (README of aws/amazon-ecs-agent). Listening on it makes an address this
-// host's alone, also where several sandboxes run on one machine.
+// (README of aws/amazon-ecs-agent). Listening on it reserves an address for this
+// host, even if several sandboxes run on one machine.
 const agentPort = 51678
 
 // host is a simulated instance: an address on loopback with its metadata.
@@ -80,7 +80,7 @@ func (a *Agent) StartHost(of batch.Host) error {
 	return nil
 }
 
-// freeAddress is the first of 127.1.0.1 and what follows that is nobody's host.
+// freeAddress listens on the first free address from 127.1.0.1 on.
 func freeAddress() (net.Listener, error) {
 	at := netip.AddrFrom4([4]byte{127, 1, 0, 1})
 	for range 1 << 14 {
@@ -105,7 +105,7 @@ func (a *Agent) StopHost(id string) {
 	}
 	a.mu.Unlock()
 	for _, r := range lost {
-		r.leave() // its container is removed, whatever it does
+		r.leave() // its container is removed, even if it runs
 	}
 	if h == nil {
 		return
@@ -120,7 +120,7 @@ func (a *Agent) StopHost(id string) {
 	})
 }
 
-// pages are what EC2 and the ECS agent serve on a host.
+// pages returns the servers of EC2 and of the ECS agent on a host.
 func (h *host) pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /latest/api/token", h.giveToken)

@@ -16,7 +16,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// ask calls a host's service, with a header's name and value where given.
+// ask calls a host's service, with an optional header's name and value.
 func (w *world) ask(method, url string, header ...string) (int, string) {
 	w.Helper()
 	r, err := http.NewRequest(method, url, http.NoBody)

@@ -145,7 +145,7 @@ func (c *roleCache) provider(role, service string) aws.CredentialsProvider {
 	return c.known[key]
 }
 
-// lease is a role's credentials. It does without the SDK's cache, which tells an
+// lease is a role's credentials. It does not use the SDK's cache, which reports an
 // earlier expiry than the credentials have.
 type lease struct {
 	issue func(context.Context) (gateway.Credentials, error)

@@ -91,7 +91,7 @@ func closed(url string) bool {
 	return err != nil
 }
 
-// containers are a task's, by id; "-" where there is none.
+// containers returns a task's containers, by id; "-" if there is none.
 func (s *onDocker) containers(t batch.Task) string {
 	if id := s.cli("ps", "-aq", "--filter", "label=com.amazonaws.ecs.task-arn="+t.ARN); id != "" {
 		return id
@@ -109,7 +109,7 @@ func (s *onDocker) TestAHostThatLeavesDoesNotWaitForASlowCloudWatch() {
 	w.mu.Lock()
 	w.answers["PutLogEvents"] = answer{hold: hold}
 	w.mu.Unlock()
-	w.agent.Stop(t.ID) // it says a last word, which nobody takes
+	w.agent.Stop(t.ID) // its last line is not read any more
 	w.until(w.T, "the last words are under way", func() bool {
 		return len(w.streams[stream]) > 0 && w.calls[len(w.calls)-1].operation == "PutLogEvents" && strings.Contains(w.calls[len(w.calls)-1].body, "ending")
 	})
