@@ -22,12 +22,12 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// epoch is the time of every file and of the image itself, so that neither
-// tells when it was made. It is bookworm's release.
+// epoch is the time of every file and of the image itself, so that neither depends on
+// the time of the build. It is bookworm's release.
 var epoch = time.Date(2023, time.June, 10, 0, 0, 0, 0, time.UTC)
 
-// pack writes a tree as an image layer. tar reads the tree, as root; what must
-// not differ from one making to the next is set here.
+// pack writes a tree as an image layer. tar reads the tree, as root; everything that
+// would differ between two builds is set here.
 func pack(ctx context.Context, tree, file string) (err error) {
 	out, err := os.Create(file)
 	if err != nil {
@@ -58,8 +58,8 @@ func pack(ctx context.Context, tree, file string) (err error) {
 	return compressed.Close()
 }
 
-// normalise copies a tar without what a base image has no use for and what
-// differs every time: times, names of users, logs, leftovers.
+// normalise copies a tar without files that a base image does not need, and without
+// anything that differs every time: times, names of users, logs, leftovers.
 func normalise(w io.Writer, r io.Reader) error {
 	in, out := tar.NewReader(r), tar.NewWriter(w)
 	for {
@@ -96,8 +96,8 @@ func normalise(w io.Writer, r io.Reader) error {
 	return out.Close()
 }
 
-// unwanted tells which files stay out. Folders all stay: packages that are
-// added later count on them (update-alternatives on those of manual pages).
+// unwanted reports whether a file is left out. All folders stay: packages that are
+// added later rely on them (update-alternatives on those of manual pages).
 func unwanted(name string) bool {
 	for _, tree := range []string{
 		"dev/", "proc/", "sys/", "run/", "tmp/", "var/tmp/", "var/log/",

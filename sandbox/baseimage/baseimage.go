@@ -1,5 +1,5 @@
-// Package baseimage makes the image that the sandbox's session image is made
-// from, where none can be pulled: a minimal Debian, by debootstrap.
+// Package baseimage makes the base of the sandbox's session image on a machine that
+// cannot pull one: a minimal Debian, by debootstrap.
 //
 // It is made once a machine and kept as a file. Every Docker that it is loaded
 // into gets the very same image, so that a new Docker builds the same session
@@ -36,12 +36,12 @@ const layout = 2
 
 // Base is the base image of one work tree.
 type Base struct {
-	Cache    string // where builds are kept, e.g. ~/.cache/dcv-sessions
+	Cache    string // the folder of builds, e.g. ~/.cache/dcv-sessions
 	Packages string // the folder image/packages: lists, and the script that installs them
 }
 
-// Ensure returns the base image of a Docker, loading it where it is missing and
-// making it where the machine has none. host is a DOCKER_HOST; name is the
+// Ensure returns the base image of a Docker. It loads the image if the Docker has
+// none, and makes it if the machine has none. host is a DOCKER_HOST; name is the
 // image's without tag.
 func (b Base) Ensure(ctx context.Context, p local.Progress, host, name string) (string, error) {
 	key, err := b.key()
@@ -60,8 +60,7 @@ func (b Base) Ensure(ctx context.Context, p local.Progress, host, name string) (
 	})
 }
 
-// Make makes the file of the image where the machine has none. No Docker takes
-// part in it.
+// Make makes the file of the image if the machine has none. It needs no Docker.
 func (b Base) Make(ctx context.Context, p local.Progress) error {
 	key, err := b.key()
 	if err != nil {
@@ -77,7 +76,7 @@ func (b Base) Make(ctx context.Context, p local.Progress) error {
 
 func (b Base) file(key string) string { return filepath.Join(b.Cache, "base-"+key+".tar.gz") }
 
-// key names an image by what it is made of. It leaves out the mirror and the
+// key names an image by its ingredients. It leaves out the mirror and the
 // day: packages differ by their point release, which no program here sees.
 func (b Base) key() (string, error) {
 	sum := sha256.New()
@@ -104,8 +103,8 @@ func (b Base) files() []string {
 	return files
 }
 
-// build makes the file. It appears whole or not at all, whoever else makes it
-// at the same time.
+// build makes the file. It appears whole or not at all, even if another process makes
+// it at the same time.
 func (b Base) build(ctx context.Context, p local.Progress, file string) error {
 	mirror, err := findMirror("/etc/apt")
 	if err != nil {
@@ -142,7 +141,7 @@ func (b Base) install(ctx context.Context, p local.Progress, tree string) error 
 	if err := asRoot(ctx, nil, "cp", "--recursive", b.Packages, tree+inside).Run(); err != nil {
 		return err
 	}
-	// As Debian's own images have it: no service starts where packages are installed.
+	// As in Debian's own images: no service starts when packages are installed.
 	noService := asRoot(ctx, nil, "install", "--mode=755", "/dev/stdin", tree+"/usr/sbin/policy-rc.d")
 	noService.Stdin = strings.NewReader("#!/bin/sh\nexit 101\n")
 	if err := noService.Run(); err != nil {
@@ -151,7 +150,7 @@ func (b Base) install(ctx context.Context, p local.Progress, tree string) error 
 	return p.Command(ctx, asRoot(ctx, environment(ctx), append([]string{"chroot", tree, inside + "/" + installer}, lists...)...))
 }
 
-// endOfLog is where debootstrap says what went wrong.
+// endOfLog returns the end of debootstrap's log, which has the error.
 func endOfLog(tree string) string {
 	log := filepath.Join(tree, "debootstrap", "debootstrap.log")
 	b, err := os.ReadFile(log)

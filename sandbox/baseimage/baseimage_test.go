@@ -123,8 +123,8 @@ func TestLayerHoldsWhatAnImageNeeds(t *testing.T) {
 	}
 }
 
-// theBase is the sandbox's own: it is made once a machine, and the tests take
-// and leave it where the sandbox has it.
+// theBase is the sandbox's own: it is made once a machine, and the tests use the
+// sandbox's cache.
 func theBase(t *testing.T) Base {
 	t.Helper()
 	user, err := os.UserCacheDir()

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// mirror is where Debian's packages come from.
+// mirror is a source of Debian's packages.
 type mirror struct {
 	uri     string
 	keyring string // that its index is signed with, "" for debootstrap's default
 }
 
-// mirrorVariable names a mirror where apt's sources have none, as on a machine
-// that is not Debian.
+// mirrorVariable names a mirror if apt's sources have none, as on a machine that is
+// not Debian.
 const mirrorVariable = "DCV_DEBIAN_MIRROR"
 
 // findMirror takes the mirror from the machine's own apt sources: it is known
@@ -57,21 +57,23 @@ type source struct {
 	disabled                        bool
 }
 
-// mirror tells whether the source has the suite's packages.
+// mirror returns the source as a mirror, and reports whether it has the suite's
+// packages.
 func (s source) mirror() (mirror, bool) {
 	if s.disabled || !slices.Contains(s.types, "deb") || !slices.Contains(s.suites, suite) || !slices.Contains(s.components, "main") {
 		return mirror{}, false
 	}
 	for _, uri := range s.uris {
 		scheme, _, _ := strings.Cut(uri, ":")
-		if slices.Contains([]string{"http", "https", "file"}, scheme) { // what debootstrap reads
+		if slices.Contains([]string{"http", "https", "file"}, scheme) { // those that debootstrap reads
 			return mirror{uri: uri, keyring: s.keyring()}, true
 		}
 	}
 	return mirror{}, false
 }
 
-// keyring leaves out what debootstrap's gpgv can't read: armoured and inline keys.
+// keyring returns the source's keyring, or "" if debootstrap's gpgv can't read it:
+// armoured and inline keys.
 func (s source) keyring() string {
 	if filepath.IsAbs(s.signedBy) && filepath.Ext(s.signedBy) == ".gpg" {
 		return s.signedBy

@@ -33,10 +33,10 @@ type Browser struct {
 	close func()
 }
 
-// Close closes the browser, as a player does who leaves.
+// Close closes the browser, as a player does on leaving.
 func (b *Browser) Close() { b.close() }
 
-// Options are what players' browsers differ in.
+// Options are the differences between players' browsers.
 type Options struct {
 	Width, Height int  // of the page, CSS pixels
 	Phone         bool // a touch screen of double density
@@ -44,7 +44,7 @@ type Options struct {
 	NoScript      bool
 }
 
-// patience is how long a test waits for what a page should show.
+// patience is how long a test waits for a page to show something.
 const patience = 30 * time.Second
 
 // Site is a session, as its ready event names it.
@@ -60,9 +60,8 @@ func Open(t testing.TB, address, fingerprint string, o Options) *Browser {
 	return OpenTabs(t, o, Site{address, fingerprint})[0]
 }
 
-// OpenTabs starts one browser with a tab for each session, in their order. They
-// share what a browser's tabs share, cookies above all; the first one's Close
-// closes them all.
+// OpenTabs starts one browser with a tab for each session, in their order. The tabs
+// share cookies, as a browser's tabs do; Close of the first one closes them all.
 func OpenTabs(t testing.TB, o Options, sites ...Site) []*Browser {
 	t.Helper()
 	var keys []string
@@ -90,7 +89,7 @@ func OpenTabs(t testing.TB, o Options, sites ...Site) []*Browser {
 }
 
 // start returns the first tab of a browser that accepts certificates with these
-// public keys, and what closes the browser, as the end of the test does.
+// public keys, and a function that closes the browser, as the end of the test does.
 func start(t testing.TB, o Options, keys []string) (context.Context, func()) {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
@@ -142,8 +141,8 @@ func emulate(o Options) step {
 	)
 }
 
-// pinned is the SHA-256 of the public key, as Chromium's flag takes it, of a
-// server whose certificate has the fingerprint.
+// pinned returns the SHA-256 of a server's public key, in the form of Chromium's
+// flag, if the server's certificate has the fingerprint.
 func pinned(address, fingerprint string) (string, error) {
 	at, err := url.Parse(address)
 	if err != nil {
@@ -208,7 +207,7 @@ func (b *Browser) Within(limit time.Duration, what, expression string) {
 	b.t.Fatalf("%s: not so after %s: %s: %v", what, limit, expression, last)
 }
 
-// Text is what the page shows.
+// Text returns the page's visible text.
 func (b *Browser) Text() string {
 	b.t.Helper()
 	text, err := try(b, chromedp.Evaluate[string]("document.body.innerText"))
@@ -255,7 +254,7 @@ func (b *Browser) Press(key, code string, number int64) {
 // shots names the folder that screenshots are kept in; without it they are not.
 const shots = "DCV_SCREENSHOTS"
 
-// Shot keeps a picture of the page, where somebody wants them.
+// Shot keeps a screenshot of the page if DCV_SCREENSHOTS names a folder.
 func (b *Browser) Shot(name string) {
 	b.t.Helper()
 	dir := os.Getenv(shots)

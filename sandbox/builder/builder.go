@@ -32,7 +32,7 @@ var machineFiles embed.FS
 // image is the machine's, made of the base image.
 const image = "dcv-sessions/builder"
 
-// Config is what machines need.
+// Config configures machines.
 type Config struct {
 	DockerHost string                                // a DOCKER_HOST
 	Label      string                                // the value of the containers' label local.Label
@@ -143,7 +143,7 @@ func (m *Machines) Stop(id string) {
 	if of := m.machine(id); of != nil {
 		m.set(of, "stopping", false)
 		go m.change(of, "stop", func(ctx context.Context) error {
-			return m.tell(m.docker(ctx, "stop", "--time", "60", container(id)))
+			return m.run(m.docker(ctx, "stop", "--time", "60", container(id)))
 		}, false)
 	}
 }
@@ -156,7 +156,7 @@ func (m *Machines) Remove(id string) {
 	m.mu.Unlock()
 	if of != nil {
 		go m.change(of, "removal", func(ctx context.Context) error {
-			return m.tell(m.docker(ctx, "rm", "--force", "--volumes", container(id)))
+			return m.run(m.docker(ctx, "rm", "--force", "--volumes", container(id)))
 		}, false)
 	}
 }
@@ -172,18 +172,18 @@ func (m *Machines) change(of *machine, what string, do func(context.Context) err
 		online = false
 	}
 	m.set(of, "", online)
-	if _, _, made := m.look(of); made == 0 { // whoever asks for it next tries again
+	if _, _, made := m.look(of); made == 0 { // the next call tries again
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		delete(m.known, of.id)
 	}
 }
 
-// start starts the machine and, where it is new, makes it: what no image can be
-// pulled for, its Docker gets.
+// start starts the machine, and creates it if it is new: then its Docker gets the
+// images that cannot be pulled.
 func (m *Machines) start(ctx context.Context, of *machine, userData []byte) error {
 	if _, _, made := m.look(of); made != 0 {
-		return m.tell(m.docker(ctx, "start", container(of.id)))
+		return m.run(m.docker(ctx, "start", container(of.id)))
 	}
 	base, err := m.config.Base(ctx)
 	if err != nil {
@@ -203,7 +203,7 @@ func (m *Machines) start(ctx context.Context, of *machine, userData []byte) erro
 	if err := saved.Start(); err != nil {
 		return err
 	}
-	return errors.Join(m.tell(give), saved.Wait())
+	return errors.Join(m.run(give), saved.Wait())
 }
 
 // makeImage builds the machine's image; the second time Docker has it all.
@@ -220,7 +220,7 @@ func (m *Machines) makeImage(ctx context.Context, base string) error {
 	if err := os.CopyFS(dir, files); err != nil {
 		return err
 	}
-	return m.tell(m.docker(ctx, "build", "--network", "host", "--build-arg", "BASE_IMAGE="+base, "--tag", image, dir))
+	return m.run(m.docker(ctx, "build", "--network", "host", "--build-arg", "BASE_IMAGE="+base, "--tag", image, dir))
 }
 
 // make makes the container, lets it run its user data and waits for its Docker.
@@ -238,14 +238,14 @@ func (m *Machines) make(ctx context.Context, of *machine, userData []byte) error
 		"--network", "host", "--tmpfs", "/run:exec,mode=755", "--volume", "/var/lib/docker",
 		"--env", fmt.Sprint("SSH_PORT=", port), "--env", fmt.Sprint("BUILDER_MINUTE=", m.config.Minute.Seconds()),
 	}, append(privileges(string(status)), image)...)
-	_ = m.docker(ctx, "rm", "--force", "--volumes", container(of.id)).Run() // what an earlier try has left
-	if err := m.tell(m.docker(ctx, args...)); err != nil {
+	_ = m.docker(ctx, "rm", "--force", "--volumes", container(of.id)).Run() // leftovers of an earlier attempt
+	if err := m.run(m.docker(ctx, args...)); err != nil {
 		return err
 	}
 	if err := m.put(ctx, of.id, "/var/lib/user-data", userData); err != nil {
 		return err
 	}
-	if err := m.tell(m.docker(ctx, "start", container(of.id))); err != nil {
+	if err := m.run(m.docker(ctx, "start", container(of.id))); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -271,7 +271,7 @@ func (m *Machines) put(ctx context.Context, id, path string, content []byte) err
 	if err := os.WriteFile(file, content, 0o755); err != nil {
 		return err
 	}
-	return m.tell(m.docker(ctx, "cp", file, container(id)+":"+path))
+	return m.run(m.docker(ctx, "cp", file, container(id)+":"+path))
 }
 
 // capabilities are those that a process can have at most, as the kernel shows
@@ -313,8 +313,8 @@ func (m *Machines) Run(ctx context.Context, id, script string) (gateway.Ran, err
 	return ran, err
 }
 
-// RelayPath is the gateway's page that tells the address of a machine's ssh
-// daemon: RelayPath?instance=ID.
+// RelayPath is the gateway's page with the address of a machine's ssh daemon:
+// RelayPath?instance=ID.
 const RelayPath = "/_sandbox/relay"
 
 // RelayPage serves it.
@@ -333,8 +333,8 @@ func (m *Machines) docker(ctx context.Context, args ...string) *exec.Cmd {
 	return local.Docker(ctx, m.config.DockerHost, args...)
 }
 
-// tell runs a command, and tells what it said where it fails.
-func (m *Machines) tell(cmd *exec.Cmd) error {
+// run runs a command; its output is in the error if it fails.
+func (m *Machines) run(cmd *exec.Cmd) error {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("docker %s: %w\n%s", cmd.Args[1], err, out)

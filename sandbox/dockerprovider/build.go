@@ -27,8 +27,8 @@ type docker struct {
 // pushed is how docker push ends: the manifest's digest as the registry has it.
 var pushed = regexp.MustCompile(`\bdigest: (sha256:[0-9a-f]{64})\b`)
 
-// buildAndPush makes an image and returns its repoDigest: repository@sha256:…
-// as pushed, or the image's id where nothing is pushed.
+// buildAndPush builds an image and returns its repoDigest: repository@sha256:… as
+// pushed, or the image's id if nothing is pushed.
 func buildAndPush(ctx context.Context, img image, c config, d docker) (string, error) {
 	private, err := os.MkdirTemp("", "pulumi-docker-") // mode 0700
 	if err != nil {
@@ -73,8 +73,9 @@ func buildArgs(img image) []string {
 	return append(args, "--", img.context)
 }
 
-// environment tells the docker command where Docker is and how to log in. The
-// credentials lie in a private folder while it runs, and are in no argument.
+// environment returns the environment of the docker command: Docker's address and
+// the registry's credentials. They are in a private folder while it runs, and in no
+// argument.
 func environment(private string, img image, c config) ([]string, error) {
 	env := []string{"DOCKER_BUILDKIT=1"}
 	if c.host != "" {

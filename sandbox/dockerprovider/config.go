@@ -16,7 +16,7 @@ type config struct {
 	sshOptions []string
 }
 
-// failures are what is wrong with inputs, all at once.
+// failures are all faults of some inputs.
 type failures []*pulumirpc.CheckFailure
 
 func (f *failures) add(property, format string, args ...any) {
@@ -67,5 +67,5 @@ func texts(v resource.PropertyValue) ([]string, error) {
 	return list, nil
 }
 
-// overSSH tells whether Docker is reached by the ssh command.
+// overSSH reports whether Docker is reached by the ssh command.
 func (c config) overSSH() bool { return strings.HasPrefix(c.host, "ssh://") }

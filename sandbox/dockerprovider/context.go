@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 )
 
-// contextDigest is a digest over what an image is built from: the Dockerfile
-// and, of each file of the context, the path, the mode and the content, or the
-// target of a link. Relative paths start at the working directory, where the
-// engine starts a provider: the program's.
+// contextDigest returns a digest of an image's build context: the Dockerfile and, for
+// each file of the context, the path, the mode and the content, or the target of a
+// link. Relative paths start at the working directory, which is the program's: the
+// engine starts a provider there.
 func contextDigest(context, dockerfile string) (string, error) {
 	if err := checkContext(context, dockerfile); err != nil {
 		return "", err

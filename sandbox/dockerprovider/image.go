@@ -11,7 +11,7 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// image is what the inputs of a docker.Image ask for.
+// image are the inputs of a docker.Image.
 type image struct {
 	name     string
 	skipPush bool
@@ -23,10 +23,11 @@ type image struct {
 	server, username, password string
 }
 
-// inputsKey is where the state keeps the inputs, as the released provider does.
+// inputsKey is the key under which the state keeps the inputs, as the released
+// provider does.
 const inputsKey = "__inputs"
 
-// decode reads checked inputs. What is still unknown is empty.
+// decode reads checked inputs. Unknown values are empty.
 func decode(inputs resource.PropertyMap) image {
 	text := func(path ...resource.PropertyKey) string {
 		if v := field(inputs, path...); v.IsString() {
@@ -70,8 +71,8 @@ func (img image) repository() string {
 	return img.name
 }
 
-// registry is where credentials hold, as the docker command looks them up: the
-// server without scheme and path, else the image name's first part.
+// registry returns the key under which the docker command looks credentials up: the
+// server without scheme and path, or the first part of the image's name.
 func (img image) registry() string {
 	if img.server == "" {
 		return registryOf(img.name)
@@ -93,8 +94,8 @@ func registryOf(name string) string {
 	return ""
 }
 
-// check adds defaults and the context's digest to plain inputs, and says what
-// is wrong with them. What is not known yet is left alone.
+// check adds defaults and the context's digest to plain inputs, and returns their
+// faults. Unknown values stay as they are.
 func check(inputs resource.PropertyMap) (resource.PropertyMap, []*pulumirpc.CheckFailure) {
 	checked, f := inputs.Copy(), failures{}
 	if !inputs["build"].IsComputed() {
@@ -159,7 +160,7 @@ func diff(olds, news resource.PropertyMap) *resource.ObjectDiff {
 	}))
 }
 
-// outputs are the resource's outputs. What comes from a secret stays one.
+// outputs returns the resource's outputs. Values that come from a secret stay secret.
 func outputs(inputs resource.PropertyMap, digest resource.PropertyValue) resource.PropertyMap {
 	name := field(inputs, "imageName")
 	if name.IsSecret() {
@@ -199,8 +200,8 @@ func relativeTo(dir, file string) (string, error) {
 	return filepath.Rel(absDir, absFile)
 }
 
-// withoutCredentials is what the state keeps for later comparisons, in which
-// credentials have no part.
+// withoutCredentials returns the inputs that the state keeps for later comparisons,
+// in which credentials have no part.
 func withoutCredentials(inputs resource.PropertyMap) resource.PropertyMap {
 	kept := inputs.Copy()
 	if registry := inputs["registry"]; registry.IsObject() {
@@ -213,8 +214,8 @@ func withoutCredentials(inputs resource.PropertyMap) resource.PropertyMap {
 	return kept
 }
 
-// hidePassword makes the registry's password a secret where the program forgot
-// to: it would stand in the state for all to read.
+// hidePassword makes the registry's password a secret if the program did not: the
+// state would contain it in plain text.
 func hidePassword(inputs resource.PropertyMap) resource.PropertyMap {
 	registry := inputs["registry"]
 	if !registry.IsObject() || !registry.ObjectValue().HasValue("password") || registry.ObjectValue()["password"].IsSecret() {
@@ -273,8 +274,8 @@ func plainValue(v resource.PropertyValue) resource.PropertyValue {
 	return v
 }
 
-// restoreSecrets makes secret again what was secret in the map from which the
-// plain one came.
+// restoreSecrets makes those values of a plain map secret that were secret in the
+// original.
 func restoreSecrets(m, original resource.PropertyMap) resource.PropertyMap {
 	restored := resource.PropertyMap{}
 	for key, v := range m {

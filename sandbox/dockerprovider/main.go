@@ -1,6 +1,6 @@
-// Command pulumi-resource-docker stands in for the Pulumi docker provider where
-// the released one can't be installed. It knows docker.Image only and does its
-// work by the docker command, on a real Docker.
+// Command pulumi-resource-docker stands in for the Pulumi Docker provider on machines
+// that cannot download the released one. It implements docker.Image only, with the
+// docker command, on a real Docker.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
-// version is the release of the provider whose behaviour this follows.
+// version is the release of the provider that this one follows.
 const version = "4.10.0"
 
 func main() {

@@ -17,8 +17,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// engineLog is how the provider speaks to the engine. A status line shows what
-// goes on and is gone afterwards; a log line stays.
+// engineLog is the engine's log. A status line shows progress and disappears
+// afterwards; a log line stays.
 type engineLog interface {
 	Log(context.Context, diag.Severity, resource.URN, string) error
 	LogStatus(context.Context, diag.Severity, resource.URN, string) error
@@ -82,8 +82,8 @@ func (s *server) CheckConfig(_ context.Context, req *pulumirpc.CheckRequest) (*p
 	return &pulumirpc.CheckResponse{Inputs: req.GetNews(), Failures: failures}, nil
 }
 
-// DiffConfig never asks for a replacement: whatever the Docker, its images are
-// the same ones in the registry.
+// DiffConfig never asks for a replacement: images in the registry do not depend on
+// the Docker that built them.
 func (s *server) DiffConfig(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc.DiffResponse, error) {
 	olds, news, err := readTwo(req.GetOldInputs(), req.GetNews())
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 	return &pulumirpc.UpdateResponse{Properties: outputs}, nil
 }
 
-// Read returns what it is given, as the released provider does.
+// Read returns its request's properties, as the released provider does.
 func (s *server) Read(_ context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
 	if err := imagesOnly(req.GetUrn()); err != nil {
 		return nil, err
@@ -169,12 +169,12 @@ func (s *server) Read(_ context.Context, req *pulumirpc.ReadRequest) (*pulumirpc
 	return &pulumirpc.ReadResponse{Id: req.GetId(), Inputs: req.GetInputs(), Properties: req.GetProperties()}, nil
 }
 
-// Delete leaves the image where it is, as the released provider does.
+// Delete leaves the image in the registry, as the released provider does.
 func (s *server) Delete(_ context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, imagesOnly(req.GetUrn())
 }
 
-// Invoke tells which function is missing; the default error does not.
+// Invoke returns an error that names the function; the default error does not.
 func (s *server) Invoke(_ context.Context, req *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
 	return nil, notKnown("function", req.GetTok())
 }
@@ -185,7 +185,7 @@ func (s *server) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error)
 	return &emptypb.Empty{}, nil
 }
 
-// make builds and pushes, or tells for a preview what that would give.
+// make builds and pushes an image, or returns the expected outputs for a preview.
 func (s *server) make(ctx context.Context, urn string, properties *structpb.Struct, preview bool) (string, *structpb.Struct, error) {
 	if err := imagesOnly(urn); err != nil {
 		return "", nil, err

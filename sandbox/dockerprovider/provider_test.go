@@ -25,7 +25,7 @@ const (
 	password = "a-password-that-must-not-leak"
 )
 
-// recorder is an engine that keeps what it is told.
+// recorder is an engine that keeps its log.
 type recorder struct {
 	mu           sync.Mutex
 	logs, status []string
@@ -50,7 +50,7 @@ func (r *recorder) LogStatus(_ context.Context, _ diag.Severity, _ resource.URN,
 type fixture struct {
 	*server
 	engine *recorder
-	notes  string // the folder where the fake writes
+	notes  string // the folder in which the fake writes
 }
 
 // good is a docker command that builds and pushes.
@@ -96,7 +96,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// noted is what the fake docker wrote to one of its files, "" if nothing.
+// noted returns the content of one of the fake docker's files, "" if it is missing.
 func (f *fixture) noted(name string) string {
 	b, _ := os.ReadFile(filepath.Join(f.notes, name))
 	return string(b)
@@ -163,7 +163,7 @@ func unmarshal(t *testing.T, s *structpb.Struct) resource.PropertyMap {
 	return m
 }
 
-// checked is what Check makes of inputs; it must find nothing wrong.
+// checked returns Check's inputs; Check must find no fault.
 func (f *fixture) checked(t *testing.T, in resource.PropertyMap) *structpb.Struct {
 	t.Helper()
 	res, err := f.Check(t.Context(), &pulumirpc.CheckRequest{Urn: urn, News: f.marshal(t, in)})
@@ -184,7 +184,7 @@ func (f *fixture) create(t *testing.T, in resource.PropertyMap) *pulumirpc.Creat
 
 func TestCheckFillsInDefaults(t *testing.T) {
 	f := newFixture(t, good)
-	t.Chdir("image") // where a context of "." has its Dockerfile
+	t.Chdir("image") // so that a context of "." has its Dockerfile
 	got := unmarshal(t, f.checked(t, set(inputs(), "build", nil)))
 	build := got["build"].ObjectValue()
 	for key, want := range map[resource.PropertyKey]string{"context": ".", "dockerfile": "Dockerfile"} {

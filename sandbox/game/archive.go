@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// ArchiveForm ends the name of what Archive packs.
+// ArchiveForm is the file extension of Archive's archives.
 const ArchiveForm = ".tar.gz"
 
 // Archive packs a game's folder, as a studio packs a new build of its game: a

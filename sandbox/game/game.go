@@ -30,7 +30,8 @@ var packages = []string{
 	"libfreetype6", "libpng16-16", "libbrotli1", "libglu1-mesa", "libudev1", "libxrandr2", "libxrender1", "libbsd0", "libmd0",
 }
 
-// folder holds what is ours of the game's folder, beside what is made of packages.
+// folder has this project's own files of the game's folder; the others come from
+// packages.
 //
 //go:embed folder
 var folder embed.FS
@@ -38,9 +39,9 @@ var folder embed.FS
 // layout counts the changes of how the folder is made from the same.
 const layout = 1
 
-// Ensure returns the game's folder below cache, making it where the machine has
-// none. It takes no rights but that to write there; apt has to know Debian's
-// packages of the suite.
+// Ensure returns the game's folder below cache, and makes it if the machine has none.
+// It needs no right except to write there; apt has to know Debian's packages of the
+// suite.
 func Ensure(ctx context.Context, p local.Progress, cache string) (string, error) {
 	key, err := key()
 	if err != nil {
@@ -55,7 +56,7 @@ func Ensure(ctx context.Context, p local.Progress, cache string) (string, error)
 	})
 }
 
-// key names a folder by what it is made of, but for the packages' point release.
+// key names a folder by its ingredients, except the packages' point release.
 func key() (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%d %s %s %q", layout, suite, runtime.GOARCH, packages)
@@ -70,8 +71,8 @@ func key() (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)[:6]), err
 }
 
-// build makes the folder. It appears whole or not at all, whoever else makes it
-// at the same time.
+// build makes the folder. It appears whole or not at all, even if another process
+// makes it at the same time.
 func build(ctx context.Context, p local.Progress, dir string) error {
 	work, err := os.MkdirTemp(filepath.Dir(dir), "game-")
 	if err != nil {
@@ -134,7 +135,7 @@ func unpack(ctx context.Context, p local.Progress, work, into string) error {
 	return nil
 }
 
-// moves say where in the game's folder files of the packages go.
+// moves maps files of the packages to folders of the game.
 var moves = []struct{ from, into string }{
 	{"usr/share/games/etr", "share"},
 	{"usr/lib/*-linux-gnu/lib*.so.*", "lib"},
@@ -174,8 +175,8 @@ func rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// The game's data lies where its program was compiled to look for it. The path
-// that takes its place is as long, so that nothing else of the program moves.
+// The program has the path of its data compiled in. The path that replaces it is as
+// long, so that nothing else of the program moves.
 const (
 	compiledPath = "/usr/share/games"
 	ownPath      = "/opt/game/share/" // "etr" follows
@@ -195,7 +196,7 @@ func relocate(from, to string) error {
 	return os.WriteFile(to, bytes.Replace(program, []byte(compiledPath), []byte(ownPath), 1), 0o755)
 }
 
-// addOwn adds the manifest, and what starts the game.
+// addOwn adds the manifest and the start script.
 func addOwn(made string) error {
 	own, err := fs.Sub(folder, "folder")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// made is the game's folder, where the sandbox has it: it is made once a machine.
+// made returns the game's folder in the sandbox's cache: it is made once a machine.
 func made(t *testing.T) string {
 	t.Helper()
 	for _, program := range []string{"apt-get", "dpkg-deb"} {

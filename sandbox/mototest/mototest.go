@@ -24,7 +24,8 @@ var shared struct {
 	moto, registry string
 }
 
-// Main runs a package's tests and stops what they started: TestMain's whole body.
+// Main runs a package's tests and stops the servers that they started: it is the
+// whole body of a TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
 	for _, stop := range shared.stop {
@@ -33,7 +34,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Moto is a moto server's address. It skips the test where none is installed.
+// Moto returns the address of a moto server. It skips the test if moto is not
+// installed.
 func Moto(t *testing.T) *url.URL {
 	t.Helper()
 	shared.mu.Lock()
@@ -47,8 +49,8 @@ func Moto(t *testing.T) *url.URL {
 	return &url.URL{Scheme: "http", Host: shared.moto}
 }
 
-// Models are AWS's API models, which come with moto. It skips the test where no
-// moto is installed.
+// Models returns AWS's API models, which come with moto. It skips the test if moto is
+// not installed.
 func Models(t *testing.T) *awsmodel.Models {
 	t.Helper()
 	if _, err := exec.LookPath("moto_server"); err != nil {
@@ -65,7 +67,7 @@ func Models(t *testing.T) *awsmodel.Models {
 	return models
 }
 
-// Registry is an image registry's HOST:PORT. It skips the test where none is
+// Registry returns HOST:PORT of an image registry. It skips the test if none is
 // installed.
 func Registry(t *testing.T) string {
 	t.Helper()

@@ -1,5 +1,5 @@
-// Package report is what a deployment did, as the sandbox's deploy command
-// writes it and its tests and benchmarks read it.
+// Package report is the result of a deployment, written by the sandbox's deploy
+// command and read by its tests and benchmarks.
 package report
 
 import (
@@ -15,10 +15,10 @@ type Report struct {
 	Diagnostics []string       `json:"diagnostics,omitempty"` // errors
 	Outputs     map[string]any `json:"outputs,omitempty"`     // the stack's, after an up
 
-	PeakMemoryMiB int `json:"peakMemoryMib"` // of the program's process, 0 where it can't be told
+	PeakMemoryMiB int `json:"peakMemoryMib"` // of the program's process, 0 if unknown
 }
 
-// Step is what the engine did with one resource.
+// Step is one operation of the engine on a resource.
 type Step struct {
 	Op          string         `json:"op"` // create, update, same, delete, create-replacement, …
 	URN         string         `json:"urn"`

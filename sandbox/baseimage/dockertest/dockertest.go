@@ -19,8 +19,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// Docker starts a Docker with nothing in it and returns its DOCKER_HOST. It
-// skips the test where none can be started.
+// Docker starts an empty Docker and returns its DOCKER_HOST. It skips the test if
+// none can be started.
 func Docker(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
