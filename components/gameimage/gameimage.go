@@ -5,12 +5,14 @@ package gameimage
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
@@ -18,12 +20,6 @@ import (
 const (
 	BuildOnBuilder = "builder" // the stack's builder instance, over SSH through SSM
 	BuildOnLocal   = "local"   // the Docker of the machine that runs pulumi
-)
-
-// What shows the game to its player; the image has one.
-const (
-	DisplayDCV = "dcv" // Amazon DCV
-	DisplayVNC = "vnc" // free, and without a GPU
 )
 
 // GameImageArgs are plain where they decide whether and how to build; the
@@ -46,9 +42,10 @@ type GameImageArgs struct {
 	// BaseImage is what the session image is made from; Version and Revision label
 	// it, the latter only where it is given.
 	BaseImage, Version, Revision string
-	// DisplayServer is DisplayDCV or DisplayVNC; DCVSource is where DCV's server is
-	// downloaded from, of use with the former only.
-	DisplayServer, DCVSource string
+	DisplayServer                contract.DisplayServer
+	// DCVSource is the address that DCV's server is downloaded from; contract.DCV
+	// alone needs it.
+	DCVSource string
 	// StopSeconds is what a session has between SIGTERM and SIGKILL: a game that
 	// needs more for saving is refused.
 	StopSeconds int
@@ -102,8 +99,8 @@ func (a GameImageArgs) validate() error {
 	f.Check(a.BuildOn != BuildOnBuilder || a.Host != nil, "host", "nothing", "the builder's Docker, ssh://…")
 	f.Check(a.BuildOn != BuildOnBuilder || a.Use != "" || a.Hooks != nil, "hooks", "nothing", "what starts and stops the builder")
 	f.Check(a.BaseImage != "", "baseImage", a.BaseImage, "an image")
-	f.Check(a.DisplayServer == DisplayDCV || a.DisplayServer == DisplayVNC, "displayServer", a.DisplayServer, DisplayDCV+" or "+DisplayVNC)
-	f.Check(a.DisplayServer != DisplayDCV || a.DCVSource != "", "dcvSource", a.DCVSource, "a URL")
+	f.Check(slices.Contains(contract.DisplayServers, a.DisplayServer), "displayServer", a.DisplayServer, fmt.Sprintf("%s or %s", contract.DCV, contract.VNC))
+	f.Check(a.DisplayServer != contract.DCV || a.DCVSource != "", "dcvSource", a.DCVSource, "a URL")
 	f.Check(a.MaxGiB > 0, "maxGib", a.MaxGiB, "a whole number from 1 up")
 	f.Check(a.StopSeconds > 0, "stopSeconds", a.StopSeconds, "a whole number from 1 up")
 	if a.Build != nil {

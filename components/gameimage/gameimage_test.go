@@ -12,6 +12,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
+	"github.com/intraverse/dcv-sessions/contract"
 )
 
 const (
@@ -57,7 +58,7 @@ func using(use string) gameimage.GameImageArgs {
 		Hooks:          &pulumi.ResourceHookBinding{},
 		BaseImage:      "ubuntu:24.04",
 		Version:        "1.2.3",
-		DisplayServer:  gameimage.DisplayDCV,
+		DisplayServer:  contract.DCV,
 		DCVSource:      "https://example.com/dcv",
 		StopSeconds:    30,
 		MaxGiB:         40,
@@ -167,7 +168,7 @@ func TestABuildIsOfTheStagedFolderAndPushesToTheRepository(t *testing.T) {
 
 func TestAFreeDisplayNeedsNothingOfDCVs(t *testing.T) {
 	args := checkout(t)
-	args.DisplayServer = gameimage.DisplayVNC
+	args.DisplayServer = contract.VNC
 	built := run(t, componenttest.Update, args).Must(t).One(t, image).Inputs["build"].(map[string]any)["args"]
 	assert.Equal(t, "vnc", built.(map[string]any)["DISPLAY_SERVER"])
 	assert.NotContains(t, built, "DCV_SOURCE")

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
 )
 
@@ -56,11 +57,11 @@ func stage(a GameImageArgs) (staged, error) {
 
 func (a GameImageArgs) buildArgs() map[string]string {
 	args := map[string]string{
-		"BASE_IMAGE": a.BaseImage, "DISPLAY_SERVER": a.DisplayServer, "VERSION": a.Version,
+		"BASE_IMAGE": a.BaseImage, "DISPLAY_SERVER": string(a.DisplayServer), "VERSION": a.Version,
 		"GAME_SOURCE": "folder", "GAME": gameName(a.Game), "STOP_SECONDS": strconv.Itoa(a.StopSeconds),
 		"GAME_MAX_GIB": strconv.Itoa(a.MaxGiB),
 	}
-	if a.DisplayServer == DisplayDCV {
+	if a.DisplayServer == contract.DCV {
 		args["DCV_SOURCE"] = a.DCVSource
 	}
 	if a.Revision != "" {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
+	"github.com/intraverse/dcv-sessions/contract"
 )
 
 // source is a module whose programs compile fast, with a game and a brand.
@@ -316,7 +317,7 @@ func TestAnythingThatIsBuiltFromChangesTheTag(t *testing.T) {
 		"the base image":  func(a *gameimage.GameImageArgs) { a.BaseImage = "ubuntu:26.04" },
 		"the version":     func(a *gameimage.GameImageArgs) { a.Version = "1.2.4" },
 		"the revision":    func(a *gameimage.GameImageArgs) { a.Revision = "0a1b2c3" },
-		"the display":     func(a *gameimage.GameImageArgs) { a.DisplayServer = gameimage.DisplayVNC },
+		"the display":     func(a *gameimage.GameImageArgs) { a.DisplayServer = contract.VNC },
 		"DCV's source":    func(a *gameimage.GameImageArgs) { a.DCVSource = "https://example.com" },
 		"the time to end": func(a *gameimage.GameImageArgs) { a.StopSeconds = 31 },
 	} {

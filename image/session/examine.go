@@ -40,7 +40,7 @@ func examine(ctx context.Context, s settings, log *events.Writer) life.Ending {
 		return life.Failure(err, contract.ExitHost)
 	}
 	code, reason := doctor.Run(ctx, doctor.Parts{
-		DCV: s.displayServer == serverDCV, Type: s.sessionType, Display: p.display, Licence: p.licence(),
+		DCV: s.displayServer == contract.DCV, Type: s.sessionType, Display: p.display, Licence: p.licence(),
 		Sound: func(ctx context.Context) ([]string, error) {
 			if err := p.startSound(ctx); err != nil {
 				return nil, err

@@ -25,14 +25,14 @@ type server struct {
 }
 
 // servers are the kinds, by what the image calls itself.
-var servers = map[string]server{
-	serverDCV: {
+var servers = map[contract.DisplayServer]server{
+	contract.DCV: {
 		make: func(s settings, c display.Config) display.Display {
 			return dcv.New(dcv.Config{Config: c, Type: s.sessionType, GPU: s.gpu, SoftwareRendering: s.softwareRendering, Sound: sound.Server(c.RunDir)})
 		},
 		mouse: "For a game that turns with the mouse, choose relative mouse in the session's settings. Esc gives the mouse back.",
 	},
-	serverVNC: {make: func(_ settings, c display.Config) display.Display { return vnc.New(c) }},
+	contract.VNC: {make: func(_ settings, c display.Config) display.Display { return vnc.New(c) }},
 }
 
 // runDir holds what the session's parts write while they run.

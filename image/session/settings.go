@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,26 +30,22 @@ type settings struct {
 	// batchEndpoint is the SDKs' own setting for AWS Batch; "" on AWS.
 	batchEndpoint string
 	// taskMetadata is where the ECS agent tells of the session's task; "" off ECS.
-	taskMetadata string
-	ports        contract.PortRange
-	limits       life.Limits
-	// displayServer is the kind that the image has; sessionType is DCV's.
-	displayServer, sessionType string
-	nativeClients              bool
-	softwareRendering          bool
-	gpu                        string // NVIDIA's variable: the GPUs that the session may use
-	credentials                contract.Credentials
-	notification               *contract.Notification // nil: nobody is told
-	certificate                *contract.Certificate  // nil: one is made
+	taskMetadata      string
+	ports             contract.PortRange
+	limits            life.Limits
+	displayServer     contract.DisplayServer // the image's
+	sessionType       string                 // DCV's
+	nativeClients     bool
+	softwareRendering bool
+	gpu               string // NVIDIA's variable: the GPUs that the session may use
+	credentials       contract.Credentials
+	notification      *contract.Notification // nil: nobody is told
+	certificate       *contract.Certificate  // nil: one is made
 }
 
-// NVIDIA's variable, and what contract.EnvDisplayServer may be.
-const (
-	envGPU = "NVIDIA_VISIBLE_DEVICES"
-
-	serverDCV = "dcv"
-	serverVNC = "vnc"
-)
+// envGPU is the variable by which NVIDIA's container toolkit knows the GPUs of a
+// container.
+const envGPU = "NVIDIA_VISIBLE_DEVICES"
 
 // readSettings reads the environment and names everything that is wrong with
 // it. What it can read it returns in either case, so that events carry it.
@@ -74,7 +69,7 @@ func readSettings(given boot.Given) (settings, error) {
 			Longest:      r.seconds(contract.EnvMaxSeconds, 60),
 			Stop:         time.Duration(r.number(contract.EnvStopSeconds, 2, 110)) * time.Second,
 		},
-		displayServer: r.oneOf(contract.EnvDisplayServer, slices.Sorted(maps.Keys(servers))...), sessionType: r.oneOf(contract.EnvSessionType, contract.SessionConsole, contract.SessionVirtual),
+		displayServer: contract.DisplayServer(r.oneOf(contract.EnvDisplayServer, string(contract.DCV), string(contract.VNC))), sessionType: r.oneOf(contract.EnvSessionType, contract.SessionConsole, contract.SessionVirtual),
 		nativeClients: r.oneOf(contract.EnvNativeClients, "true", "false") == "true", softwareRendering: r.oneOf(contract.EnvSoftwareRendering, "true", "false") == "true",
 		gpu: r.env[envGPU],
 	}

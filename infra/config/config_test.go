@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -914,4 +915,10 @@ func TestProdDiffersFromDevWhereProductionDoes(t *testing.T) {
 	assert.Greater(t, prod.Secrets.RecoveryDays, dev.Secrets.RecoveryDays)
 	assert.Equal(t, prod.AllowedAccountIDs, dev.Registry.PullAccounts, "prod takes what dev has tested")
 	assert.False(t, prod.Network.OpenToWorld || dev.Network.OpenToWorld)
+}
+
+func TestEveryDisplayServerOfTheContractMayBeChosen(t *testing.T) {
+	i := slices.IndexFunc(config.Keys(), func(k config.Key) bool { return k.Name == "image.displayServer" })
+	assert.Equal(t, fmt.Sprintf("%s or %s", contract.DCV, contract.VNC), config.Keys()[i].Allowed)
+	assert.Len(t, contract.DisplayServers, 2)
 }

@@ -164,7 +164,7 @@ func Deploy(ctx *pulumi.Context) error {
 		BaseImage:      cfg.Image.Base,
 		Version:        cfg.Image.Version,
 		Revision:       cfg.Image.Revision,
-		DisplayServer:  cfg.Image.DisplayServer,
+		DisplayServer:  contract.DisplayServer(cfg.Image.DisplayServer),
 		MaxGiB:         cfg.Image.GameMaxGiB,
 		DCVSource:      cfg.Image.DCVSource,
 		StopSeconds:    cfg.Session.StopSeconds,
