@@ -10,9 +10,9 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
-	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/door"
 	"github.com/intraverse/dcv-sessions/image/session/events"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/host"
 	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/status"
@@ -102,7 +102,7 @@ func (s settings) tls(at host.Addresses) (tls.Certificate, string, error) {
 func (f *front) serve(log *events.Writer) {
 	if err := f.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Part("door", err.Error())
-		f.failed <- &display.Fault{Code: contract.ExitInternal, Err: err}
+		f.failed <- fault.New(contract.ExitInternal, err)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/game"
-	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
@@ -44,7 +44,7 @@ func (p *parts) startGame(ctx context.Context) error {
 	}
 	var err error
 	if r.Process, err = process.Start(command); err != nil {
-		return &display.Fault{Code: contract.ExitImage, Err: err}
+		return fault.New(contract.ExitImage, err)
 	}
 	p.game = r
 	look := time.NewTicker(200 * time.Millisecond)
@@ -58,7 +58,7 @@ func (p *parts) startGame(ctx context.Context) error {
 			if end.Code == contract.ExitOK {
 				end.Code = contract.ExitGame
 			}
-			return &display.Fault{Code: end.Code, Err: fmt.Errorf("%s before it showed a window", end.Reason)}
+			return fault.New(end.Code, fmt.Errorf("%s before it showed a window", end.Reason))
 		case <-look.C:
 			if shown, _ := x11.Window(ctx, p.x); shown {
 				go func() { p.over <- p.game.ending() }()

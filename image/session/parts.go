@@ -12,6 +12,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/display/dcv"
 	"github.com/intraverse/dcv-sessions/image/session/display/vnc"
 	"github.com/intraverse/dcv-sessions/image/session/events"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/host"
 	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/notify"
@@ -81,10 +82,10 @@ func (p *parts) session() *life.Session {
 // makeUser makes the account, and what belongs to the session alone.
 func (p *parts) makeUser(ctx context.Context) (err error) {
 	if p.manifest, err = game.Load(game.Dir); err != nil {
-		return &display.Fault{Code: contract.ExitImage, Err: err}
+		return fault.New(contract.ExitImage, err)
 	}
 	if err := host.Space("/home", "/run", "/tmp"); err != nil {
-		return &display.Fault{Code: contract.ExitHost, Err: err}
+		return fault.New(contract.ExitHost, err)
 	}
 	if err := os.MkdirAll(runDir, 0o711); err != nil {
 		return err
@@ -112,7 +113,7 @@ func (p *parts) makeDisplay() error {
 	public := p.front.listener.Addr()
 	port, err := host.LoopbackPort(public)
 	if err != nil {
-		return &display.Fault{Code: contract.ExitHost, Err: err}
+		return fault.New(contract.ExitHost, err)
 	}
 	p.display = servers[p.displayServer].make(p.settings, display.Config{
 		User: p.account.Name, Account: p.account.User, Home: p.account.Home, RunDir: runDir,

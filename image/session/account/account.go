@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -89,15 +89,14 @@ func (m maker) account(ctx context.Context, name string) (Account, error) {
 }
 
 func host(err error) error {
-	var fault *display.Fault
-	if errors.As(err, &fault) {
+	if _, ok := fault.Code(err); ok {
 		return err
 	}
-	return &display.Fault{Code: contract.ExitHost, Err: fmt.Errorf("the player's account: %w", err)}
+	return fault.New(contract.ExitHost, fmt.Errorf("the player's account: %w", err))
 }
 
 func taken(name string) error {
-	return &display.Fault{Code: contract.ExitConfiguration, Err: fmt.Errorf("the image has an account or a group %q of its own: no user may be named so", name)}
+	return fault.New(contract.ExitConfiguration, fmt.Errorf("the image has an account or a group %q of its own: no user may be named so", name))
 }
 
 // add calls useradd, whose accounts have no password that anything matches.
@@ -129,7 +128,7 @@ func (m maker) add(ctx context.Context, name string) error {
 		Name: "useradd", Path: useradd, Args: append(args, name), Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"},
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		err = &display.Fault{Code: contract.ExitImage, Err: err}
+		err = fault.New(contract.ExitImage, err)
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 )
 
 // tree is a system's /etc in a folder of its own: this machine's stays as it is.
@@ -59,12 +59,11 @@ func (m maker) isPlayers(t *testing.T, a Account, folder string) {
 	assert.Equal(t, []uint32{a.UID, a.GID}, []uint32{of.Uid, of.Gid}, folder)
 }
 
-// fault asserts the exit code of an error.
-func fault(t *testing.T, err error, code int, says string) {
+// assertFault asserts the exit code of an error, and a part of its text.
+func assertFault(t *testing.T, err error, code int, says string) {
 	t.Helper()
-	var fault *display.Fault
-	require.ErrorAs(t, err, &fault)
-	assert.Equal(t, code, fault.Code, "%v", err)
+	got, _ := fault.Code(err)
+	assert.Equal(t, code, got, "%v", err)
 	assert.ErrorContains(t, err, says)
 }
 
@@ -115,7 +114,7 @@ func TestAnAccountOfTheImagesOwnIsNobodys(t *testing.T) {
 	before := m.read(t, "etc/passwd")
 	for _, name := range []string{"games", "studio", "nobody", "sudo", "player1"} {
 		_, err := m.account(context.Background(), name)
-		fault(t, err, contract.ExitConfiguration, `"`+name+`"`)
+		assertFault(t, err, contract.ExitConfiguration, `"`+name+`"`)
 	}
 	assert.Equal(t, before, m.read(t, "etc/passwd"))
 }
@@ -128,7 +127,7 @@ func TestAFolderThatIsALinkIsNotHandedOver(t *testing.T) {
 	require.NoError(t, os.RemoveAll(home))
 	require.NoError(t, os.Symlink(m.prefix, home))
 	_, err = m.account(context.Background(), "player1")
-	fault(t, err, contract.ExitHost, "is no folder")
+	assertFault(t, err, contract.ExitHost, "is no folder")
 }
 
 // mounted makes a small file system of what is below the prefix's folder.
@@ -146,19 +145,19 @@ func TestAFullDiskIsTheHostsFault(t *testing.T) {
 	m := tree(t, "")
 	m.mounted(t, "home", 0, "nr_inodes=1") // its own folder is that one
 	_, err := m.account(context.Background(), "player1")
-	fault(t, err, contract.ExitHost, "useradd: exit code 12: useradd: cannot create directory")
+	assertFault(t, err, contract.ExitHost, "useradd: exit code 12: useradd: cannot create directory")
 }
 
 func TestAReadOnlyDiskIsTheHostsFault(t *testing.T) {
 	m := tree(t, "")
 	m.mounted(t, "home", unix.MS_RDONLY, "")
 	_, err := m.account(context.Background(), "player1")
-	fault(t, err, contract.ExitHost, "the player's account")
+	assertFault(t, err, contract.ExitHost, "the player's account")
 }
 
 func TestAMissingAccountFileIsTheHostsFault(t *testing.T) {
 	_, err := maker{prefix: t.TempDir()}.account(context.Background(), "player1")
-	fault(t, err, contract.ExitHost, "passwd")
+	assertFault(t, err, contract.ExitHost, "passwd")
 }
 
 func TestWhoIsOutOfTimeIsTold(t *testing.T) {

@@ -32,8 +32,8 @@ type Display interface {
 	// Idle is for how long the player has done nothing. Where it is not known the
 	// display disconnects an idle player itself.
 	Idle(ctx context.Context) (time.Duration, bool)
-	// Failed says once that a part failed for good, with a *Fault where the exit
-	// code is not contract.ExitDisplay.
+	// Failed receives one error, when a part has failed for good: one of package
+	// fault if the exit code is not contract.ExitDisplay.
 	Failed() <-chan error
 	// Close ends everything that was started, in order, until ctx ends.
 	Close(ctx context.Context)
@@ -67,12 +67,3 @@ type Config struct {
 	// Tell takes what a part said, for the log.
 	Tell func(part, line string)
 }
-
-// Fault is an error with the exit code that the session ends with.
-type Fault struct {
-	Code int // contract.ExitCodes
-	Err  error
-}
-
-func (f *Fault) Error() string { return f.Err.Error() }
-func (f *Fault) Unwrap() error { return f.Err }

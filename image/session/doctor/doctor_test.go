@@ -17,6 +17,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -226,7 +227,7 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 		"no GLX module": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.Remove(p.root+glxModule)) },
 			"the NVIDIA driver's GLX module", "replace hosts that are older", "missing: libglxserver_nvidia.so, and libglxserver_nvidia.so.VERSION"},
 		"no GPU for X": {func(_ *testing.T, _ *Parts, d *fake) {
-			d.startX = &display.Fault{Code: contract.ExitGPU, Err: errors.New("no nvidia-smi")}
+			d.startX = fault.New(contract.ExitGPU, errors.New("no nvidia-smi"))
 		}, "the X server starts on the GPU", "what the rows above say", "no nvidia-smi"},
 		"no X server": {func(_ *testing.T, _ *Parts, d *fake) { d.startX = errors.New("no screens found") },
 			"the X server starts on the GPU", "session.display: virtual", "no screens found"},

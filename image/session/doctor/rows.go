@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,7 +10,7 @@ import (
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -101,9 +100,9 @@ func (v *visit) glx(context.Context) finding {
 func (v *visit) xServer(ctx context.Context) finding {
 	began := time.Now()
 	x, err := v.Display.StartX(ctx)
-	var fault *display.Fault
+	code, _ := fault.Code(err)
 	switch {
-	case errors.As(err, &fault) && fault.Code == contract.ExitGPU:
+	case code == contract.ExitGPU:
 		return v.gpuFault(changeHost, "%v", err)
 	case err != nil:
 		return v.gpuFault(changeDisplay, "%v", err)

@@ -5,12 +5,11 @@ package life
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
@@ -46,7 +45,7 @@ type Step struct {
 	State contract.State
 	Run   func(context.Context) error
 	Limit time.Duration
-	Code  int // contract.ExitCodes, of an error that is no *display.Fault
+	Code  int // contract.ExitCodes, of an error without one of its own
 }
 
 // Limits are how long a session goes on.
@@ -121,12 +120,11 @@ func (l *life) watch(ctx context.Context, over <-chan struct{}) {
 	}
 }
 
-// Failure is the ending that an error is: with its own code where it is a
-// *display.Fault, else with the given one.
+// Failure returns the ending of a session by an error: with the error's own exit code
+// (package fault) if it has one, otherwise with the given one.
 func Failure(err error, code int) Ending {
-	var fault *display.Fault
-	if errors.As(err, &fault) {
-		code = fault.Code
+	if own, ok := fault.Code(err); ok {
+		code = own
 	}
 	return Ending{Code: code, Reason: err.Error()}
 }

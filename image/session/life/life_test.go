@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
@@ -145,7 +145,7 @@ func TestAStepThatFailsEndsTheSessionWithItsCodeAndClosesEverything(t *testing.T
 			code int
 		}{
 			"an error":              {errors.New("no space"), contract.ExitHost},
-			"a fault with its code": {fmt.Errorf("wrapped: %w", &display.Fault{Code: contract.ExitGPU, Err: errors.New("no GPU")}), contract.ExitGPU},
+			"a fault with its code": {fmt.Errorf("wrapped: %w", fault.New(contract.ExitGPU, errors.New("no GPU"))), contract.ExitGPU},
 		} {
 			t.Run(string(state)+", "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestWhatEndsASessionEndsItInEveryState(t *testing.T) {
 		"a launcher":    {func(s *scene) { s.asked <- "ticket 4711" }, contract.ExitOK, "the session was asked to end: ticket 4711"},
 		"the game":      {func(s *scene) { s.game <- Ending{contract.ExitGame, "exit code 3", ""} }, contract.ExitGame, "exit code 3"},
 		"a part":        {func(s *scene) { s.failed <- errors.New("Xorg ended") }, contract.ExitDisplay, "Xorg ended"},
-		"a part's code": {func(s *scene) { s.failed <- &display.Fault{Code: contract.ExitGPU, Err: errors.New("x")} }, contract.ExitGPU, "x"},
+		"a part's code": {func(s *scene) { s.failed <- fault.New(contract.ExitGPU, errors.New("x")) }, contract.ExitGPU, "x"},
 	}
 	reach := map[contract.State]func(*scene){
 		contract.StateUser:    func(*scene) {},

@@ -16,7 +16,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/account"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -60,7 +60,7 @@ func start(ctx context.Context, c Config, program, listener string) (*Sound, err
 	}
 	files := filesIn(c.RunDir)
 	if err := files.make(c.Account, listener); err != nil {
-		return nil, &display.Fault{Code: contract.ExitHost, Err: fmt.Errorf("the sound's folder: %w", err)}
+		return nil, fault.New(contract.ExitHost, fmt.Errorf("the sound's folder: %w", err))
 	}
 	kept, err := process.Keep(process.Command{
 		Name: part, Path: program, Args: arguments(files.script), Env: c.Account.Env(), Dir: c.Account.Home, User: &c.Account.User,

@@ -21,7 +21,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/account"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -199,9 +199,8 @@ func TestFoldersThatCannotBeMadeAreTheHostsFault(t *testing.T) {
 	c, _ := config(t)
 	c.RunDir = "/nowhere"
 	_, err := start(context.Background(), c, "/bin/true", "nobody-listens")
-	var fault *display.Fault
-	require.ErrorAs(t, err, &fault)
-	assert.Equal(t, contract.ExitHost, fault.Code)
+	code, _ := fault.Code(err)
+	assert.Equal(t, contract.ExitHost, code, "%v", err)
 }
 
 // TestARealPulseAudioPlaysToTheMonitorThatIsRecorded needs the Debian packages

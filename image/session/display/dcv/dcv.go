@@ -22,6 +22,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -167,7 +168,7 @@ func (s *Server) fail(err error) {
 		return
 	}
 	select {
-	case s.failed <- &display.Fault{Code: contract.ExitDisplay, Err: err}:
+	case s.failed <- fault.New(contract.ExitDisplay, err):
 	default:
 	}
 }
@@ -239,7 +240,7 @@ func (s *Server) env() []string {
 func lookup(name string) (process.User, error) {
 	found, err := user.Lookup(name)
 	if err != nil {
-		return process.User{}, &display.Fault{Code: contract.ExitImage, Err: fmt.Errorf("DCV's packages are not in this image: %w", err)}
+		return process.User{}, fault.New(contract.ExitImage, fmt.Errorf("DCV's packages are not in this image: %w", err))
 	}
 	ids, err := found.GroupIds()
 	if err != nil {

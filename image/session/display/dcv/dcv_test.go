@@ -29,6 +29,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 	"github.com/intraverse/dcv-sessions/internal/xmodules/xmodulestest"
 )
@@ -285,17 +286,22 @@ func (m *machine) mustVisit(t *testing.T) *websocket.Conn {
 	return connection
 }
 
-func (m *machine) fault(t *testing.T) *display.Fault {
+// failure returns the error with which a part failed.
+func (m *machine) failure(t *testing.T) error {
 	t.Helper()
 	select {
 	case err := <-m.Failed():
-		var fault *display.Fault
-		require.ErrorAs(t, err, &fault)
-		return fault
+		return err
 	case <-time.After(patience):
 		require.Fail(t, "nothing failed")
 		return nil
 	}
+}
+
+// exitCode returns the exit code of a fault, 0 of another error.
+func exitCode(err error) int {
+	code, _ := fault.Code(err)
+	return code
 }
 
 func TestAPlayerWithATokenIsPassedOnToDCV(t *testing.T) {
@@ -406,18 +412,18 @@ func TestAServerThatDiesAgainAndAgainEndsTheSession(t *testing.T) {
 		m.kill(t, "dcv/dcvserver")
 		m.waitTold(t, "dcvserver: it ended", i+1)
 	}
-	fault := m.fault(t)
-	assert.Equal(t, contract.ExitDisplay, fault.Code)
-	assert.ErrorContains(t, fault, "dcvserver ended 5 times")
+	err := m.failure(t)
+	assert.Equal(t, contract.ExitDisplay, exitCode(err))
+	assert.ErrorContains(t, err, "dcvserver ended 5 times")
 }
 
 func TestTheGamesXServerDoesNotComeBack(t *testing.T) {
 	m := newMachine(t, contract.SessionConsole)
 	m.start(t)
 	m.kill(t, "Xvfb")
-	fault := m.fault(t)
-	assert.Equal(t, contract.ExitDisplay, fault.Code)
-	assert.ErrorContains(t, fault, "X server on the GPU ended with signal: killed")
+	err := m.failure(t)
+	assert.Equal(t, contract.ExitDisplay, exitCode(err))
+	assert.ErrorContains(t, err, "X server on the GPU ended with signal: killed")
 }
 
 func TestALicenceFaultIsToldAndEndsNothing(t *testing.T) {
@@ -474,18 +480,14 @@ func TestAHostWithoutItsGPUIsAFaultOfTheHost(t *testing.T) {
 		m := newMachine(t, contract.SessionConsole)
 		require.NoError(t, os.Remove(spoil(m)))
 		_, err := m.StartX(t.Context())
-		var fault *display.Fault
-		require.ErrorAs(t, err, &fault)
-		assert.Equal(t, contract.ExitGPU, fault.Code)
+		assert.Equal(t, contract.ExitGPU, exitCode(err))
 		assert.ErrorContains(t, err, name)
 	}
 	for _, gpu := range []string{"void", "none", "GPU-3"} {
 		m := newMachine(t, contract.SessionConsole)
 		m.config.GPU = gpu
 		_, err := m.StartX(t.Context())
-		var fault *display.Fault
-		require.ErrorAs(t, err, &fault, gpu)
-		assert.Equal(t, contract.ExitGPU, fault.Code)
+		assert.Equal(t, contract.ExitGPU, exitCode(err), gpu)
 	}
 }
 
@@ -514,9 +516,7 @@ func TestAHostWithoutTheGLXModuleIsAFaultThatNamesItUnlessThePlayersMayDoWithout
 			m.waitTold(t, "xorg: the host's NVIDIA driver has no GLX module here (libglxserver_nvidia.so,", 1)
 			continue
 		}
-		var fault *display.Fault
-		require.ErrorAs(t, err, &fault)
-		assert.Equal(t, contract.ExitGPU, fault.Code)
+		assert.Equal(t, contract.ExitGPU, exitCode(err))
 		for _, part := range []string{"libglxserver_nvidia.so", "/usr/lib64/xorg/modules", "extensions/", "libglxserver_nvidia.so.VERSION", "replace hosts"} {
 			assert.ErrorContains(t, err, part)
 		}
@@ -529,9 +529,9 @@ func TestAVirtualSessionHasDCVsOwnXServer(t *testing.T) {
 	assert.NotEqual(t, fmt.Sprintf(":%d", m.config.Number), x.Display)
 	m.mustVisit(t)
 	m.kill(t, "dcv/dcvserver")
-	fault := m.fault(t)
-	assert.Equal(t, contract.ExitDisplay, fault.Code)
-	assert.ErrorContains(t, fault, "virtual session")
+	err := m.failure(t)
+	assert.Equal(t, contract.ExitDisplay, exitCode(err))
+	assert.ErrorContains(t, err, "virtual session")
 }
 
 // DCV's agent has another account than the player, and may look for no cookie.
@@ -565,9 +565,7 @@ func TestAVirtualSessionWhoseDisplaysNameANeighbourHasIsNone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err := m.StartX(ctx)
-	var fault *display.Fault
-	require.ErrorAs(t, err, &fault)
-	assert.Equal(t, contract.ExitNoPort, fault.Code, "%v", err)
+	assert.Equal(t, contract.ExitNoPort, exitCode(err), "%v", err)
 }
 
 func TestDCVsAgentIsLetInWithoutACookie(t *testing.T) {

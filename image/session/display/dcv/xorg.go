@@ -14,7 +14,7 @@ import (
 	"text/template"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -164,7 +164,7 @@ func (s *Server) gpu(ctx context.Context) (string, error) {
 	return address, nil
 }
 
-func gpuFault(err error) error { return &display.Fault{Code: contract.ExitGPU, Err: err} }
+func gpuFault(err error) error { return fault.New(contract.ExitGPU, err) }
 
 // screen is what xorg.conf is made of.
 type screen struct {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 )
 
 // Name is the abstract socket name of a display, kept from everybody else.
@@ -67,7 +67,7 @@ func Claim(name string) (*Name, error) {
 	return &Name{Number: n, socket: -1}, nil
 }
 
-func taken(err error) error { return &display.Fault{Code: contract.ExitNoPort, Err: err} }
+func taken(err error) error { return fault.New(contract.ExitNoPort, err) }
 
 // address returns the abstract name of a display; golang.org/x/sys/unix writes the @
 // as the zero byte that such names begin with.

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/fault"
 )
 
 // envClaim makes this program a session's container, as far as its processes go:
@@ -56,8 +56,7 @@ func listen(t *testing.T, number int) net.Listener {
 
 func noPort(t *testing.T, err error) {
 	t.Helper()
-	var fault *display.Fault
-	if !errors.As(err, &fault) || fault.Code != contract.ExitNoPort {
+	if code, _ := fault.Code(err); code != contract.ExitNoPort {
 		t.Errorf("got %v, not a fault with the exit code %d", err, contract.ExitNoPort)
 	}
 }
