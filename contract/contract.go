@@ -209,8 +209,11 @@ const (
 	StateEnding  State = "ending"  // the game saves, everything is closed
 )
 
-// Steps are the states that a start goes through, shown to who waits.
-var Steps = []State{StateUser, StateDisplay, StateSession, StateGame}
+// States lists the states, in the order of a session's life.
+var States = []State{StateUser, StateDisplay, StateSession, StateGame, StateReady, StatePlaying, StateAway, StateEnding}
+
+// Steps are the states that a start goes through. The waiting page shows them.
+var Steps = States[:4:4]
 
 // Event is one JSON line on a session's stdout. Metric filters and the
 // launcher read it; nobody else writes to the stream.

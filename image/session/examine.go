@@ -14,6 +14,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/doctor"
 	"github.com/intraverse/dcv-sessions/image/session/events"
 	"github.com/intraverse/dcv-sessions/image/session/life"
+	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
 // closeLimit is how long the parts of a session have for their end in a doctor's
@@ -22,7 +23,7 @@ const closeLimit = 10 * time.Second
 
 // examine is `session doctor`: the parts of a session are tried one by one, and
 // nobody is let in.
-func examine(ctx context.Context, s settings, log *events.Writer) life.Ending {
+func examine(ctx context.Context, s settings, log *events.Writer) status.Ending {
 	front, end := openFront(ctx, s, log)
 	if front == nil {
 		return end
@@ -50,7 +51,7 @@ func examine(ctx context.Context, s settings, log *events.Writer) life.Ending {
 		Player: p.account.User, Env: p.account.Env(), GPURun: gpuRun, GPU: s.gpu, Close: closeLimit,
 		Services: hostServices(front.listener.Addr()), Ports: hostPorts(front.listener.Addr(), s.ports.First, s.ports.Last),
 	}, func(c contract.Check) { log.Write(contract.Event{Event: contract.EventDoctor, Check: &c}) })
-	return life.Ending{Code: code, Reason: reason}
+	return status.Ending{Code: code, Reason: reason}
 }
 
 // hostServices returns the addresses at which a session can look for the host's

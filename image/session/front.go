@@ -14,7 +14,6 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/events"
 	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/host"
-	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
@@ -35,24 +34,24 @@ type front struct {
 }
 
 // openFront takes the session's port and serves its pages on it.
-func openFront(ctx context.Context, s settings, log *events.Writer) (*front, life.Ending) {
+func openFront(ctx context.Context, s settings, log *events.Writer) (*front, status.Ending) {
 	at, err := host.Find(ctx, s.onBatchHost)
 	if err != nil {
-		return nil, life.Ending{Code: contract.ExitHost, Reason: err.Error()}
+		return nil, status.Ending{Code: contract.ExitHost, Reason: err.Error()}
 	}
 	listener, err := host.Listen(at.Private, s.ports)
 	switch {
 	case errors.Is(err, host.ErrNoPort):
-		return nil, life.Ending{Code: contract.ExitNoPort, Reason: err.Error()}
+		return nil, status.Ending{Code: contract.ExitNoPort, Reason: err.Error()}
 	case err != nil:
-		return nil, life.Ending{Code: contract.ExitHost, Reason: err.Error()}
+		return nil, status.Ending{Code: contract.ExitHost, Reason: err.Error()}
 	}
 	f, code, err := newFront(s, at, listener)
 	if err != nil {
-		return nil, life.Ending{Code: code, Reason: errors.Join(err, listener.Close()).Error()}
+		return nil, status.Ending{Code: code, Reason: errors.Join(err, listener.Close()).Error()}
 	}
 	go f.serve(log)
-	return f, life.Ending{}
+	return f, status.Ending{}
 }
 
 // newFront returns the exit code too where it fails.
@@ -72,7 +71,7 @@ func newFront(s settings, at host.Addresses, listener net.Listener) (*front, int
 	}
 	f.Door, err = door.New(door.Config{
 		Certificate: certificate, Session: s.session, Credentials: s.credentials, Branding: look, Board: f.board,
-		Mouse: servers[s.displayServer].mouse, NativeClients: s.nativeClients,
+		DisplayServer: s.displayServer, NativeClients: s.nativeClients,
 		Address: net.JoinHostPort(door.Host(at.Public, wildcard), strconv.Itoa(port)),
 		End: door.NewEnder(door.EnderConfig{
 			Session: s.session, Stack: s.stack, Endpoint: s.batchEndpoint, TaskMetadata: s.taskMetadata,

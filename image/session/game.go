@@ -14,8 +14,8 @@ import (
 	"github.com/intraverse/dcv-sessions/image/game"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
 	"github.com/intraverse/dcv-sessions/image/session/fault"
-	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/process"
+	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
 // gpuRun starts the game on the GPU and proves that it runs there.
@@ -88,15 +88,15 @@ func (p *parts) gameCommand() process.Command {
 }
 
 // ending waits for the game and says what its end means for the session.
-func (r *running) ending() life.Ending {
+func (r *running) ending() status.Ending {
 	exit := r.Exit()
 	switch {
 	case exit.Signal == 0 && (exit.Code == 0 || slices.Contains(r.manifest.SuccessCodes, exit.Code)):
-		return life.Ending{Code: contract.ExitOK, Reason: "the game ended with " + exit.String(), Words: "The game has ended. Thank you for playing."}
+		return status.Ending{Code: contract.ExitOK, Reason: "the game ended with " + exit.String(), Cause: status.CauseGame}
 	case r.refused.Load() && (exit.Code == contract.ExitSoftware || exit.Code == contract.ExitGPU):
-		return life.Ending{Code: exit.Code, Reason: "gpu-run refused the game; its last line in the log says why"}
+		return status.Ending{Code: exit.Code, Reason: "gpu-run refused the game; its last line in the log says why"}
 	}
-	return life.Ending{Code: contract.ExitGame, Reason: "the game failed with " + exit.String()}
+	return status.Ending{Code: contract.ExitGame, Reason: "the game failed with " + exit.String()}
 }
 
 // end asks the game to save and waits as long as its manifest says.

@@ -16,8 +16,8 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/boot"
 	"github.com/intraverse/dcv-sessions/image/session/doctor"
 	"github.com/intraverse/dcv-sessions/image/session/events"
-	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/process"
+	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
 func main() {
@@ -35,8 +35,8 @@ func main() {
 		mode = examine
 	}
 	if err != nil {
-		mode = func(context.Context, settings, *events.Writer) life.Ending {
-			return life.Ending{Code: contract.ExitInternal, Reason: err.Error()}
+		mode = func(context.Context, settings, *events.Writer) status.Ending {
+			return status.Ending{Code: contract.ExitInternal, Reason: err.Error()}
 		}
 	}
 	os.Exit(run(ctx, given, os.Stdout, mode))

@@ -14,7 +14,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/boot"
 	"github.com/intraverse/dcv-sessions/image/session/events"
-	"github.com/intraverse/dcv-sessions/image/session/life"
+	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
 // AWS Batch takes an override for a variable's new value, and a new variable beside the
@@ -100,9 +100,9 @@ func TestALogHoldsEventsOnlyAndNamesWhatWasLeftOut(t *testing.T) {
 	t.Cleanup(func() { log.SetOutput(standard) })
 	var out bytes.Buffer
 	run(t.Context(), boot.Choose(job("GODEBUG=http2debug=2", "HTTPS_PROXY=http://"+secret+"@198.51.100.1")), &out,
-		func(context.Context, settings, *events.Writer) life.Ending {
+		func(context.Context, settings, *events.Writer) status.Ending {
 			log.Printf("a library knows %s", secret)
-			return life.Ending{}
+			return status.Ending{}
 		})
 	assert.NotContains(t, out.String(), secret)
 	lines := map[string]string{}

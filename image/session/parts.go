@@ -17,23 +17,15 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/life"
 	"github.com/intraverse/dcv-sessions/image/session/notify"
 	"github.com/intraverse/dcv-sessions/image/session/sound"
+	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
-// server is one kind of display.
-type server struct {
-	make  func(settings, display.Config) display.Display
-	mouse string // how a player makes the mouse relative, in words
-}
-
-// servers are the kinds, by what the image calls itself.
-var servers = map[contract.DisplayServer]server{
-	contract.DCV: {
-		make: func(s settings, c display.Config) display.Display {
-			return dcv.New(dcv.Config{Config: c, Type: s.sessionType, GPU: s.gpu, SoftwareRendering: s.softwareRendering, Sound: sound.Server(c.RunDir)})
-		},
-		mouse: "For a game that turns with the mouse, choose relative mouse in the session's settings. Esc gives the mouse back.",
+// newDisplay makes a display with the image's display server, without starting it.
+var newDisplay = map[contract.DisplayServer]func(settings, display.Config) display.Display{
+	contract.DCV: func(s settings, c display.Config) display.Display {
+		return dcv.New(dcv.Config{Config: c, Type: s.sessionType, GPU: s.gpu, SoftwareRendering: s.softwareRendering, Sound: sound.Server(c.RunDir)})
 	},
-	contract.VNC: {make: func(_ settings, c display.Config) display.Display { return vnc.New(c) }},
+	contract.VNC: func(_ settings, c display.Config) display.Display { return vnc.New(c) },
 }
 
 // runDir holds what the session's parts write while they run.
@@ -54,11 +46,11 @@ type parts struct {
 	game     *running
 
 	failed chan error // of any part, for good
-	over   chan life.Ending
+	over   chan status.Ending
 }
 
 func newParts(s settings, f *front, log *events.Writer) *parts {
-	return &parts{settings: s, front: f, log: log, failed: f.failed, over: make(chan life.Ending, 1)}
+	return &parts{settings: s, front: f, log: log, failed: f.failed, over: make(chan status.Ending, 1)}
 }
 
 // session is the life of these parts.
@@ -115,7 +107,7 @@ func (p *parts) makeDisplay() error {
 	if err != nil {
 		return fault.New(contract.ExitHost, err)
 	}
-	p.display = servers[p.displayServer].make(p.settings, display.Config{
+	p.display = newDisplay[p.displayServer](p.settings, display.Config{
 		User: p.account.Name, Account: p.account.User, Home: p.account.Home, RunDir: runDir,
 		Number: host.Display(public), Width: p.manifest.Window.Width, Height: p.manifest.Window.Height,
 		Port: port, Verifier: p.front.verifies, Idle: p.limits.Idle, Tell: p.log.Part,

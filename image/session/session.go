@@ -9,12 +9,12 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/boot"
 	"github.com/intraverse/dcv-sessions/image/session/events"
-	"github.com/intraverse/dcv-sessions/image/session/life"
+	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
 // run is what all modes have in common: the environment is read, and events tell
 // the beginning and the end. It returns the process's exit code.
-func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(context.Context, settings, *events.Writer) life.Ending) int {
+func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(context.Context, settings, *events.Writer) status.Ending) int {
 	s, err := readSettings(given)
 	log := events.New(stdout, contract.Event{Session: s.session, Stack: s.stack, User: s.user, Image: s.image})
 	log.Hide(s.secrets()...)
@@ -24,7 +24,7 @@ func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(cont
 	if len(given.Dropped) > 0 {
 		log.Part("environment", "left out, since no session has a use for them: "+strings.Join(given.Dropped, " "))
 	}
-	end := life.Ending{Code: contract.ExitConfiguration}
+	end := status.Ending{Code: contract.ExitConfiguration}
 	if err != nil {
 		end.Reason = err.Error()
 	} else {
@@ -36,7 +36,7 @@ func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(cont
 }
 
 // live is one session, from its port to its end.
-func live(ctx context.Context, s settings, log *events.Writer) life.Ending {
+func live(ctx context.Context, s settings, log *events.Writer) status.Ending {
 	front, end := openFront(ctx, s, log)
 	if front == nil {
 		return end

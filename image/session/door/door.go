@@ -30,9 +30,8 @@ type Config struct {
 	Branding    *branding.Branding
 	Board       *status.Board
 	End         http.Handler // of contract.EndPath: an *Ender
-	// Mouse is how a player makes the display's mouse relative, as games need it,
-	// in words; "": there is nothing to tell.
-	Mouse string
+	// DisplayServer chooses the hint about the mouse.
+	DisplayServer contract.DisplayServer
 	// NativeClients lets a player who has signed in download a .dcv file, for the
 	// display at Address.
 	NativeClients bool

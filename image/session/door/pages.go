@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
-	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
 //go:embed pages
@@ -76,12 +76,12 @@ func (p *pages) asset(w http.ResponseWriter, r *http.Request) {
 // view is what the page shows, and what it asks for again and again.
 type view struct {
 	State    contract.State `json:"state"`
-	Now      string         `json:"now"` // where the session is, in words
+	Now      string         `json:"now"` // the state's text
 	Steps    []step         `json:"steps"`
 	SignedIn bool           `json:"signedIn"`
 	Moved    bool           `json:"moved,omitempty"` // signed in, but from another address
 	Ready    bool           `json:"ready"`           // who has signed in may enter
-	Ended    *words         `json:"ended,omitempty"`
+	Ended    *endText       `json:"ended,omitempty"`
 
 	// To players who have signed in only.
 	Connected bool     `json:"connected,omitempty"` // to the display
@@ -101,53 +101,6 @@ type warning struct {
 	Seconds int    `json:"seconds"` // that are left; 0: not known, or none
 }
 
-// words are a heading and what it means, for a player.
-type words struct {
-	Title string `json:"title"`
-	Text  string `json:"text"`
-}
-
-// steps in words for a player.
-var steps = map[contract.State]struct{ title, now string }{
-	contract.StateUser:    {"Your account", "your account is being made"},
-	contract.StateDisplay: {"The screen", "the screen is starting"},
-	contract.StateSession: {"Picture and sound", "picture and sound are starting"},
-	contract.StateGame:    {"The game", "the game is starting"},
-}
-
-const (
-	overTitle  = "The session is over"
-	faultTitle = "The session can’t go on"
-	retried    = "The machine that it ran on failed. Start it again where you started it: another machine will take over."
-	mended     = "Starting it again will not help until your studio has mended it."
-)
-
-// endings are contract.ExitCodes in words for a player.
-var endings = map[int]words{
-	contract.ExitOK:            {overTitle, "Thank you for playing."},
-	contract.ExitConfiguration: {faultTitle, "It is not set up as it should be. " + mended},
-	contract.ExitImage:         {faultTitle, "The game is not installed as it should be. " + mended},
-	contract.ExitGame:          {faultTitle, "The game stopped and could not go on. You may start a new session."},
-	contract.ExitSoftware:      {faultTitle, "The graphics hardware could not be used, and without it the game would be too slow. " + mended},
-	contract.ExitDisplay:       {faultTitle, "The picture of the game could not be shown. You may start a new session."},
-	contract.ExitInternal:      {faultTitle, "Something went wrong that should not have. You may start a new session."},
-	contract.ExitNoPort:        {faultTitle, retried},
-	contract.ExitHost:          {faultTitle, retried},
-	contract.ExitGPU:           {faultTitle, retried},
-}
-
-// wordsOf never tells status.Ended's Reason, which is for support.
-func wordsOf(e status.Ended) *words {
-	w, ok := endings[e.Code]
-	if !ok {
-		w = endings[contract.ExitInternal]
-	}
-	if e.Words != "" {
-		w.Text = e.Words
-	}
-	return &w
-}
-
 // view is the session as it stands, for who asks.
 func (d *Door) view(r *http.Request) view {
 	s := d.config.Board.Get()
@@ -158,14 +111,14 @@ func (d *Door) view(r *http.Request) view {
 	is := view{State: state, SignedIn: v != nil, Moved: moved, Ready: d.display != nil && answers(state)}
 	is.Steps, is.Now = progress(state)
 	if s.Ended != nil {
-		is.Ended = wordsOf(*s.Ended)
+		is.Ended = textOf(*s.Ended)
 	}
 	if v == nil {
 		return is
 	}
 	is.Connected = v.sockets > 0
 	if s.Warning != "" {
-		is.Warning = &warning{Words: s.Warning}
+		is.Warning = &warning{Words: warningTexts[s.Warning]}
 		if !s.EndsAt.IsZero() {
 			is.Warning.Seconds = max(0, int(time.Until(s.EndsAt).Seconds()))
 		}
@@ -173,27 +126,23 @@ func (d *Door) view(r *http.Request) view {
 	return is
 }
 
-// progress is how far the start has come.
-func progress(state contract.State) ([]step, string) {
-	all, now, stage := make([]step, 0, len(contract.Steps)), "", "done"
+// progress returns the steps of a start as they stand, and the state's text.
+func progress(state contract.State) (all []step, now string) {
+	at := slices.Index(contract.Steps, state) // -1: the start is over
 	for i, name := range contract.Steps {
-		if name == state {
+		stage := "done"
+		switch {
+		case i == at:
 			stage = "now"
-			now = fmt.Sprintf("Step %d of %d: %s.", i+1, len(contract.Steps), steps[name].now)
-		}
-		all = append(all, step{name, steps[name].title, stage})
-		if stage == "now" {
+		case at >= 0 && i > at:
 			stage = "next"
 		}
+		all = append(all, step{name, stateTexts[name].title, stage})
 	}
-	switch {
-	case now != "":
-	case state == contract.StateEnding:
-		now = "The session is ending."
-	default:
-		now = "Your game is ready."
+	if at >= 0 {
+		return all, stepText(at+1, state)
 	}
-	return all, now
+	return all, stateTexts[state].now
 }
 
 func (d *Door) state(w http.ResponseWriter, r *http.Request) { writeJSON(w, d.view(r)) }
@@ -210,7 +159,7 @@ func (d *Door) page(w http.ResponseWriter, r *http.Request, code int, fault stri
 		Fault          string
 		Session, Mouse string
 		Native         bool
-	}{d.view(r), d.config.Branding, "/assets/" + d.pages.version + "/", fault, d.config.Session, d.config.Mouse, d.config.NativeClients})
+	}{d.view(r), d.config.Branding, "/assets/" + d.pages.version + "/", fault, d.config.Session, mouseTexts[d.config.DisplayServer], d.config.NativeClients})
 	if err != nil {
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return

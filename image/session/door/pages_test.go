@@ -136,11 +136,11 @@ func TestWithoutJavaScriptASignedInPlayerSeesTheStepMove(t *testing.T) {
 func TestAWarningIsForWhoHasSignedIn(t *testing.T) {
 	h := start(t)
 	h.ready()
-	h.board.Change(func(s *status.Status) { s.Warning, s.EndsAt = "save your game", time.Now().Add(2*time.Minute) })
+	h.board.Change(func(s *status.Status) { s.Warning, s.EndsAt = status.WarningLongest, time.Now().Add(2*time.Minute) })
 	assert.Nil(t, h.asked(h.client()).Warning)
 	got := h.asked(h.signedIn()).Warning
 	require.NotNil(t, got)
-	assert.Equal(t, "save your game", got.Words)
+	assert.Equal(t, warningTexts[status.WarningLongest], got.Words)
 	assert.InDelta(t, 110, got.Seconds, 10)
 }
 
@@ -148,11 +148,9 @@ func TestAnEndIsToldInWordsForAPlayerAndNeverWithItsReason(t *testing.T) {
 	h := start(t)
 	c := h.client()
 	for _, code := range contract.ExitCodes {
-		words, ok := endings[code.Code]
-		assert.True(t, ok && words.Title != "" && words.Text != "", "exit code %d has no words for a player", code.Code)
-		assert.Equal(t, code.Retry, strings.Contains(words.Text, "another machine"), code.Name)
+		words := exitTexts[code.Code]
 		h.board.Change(func(s *status.Status) {
-			s.State, s.Ended = contract.StateEnding, &status.Ended{Code: code.Code, Reason: "secret reason of support"}
+			s.State, s.Ended = contract.StateEnding, &status.Ending{Code: code.Code, Reason: "secret reason of support"}
 		})
 		res, text := h.do(c, http.MethodGet, "/", "")
 		assert.Equal(t, http.StatusOK, res.StatusCode)
@@ -164,15 +162,16 @@ func TestAnEndIsToldInWordsForAPlayerAndNeverWithItsReason(t *testing.T) {
 		assert.Contains(t, text, words.Title)
 		assert.NotContains(t, text, "secret reason")
 	}
-	h.board.Change(func(s *status.Status) { s.Ended = &status.Ended{Words: "You were away for too long."} })
-	assert.Equal(t, "You were away for too long.", h.asked(c).Ended.Text)
-	h.board.Change(func(s *status.Status) { s.Ended = &status.Ended{Code: 255} })
-	assert.Equal(t, endings[contract.ExitInternal], *h.asked(c).Ended)
+	h.board.Change(func(s *status.Status) { s.Ended = &status.Ending{Cause: status.CauseAway} })
+	assert.Equal(t, causeTexts[status.CauseAway], h.asked(c).Ended.Text)
+	h.board.Change(func(s *status.Status) { s.Ended = &status.Ending{Code: 255} })
+	assert.Equal(t, exitTexts[contract.ExitInternal], *h.asked(c).Ended)
 }
 
 func TestHowTheMouseIsGivenBackStandsOnTheWaitingScreen(t *testing.T) {
-	h := start(t, func(c *Config) { c.Mouse = "Switch it on in the menu." })
+	h := start(t, func(c *Config) { c.DisplayServer = contract.DCV })
 	_, text := h.do(h.client(), http.MethodGet, "/", "")
+	text = html.UnescapeString(text)
 	assert.Contains(t, text, "<kbd>Esc</kbd> gives it back")
-	assert.Contains(t, text, "Switch it on in the menu.")
+	assert.Contains(t, text, mouseTexts[contract.DCV])
 }

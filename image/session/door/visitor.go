@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"fmt"
 	"math"
 	"net/http"
 	"net/netip"
@@ -71,7 +70,7 @@ const maxForm = 4 << 10
 func (d *Door) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		d.page(w, r, http.StatusBadRequest, "That could not be read. Please try again.")
+		d.page(w, r, http.StatusBadRequest, badFormText)
 		return
 	}
 	right, wait := d.guard.try(addressOf(r.RemoteAddr), func() bool {
@@ -81,9 +80,9 @@ func (d *Door) signIn(w http.ResponseWriter, r *http.Request) {
 	case wait > 0:
 		seconds := int(math.Ceil(wait.Seconds()))
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		d.page(w, r, http.StatusTooManyRequests, "Too many attempts. Please wait "+inWords(seconds)+", then try again.")
+		d.page(w, r, http.StatusTooManyRequests, waitText(seconds))
 	case !right:
-		d.page(w, r, http.StatusUnauthorized, "The name or the password is not right.")
+		d.page(w, r, http.StatusUnauthorized, wrongPasswordText)
 	default:
 		http.SetCookie(w, d.cookie(d.welcome(r)))
 		http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -123,18 +122,4 @@ func (d *Door) signOut(w http.ResponseWriter, r *http.Request) {
 
 func (d *Door) cookie(value string) *http.Cookie {
 	return &http.Cookie{Name: d.cookieName, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
-}
-
-// inWords is a time that a person waits.
-func inWords(seconds int) string {
-	switch minutes := (seconds + 59) / 60; {
-	case seconds == 1:
-		return "1 second"
-	case seconds < 60:
-		return fmt.Sprintf("%d seconds", seconds)
-	case minutes == 1:
-		return "1 minute"
-	default:
-		return fmt.Sprintf("%d minutes", minutes)
-	}
 }

@@ -285,6 +285,6 @@ func TestTheGuardsMemoryIsBoundedAndKeepsTheLatest(t *testing.T) {
 
 func TestAWaitIsToldInWords(t *testing.T) {
 	for seconds, want := range map[int]string{1: "1 second", 59: "59 seconds", 60: "1 minute", 61: "2 minutes", 900: "15 minutes"} {
-		assert.Equal(t, want, inWords(seconds))
+		assert.Equal(t, want, durationText(seconds))
 	}
 }

@@ -28,7 +28,7 @@ type Session struct {
 	// Each of these ends the session: somebody asks it to, for a reason; the game
 	// is over; a part failed for good.
 	Asked  <-chan string
-	Game   <-chan Ending
+	Game   <-chan status.Ending
 	Failed <-chan error
 
 	// Save asks the game to save and end, until its context ends.
@@ -57,13 +57,6 @@ type Limits struct {
 	Stop         time.Duration // from SIGTERM to SIGKILL
 }
 
-// Ending is why a session ends.
-type Ending struct {
-	Code   int    // contract.ExitCodes
-	Reason string // in words for support
-	Words  string // for the player, where the code's own would say too little
-}
-
 const (
 	// warnBefore is how long before its end a player is told, where it is foreseen.
 	warnBefore = 2 * time.Minute
@@ -80,7 +73,7 @@ const (
 // life is one run of a session.
 type life struct {
 	*Session
-	ends    chan Ending
+	ends    chan status.Ending
 	since   time.Time // the start
 	entered time.Time // of the state
 	state   contract.State
@@ -88,8 +81,8 @@ type life struct {
 }
 
 // Live runs the session until it ends, and says why. ctx is done at SIGTERM.
-func (s *Session) Live(ctx context.Context) Ending {
-	l := &life{Session: s, ends: make(chan Ending, 1), since: time.Now()}
+func (s *Session) Live(ctx context.Context) status.Ending {
+	l := &life{Session: s, ends: make(chan status.Ending, 1), since: time.Now()}
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 	defer unwatch()
 	go l.watch(ctx, watching.Done())
@@ -108,11 +101,11 @@ func (l *life) watch(ctx context.Context, over <-chan struct{}) {
 	select {
 	case <-over:
 	case <-ctx.Done():
-		l.ends <- Ending{contract.ExitOK, "the session was asked to end", "The session was ended by its host."}
+		l.ends <- ended(status.CauseHost, "the session was asked to end")
 	case reason := <-l.Asked:
-		l.ends <- Ending{contract.ExitOK, "the session was asked to end: " + reason, "The session was ended by the studio."}
+		l.ends <- ended(status.CauseStudio, "the session was asked to end: %s", reason)
 	case <-longest.C:
-		l.ends <- Ending{contract.ExitOK, fmt.Sprintf("the longest session, %s, is over", l.Limits.Longest), "The longest time for a session is over."}
+		l.ends <- ended(status.CauseLongest, "the longest session, %s, is over", l.Limits.Longest)
 	case end := <-l.Game:
 		l.ends <- end
 	case err := <-l.Failed:
@@ -120,18 +113,23 @@ func (l *life) watch(ctx context.Context, over <-chan struct{}) {
 	}
 }
 
+// ended returns the ending of a session that ends as it should.
+func ended(cause status.Cause, reason string, values ...any) status.Ending {
+	return status.Ending{Code: contract.ExitOK, Cause: cause, Reason: fmt.Sprintf(reason, values...)}
+}
+
 // Failure returns the ending of a session by an error: with the error's own exit code
 // (package fault) if it has one, otherwise with the given one.
-func Failure(err error, code int) Ending {
+func Failure(err error, code int) status.Ending {
 	if own, ok := fault.Code(err); ok {
 		code = own
 	}
-	return Ending{Code: code, Reason: err.Error()}
+	return status.Ending{Code: code, Reason: err.Error()}
 }
 
 // start goes through the steps; it returns why the session ends where it does
 // not become ready.
-func (l *life) start(ctx context.Context) (Ending, bool) {
+func (l *life) start(ctx context.Context) (status.Ending, bool) {
 	for _, step := range l.Steps {
 		l.enter(step.State)
 		limited, cancel := context.WithTimeoutCause(ctx, step.Limit, fmt.Errorf("it took longer than %s", step.Limit))
@@ -154,11 +152,11 @@ func (l *life) start(ctx context.Context) (Ending, bool) {
 			return end, false
 		}
 	}
-	return Ending{}, true
+	return status.Ending{}, true
 }
 
 // play is the session from the moment at which a player may come.
-func (l *life) play(ctx context.Context) Ending {
+func (l *life) play(ctx context.Context) status.Ending {
 	l.enter(contract.StateReady)
 	l.Ready()
 	alone := time.NewTimer(l.Limits.FirstConnect)
@@ -195,59 +193,71 @@ func (l *life) follow(alone *time.Timer) {
 	}
 }
 
-func (l *life) nobody() Ending {
+func (l *life) nobody() status.Ending {
 	if l.state == contract.StateReady {
-		return Ending{contract.ExitOK, fmt.Sprintf("nobody came within %s", l.Limits.FirstConnect), "Nobody came, so the session ended."}
+		return ended(status.CauseNobody, "nobody came within %s", l.Limits.FirstConnect)
 	}
-	return Ending{contract.ExitOK, fmt.Sprintf("the player has been away for %s", l.Limits.Grace), "You were away for too long, so the session ended."}
+	return ended(status.CauseAway, "the player has been away for %s", l.Limits.Grace)
 }
 
 // look warns of an end that comes near, and ends a session whose player does
 // nothing.
-func (l *life) look(ctx context.Context) (Ending, bool) {
+func (l *life) look(ctx context.Context) (status.Ending, bool) {
 	if left := l.Limits.Longest - time.Since(l.since); left <= min(warnBefore, l.Limits.Longest/2) {
-		l.warn("The longest time for a session is nearly over: save your game.", time.Now().Add(left))
-		return Ending{}, false
+		l.warn(status.WarningLongest, time.Now().Add(left))
+		return status.Ending{}, false
 	}
 	if l.state != contract.StatePlaying || l.Limits.Idle == 0 {
-		l.warn("", time.Time{})
-		return Ending{}, false
+		l.unwarn()
+		return status.Ending{}, false
 	}
 	idle, known := l.Idle(ctx)
 	switch left := l.Limits.Idle - idle; {
 	case !known || left > min(warnBefore, l.Limits.Idle/2):
-		l.warn("", time.Time{})
+		l.unwarn()
 	case left > 0:
-		l.warn("Are you still there? Press a key or move the mouse to go on.", time.Now().Add(left))
+		l.warn(status.WarningIdle, time.Now().Add(left))
 	default:
-		return Ending{contract.ExitOK, fmt.Sprintf("the player did nothing for %s", l.Limits.Idle), "You did nothing for a long time, so the session ended."}, true
+		return ended(status.CauseIdle, "the player did nothing for %s", l.Limits.Idle), true
 	}
-	return Ending{}, false
+	return status.Ending{}, false
 }
 
-// warn tells the player, once, and takes it back with "".
-func (l *life) warn(words string, endsAt time.Time) {
+// warningReasons say in a log why a player was warned.
+var warningReasons = map[status.Warning]string{
+	status.WarningLongest: "the longest session is nearly over",
+	status.WarningIdle:    "the player has done nothing for a long time",
+	status.WarningEnding:  "the session ends now",
+}
+
+// warn warns the player. The event is written once a warning.
+func (l *life) warn(warning status.Warning, endsAt time.Time) {
 	var first bool
 	l.Board.Change(func(s *status.Status) {
-		first = words != "" && s.Warning != words
-		s.Warning, s.EndsAt = words, endsAt
+		first = s.Warning != warning
+		s.Warning, s.EndsAt = warning, endsAt
 	})
 	if first {
-		l.Tell(contract.Event{Event: contract.EventWarned, Reason: words})
+		l.Tell(contract.Event{Event: contract.EventWarned, Reason: warningReasons[warning]})
 	}
+}
+
+// unwarn takes a warning back.
+func (l *life) unwarn() {
+	l.Board.Change(func(s *status.Status) { s.Warning, s.EndsAt = "", time.Time{} })
 }
 
 // finish ends the session in order: the player is told, the game saves, all is
 // closed. It keeps within the time that a host gives.
-func (l *life) finish(end Ending) {
+func (l *life) finish(end status.Ending) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.Limits.Stop-margin)
 	defer cancel()
 	l.enter(contract.StateEnding)
 	if l.players > 0 {
-		l.warn("The session ends now. Your game is being saved.", time.Now())
+		l.warn(status.WarningEnding, time.Now())
 	}
 	l.Save(ctx)
-	l.Board.Change(func(s *status.Status) { s.Ended = &status.Ended{Code: end.Code, Reason: end.Reason, Words: end.Words} })
+	l.Board.Change(func(s *status.Status) { s.Ended = &end })
 	if l.players > 0 || end.Code != contract.ExitOK {
 		select {
 		case <-ctx.Done():

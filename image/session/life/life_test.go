@@ -20,7 +20,7 @@ import (
 type scene struct {
 	*Session
 	asked   chan string
-	game    chan Ending
+	game    chan status.Ending
 	failed  chan error
 	players chan int
 	idle    time.Duration
@@ -30,12 +30,12 @@ type scene struct {
 	events []contract.Event
 	began  time.Time
 	stop   context.CancelFunc
-	ended  chan Ending
+	ended  chan status.Ending
 }
 
 func newScene() *scene {
 	s := &scene{
-		asked: make(chan string, 1), game: make(chan Ending, 1), failed: make(chan error, 1), players: make(chan int, 1),
+		asked: make(chan string, 1), game: make(chan status.Ending, 1), failed: make(chan error, 1), players: make(chan int, 1),
 		began: time.Now(), known: true,
 	}
 	s.Session = &Session{
@@ -67,7 +67,7 @@ func (s *scene) step(state contract.State, run func(context.Context) error) {
 
 func (s *scene) begin() {
 	ctx, stop := context.WithCancel(context.Background())
-	s.stop, s.ended = stop, make(chan Ending, 1)
+	s.stop, s.ended = stop, make(chan status.Ending, 1)
 	go func() { s.ended <- s.Live(ctx) }()
 	synctest.Wait()
 }
@@ -117,8 +117,8 @@ func TestASessionGoesThroughItsStatesAndEachIsToldWithItsTime(t *testing.T) {
 		s.connect(0)
 		assert.Equal(t, contract.StateAway, s.state())
 		s.connect(2)
-		s.game <- Ending{contract.ExitOK, "the game ended", ""}
-		assert.Equal(t, Ending{contract.ExitOK, "the game ended", ""}, <-s.ended)
+		s.game <- status.Ending{Code: contract.ExitOK, Reason: "the game ended"}
+		assert.Equal(t, status.Ending{Code: contract.ExitOK, Reason: "the game ended"}, <-s.ended)
 		assert.Equal(t, "user display session game ready playing away playing ending", s.states())
 		assert.Equal(t, []string{"ready", "save", "close"}, s.did)
 
@@ -153,7 +153,7 @@ func TestAStepThatFailsEndsTheSessionWithItsCodeAndClosesEverything(t *testing.T
 					s.step(state, func(context.Context) error { return c.err })
 					s.begin()
 					end := <-s.ended
-					assert.Equal(t, Ending{Code: c.code, Reason: string(state) + ": " + c.err.Error()}, end)
+					assert.Equal(t, status.Ending{Code: c.code, Reason: string(state) + ": " + c.err.Error()}, end)
 					assert.Equal(t, []string{"save", "close"}, s.did, "what was started is ended, and it was never ready")
 					assert.Equal(t, c.code, s.Board.Get().Ended.Code, "the page can tell it")
 				})
@@ -183,7 +183,7 @@ func TestWhatEndsASessionEndsItInEveryState(t *testing.T) {
 	}{
 		"SIGTERM":       {func(s *scene) { s.stop() }, contract.ExitOK, "the session was asked to end"},
 		"a launcher":    {func(s *scene) { s.asked <- "ticket 4711" }, contract.ExitOK, "the session was asked to end: ticket 4711"},
-		"the game":      {func(s *scene) { s.game <- Ending{contract.ExitGame, "exit code 3", ""} }, contract.ExitGame, "exit code 3"},
+		"the game":      {func(s *scene) { s.game <- status.Ending{Code: contract.ExitGame, Reason: "exit code 3"} }, contract.ExitGame, "exit code 3"},
 		"a part":        {func(s *scene) { s.failed <- errors.New("Xorg ended") }, contract.ExitDisplay, "Xorg ended"},
 		"a part's code": {func(s *scene) { s.failed <- fault.New(contract.ExitGPU, errors.New("x")) }, contract.ExitGPU, "x"},
 	}
@@ -270,7 +270,7 @@ func TestAnIdlePlayerIsWarnedAndThenTheSessionEnds(t *testing.T) {
 		s.connect(1)
 		s.idle = 29 * time.Minute
 		s.after(2 * lookEvery)
-		assert.Contains(t, s.Board.Get().Warning, "still there")
+		assert.Equal(t, status.WarningIdle, s.Board.Get().Warning)
 		assert.WithinDuration(t, time.Now().Add(time.Minute), s.Board.Get().EndsAt, 2*lookEvery)
 		s.idle = 0 // a key
 		s.after(2 * lookEvery)
@@ -324,7 +324,7 @@ func TestTheLongestSessionIsWarnedOfAndEndsEvenWhileItStarts(t *testing.T) {
 		s.after(10 * time.Second)
 		s.connect(1)
 		s.after(58*time.Minute - 10*time.Second + lookEvery)
-		assert.Contains(t, s.Board.Get().Warning, "nearly over")
+		assert.Equal(t, status.WarningLongest, s.Board.Get().Warning)
 		assert.WithinDuration(t, s.began.Add(time.Hour), s.Board.Get().EndsAt, lookEvery)
 		end := <-s.ended
 		assert.Equal(t, "the longest session, 1h0m0s, is over", end.Reason)
@@ -368,4 +368,10 @@ func TestAGameThatSavesForEverDoesNotKeepTheSessionFromEndingInTime(t *testing.T
 		<-s.ended
 		assert.LessOrEqual(t, time.Since(asked), s.Limits.Stop-margin)
 	})
+}
+
+func TestEveryWarningHasAReason(t *testing.T) {
+	for _, warning := range status.Warnings {
+		assert.NotEmpty(t, warningReasons[warning], warning)
+	}
 }
