@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"reflect"
 	"testing"
 
@@ -77,5 +78,12 @@ func TestOutputsOfAnotherContractAreRefused(t *testing.T) {
 	for _, text := range []string{`{}`, `{"contractVersion": 2}`, `[]`, `not JSON`} {
 		_, err := Parse([]byte(text))
 		assert.ErrorContains(t, err, "stack outputs", text)
+		assert.Equal(t, text == `{}`, errors.Is(err, ErrNone), text)
 	}
+}
+
+func TestAFailureOfPulumiIsNoOutputs(t *testing.T) {
+	pulumi := exec.Command("sh", "-c", "exit 3", "pulumi")
+	_, err := Read(pulumi, "dev")
+	assert.ErrorContains(t, err, "stack output --json --stack dev: exit status 3")
 }

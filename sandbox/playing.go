@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,7 +35,7 @@ func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack
 		return fmt.Errorf("-playing is %q; allowed: %s", playing, endPlaying)
 	}
 	out, err := stackOutputs(ctx, tree, cloud, stack)
-	if errors.Is(err, errNoOutputs) {
+	if errors.Is(err, outputs.ErrNone) { // it is not there, or nobody was given its queue yet
 		return nil
 	}
 	if err == nil {
@@ -51,26 +50,14 @@ func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack
 	return nil
 }
 
-// errNoOutputs says that a stack is not there, or was not deployed to the end yet,
-// so that nobody was given its queue.
-var errNoOutputs = errors.New("the stack has no outputs")
-
-// stackOutputs returns the outputs of a stack.
+// stackOutputs returns the outputs of a stack, or outputs.ErrNone if it is not there.
 func stackOutputs(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack string) (outputs.Outputs, error) {
 	if !cloud.Deployed(stack) {
-		return outputs.Outputs{}, errNoOutputs
+		return outputs.Outputs{}, outputs.ErrNone
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "pulumi"), "stack", "output", "--json", "--stack", stack)
-	cmd.Env, cmd.Dir = cloud.Env(), tree.Root
-	text, err := cmd.Output()
-	if err != nil {
-		return outputs.Outputs{}, fmt.Errorf("pulumi stack output: %w", err)
-	}
-	var all map[string]any
-	if json.Unmarshal(text, &all) == nil && len(all) == 0 {
-		return outputs.Outputs{}, errNoOutputs
-	}
-	return outputs.Parse(text)
+	pulumi := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "pulumi"))
+	pulumi.Env, pulumi.Dir = cloud.Env(), tree.Root
+	return outputs.Read(pulumi, stack)
 }
 
 // awsOf is a cloud's AWS, for its administrator.

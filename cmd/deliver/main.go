@@ -74,15 +74,11 @@ func run(ctx context.Context, o options) error {
 	return errors.New("wrong usage")
 }
 
-// outputs are the stack's, which say where it is.
+// outputs returns the stack's outputs, by the pulumi of PATH.
 func (o options) outputs(ctx context.Context) (outputs.Outputs, error) {
-	cmd := exec.CommandContext(ctx, "pulumi", "stack", "output", "--json", "--stack", o.stack)
-	cmd.Stderr = os.Stderr
-	text, err := cmd.Output()
-	if err != nil {
-		return outputs.Outputs{}, fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
-	}
-	return outputs.Parse(text)
+	pulumi := exec.CommandContext(ctx, "pulumi")
+	pulumi.Stderr = os.Stderr
+	return outputs.Read(pulumi, o.stack)
 }
 
 func (o options) token(ctx context.Context, in *os.File) error {

@@ -79,11 +79,8 @@ func dispatch(ctx context.Context, args []string, s streams) error {
 
 // connect reads the stack's outputs and makes a launcher.
 func (in *invocation) connect(ctx context.Context, stack, file string) error {
-	text, err := in.outputs(ctx, stack, file)
-	if err != nil {
-		return err
-	}
-	if in.stack, err = outputs.Parse(text); err != nil {
+	var err error
+	if in.stack, err = in.outputs(ctx, stack, file); err != nil {
 		return err
 	}
 	aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(in.stack.Region))
@@ -107,22 +104,26 @@ func onLoopback(endpoint string) bool {
 	return at.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
-func (in *invocation) outputs(ctx context.Context, stack, file string) ([]byte, error) {
+// outputs reads the stack's outputs: from a file, or from Pulumi by the stack's name.
+func (in *invocation) outputs(ctx context.Context, stack, file string) (outputs.Outputs, error) {
+	var text []byte
+	var err error
 	switch {
 	case (stack == "") == (file == ""):
-		return nil, misuse("name the stack: --stack NAME, or --outputs FILE with the JSON of `pulumi stack output --json` (- for standard input)")
+		err = misuse("name the stack: --stack NAME, or --outputs FILE with the JSON of `pulumi stack output --json` (- for standard input)")
+	case stack != "":
+		pulumi := exec.CommandContext(ctx, "pulumi")
+		pulumi.Stderr = in.err
+		return outputs.Read(pulumi, stack)
 	case file == "-":
-		return io.ReadAll(in.in)
-	case file != "":
-		return os.ReadFile(file)
+		text, err = io.ReadAll(in.in)
+	default:
+		text, err = os.ReadFile(file)
 	}
-	cmd := exec.CommandContext(ctx, "pulumi", "stack", "output", "--json", "--stack", stack)
-	cmd.Stderr = in.err
-	text, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("pulumi stack output --stack %s: %w", stack, err)
+		return outputs.Outputs{}, err
 	}
-	return text, nil
+	return outputs.Parse(text)
 }
 
 // parse reads a command's own flags; users is how many must follow.

@@ -6,6 +6,7 @@ package pulumioutputs
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -15,68 +16,51 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
-// Values are what the stack exports, as far as it is not the same for every
-// stack: the fields of outputs.Outputs by the same names.
-type Values struct {
-	Region            string
-	QueueARN          pulumi.StringInput
-	QueueName         pulumi.StringInput
-	JobDefinitions    map[string]pulumi.StringOutput
-	MaxSessions       int
-	ImageURI          pulumi.StringInput
-	RepositoryURL     pulumi.StringInput
-	Ports             contract.PortRange
-	SecurityGroupID   pulumi.StringInput
-	HostImage         string
-	CredentialsARNs   map[string]pulumi.StringOutput
-	TeamTopicARN      pulumi.StringInput
-	TopicARNs         map[string]pulumi.StringOutput
-	LogGroup          pulumi.StringInput
-	BuilderInstanceID pulumi.StringInput
-	GameBuildsBucket  pulumi.StringInput
-	LauncherPolicyARN pulumi.StringInput
-}
+// Values are the values that a stack exports. Export itself sets ContractVersion,
+// Stack and SubmitCommand.
+type Values = outputs.Fields[pulumi.StringOutput]
 
-// Export exports the stack's outputs under their stable names.
+// Export exports the stack's outputs under their stable names: the json tags of
+// outputs.Fields.
 func Export(ctx *pulumi.Context, v Values) {
-	for name, value := range map[string]pulumi.Input{
-		"contractVersion":   pulumi.Int(contract.Version),
-		"stack":             pulumi.String(ctx.Stack()),
-		"region":            pulumi.String(v.Region),
-		"queueArn":          v.QueueARN,
-		"queueName":         v.QueueName,
-		"jobDefinitions":    pulumi.ToStringMapOutput(v.JobDefinitions),
-		"maxSessions":       pulumi.Int(v.MaxSessions),
-		"imageUri":          v.ImageURI,
-		"repositoryUrl":     v.RepositoryURL,
-		"ports":             pulumi.IntMap{"first": pulumi.Int(v.Ports.First), "last": pulumi.Int(v.Ports.Last)},
-		"securityGroupId":   v.SecurityGroupID,
-		"hostImage":         pulumi.String(v.HostImage),
-		"credentialsArns":   pulumi.ToStringMapOutput(v.CredentialsARNs),
-		"teamTopicArn":      v.TeamTopicARN,
-		"topicArns":         pulumi.ToStringMapOutput(v.TopicARNs),
-		"logGroup":          v.LogGroup,
-		"builderInstanceId": v.BuilderInstanceID,
-		"gameBuildsBucket":  v.GameBuildsBucket,
-		"launcherPolicyArn": v.LauncherPolicyARN,
-		"submitCommand": v.QueueName.ToStringOutput().ApplyT(func(queue string) string {
-			return outputs.SubmitCommand(v.Region, queue, ctx.Stack(), v.somePlayer())
-		}),
-	} {
+	v.ContractVersion, v.Stack = contract.Version, ctx.Stack()
+	v.SubmitCommand = v.QueueName.ApplyT(func(queue string) string {
+		return outputs.SubmitCommand(v.Region, queue, v.Stack, somePlayer(v.JobDefinitions))
+	}).(pulumi.StringOutput)
+	for name, value := range inputs(reflect.ValueOf(v)) {
 		ctx.Export(name, value)
 	}
 }
 
-// somePlayer is the first user, for an example that works.
-func (v Values) somePlayer() string {
-	players := []string{}
-	for name := range v.JobDefinitions {
-		players = append(players, name)
+// inputs returns a struct's fields as Pulumi takes them, by their json tags.
+func inputs(fields reflect.Value) pulumi.Map {
+	all := pulumi.Map{}
+	for i := range fields.NumField() {
+		all[fields.Type().Field(i).Tag.Get("json")] = input(fields.Field(i))
 	}
-	if len(players) == 0 {
+	return all
+}
+
+func input(field reflect.Value) pulumi.Input {
+	switch value := field.Interface().(type) {
+	case int:
+		return pulumi.Int(value)
+	case string:
+		return pulumi.String(value)
+	case map[string]pulumi.StringOutput:
+		return pulumi.ToStringMapOutput(value)
+	case pulumi.StringOutput:
+		return value
+	}
+	return inputs(field)
+}
+
+// somePlayer returns the first user, for an example that works.
+func somePlayer(jobDefinitions map[string]pulumi.StringOutput) string {
+	if len(jobDefinitions) == 0 {
 		return "NAME"
 	}
-	return slices.Min(players)
+	return slices.Min(slices.Collect(maps.Keys(jobDefinitions)))
 }
 
 // OutputsOutput is an output of outputs.Outputs, for consumers that are Pulumi programs.

@@ -1,0 +1,45 @@
+package outputs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/intraverse/dcv-sessions/contract"
+)
+
+// ErrNone is the error of a stack that was never deployed to its end.
+var ErrNone = errors.New("stack outputs: there are none: run pulumi up")
+
+// Read returns the outputs of a deployed stack, by `pulumi stack output --json`.
+// The caller makes the command pulumi, without arguments, with the folder and the
+// environment that it needs. Read fails as Parse does.
+func Read(pulumi *exec.Cmd, stack string) (Outputs, error) {
+	pulumi.Args = append(pulumi.Args, "stack", "output", "--json", "--stack", stack)
+	text, err := pulumi.Output()
+	if err != nil {
+		return Outputs{}, fmt.Errorf("%s: %w", strings.Join(pulumi.Args, " "), err)
+	}
+	return Parse(text)
+}
+
+// Parse reads the JSON of `pulumi stack output --json` and ignores the names that it
+// does not know. It fails with ErrNone if there are no outputs at all, and refuses
+// those of another contract.Version or of another project.
+func Parse(text []byte) (Outputs, error) {
+	var o Outputs
+	if err := json.Unmarshal(text, &o); err != nil {
+		return Outputs{}, fmt.Errorf("stack outputs: %w", err)
+	}
+	if string(bytes.TrimSpace(text)) == "{}" {
+		return Outputs{}, ErrNone
+	}
+	if o.ContractVersion != contract.Version {
+		return Outputs{}, fmt.Errorf("stack outputs: contractVersion is %d; allowed: %d, which stacks of %s have: is the stack of another release?",
+			o.ContractVersion, contract.Version, contract.Product)
+	}
+	return o, nil
+}
