@@ -8,7 +8,7 @@ deliver := .sandbox/bin/deliver
 
 # The commands about sessions: PLAYER names the user, STACK the stack.
 STACK ?= sandbox
-launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK)
+launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK) $(if $(filter sandbox,$(STACK)),--poll 200ms)
 deliverer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(deliver)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-by $(abspath $(sandbox)))
 # AWS Batch ends the sessions of a stack that is destroyed, so that is refused while
 # there are any, unless PLAYING is end.

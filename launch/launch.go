@@ -52,8 +52,12 @@ type Launcher struct {
 // Option changes a Launcher's defaults.
 type Option func(*Launcher)
 
-// WithPoll sets how long a Launcher waits between two looks at AWS; 1 s without
-// it.
+// DefaultPoll is the time between two looks at AWS. A look at a session that waits
+// is at most five calls of AWS Batch, which takes 50 a second from an account in a
+// Region (AWS re:Post, "Getting error Too Many Requests"): ten may wait at once.
+const DefaultPoll = time.Second
+
+// WithPoll sets the time between two looks at AWS; without it, it is DefaultPoll.
 func WithPoll(interval time.Duration) Option {
 	return func(l *Launcher) { l.poll = interval }
 }
@@ -72,7 +76,7 @@ func New(cfg aws.Config, stack outputs.Outputs, options ...Option) (*Launcher, e
 		batch:   batch.NewFromConfig(cfg),
 		logs:    cloudwatchlogs.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg),
-		poll:    time.Second,
+		poll:    DefaultPoll,
 	}
 	for _, option := range options {
 		option(l)

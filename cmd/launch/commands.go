@@ -7,8 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/netip"
-	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -52,12 +50,16 @@ func dispatch(ctx context.Context, args []string, s streams) error {
 	stack := flags.String("stack", "", "")
 	file := flags.String("outputs", "", "")
 	asJSON := flags.Bool("json", false, "")
+	poll := flags.Duration("poll", launch.DefaultPoll, "")
 	if err := flags.Parse(args); err != nil {
 		return misuse("%w", err)
 	}
 	if flags.NArg() == 0 {
 		usage(s.err)
 		return misuse("name a command")
+	}
+	if *poll <= 0 {
+		return misuse("--poll is %s; allowed: more than 0", *poll)
 	}
 	if flags.Arg(0) == "help" {
 		usage(s.out)
@@ -68,7 +70,7 @@ func dispatch(ctx context.Context, args []string, s streams) error {
 		if c.name != flags.Arg(0) {
 			continue
 		}
-		if err := in.connect(ctx, *stack, *file); err != nil {
+		if err := in.connect(ctx, *stack, *file, *poll); err != nil {
 			return err
 		}
 		return c.run(ctx, in)
@@ -78,7 +80,7 @@ func dispatch(ctx context.Context, args []string, s streams) error {
 }
 
 // connect reads the stack's outputs and makes a launcher.
-func (in *invocation) connect(ctx context.Context, stack, file string) error {
+func (in *invocation) connect(ctx context.Context, stack, file string, poll time.Duration) error {
 	var err error
 	if in.stack, err = in.outputs(ctx, stack, file); err != nil {
 		return err
@@ -87,21 +89,8 @@ func (in *invocation) connect(ctx context.Context, stack, file string) error {
 	if err != nil {
 		return err
 	}
-	var options []launch.Option
-	if onLoopback(os.Getenv("AWS_ENDPOINT_URL")) {
-		options = append(options, launch.WithPoll(200*time.Millisecond))
-	}
-	in.launcher, err = launch.New(aws, in.stack, options...)
+	in.launcher, err = launch.New(aws, in.stack, launch.WithPoll(poll))
 	return err
-}
-
-func onLoopback(endpoint string) bool {
-	at, err := url.Parse(endpoint)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(at.Hostname())
-	return at.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // outputs reads the stack's outputs: from a file, or from Pulumi by the stack's name.
@@ -431,7 +420,7 @@ func exitCode(err error) int {
 }
 
 func usage(w io.Writer) {
-	fmt.Fprintln(w, "usage: launch --stack NAME | --outputs FILE [--json] COMMAND")
+	fmt.Fprintln(w, "usage: launch --stack NAME | --outputs FILE [--json] [--poll 1s] COMMAND")
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-62s %s\n", strings.TrimSpace(c.name+" "+c.args), c.does)
 	}

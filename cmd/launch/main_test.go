@@ -124,6 +124,7 @@ func TestEveryErrorHasItsExitCode(t *testing.T) {
 	}{
 		"no such command": {nil, "", []string{"begin"}, launch.CodeUsage, `no command "begin"`},
 		"no such flag":    {nil, "", []string{"start", "alice", "--quick"}, launch.CodeUsage, "-quick"},
+		"no interval":     {nil, "", []string{"--poll", "0s", "list"}, launch.CodeUsage, "--poll is 0s; allowed: more than 0"},
 		"no user":         {nil, "", []string{"start"}, launch.CodeUsage, "1 user(s)"},
 		"two users":       {nil, "", []string{"start", "alice", "bob"}, launch.CodeUsage, "1 user(s)"},
 		"an unknown user": {nil, "", []string{"start", "carol"}, launch.CodeUnknownUser, "the stack has alice, bob"},

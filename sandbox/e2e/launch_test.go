@@ -32,7 +32,7 @@ import (
 // printed and its exit code.
 func (s *sandbox) launch(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.Command(s.binary(), append([]string{"exec", s.launcherBinary(t), "--stack", s.stack}, args...)...)
+	cmd := exec.Command(s.binary(), append([]string{"exec", s.launcherBinary(t), "--stack", s.stack, "--poll", "200ms"}, args...)...)
 	cmd.Dir = s.tree.Root
 	var out, err bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &err
