@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/image/session/display/dcv"
 	"github.com/intraverse/dcv-sessions/image/session/doctor"
 	"github.com/intraverse/dcv-sessions/image/session/events"
 	"github.com/intraverse/dcv-sessions/image/session/life"
@@ -41,7 +40,7 @@ func examine(ctx context.Context, s settings, log *events.Writer) status.Ending 
 		return life.Failure(err, contract.ExitHost)
 	}
 	code, reason := doctor.Run(ctx, doctor.Parts{
-		DCV: s.displayServer == contract.DCV, Type: s.sessionType, Display: p.display, Licence: p.licence(),
+		DisplayServer: s.displayServer, Type: s.sessionType, Display: p.display,
 		Sound: func(ctx context.Context) ([]string, error) {
 			if err := p.startSound(ctx); err != nil {
 				return nil, err
@@ -78,19 +77,4 @@ func hostPorts(public net.Addr, ports ...int) (all []string) {
 		all = append(all, net.JoinHostPort(host, strconv.Itoa(port)))
 	}
 	return all
-}
-
-// licence asks DCV for its licence.
-func (p *parts) licence() func(context.Context) (string, error) {
-	server, ok := p.display.(*dcv.Server)
-	if !ok {
-		return nil
-	}
-	return func(ctx context.Context) (string, error) {
-		session, err := server.Describe(ctx)
-		if err != nil {
-			return "", err
-		}
-		return session.Licence()
-	}
 }

@@ -29,6 +29,13 @@ type Display interface {
 	// token is good for a moment; the verifier that Config names knows it.
 	Entry(token string) string
 
+	// SessionID returns the name by which the token verifier and a native client's
+	// connection file know the display's session; "" if its clients show no token.
+	SessionID() string
+	// Licence returns the state of the display server's licence, and an error if the
+	// licence is not in order; "" if the server needs none.
+	Licence(ctx context.Context) (string, error)
+
 	// Idle is for how long the player has done nothing. Where it is not known the
 	// display disconnects an idle player itself.
 	Idle(ctx context.Context) (time.Duration, bool)

@@ -22,12 +22,9 @@ import (
 
 // Parts are a session's, none of them started yet but the account.
 type Parts struct {
-	DCV     bool   // the image's display server is Amazon DCV
-	Type    string // contract.SessionConsole or contract.SessionVirtual
-	Display display.Display
-	// Licence is what DCV says of its licence, once a session is there; nil
-	// without DCV.
-	Licence func(context.Context) (string, error)
+	DisplayServer contract.DisplayServer // the image's
+	Type          string                 // contract.SessionConsole or contract.SessionVirtual
+	Display       display.Display
 	// Sound starts the player's sound and returns the variables by which its
 	// clients reach it.
 	Sound func(context.Context) ([]string, error)
@@ -143,11 +140,13 @@ func (v *visit) try(ctx context.Context, r row) contract.Check {
 	return contract.Check{Name: r.name, Outcome: f.outcome, Found: f.found, Change: f.change}
 }
 
-// noGPU is why much can't be known here: the host has no NVIDIA GPU, and nobody
-// says that it should have one. The sandbox's agent does, of GPUs that it made up,
-// but its image has no DCV.
-func (v *visit) noGPU() bool {
-	return len(v.glob("/dev/nvidiactl")) == 0 && (!v.DCV || v.GPU == "" || v.GPU == "none" || v.GPU == "void")
+func (v *visit) isDCV() bool { return v.DisplayServer == contract.DCV }
+
+// needsNoGPU reports whether the host has no NVIDIA GPU and the session needs none:
+// its display server renders with the processor, or the job was given no GPU. Much
+// can't be known then.
+func (v *visit) needsNoGPU() bool {
+	return len(v.glob("/dev/nvidiactl")) == 0 && (!v.isDCV() || v.GPU == "" || v.GPU == "none" || v.GPU == "void")
 }
 
 const (
@@ -157,7 +156,7 @@ const (
 
 // gpuFault is a fault where there should be a GPU, and nothing known elsewhere.
 func (v *visit) gpuFault(change, format string, values ...any) finding {
-	if v.noGPU() {
+	if v.needsNoGPU() {
 		return unknown(withoutGPU+"; "+format, values...)
 	}
 	return fails(change, format, values...)

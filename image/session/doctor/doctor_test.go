@@ -29,6 +29,7 @@ type fake struct {
 	hang                chan struct{} // StartX does, until it is closed
 	crash               bool
 	started             []string
+	licence             func() (string, error) // nil: it is in order
 }
 
 func (f *fake) StartX(context.Context) (display.X, error) {
@@ -56,6 +57,15 @@ func (f *fake) Handler() http.Handler {
 }
 
 func (f *fake) Entry(token string) string { return display.Path + "?authToken=" + token + "#session" }
+
+func (f *fake) SessionID() string { return "session" }
+
+func (f *fake) Licence(context.Context) (string, error) {
+	if f.licence != nil {
+		return f.licence()
+	}
+	return "mode licensed", nil
+}
 
 func (f *fake) Idle(context.Context) (time.Duration, bool) { return 0, false }
 func (f *fake) Failed() <-chan error                       { return nil }
@@ -90,11 +100,10 @@ func dcv(t *testing.T, d *fake) Parts {
 	t.Helper()
 	root := host(t, true)
 	return Parts{
-		DCV: true, Type: contract.SessionConsole, Display: d,
-		Licence: func(context.Context) (string, error) { return "mode licensed", nil },
-		Sound:   func(context.Context) ([]string, error) { return []string{"PULSE_SERVER=unix:/run/sound"}, nil },
-		Player:  process.User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
-		Env:     []string{"PATH=/usr/bin:/bin"}, GPURun: root + "/usr/bin/gpu-run", GPU: "GPU-1", Close: 10 * time.Second, root: root,
+		DisplayServer: contract.DCV, Type: contract.SessionConsole, Display: d,
+		Sound:  func(context.Context) ([]string, error) { return []string{"PULSE_SERVER=unix:/run/sound"}, nil },
+		Player: process.User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
+		Env:    []string{"PATH=/usr/bin:/bin"}, GPURun: root + "/usr/bin/gpu-run", GPU: "GPU-1", Close: 10 * time.Second, root: root,
 		kept:     func(string) error { return nil },
 		Services: []string{service(t), "127.0.0.1:1"}, Ports: []string{"10.0.0.5:8443"}, tryAs: guarded,
 	}
@@ -183,7 +192,7 @@ func TestOnAGPUHostWhereAllIsWellOnlyAPlayersRowsAreOpen(t *testing.T) {
 
 func TestInTheSandboxNoRowFailsAndEachSaysWhatCantBeKnown(t *testing.T) {
 	p := dcv(t, &fake{page: http.StatusOK})
-	p.DCV, p.Licence, p.GPU, p.root = false, nil, "GPU-made-up-0", host(t, false)
+	p.DisplayServer, p.GPU, p.root = contract.VNC, "GPU-made-up-0", host(t, false)
 	p.GPURun = p.root + "/usr/bin/gpu-run"
 	code, _, checks := run(t, p)
 	assert.Equal(t, contract.ExitOK, code)
@@ -243,8 +252,8 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 		"no virtual session": {func(_ *testing.T, p *Parts, d *fake) {
 			p.Type, d.startServer = contract.SessionVirtual, errors.New("no Xdcv")
 		}, "DCV's session attaches to the display", "session.display: console", "no Xdcv"},
-		"no licence": {func(_ *testing.T, p *Parts, _ *fake) {
-			p.Licence = func(context.Context) (string, error) { return "mode demo", errors.New("thirty days") }
+		"no licence": {func(_ *testing.T, _ *Parts, d *fake) {
+			d.licence = func() (string, error) { return "mode demo", errors.New("thirty days") }
 		}, "DCV has its licence", "`pulumi up`", "mode demo: thirty days"},
 		"no sound": {func(_ *testing.T, p *Parts, _ *fake) {
 			p.Sound = func(context.Context) ([]string, error) { return nil, errors.New("no socket") }
@@ -310,7 +319,7 @@ func TestACheckThatHangsIsAFailedRowAndNotTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &fake{hang: make(chan struct{})}
 		p := Parts{
-			DCV: true, Type: contract.SessionConsole, Display: d, Close: time.Minute, root: "/nowhere",
+			DisplayServer: contract.DCV, Type: contract.SessionConsole, Display: d, Close: time.Minute, root: "/nowhere",
 			Sound: func(context.Context) ([]string, error) { return nil, errors.New("no socket") }, tryAs: guarded,
 		}
 		var told []string
@@ -324,11 +333,10 @@ func TestACheckThatHangsIsAFailedRowAndNotTheEnd(t *testing.T) {
 
 func TestARunThatIsEndedFailsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	p := dcv(t, &fake{page: http.StatusOK})
-	p.Licence = func(context.Context) (string, error) {
+	p := dcv(t, &fake{page: http.StatusOK, licence: func() (string, error) {
 		cancel()
 		return "", errors.New("cut off")
-	}
+	}})
 	var after []string
 	code, _ := Run(ctx, p, func(c contract.Check) {
 		if strings.Contains(c.Found, "was ended before") {

@@ -140,7 +140,7 @@ func (v *visit) session(ctx context.Context) finding {
 	err := v.Display.StartServer(ctx)
 	took := time.Since(began).Round(100 * time.Millisecond)
 	switch {
-	case err != nil && !v.DCV:
+	case err != nil && !v.isDCV():
 		return fails(mend, "%v", err)
 	case err != nil && v.Type == contract.SessionVirtual:
 		return fails(changeBack, "%v", err)
@@ -148,7 +148,7 @@ func (v *visit) session(ctx context.Context) finding {
 		return v.gpuFault(changeDisplay, "%v", err)
 	}
 	v.serves.Store(true)
-	if !v.DCV {
+	if !v.isDCV() {
 		return unknown("%s; the display server that it has serves after %s", withoutDCV, took)
 	}
 	return holds("the %s session is there after %s; a player has to see whether it has a picture", v.Type, took)
@@ -167,7 +167,7 @@ func (v *visit) hears(ctx context.Context) finding {
 		return fails("nothing: players play without sound", "PulseAudio does not answer: %v", err)
 	case strings.Contains(strings.ToLower(clients), "dcv"):
 		return holds("DCV is a client of the player's PulseAudio")
-	case !v.DCV:
+	case !v.isDCV():
 		return unknown("%s; PulseAudio answers", withoutDCV)
 	}
 	return unknown("PulseAudio answers, and DCV is not its client yet: it may come with a player, which is to be listened for")
@@ -175,12 +175,12 @@ func (v *visit) hears(ctx context.Context) finding {
 
 func (v *visit) licence(ctx context.Context) finding {
 	switch {
-	case v.Licence == nil:
+	case !v.isDCV():
 		return unknown(withoutDCV)
 	case !v.serves.Load():
 		return unknown("%v", errNotStarted)
 	}
-	found, err := v.Licence(ctx)
+	found, err := v.Display.Licence(ctx)
 	if err != nil {
 		return fails(changeLicence, "%s: %v", found, err)
 	}
@@ -228,7 +228,7 @@ func fetch(ctx context.Context, url string) (string, error) {
 
 // needsClient is what no program of ours can be.
 func (v *visit) needsClient(what string) finding {
-	if !v.DCV {
+	if !v.isDCV() {
 		return unknown("%s, nor without a player: %s", withoutDCV, what)
 	}
 	return unknown("can't be known without a player: %s", what)
@@ -307,7 +307,7 @@ func (v *visit) ends(ctx context.Context) finding {
 	switch {
 	case took > v.Close:
 		return fails(changeStop, "it took %s, and a session leaves it %s", took, v.Close)
-	case !v.DCV:
+	case !v.isDCV():
 		return unknown("%s; the display server that it has ends after %s", withoutDCV, took)
 	case !v.serves.Load():
 		return unknown("%v", errNotStarted)

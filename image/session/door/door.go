@@ -38,14 +38,15 @@ type Config struct {
 	Address       string // "203.0.113.7:8443", as players reach the session; each session of a host has a port of its own
 }
 
-// Display is what the door leads to. Where it has a method SessionID() string,
-// that is the session which the verifier and the .dcv file name.
+// Display is the part of display.Display that the door needs.
 type Display interface {
 	// Handler serves the client and its WebSockets below display.Path. It has to
 	// let a page of the same origin frame the client.
 	Handler() http.Handler
 	// Entry is the client's address, below display.Path, with query and fragment.
 	Entry(token string) string
+	// SessionID is the session that the verifier and the .dcv file name; "": none.
+	SessionID() string
 }
 
 // Door is a session's public port.

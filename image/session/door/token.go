@@ -60,15 +60,7 @@ func (d *Door) verify(session, token string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	until, ours := d.tokens.find(token)
-	return ours && session != "" && session == sessionID(d.display) && time.Now().Before(until)
-}
-
-// sessionID is the display's own name of its session; "" where it has none.
-func sessionID(of Display) string {
-	if named, ok := of.(interface{ SessionID() string }); ok {
-		return named.SessionID()
-	}
-	return ""
+	return ours && session != "" && d.display != nil && session == d.display.SessionID() && time.Now().Before(until)
 }
 
 // nativeFile is a .dcv file (DCV user guide, "Connection file"), for a player who
@@ -91,7 +83,7 @@ func (d *Door) nativeFile(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", `attachment; filename="session.dcv"`)
 	fmt.Fprintf(w, "[version]\nformat=1.0\n\n[connect]\nhost=%s\nport=%s\nweburlpath=%s%s/\nsessionid=%s\nauthtoken=%s\n",
-		host, port, nativePath, pass, sessionID(to), token)
+		host, port, nativePath, pass, to.SessionID(), token)
 }
 
 // passed is the native client whose pass it is; nil where it is none, or came too

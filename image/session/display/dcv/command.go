@@ -55,10 +55,17 @@ func (s *Server) Describe(ctx context.Context) (Description, error) {
 	return parseDescription(out)
 }
 
-// Licence is what DCV says of its licence, and an error where that is a fault. A
-// session with a fault goes on, until the thirty days of DCV's demo licence are
-// over.
-func (d Description) Licence() (found string, fault error) {
+// Licence returns the state of DCV's licence, and an error if it is not in order. The
+// session goes on without it, until the thirty days of DCV's demo licence are over.
+func (s *Server) Licence(ctx context.Context) (string, error) {
+	d, err := s.Describe(ctx)
+	if err != nil {
+		return "", err
+	}
+	return d.licence()
+}
+
+func (d Description) licence() (found string, fault error) {
 	var parts, faults []string
 	if d.Mode != "" {
 		parts = append(parts, "mode "+d.Mode)

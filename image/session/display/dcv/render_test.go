@@ -123,7 +123,7 @@ func TestADescriptionIsReadInEveryForm(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, ":1", d.X11Display)
 	assert.Equal(t, "/run/user/1009/dcv/session.xauth", d.X11Authority)
-	_, fault := d.Licence()
+	_, fault := d.licence()
 	assert.NoError(t, fault)
 
 	const of2024 = `{"id":"session","owner":"player1","user":"dcv","name":"session","num-of-connections":1,"creation-time":"2024-01-14T12:15:09.707728Z",
@@ -134,7 +134,7 @@ func TestADescriptionIsReadInEveryForm(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, d.Connections)
 	assert.Empty(t, d.X11Display)
-	found, fault := d.Licence()
+	found, fault := d.licence()
 	assert.ErrorContains(t, fault, "demo licence")
 	assert.Equal(t, "mode demo, dcv licensed until 2024-02-13T00:00:00Z", found)
 
@@ -146,13 +146,13 @@ func TestADescriptionIsReadInEveryForm(t *testing.T) {
 
 func TestALicenceThatIsNotGoodIsAFaultInWords(t *testing.T) {
 	for status, good := range map[string]bool{"licensed": true, "LICENSED": true, "unlicensed": false, "": false} {
-		_, fault := Description{Mode: "ec2", Licenses: []License{{Product: "dcv", Status: status}}}.Licence()
+		_, fault := Description{Mode: "ec2", Licenses: []License{{Product: "dcv", Status: status}}}.licence()
 		assert.Equal(t, good, fault == nil, status)
 	}
-	_, fault := Description{Licenses: []License{{Product: "dcv", Status: "expired"}}}.Licence()
+	_, fault := Description{Licenses: []License{{Product: "dcv", Status: "expired"}}}.licence()
 	assert.ErrorContains(t, fault, `dcv is "expired"`)
 	assert.ErrorContains(t, fault, "s3:GetObject")
-	found, fault := Description{}.Licence()
+	found, fault := Description{}.licence()
 	assert.NoError(t, fault, "what is not known is no fault")
 	assert.Contains(t, found, "nothing")
 }

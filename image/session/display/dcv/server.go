@@ -270,10 +270,7 @@ const licenceEvery = 10 * time.Minute
 func (s *Server) watchLicence() {
 	var told string
 	for {
-		d, err := s.Describe(s.ctx)
-		if err == nil {
-			_, err = d.Licence()
-		}
+		_, err := s.Licence(s.ctx)
 		if s.ctx.Err() != nil {
 			return
 		}

@@ -1,5 +1,5 @@
-// Package vnc is the sandbox's remote display: Xtigervnc, which renders with the
-// processor and speaks RFB (RFC 6143) on a Unix socket, and noVNC in the browser,
+// Package vnc is the remote display that needs no GPU: Xtigervnc, which renders with
+// the processor and speaks RFB (RFC 6143) on a Unix socket, and noVNC in the browser,
 // to which the session bridges it.
 package vnc
 
@@ -51,6 +51,8 @@ type Server struct {
 	closing atomic.Bool
 	failed  chan error
 }
+
+var _ display.Display = (*Server)(nil)
 
 // New makes a display that hasn't started.
 func New(c display.Config) *Server {
@@ -188,6 +190,12 @@ func (s *Server) until(ctx context.Context, ill string, check func(context.Conte
 
 // Entry is the client's page; there is nothing to show a token to.
 func (s *Server) Entry(string) string { return display.Path + page }
+
+// SessionID returns "": nothing asks the verifier.
+func (s *Server) SessionID() string { return "" }
+
+// Licence returns "": the server is free.
+func (s *Server) Licence(context.Context) (string, error) { return "", nil }
 
 // Idle is for how long no key, button or movement has come from the player.
 func (s *Server) Idle(ctx context.Context) (time.Duration, bool) {
