@@ -20,9 +20,9 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/image/session/display/dcv/dcvdouble"
 	"github.com/intraverse/dcv-sessions/internal/xmodules/xmodulestest"
 	"github.com/intraverse/dcv-sessions/outputs"
-	"github.com/intraverse/dcv-sessions/sandbox/dcvdouble"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 

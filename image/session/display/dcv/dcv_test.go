@@ -28,6 +28,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/display"
+	"github.com/intraverse/dcv-sessions/image/session/display/dcv/dcvdouble"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
 	"github.com/intraverse/dcv-sessions/image/session/fault"
 	"github.com/intraverse/dcv-sessions/image/session/process"
@@ -40,7 +41,7 @@ const token = "a-token-that-nobody-may-read"
 const patience = time.Minute
 
 // machine is a host with a GPU and DCV, as far as a temporary folder goes: the
-// package double of sandbox/dcvdouble, a real D-Bus daemon, an X server rendered
+// package double of dcvdouble, a real D-Bus daemon, an X server rendered
 // by software in Xorg's place, and an nvidia-smi that knows one GPU.
 type machine struct {
 	*Server
@@ -53,12 +54,7 @@ type machine struct {
 // double builds the program that stands for DCV's, once.
 var double = sync.OnceValues(func() (string, error) {
 	program := filepath.Join(built, "program")
-	build := exec.Command("go", "build", "-o", program, "./dcvdouble/program")
-	build.Dir = "../../../../sandbox"
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return program, nil
+	return program, dcvdouble.Program(context.Background(), "../../../..", program)
 })
 
 // built is the folder of what the tests build.

@@ -89,7 +89,7 @@ func Build(ctx context.Context, repository, dir string) (file, sum string, err e
 // Program builds the program that stands for all of DCV's. "PROGRAM lay PACKAGE
 // ROOT" lays out a package's files below a root.
 func Program(ctx context.Context, repository, file string) error {
-	return run(ctx, filepath.Join(repository, "sandbox"), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", file, "./dcvdouble/program")
+	return run(ctx, repository, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", file, "./image/session/display/dcv/dcvdouble/program")
 }
 
 func writeControl(tree, control string, server bool) error {

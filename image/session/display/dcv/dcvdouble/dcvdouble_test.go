@@ -15,7 +15,7 @@ import (
 // The image's dcv stage takes these names from the real download.
 func TestTheArchiveIsPackedAsTheRealOneIs(t *testing.T) {
 	dir := t.TempDir()
-	file, sum, err := Build(t.Context(), "../..", dir)
+	file, sum, err := Build(t.Context(), "../../../../..", dir)
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(dir, "nice-dcv-2025.0-20103-ubuntu2404-x86_64.tgz"), file)
 
@@ -38,13 +38,13 @@ func TestTheArchiveIsPackedAsTheRealOneIs(t *testing.T) {
 	}
 	assert.NotContains(t, string(contents), "./usr/share/dcv/www", "the client comes in a package of its own")
 
-	_, again, err := Build(t.Context(), "../..", t.TempDir())
+	_, again, err := Build(t.Context(), "../../../../..", t.TempDir())
 	require.NoError(t, err)
 	assert.Equal(t, sum, again, "the same source gives the same archive")
 }
 
 func TestTheImageAsksForWhatTheArchiveHas(t *testing.T) {
-	text, err := os.ReadFile("../../image/packages/dcv.yaml")
+	text, err := os.ReadFile("../../../../packages/dcv.yaml")
 	require.NoError(t, err)
 	var wanted struct {
 		Version, File, SHA256 string
