@@ -82,7 +82,7 @@ func TestAGoodGameHasNoFault(t *testing.T) {
 	var out bytes.Buffer
 	show(&out, rows)
 	assert.Contains(t, out.String(), "manifest   good      Chess 1.2\n")
-	assert.Contains(t, out.String(), "\n                     to do: name the sandbox's session image: make check-game")
+	assert.Contains(t, out.String(), "\n                     to do: name a session image with VNC: make check-game")
 }
 
 func TestEveryFaultOfAManifestIsARow(t *testing.T) {

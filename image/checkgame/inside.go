@@ -288,7 +288,7 @@ func startX(ctx context.Context, home string, size game.Window) (*process.Proces
 		}
 		return p, x, nil
 	}
-	return nil, x, errors.New("the image has neither Xvfb nor Xtigervnc; the image of the sandbox has")
+	return nil, x, errors.New("the image has neither Xvfb nor Xtigervnc; a session image with image.displayServer: vnc has Xtigervnc")
 }
 
 func exists(path string) bool {

@@ -251,7 +251,7 @@ func starts(r report, m *game.Manifest) []row {
 	if s.Skipped != "" {
 		do := ""
 		if s.Skipped == noImage {
-			do = "name the sandbox's session image: make check-game GAME=… IMAGE=…"
+			do = "name a session image with VNC: make check-game GAME=… IMAGE=…"
 		}
 		return []row{{"start", unseen, s.Skipped, do}}
 	}

@@ -29,26 +29,16 @@ func Listen(at netip.Addr, ports contract.PortRange) (net.Listener, error) {
 	return nil, fmt.Errorf("%w: %s", ErrNoPort, ports)
 }
 
-// X displays have numbers up to 65535-6000: display N has TCP port 6000+N (man 7
-// X, "Display names").
-const (
-	displays  = 65535 - 6000 + 1
-	realPorts = 50000 // a range of ports that is no wider gives each its number
-	simulated = 100   // numbers of a sandbox's host: its range of ports is narrower
-)
+// displays is how many ports get an X display number of their own. Numbers go up to
+// 65535-6000: display N has TCP port 6000+N (man 7 X, "Display names").
+const displays = 50_000
 
-// Display is the number of a session's X display, unless a neighbour has that
-// number's name (x11.Hold): sessions of one host share the kernel's names of X
-// sockets, and the public port is one session's alone, so the number is the port
-// modulo 50,000. A sandbox's hosts, each an address in
-// 127.0.0.0/8, share those names too, and each has numbers of its own.
+// Display returns the number of a session's X display: the session's public port,
+// modulo 50,000. No other session of the host has that port, and the sessions of a host
+// share the kernel's names of X sockets. If another process has the number's name, the
+// display takes a later number (x11.Hold).
 func Display(public net.Addr) int {
-	at := public.(*net.TCPAddr).AddrPort()
-	if address := at.Addr().Unmap(); address.IsLoopback() && address.Is4() {
-		b := address.As4()
-		return (int(at.Port()) + simulated*(int(b[2])<<8+int(b[3]))) % displays
-	}
-	return int(at.Port()) % realPorts
+	return public.(*net.TCPAddr).Port % displays
 }
 
 // LoopbackPort is a TCP port on 127.0.0.1 for the display server, which takes it
