@@ -17,6 +17,7 @@ import (
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/githubroles"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/iampolicy/iampolicytest"
 )
 
 var update = flag.Bool("update", false, "write the policies of testdata")
@@ -331,27 +332,16 @@ func TestNoPolicyIsOverIAMsQuotas(t *testing.T) {
 }
 
 // policy is a role's grants, with IAM's way to decide on them.
-type policy []statement
-
-type statement struct {
-	Sid, Effect      string
-	Action, Resource iampolicy.List
-	Condition        map[string]map[string]iampolicy.List
-}
+type policy []iampolicy.Statement
 
 // policies are what the component grants to each role; the launcher's policy is
 // another's.
 func policies(t *testing.T, args githubroles.GitHubRolesArgs, options ...componenttest.Option) map[string]policy {
 	t.Helper()
 	r := run(t, componenttest.Update, args, options...).Must(t)
-	statements := func(made componenttest.Resource) policy {
-		var document struct{ Statement policy }
-		made.JSON(t, "policy", &document)
-		return document.Statement
-	}
 	byARN := map[string]policy{}
 	for _, made := range r.OfType(managed) {
-		byARN["arn:aws:iam::123456789012:policy/"+made.Name+"-0a1b2c3"] = statements(made)
+		byARN["arn:aws:iam::123456789012:policy/"+made.Name+"-0a1b2c3"] = iampolicytest.Statements(t, made)
 	}
 	all := map[string]policy{}
 	add := func(made componenttest.Resource, granted policy) {
@@ -362,20 +352,21 @@ func policies(t *testing.T, args githubroles.GitHubRolesArgs, options ...compone
 		add(made, byARN[made.Inputs["policyArn"].(string)])
 	}
 	for _, made := range r.OfType(inline) {
-		add(made, statements(made))
+		add(made, iampolicytest.Statements(t, made))
 	}
 	require.Len(t, all, 2)
 	return all
 }
 
-// may tells whether a statement allows a call whose context has these keys.
+// may reports whether a statement allows a call whose context has these keys.
 func (p policy) may(action, resource string, context map[string]string) bool {
-	return slices.ContainsFunc(p, func(s statement) bool {
-		return slices.Contains(s.Action, action) && matches(s.Resource, resource) && s.holds(context)
+	return slices.ContainsFunc(p, func(s iampolicy.Statement) bool {
+		return slices.Contains(s.Action, action) && iampolicytest.Matches(s.Resource, resource) && holds(s, context)
 	})
 }
 
-func (s statement) holds(context map[string]string) bool {
+// holds reports whether a statement's conditions hold in a context.
+func holds(s iampolicy.Statement, context map[string]string) bool {
 	for operator, keys := range s.Condition {
 		for key, allowed := range keys {
 			value, set := context[key]
@@ -394,12 +385,6 @@ func (s statement) holds(context map[string]string) bool {
 		}
 	}
 	return true
-}
-
-func matches(patterns iampolicy.List, text string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, `.*`) + `$`).MatchString(text)
-	})
 }
 
 func with(context map[string]string, key, value string) map[string]string {

@@ -13,15 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/iampolicy/iampolicytest"
 	"github.com/intraverse/dcv-sessions/components/roles"
 )
 
 // boundary is the permissions boundary, with its statements by the name of the
 // roles that each is for.
-func boundary(t *testing.T, args roles.RolesArgs) map[string][]statement {
+func boundary(t *testing.T, args roles.RolesArgs) map[string][]iampolicy.Statement {
 	t.Helper()
-	all := map[string][]statement{}
-	for _, s := range statements(t, run(t, componenttest.Update, args).Must(t).Named(t, managedPolicy, "roles-boundary")) {
+	all := map[string][]iampolicy.Statement{}
+	for _, s := range iampolicytest.Statements(t, run(t, componenttest.Update, args).Must(t).Named(t, managedPolicy, "roles-boundary")) {
 		principals := s.Condition["ArnLike"]["aws:PrincipalArn"]
 		require.Len(t, principals, 1)
 		name := strings.TrimSuffix(principals[0][strings.LastIndex(principals[0], "/")+1:], "-*")
@@ -69,10 +71,10 @@ func TestTheBoundaryAllowsEachRoleAllOfItsOwnGrants(t *testing.T) {
 		bounds := boundary(t, args)
 		for name, granted := range documents(t, run(t, componenttest.Update, args).Must(t)) {
 			for _, s := range granted {
-				assert.True(t, slices.ContainsFunc(bounds[name], func(b statement) bool {
+				assert.True(t, slices.ContainsFunc(bounds[name], func(b iampolicy.Statement) bool {
 					return assert.ObjectsAreEqual(s.Condition, b.Condition) &&
-						!slices.ContainsFunc(s.Action, func(action string) bool { return !matches(b.Action, action) }) &&
-						!slices.ContainsFunc(s.Resource, func(resource string) bool { return !matches(b.Resource, resource) })
+						!slices.ContainsFunc(s.Action, func(action string) bool { return !iampolicytest.Matches(b.Action, action) }) &&
+						!slices.ContainsFunc(s.Resource, func(resource string) bool { return !iampolicytest.Matches(b.Resource, resource) })
 				}), "%s: %s", name, s.Sid)
 			}
 		}

@@ -2,7 +2,6 @@ package roles_test
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/iampolicy/iampolicytest"
 	"github.com/intraverse/dcv-sessions/components/roles"
 	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/components/userresources"
@@ -139,7 +139,7 @@ func TestALauncherTagsNoJobThatIsNotItsStacks(t *testing.T) {
 	var reaching []string
 	for name, document := range documents(t, everything(t, "dev", 1)) {
 		for _, s := range document {
-			if !matches(s.Action, "batch:TagResource") || !matches(s.Resource, job) {
+			if !iampolicytest.Matches(s.Action, "batch:TagResource") || !iampolicytest.Matches(s.Resource, job) {
 				continue
 			}
 			reaching = append(reaching, name+" "+s.Sid)
@@ -193,49 +193,26 @@ func TestNoPolicyGrowsWithTheUsersOrOverIAMsQuotas(t *testing.T) {
 	}
 }
 
-// statement is one grant; AWS writes a list of one as a string.
-type statement struct {
-	Sid, Effect      string
-	Action, Resource iampolicy.List
-	Condition        map[string]map[string]iampolicy.List
-}
-
 // documents are the grants of every role and of the launcher, by logical name.
-func documents(t *testing.T, r *componenttest.Run) map[string][]statement {
+func documents(t *testing.T, r *componenttest.Run) map[string][]iampolicy.Statement {
 	t.Helper()
-	all := map[string][]statement{}
+	all := map[string][]iampolicy.Statement{}
 	for _, made := range slices.Concat(r.OfType(inline), r.OfType(managedPolicy)) {
 		if made.Name != "roles-boundary" { // which grants nothing
-			all[made.Name] = statements(t, made)
+			all[made.Name] = iampolicytest.Statements(t, made)
 		}
 	}
 	return all
 }
 
-func statements(t *testing.T, made componenttest.Resource) []statement {
-	t.Helper()
-	var document struct{ Statement []statement }
-	made.JSON(t, "policy", &document)
-	return document.Statement
-}
-
-// whoMay lists the policies that allow an action on a resource, as IAM matches
-// them; conditions count as fulfilled.
-func whoMay(all map[string][]statement, action, resource string) []string {
+// whoMay returns the names of the policies that allow an action on a resource.
+func whoMay(all map[string][]iampolicy.Statement, action, resource string) []string {
 	var names []string
-	for name, document := range all {
-		for _, s := range document {
-			if s.Effect == "Allow" && matches(s.Action, action) && matches(s.Resource, resource) {
-				names = append(names, name)
-			}
+	for name, statements := range all {
+		if iampolicytest.Allows(statements, action, resource) {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-func matches(patterns iampolicy.List, text string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, `.*`) + `$`).MatchString(text)
-	})
+	return names
 }

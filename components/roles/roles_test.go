@@ -110,7 +110,7 @@ func TestTheCertificateIsReadByTheAgentAloneAndNoOtherSecretWithIt(t *testing.T)
 	all := documents(t, run(t, componenttest.Update, args).Must(t))
 	assert.Equal(t, []string{"roles-execution"}, whoMay(all, "secretsmanager:GetSecretValue", arn))
 	assert.Empty(t, whoMay(all, "secretsmanager:GetSecretValue", arn+"x"))
-	assert.Contains(t, all["roles-execution"], statement{
+	assert.Contains(t, all["roles-execution"], iampolicy.Statement{
 		Sid: "Certificate", Effect: "Allow", Action: iampolicy.List{"secretsmanager:GetSecretValue"}, Resource: iampolicy.List{arn},
 	})
 }

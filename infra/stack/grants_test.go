@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
+	"github.com/intraverse/dcv-sessions/components/iampolicy/iampolicytest"
 )
 
 // reasons say why each statement of a policy is there, by the policy's logical
@@ -121,19 +122,11 @@ func grants(t *testing.T, r stackRun) (all []grant) {
 			if bounds(r, policy.Name) {
 				continue
 			}
-			var document struct {
-				Statement []struct {
-					Sid              string
-					Action, Resource any
-					Condition        map[string]map[string]any
-				}
-			}
-			policy.JSON(t, "policy", &document)
-			for _, s := range document.Statement {
-				g := grant{policy: policy.Name, sid: s.Sid, actions: listed(s.Action), on: listed(s.Resource)}
+			for _, s := range iampolicytest.Statements(t, policy) {
+				g := grant{policy: policy.Name, sid: s.Sid, actions: s.Action, on: s.Resource}
 				for _, operator := range slices.Sorted(maps.Keys(s.Condition)) {
 					for _, key := range slices.Sorted(maps.Keys(s.Condition[operator])) {
-						g.when = append(g.when, fmt.Sprintf("%s %s %s", operator, key, strings.Join(listed(s.Condition[operator][key]), " ")))
+						g.when = append(g.when, fmt.Sprintf("%s %s %s", operator, key, strings.Join(s.Condition[operator][key], " ")))
 					}
 				}
 				all = append(all, g)
@@ -148,18 +141,6 @@ func bounds(r stackRun, policy string) bool {
 	return slices.ContainsFunc(r.OfType("aws:iam/role:Role"), func(role componenttest.Resource) bool {
 		return strings.HasSuffix(fmt.Sprint(role.Inputs["permissionsBoundary"]), ":policy/"+policy+"-0a1b2c3")
 	})
-}
-
-// listed are the values of what is one or several in a policy.
-func listed(value any) (list []string) {
-	several, are := value.([]any)
-	if !are {
-		return []string{fmt.Sprint(value)}
-	}
-	for _, one := range several {
-		list = append(list, fmt.Sprint(one))
-	}
-	return list
 }
 
 // brief leaves out what all ARNs of the stack begin with, and writes a service's

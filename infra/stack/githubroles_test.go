@@ -1,7 +1,6 @@
 package stack_test
 
 import (
-	"encoding/json"
 	"path"
 	"regexp"
 	"slices"
@@ -13,14 +12,15 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
+	"github.com/intraverse/dcv-sessions/components/iampolicy/iampolicytest"
 )
 
-const pipelineComponent = "dcv:pipeline:Pipeline"
+const githubRolesComponent = "dcv:pipeline:Pipeline"
 
 func TestGitHubHasRolesOnlyWhereARepositoryIsNamed(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
-		assert.Empty(t, deploy(t, mode, "dev", least()).mustRun(t).OfType(pipelineComponent))
-		assert.Len(t, deploy(t, mode, "dev", least(values{"delivery.repository": "studio/game"})).mustRun(t).OfType(pipelineComponent), 1)
+		assert.Empty(t, deploy(t, mode, "dev", least()).mustRun(t).OfType(githubRolesComponent))
+		assert.Len(t, deploy(t, mode, "dev", least(values{"delivery.repository": "studio/game"})).mustRun(t).OfType(githubRolesComponent), 1)
 	})
 }
 
@@ -155,7 +155,7 @@ func TestADeploymentChangesNothingThatGivesItItsRights(t *testing.T) {
 				assert.Equal(t, iampolicy.List{boundary}, s.Condition["StringEquals"]["iam:PermissionsBoundary"], "%s on a role without the boundary", action)
 			}
 			for _, arn := range rights {
-				assert.False(t, matches(s.Resource, arn), "%s on %s, which gives GitHub's roles their rights", action, arn)
+				assert.False(t, iampolicytest.Matches(s.Resource, arn), "%s on %s, which gives GitHub's roles their rights", action, arn)
 			}
 			for _, arn := range s.Resource {
 				assert.Equal(t, boundary, bounds[arn], "%s on %s", action, arn)
@@ -169,7 +169,7 @@ func TestADeploymentChangesNothingThatGivesItItsRights(t *testing.T) {
 			assert.Equal(t, boundary, bound, "%s: of the program's roles, only GitHub's two have no boundary", arn)
 		}
 	}
-	for _, s := range statementsOf(t, r.Named(t, "aws:iam/policy:Policy", "roles-boundary")) {
+	for _, s := range iampolicytest.Statements(t, r.Named(t, "aws:iam/policy:Policy", "roles-boundary")) {
 		for _, action := range s.Action {
 			assert.NotRegexp(t, `^\*|^(iam|sts|organizations|sso|lambda|cloudformation|batch|ec2):`, action, "by the boundary")
 		}
@@ -214,53 +214,33 @@ func physical(res componenttest.Resource) string {
 	return res.Name + "-0a1b2c3"
 }
 
-// statement is one grant; AWS writes a list of one as a string.
-type statement struct {
-	Action, Resource iampolicy.List
-	Condition        map[string]map[string]iampolicy.List
-}
-
-func statementsOf(t *testing.T, made componenttest.Resource) []statement {
-	t.Helper()
-	var document struct{ Statement []statement }
-	require.NoError(t, json.Unmarshal([]byte(made.Inputs["policy"].(string)), &document))
-	return document.Statement
-}
-
 // policiesOf are the statements of a role's own policies and of the stack's that
 // are attached to it.
-func policiesOf(t *testing.T, r stackRun, role string) []statement {
+func policiesOf(t *testing.T, r stackRun, role string) []iampolicy.Statement {
 	t.Helper()
 	managed := map[string]componenttest.Resource{}
 	for _, made := range r.OfType("aws:iam/policy:Policy") {
 		managed[account+"policy/"+physical(made)] = made
 	}
-	var all []statement
+	var all []iampolicy.Statement
 	for _, own := range r.OfType("aws:iam/rolePolicy:RolePolicy") {
 		if own.Inputs["role"] == role {
-			all = append(all, statementsOf(t, own)...)
+			all = append(all, iampolicytest.Statements(t, own)...)
 		}
 	}
 	for _, attached := range r.OfType("aws:iam/rolePolicyAttachment:RolePolicyAttachment") {
 		if made, known := managed[attached.Inputs["policyArn"].(string)]; known && attached.Inputs["role"] == role {
-			all = append(all, statementsOf(t, made)...)
+			all = append(all, iampolicytest.Statements(t, made)...)
 		}
 	}
 	require.NotEmpty(t, all, role)
 	return all
 }
 
-func matches(patterns iampolicy.List, text string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		return regexp.MustCompile(`^` + strings.ReplaceAll(regexp.QuoteMeta(p), `\*`, `.*`) + `$`).MatchString(text)
-	})
-}
-
-// grantedTo tells what a role's policies allow; conditions count as fulfilled.
+// grantedTo returns a function that reports whether a role's policies allow an
+// action on a resource; conditions count as fulfilled.
 func grantedTo(t *testing.T, r stackRun, role string) func(action, arn string) bool {
 	t.Helper()
 	all := policiesOf(t, r, role)
-	return func(action, arn string) bool {
-		return slices.ContainsFunc(all, func(s statement) bool { return matches(s.Action, action) && matches(s.Resource, arn) })
-	}
+	return func(action, arn string) bool { return iampolicytest.Allows(all, action, arn) }
 }
