@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -252,39 +249,15 @@ func (c cloudClients) inspectRoles(t *testing.T) {
 			managed = append(managed, autonamed.ReplaceAllString(*policy.PolicyName, ""))
 		}
 		assert.ElementsMatch(t, want.managed, managed, *role.RoleName)
-		assert.ElementsMatch(t, want.actions, c.ownActions(t, *role.RoleName), *role.RoleName)
+		var actions []string
+		for _, grant := range c.inlineActions(t, *role.RoleName) {
+			_, action, _ := strings.Cut(grant, " ")
+			actions = append(actions, action)
+		}
+		slices.Sort(actions)
+		assert.ElementsMatch(t, want.actions, slices.Compact(actions), *role.RoleName)
 	}
 	assert.Equal(t, len(intended), found, "every role is there")
-}
-
-// ownActions are the actions of a role's inline policies.
-func (c cloudClients) ownActions(t *testing.T, role string) []string {
-	t.Helper()
-	ctx := context.Background()
-	names, err := c.iam.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: aws.String(role)})
-	require.NoError(t, err)
-	actions := map[string]bool{}
-	for _, name := range names.PolicyNames {
-		got, err := c.iam.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: aws.String(role), PolicyName: aws.String(name)})
-		require.NoError(t, err)
-		text, err := url.QueryUnescape(*got.PolicyDocument)
-		require.NoError(t, err)
-		var document struct {
-			Statement []struct{ Action any }
-		}
-		require.NoError(t, json.Unmarshal([]byte(text), &document))
-		for _, statement := range document.Statement {
-			switch action := statement.Action.(type) {
-			case string:
-				actions[action] = true
-			case []any:
-				for _, a := range action {
-					actions[fmt.Sprint(a)] = true
-				}
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(actions))
 }
 
 func (c cloudClients) registryPassword(t *testing.T) string {
