@@ -606,7 +606,7 @@ func TestEventsReachTopicsQueuesAndLogGroupsOnce(t *testing.T) {
 	topic := c.topic(t, "told", allowEvents("sns:Publish", topics+"told", ""))
 	c.query(t, "sns", "2010-03-31", "Subscribe", "TopicArn", topic, "Protocol", "sqs", "Endpoint", c.queue(t, "listener"))
 	c.json(t, "logs", "Logs_20140328.CreateLogGroup", map[string]string{"logGroupName": "/told"})
-	c.rule(t, "told", `{"source":["team"],"detail":{"n":[{"numeric":[">",1]}]}}`,
+	c.rule(t, "told", `{"source":["team"],"detail":{"n":[2]}}`,
 		map[string]any{"Arn": topic, "InputTransformer": map[string]any{"InputPathsMap": map[string]string{"n": "$.detail.n"}, "InputTemplate": `"it is <n>"`}},
 		map[string]any{"Arn": c.queue(t, "told"), "InputPath": "$.detail"},
 		map[string]any{"Arn": "arn:aws:logs:us-east-1:123456789012:log-group:/told"},

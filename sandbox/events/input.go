@@ -77,6 +77,9 @@ func (t *Transformer) apply(e Event, rule Rule, received time.Time) ([]byte, err
 	return minify(out.Bytes())
 }
 
+// absent is the value of a variable that the event does not have; JSON's null is nil.
+type absent struct{}
+
 // values are a template's variables, AWS's own and the transformer's.
 func (t *Transformer) values(e Event, rule Rule, received time.Time) (map[string]any, error) {
 	tree, bare := e.tree(), e.tree()
