@@ -260,7 +260,7 @@ func (a *acceptance) logged(events ...contract.EventName) func(context.Context) 
 		}
 		const tries = 15 // on AWS lines arrive up to 5 seconds later
 		for range tries {
-			lines, err := a.read(ctx, &tail{stream: a.session.LogStream})
+			lines, err := a.readNewLines(ctx, &logCursor{stream: a.session.LogStream})
 			for _, line := range lines {
 				e := line.event()
 				delete(missing, e.Event)

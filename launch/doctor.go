@@ -50,7 +50,7 @@ type doctor struct {
 	*Launcher
 	DoctorOptions
 	id     string // the job's
-	tail   tail
+	log    logCursor
 	ended  *contract.Event
 	checks []contract.Check
 	waits  string // for what, in words
@@ -66,14 +66,14 @@ func (d *doctor) run(ctx context.Context) error {
 			return err
 		}
 		if stream := j.newest(); stream != "" {
-			d.tail.stream = stream // the job has one attempt
+			d.log.stream = stream // the job has one attempt
 		}
 		if err := d.take(ctx); err != nil {
 			return err
 		}
 		if j.ended() {
 			// On AWS lines arrive seconds later; a job without a stream has none.
-			if quiet++; d.ended != nil || d.tail.stream == "" || quiet > late {
+			if quiet++; d.ended != nil || d.log.stream == "" || quiet > late {
 				return d.judge(j)
 			}
 		} else if err := d.wait(ctx, j); err != nil {
@@ -112,7 +112,7 @@ func (d *doctor) wait(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	_, text := waiting(j, now, events{})
+	_, text := waiting(j, now, sessionLog{})
 	if j.Status == types.JobStatusRunning {
 		text = "the doctor looks around"
 	}
@@ -125,7 +125,7 @@ func (d *doctor) wait(ctx context.Context, j job) error {
 
 // take reads what the job has written since.
 func (d *doctor) take(ctx context.Context) error {
-	lines, err := d.read(ctx, &d.tail)
+	lines, err := d.readNewLines(ctx, &d.log)
 	for _, line := range lines {
 		switch event := line.event(); {
 		case event.Event == contract.EventEnded:

@@ -108,17 +108,17 @@ func (e end) ask(ctx context.Context, j job) error {
 	if j.Status != types.JobStatusRunning {
 		return errors.New("it did not run yet")
 	}
-	told, err := e.told(ctx, j.stream())
-	if err != nil {
+	log := sessionLog{logCursor: logCursor{stream: j.stream()}}
+	if err := e.update(ctx, &log); err != nil {
 		return fmt.Errorf("its log can't be read: %w", explain(err))
 	}
-	if told.ended != nil {
+	if log.ended != nil {
 		return nil // it ends already
 	}
-	if told.ready == nil {
+	if log.ready == nil {
 		return errors.New("it was not ready yet")
 	}
-	return e.request(ctx, *told.ready, j, e.reason)
+	return e.request(ctx, *log.ready, j, e.reason)
 }
 
 // awaitEnd waits until AWS Batch says that the job is over.

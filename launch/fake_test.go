@@ -41,6 +41,8 @@ type cloud struct {
 	streams map[string][]string
 	calls   map[string]int
 
+	page, emptyPages int // how many lines a page of a log has, and how many empty pages come before it
+
 	// What the next submissions meet.
 	script   []step          // of each new job
 	lag      int             // listings that don't have a new job yet
@@ -71,7 +73,7 @@ type fakeJob struct {
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
 	c := &cloud{
-		streams: map[string][]string{}, calls: map[string]int{}, denied: map[string]bool{},
+		streams: map[string][]string{}, calls: map[string]int{}, denied: map[string]bool{}, page: 1, emptyPages: 1,
 		script: []step{to("RUNNABLE"), to("STARTING"), running("1"), isReady("https://192.0.2.1:8443/", "00")},
 	}
 	c.Server = httptest.NewServer(http.HandlerFunc(c.serve))
@@ -427,27 +429,51 @@ func (c *cloud) terminateJob(w http.ResponseWriter, _ *http.Request, body []byte
 	answer(w, map[string]any{})
 }
 
+// getLogEvents gives pages as AWS does: each is empty once before it comes with its
+// lines, and the last has the token that it was asked for with.
 func (c *cloud) getLogEvents(w http.ResponseWriter, _ *http.Request, body []byte) {
 	var in struct {
 		LogGroupName, LogStreamName, NextToken string
 		StartFromHead                          bool
+		Limit                                  int
 	}
 	_ = json.Unmarshal(body, &in)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lines, there := c.streams[in.LogStreamName]
-	if !there || in.LogGroupName != logGroup || !in.StartFromHead {
+	if !there || in.LogGroupName != logGroup {
 		fault(w, http.StatusBadRequest, "ResourceNotFoundException", "The specified log stream does not exist.")
 		return
 	}
-	from := 0
-	_, _ = fmt.Sscanf(in.NextToken, "f/%d", &from)
-	to := min(from+1, len(lines)) // one line a page
+	if strings.HasPrefix(in.NextToken, "f/") && !in.StartFromHead {
+		fault(w, http.StatusBadRequest, "InvalidParameterException", "a forward token takes startFromHead")
+		return
+	}
+	at, came := 0, 0 // the place in the stream, and the empty pages that came there
+	if !in.StartFromHead {
+		at = len(lines)
+	}
+	if in.NextToken != "" {
+		_, _ = fmt.Sscanf(in.NextToken[2:], "%d/%d", &at, &came)
+	}
+	from, to := at, min(at+min(cmp.Or(in.Limit, c.page), c.page), len(lines))
+	if !in.StartFromHead {
+		from, to = max(at-min(cmp.Or(in.Limit, c.page), c.page), 0), at
+	}
+	empty := from < to && came < c.emptyPages
+	switch {
+	case empty:
+		from, to, came = at, at, came+1
+	case from < to:
+		came = 0
+	}
 	events := []map[string]any{}
 	for i, line := range lines[from:to] {
 		events = append(events, map[string]any{"timestamp": 1_700_000_000_000 + from + i, "message": line})
 	}
-	answer(w, map[string]any{"events": events, "nextForwardToken": fmt.Sprintf("f/%d", to), "nextBackwardToken": "b/0"})
+	answer(w, map[string]any{
+		"events": events, "nextForwardToken": fmt.Sprintf("f/%d/%d", to, came), "nextBackwardToken": fmt.Sprintf("b/%d/%d", from, came),
+	})
 }
 
 // tagResource answers proofs, whose signature must fit what was sent.

@@ -295,20 +295,22 @@ func moment(ms *int64) time.Time {
 	return time.UnixMilli(*ms).UTC()
 }
 
-// view is all of a session: with its place in the queue and what its log tells.
+// view is all of a session: with its place in the queue and the events of its log.
 func (l *Launcher) view(ctx context.Context, j job, now line) (Session, error) {
 	s := plain(j)
-	told, err := l.told(ctx, j.stream())
-	if err != nil {
+	log := sessionLog{logCursor: logCursor{stream: j.stream()}}
+	if j.ended() {
+		err := l.readEnd(ctx, &log)
+		s.Reason = ending(j, log.ended)
 		return s, err
 	}
-	switch {
-	case j.ended():
-		s.Reason = ending(j, told.ended)
-	case told.ready != nil && told.ended == nil:
-		s.URL, s.Certificate = told.ready.URL, told.ready.Certificate
-	default:
-		_, s.Wait = waiting(j, now, told)
+	if err := l.update(ctx, &log); err != nil {
+		return s, err
+	}
+	if log.ready != nil && log.ended == nil {
+		s.URL, s.Certificate = log.ready.URL, log.ready.Certificate
+	} else {
+		_, s.Wait = waiting(j, now, log)
 	}
 	return s, nil
 }

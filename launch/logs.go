@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,8 +20,7 @@ type LogLine struct {
 	Message string    `json:"message"`
 }
 
-// event is the line as an event of a session's life; another kind of line has
-// none.
+// event returns the event of a session's life that the line is, or a zero Event.
 func (line LogLine) event() contract.Event {
 	var e contract.Event
 	if json.Unmarshal([]byte(line.Message), &e) != nil {
@@ -29,60 +29,126 @@ func (line LogLine) event() contract.Event {
 	return e
 }
 
-// tail reads a log stream from its head, as far as it was written.
-type tail struct {
-	stream string
-	token  *string // of the next page; nil: from the head
+// logCursor is a position in a log stream.
+type logCursor struct {
+	stream   string
+	backward bool    // from the stream's end to its head, a few lines a page
+	token    *string // of the next page; nil: the first one
 }
 
-// read gives the lines that came since the last read. A stream that isn't there
-// yet has none.
-func (l *Launcher) read(ctx context.Context, t *tail) ([]LogLine, error) {
-	var lines []LogLine
-	for t.stream != "" {
-		page, err := l.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
-			LogGroupName: &l.stack.LogGroup, LogStreamName: &t.stream, StartFromHead: aws.Bool(true), NextToken: t.token,
-		})
-		var missing *types.ResourceNotFoundException
-		if errors.As(err, &missing) {
-			return lines, nil
-		}
-		if err != nil {
-			return lines, err
-		}
-		for _, e := range page.Events {
-			lines = append(lines, LogLine{moment(e.Timestamp), aws.ToString(e.Message)})
-		}
-		// The end is where the token stays the same; a page may be empty before it.
-		atEnd := aws.ToString(page.NextForwardToken) == aws.ToString(t.token)
-		t.token = page.NextForwardToken
-		if atEnd {
-			return lines, nil
+// linesFromEnd is how many of a stream's last lines are read to find its last event.
+const linesFromEnd = 10
+
+// pages reads a stream page by page, from a cursor on, which it moves. A page may be
+// empty though more follow: the last one is the one that has the token with which it
+// was asked for (CloudWatch Logs API reference, GetLogEvents). A stream that does not
+// exist yet has no pages.
+func (l *Launcher) pages(ctx context.Context, at *logCursor) iter.Seq2[[]LogLine, error] {
+	return func(yield func([]LogLine, error) bool) {
+		for more := at.stream != ""; more; {
+			page, err := l.logs.GetLogEvents(ctx, l.pageOf(*at))
+			var missing *types.ResourceNotFoundException
+			if errors.As(err, &missing) {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			next := page.NextForwardToken
+			if at.backward {
+				next = page.NextBackwardToken
+			}
+			more = aws.ToString(next) != aws.ToString(at.token)
+			at.token = next
+			if !yield(linesOf(page.Events), nil) {
+				return
+			}
 		}
 	}
-	return lines, nil
 }
 
-// events are what a session's log tells of it.
-type events struct{ ready, ended *contract.Event }
+func (l *Launcher) pageOf(at logCursor) *cloudwatchlogs.GetLogEventsInput {
+	in := &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName: &l.stack.LogGroup, LogStreamName: &at.stream, StartFromHead: aws.Bool(!at.backward), NextToken: at.token,
+	}
+	if at.backward {
+		in.Limit = aws.Int32(linesFromEnd)
+	}
+	return in
+}
 
-func (e *events) add(lines []LogLine) {
+func linesOf(events []types.OutputLogEvent) []LogLine {
+	lines := make([]LogLine, len(events))
+	for i, e := range events {
+		lines[i] = LogLine{moment(e.Timestamp), aws.ToString(e.Message)}
+	}
+	return lines
+}
+
+// readNewLines returns the lines from a cursor to the end of its stream.
+func (l *Launcher) readNewLines(ctx context.Context, at *logCursor) ([]LogLine, error) {
+	var all []LogLine
+	for lines, err := range l.pages(ctx, at) {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, lines...)
+	}
+	return all, nil
+}
+
+// sessionLog holds the events of one attempt's log that the launcher acts on. A game
+// may print a lot, so the log is read from both ends: from its head until the session
+// is ready, and then only its last lines.
+type sessionLog struct {
+	logCursor
+	ready, ended *contract.Event
+	state        contract.State // the one that was entered last, as far as was read
+}
+
+func (log *sessionLog) add(lines []LogLine) {
 	for _, line := range lines {
 		switch event := line.event(); event.Event {
+		case contract.EventEntered:
+			log.state = event.State
 		case contract.EventReady:
-			e.ready = &event
+			log.ready = &event
 		case contract.EventEnded:
-			e.ended = &event
+			log.ended = &event
 		}
 	}
 }
 
-// told reads a whole stream; "" has no events.
-func (l *Launcher) told(ctx context.Context, stream string) (events, error) {
-	lines, err := l.read(ctx, &tail{stream: stream})
-	var e events
-	e.add(lines)
-	return e, err
+// update reads the events that came since the last update.
+func (l *Launcher) update(ctx context.Context, log *sessionLog) error {
+	if log.ready == nil {
+		for lines, err := range l.pages(ctx, &log.logCursor) {
+			if err != nil {
+				return err
+			}
+			if log.add(lines); log.ready != nil {
+				break
+			}
+		}
+	}
+	if log.ready == nil || log.ended != nil {
+		return nil // all of it was read
+	}
+	return l.readEnd(ctx, log)
+}
+
+// readEnd reads only the last lines of a log.
+func (l *Launcher) readEnd(ctx context.Context, log *sessionLog) error {
+	for lines, err := range l.pages(ctx, &logCursor{stream: log.stream, backward: true}) {
+		if err != nil {
+			return err
+		}
+		if log.add(lines); len(lines) > 0 {
+			break
+		}
+	}
+	return nil
 }
 
 // late is how many looks an ended session's log is given to arrive.
@@ -126,7 +192,7 @@ func (l *Launcher) Logs(ctx context.Context, user string, follow bool, out func(
 // follower hands out a session's lines, stream after stream.
 type follower struct {
 	*Launcher
-	tail
+	logCursor
 	out  func(LogLine)
 	over bool // the stream's session said that it ended
 }
@@ -137,12 +203,12 @@ func (f *follower) take(ctx context.Context, stream string) error {
 	if err := f.drain(ctx); err != nil || stream == f.stream {
 		return err
 	}
-	f.tail, f.over = tail{stream: stream}, false
+	f.logCursor, f.over = logCursor{stream: stream}, false
 	return f.drain(ctx)
 }
 
 func (f *follower) drain(ctx context.Context) error {
-	lines, err := f.read(ctx, &f.tail)
+	lines, err := f.readNewLines(ctx, &f.logCursor)
 	for _, line := range lines {
 		f.out(line)
 		f.over = f.over || line.event().Event == contract.EventEnded

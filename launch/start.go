@@ -65,8 +65,7 @@ type start struct {
 	id        string // of what was submitted, if AWS answered
 	followed  job    // the session, as AWS Batch told last
 	seen      Session
-	tail      tail
-	told      events // of tail's stream
+	log       sessionLog // of the followed job's present attempt
 	began     time.Time
 	steps     []Step
 	progress  func(Step)
@@ -126,8 +125,9 @@ func (s *start) leaving(ctx context.Context, j job) (bool, error) {
 	if aws.ToBool(j.IsTerminated) || aws.ToBool(j.IsCancelled) {
 		return true, nil
 	}
-	told, err := s.Launcher.told(ctx, j.stream())
-	return told.ended != nil, err
+	log := sessionLog{logCursor: logCursor{stream: j.stream()}}
+	err := s.readEnd(ctx, &log)
+	return log.ended != nil, err
 }
 
 // submit submits a session. Where it stays open whether AWS took it, it looks

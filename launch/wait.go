@@ -107,21 +107,19 @@ func (s *start) renew(ctx context.Context) error {
 // judge tells whether the session is ready, and fails where it is over.
 func (s *start) judge(ctx context.Context) (ready bool, err error) {
 	j := s.followed
-	if stream := j.stream(); stream != s.tail.stream {
-		s.tail, s.told = tail{stream: stream}, events{}
+	if stream := j.stream(); stream != s.log.stream {
+		s.log = sessionLog{logCursor: logCursor{stream: stream}}
 	}
-	lines, err := s.read(ctx, &s.tail)
-	s.told.add(lines)
-	if err != nil {
+	if err := s.update(ctx, &s.log); err != nil {
 		return false, err
 	}
 	s.seen = plain(j)
 	if j.ended() {
-		s.seen.Reason = ending(j, s.told.ended)
+		s.seen.Reason = ending(j, s.log.ended)
 		return false, s.failure(j)
 	}
-	if s.told.ready != nil && s.told.ended == nil {
-		s.seen.URL, s.seen.Certificate = s.told.ready.URL, s.told.ready.Certificate
+	if s.log.ready != nil && s.log.ended == nil {
+		s.seen.URL, s.seen.Certificate = s.log.ready.URL, s.log.ready.Certificate
 		s.step(StepReady, "the session is ready")
 		return true, nil
 	}
@@ -129,7 +127,7 @@ func (s *start) judge(ctx context.Context) (ready bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	name, text := waiting(j, now, s.told)
+	name, text := waiting(j, now, s.log)
 	s.seen.Wait = text
 	s.step(name, text)
 	return false, nil

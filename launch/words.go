@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -133,14 +134,23 @@ const (
 	StepReady   = "ready"   // it says that it is ready
 )
 
+// stateTexts are the states of a session that a player waits in.
+var stateTexts = map[contract.State]string{
+	contract.StateUser:    "creating the player's account",
+	contract.StateDisplay: "starting the X server",
+	contract.StateSession: "starting the remote display and the sound",
+	contract.StateGame:    "starting the game",
+	contract.StateEnding:  "the session is ending",
+}
+
 // waiting is the step that a session is at, and what it waits for in words.
-func waiting(j job, now line, told events) (step, text string) {
+func waiting(j job, now line, log sessionLog) (step, text string) {
 	switch j.Status {
 	case types.JobStatusRunning:
-		if told.ended != nil {
-			return StepSession, "the session is ending"
+		if log.ended != nil {
+			log.state = contract.StateEnding
 		}
-		return StepSession, "the session starts"
+		return StepSession, cmp.Or(stateTexts[log.state], "the session starts")
 	case types.JobStatusStarting:
 		return StepImage, "the host pulls the image"
 	}
