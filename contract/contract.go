@@ -2,7 +2,8 @@
 // the launcher and the tests agree on. Nothing of it is written twice: a name
 // that two of them use stands here and nowhere else.
 //
-// It imports the standard library only, so that the session binary stays small.
+// It imports the standard library and internal/faults only, so that the session
+// binary stays small.
 package contract
 
 import (
@@ -70,25 +71,9 @@ func JobTags(stack, user string) map[string]string {
 // write to. Consumers take the whole name from the stack's outputs.
 func LogGroupPrefix(stack string) string { return "/" + PathPrefix(stack) + "sessions-" }
 
-// Environment variables that the job definition sets for the session.
+// Environment variables that the job definition sets beside those of Settings.
 const (
-	EnvContract    = "DCV_CONTRACT"     // Version, decimal
-	EnvStack       = "DCV_STACK"        // the Pulumi stack's name
-	EnvUser        = "DCV_USER"         // the user's name
-	EnvPortFirst   = "DCV_PORT_FIRST"   // first port of the range
-	EnvPortLast    = "DCV_PORT_LAST"    // last port of the range, inclusive
-	EnvRegion      = "AWS_REGION"       // Batch sets none on EC2
-	EnvImage       = "DCV_IMAGE"        // repository@sha256:… that the job runs
-	EnvStopSeconds = "DCV_STOP_SECONDS" // seconds between SIGTERM and SIGKILL on the host
-	EnvMaxSeconds  = "DCV_MAX_SECONDS"  // the session ends itself after this long
-
-	EnvFirstConnectSeconds = "DCV_FIRST_CONNECT_SECONDS" // it ends when nobody has come within this
-	EnvGraceSeconds        = "DCV_GRACE_SECONDS"         // it ends when its player has been gone for this
-	EnvIdleSeconds         = "DCV_IDLE_SECONDS"          // it ends when its player has done nothing for this; 0: never
-
-	EnvSessionType       = "DCV_SESSION_TYPE"       // SessionConsole or SessionVirtual: how DCV shows the display
-	EnvNativeClients     = "DCV_NATIVE_CLIENTS"     // "true" lets players use DCV's native clients too
-	EnvSoftwareRendering = "DCV_SOFTWARE_RENDERING" // "true" allows a game to run without a GPU
+	EnvContract = "DCV_CONTRACT" // Version, decimal
 
 	// EnvCredentials, EnvNotify and EnvCertificate are injected by the execution
 	// role from Secrets Manager: a Credentials, a Notification and a Certificate
@@ -96,12 +81,6 @@ const (
 	EnvCredentials = "DCV_CREDENTIALS"
 	EnvNotify      = "DCV_NOTIFY"
 	EnvCertificate = "DCV_CERTIFICATE"
-)
-
-// How DCV shows a display: the X server's own, on the GPU, or one that DCV makes.
-const (
-	SessionConsole = "console"
-	SessionVirtual = "virtual"
 )
 
 // Credentials is the JSON of a user's credentials secret.

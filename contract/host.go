@@ -5,6 +5,10 @@ package contract
 // such as DCV's, have ids below.
 const FirstPlayerUID = 1000
 
+// FirstSessionPort is the first port that sessions may have: DCV's servers take
+// ports above 1024.
+const FirstSessionPort = 1025
+
 // LastSessionPort is the last port that sessions may have. A host gives these ports
 // to root alone, which Linux does only below the ports that it gives to outgoing
 // connections, 32768-60999 (Documentation/networking/ip-sysctl.rst,
@@ -14,6 +18,10 @@ const LastSessionPort = 32767
 // AgentPorts are TCP ports of the ECS agent on every host: the introspection API,
 // and the tasks' metadata and credentials (README of aws/amazon-ecs-agent).
 var AgentPorts = PortRange{First: 51678, Last: 51680}
+
+// HostPorts are taken on every host, beside 22: Docker's and the ECS agent's
+// (README of aws/amazon-ecs-agent, ECS_RESERVED_PORTS). No session may have one.
+var HostPorts = []PortRange{{First: 2375, Last: 2376}, AgentPorts}
 
 // HostServices are where a host answers with its own or its tasks' credentials, or
 // with what leads to them. Players' processes must reach none of them.

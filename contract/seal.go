@@ -20,13 +20,6 @@ const EnvSeal = "DCV_DEFINITION_"
 // EnvDisplayServer is set by the image, to the kind of display server in it.
 const EnvDisplayServer = "DCV_DISPLAY_SERVER"
 
-// Endpoints of AWS, in the SDKs' own variables. The job definition sets them if the
-// stack's aws:endpoints names others than AWS's.
-const (
-	EnvBatchEndpoint  = "AWS_ENDPOINT_URL_BATCH"
-	EnvTopicsEndpoint = "AWS_ENDPOINT_URL_SNS"
-)
-
 // SecretVariables are the variables that hold secrets.
 var SecretVariables = []string{EnvCertificate, EnvCredentials, EnvNotify}
 

@@ -52,7 +52,7 @@ func (c *cloud) run(t *testing.T, j *fakeJob) {
 	}
 	log := events.New(stream{c, j}, contract.Event{Session: j.id, Stack: "dev", User: "alice"})
 	session := &life.Session{
-		Limits: life.Limits{FirstConnect: time.Hour, Grace: time.Hour, Longest: time.Hour, Stop: 10 * time.Second},
+		Limits: contract.Limits{FirstConnect: time.Hour, Grace: time.Hour, Max: time.Hour, Stop: 10 * time.Second},
 		Ready: func() {
 			log.Write(contract.Event{
 				Event: contract.EventReady, Certificate: door.Fingerprint(certificate),

@@ -56,10 +56,12 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 			sessions = append(sessions, session.User{Name: u.Name, CredentialsARN: told.Credentials[u.Name], NotificationARN: told.Notifications[u.Name]})
 		}
 		_, err = session.NewSessions(ctx, "sessions", &session.SessionsArgs{
-			Stack: stack, Users: sessions, Image: pulumi.String("game@sha256:1111"), Region: pulumi.String(componenttest.Region),
-			Ports: contract.PortRange{First: 8443, Last: 8446}, VCPUs: 3, MemoryMiB: 14000, GPUs: 1, SharedMemoryMiB: 1024,
-			StopSeconds: 45, MaxSeconds: 28800, FirstConnectSeconds: 900, GraceSeconds: 300, IdleSeconds: 1800, Attempts: 2,
-			SessionType: contract.SessionConsole, CertificateARN: longestARN, LogGroupName: pulumi.String(group),
+			Settings: contract.Settings{
+				Stack: stack, Region: componenttest.Region, Ports: contract.PortRange{First: 8443, Last: 8446}, DisplayMode: contract.DisplayConsole,
+				Limits: contract.Limits{FirstConnect: 15 * time.Minute, Grace: 5 * time.Minute, Max: 8 * time.Hour, Stop: 45 * time.Second},
+			},
+			Users: sessions, Image: pulumi.String("game@sha256:1111"), VCPUs: 3, MemoryMiB: 14000, GPUs: 1, SharedMemoryMiB: 1024, Attempts: 2,
+			CertificateARN: longestARN, LogGroupName: pulumi.String(group),
 			ExecutionRoleARN: access.ExecutionRoleARN, SessionRoleARN: access.SessionRoleARN, EnsureCredentials: (&userresources.Passwords{}).Ensure,
 		})
 		if err != nil {

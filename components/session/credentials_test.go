@@ -20,7 +20,7 @@ import (
 // rendered are a job definition's inputs as the component makes them.
 func rendered(t *testing.T) string {
 	t.Helper()
-	text, err := SessionsArgs{Stack: "dev", GPUs: 1}.properties("player1", shared{Image: "i@sha256:1"}, "arn:secret:player1", "arn:notify:player1").render(nil)
+	text, err := SessionsArgs{Settings: contract.Settings{Stack: "dev"}, GPUs: 1}.properties("player1", shared{Image: "i@sha256:1"}, "arn:secret:player1", "arn:notify:player1").render(nil)
 	require.NoError(t, err)
 	return text
 }

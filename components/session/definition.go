@@ -57,7 +57,7 @@ type logConfiguration struct {
 // shared is what is the same for all users and known only once other resources
 // are there.
 type shared struct {
-	Image, Region, ExecutionRoleARN, SessionRoleARN, LogGroupName string
+	Image, ExecutionRoleARN, SessionRoleARN, LogGroupName string
 }
 
 // properties are those of one user's session, every list sorted.
@@ -65,12 +65,12 @@ func (a SessionsArgs) properties(user string, s shared, credentialsARN, notifica
 	p := containerProperties{
 		Image:                s.Image,
 		ResourceRequirements: a.requirements(),
-		Environment:          a.environment(user, s),
+		Environment:          a.environment(user, s.Image),
 		Secrets:              []secret{{contract.EnvCredentials, credentialsARN}},
 		ExecutionRoleARN:     s.ExecutionRoleARN,
 		JobRoleARN:           s.SessionRoleARN,
 		LinuxParameters:      linuxParameters{SharedMemorySize: a.SharedMemoryMiB},
-		LogConfiguration:     logs(user, s),
+		LogConfiguration:     a.logs(user, s.LogGroupName),
 		Privileged:           a.Privileged,
 	}
 	if notificationARN != "" {
@@ -110,39 +110,20 @@ func (a SessionsArgs) requirements() []typedValue {
 	return needs
 }
 
-func (a SessionsArgs) environment(user string, s shared) []namedValue {
-	variables := map[string]string{
-		contract.EnvContract:    strconv.Itoa(contract.Version),
-		contract.EnvStack:       a.Stack,
-		contract.EnvUser:        user,
-		contract.EnvPortFirst:   strconv.Itoa(a.Ports.First),
-		contract.EnvPortLast:    strconv.Itoa(a.Ports.Last),
-		contract.EnvRegion:      s.Region, // AWS Batch sets none on EC2
-		contract.EnvImage:       s.Image,
-		contract.EnvStopSeconds: strconv.Itoa(a.StopSeconds),
-		contract.EnvMaxSeconds:  strconv.Itoa(a.MaxSeconds),
-
-		contract.EnvFirstConnectSeconds: strconv.Itoa(a.FirstConnectSeconds),
-		contract.EnvGraceSeconds:        strconv.Itoa(a.GraceSeconds),
-		contract.EnvIdleSeconds:         strconv.Itoa(a.IdleSeconds),
-		contract.EnvSessionType:         a.SessionType,
-		contract.EnvNativeClients:       strconv.FormatBool(a.NativeClients),
-		contract.EnvSoftwareRendering:   strconv.FormatBool(a.SoftwareRendering),
-	}
-	for name, endpoint := range map[string]string{contract.EnvBatchEndpoint: a.BatchEndpoint, contract.EnvTopicsEndpoint: a.TopicsEndpoint} {
-		if endpoint != "" {
-			variables[name] = endpoint
-		}
-	}
+func (a SessionsArgs) environment(user, image string) []namedValue {
+	settings := a.Settings
+	settings.User, settings.Image = user, image
+	environ := settings.Environ()
 	if a.GPUs == 0 {
 		// The ECS agent names the GPUs only of jobs that reserve some.
-		variables["NVIDIA_VISIBLE_DEVICES"] = "all"
+		environ = append(environ, "NVIDIA_VISIBLE_DEVICES=all")
+		slices.Sort(environ)
 	}
 	var list []namedValue
-	for name, value := range variables {
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
 		list = append(list, namedValue{name, value})
 	}
-	slices.SortFunc(list, func(a, b namedValue) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
@@ -152,10 +133,10 @@ func (a SessionsArgs) environment(user string, s shared) []namedValue {
 // The mode is set since ECS changed its default in 2025. Non-blocking: with the
 // other, a CloudWatch Logs that doesn't answer would stop a session that writes
 // a line. Lost are only lines beyond the buffer, and a session writes few.
-func logs(user string, s shared) logConfiguration {
+func (a SessionsArgs) logs(user, group string) logConfiguration {
 	return logConfiguration{LogDriver: "awslogs", Options: map[string]string{
-		"awslogs-group":         s.LogGroupName,
-		"awslogs-region":        s.Region,
+		"awslogs-group":         group,
+		"awslogs-region":        a.Settings.Region,
 		"awslogs-stream-prefix": user,
 		"mode":                  "non-blocking",
 		"max-buffer-size":       "10m",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -26,20 +27,13 @@ type User struct {
 // SessionsArgs are plain where they shape the graph, and inputs where they come from
 // other resources.
 type SessionsArgs struct {
-	// Stack is a part of the job definitions' fixed names.
-	Stack string
+	// Settings are every session's; user and image are left open.
+	Settings contract.Settings
 	// Users have a job definition each.
 	Users []User
 	// Image is repository@sha256:…: by digest, so that a new image is a new
 	// revision and a running name never changes what it means.
 	Image pulumi.StringInput
-	// Ports are those that a session may take one of, from 1024 up.
-	Ports contract.PortRange
-	// Region is what the session's AWS SDK uses and where its logs go.
-	Region pulumi.StringInput
-	// BatchEndpoint and TopicsEndpoint are where a session finds AWS Batch and SNS; ""
-	// is AWS's own in the Region.
-	BatchEndpoint, TopicsEndpoint string
 
 	// VCPUs, 1 and up, are a share and no cap: idle ones may be used.
 	VCPUs int
@@ -51,28 +45,9 @@ type SessionsArgs struct {
 	SharedMemoryMiB int
 	// Privileged gives the container the host's devices. Leave it false.
 	Privileged bool
-
-	// StopSeconds is what the hosts give between SIGTERM and SIGKILL, 2 to 110.
-	StopSeconds int
-	// MaxSeconds is after how long a session ends itself, at least 60.
-	MaxSeconds int
-	// FirstConnectSeconds is how long a session waits for its player to come, 60
-	// to MaxSeconds.
-	FirstConnectSeconds int
-	// GraceSeconds is how long it waits for one who has gone, at least 1.
-	GraceSeconds int
-	// IdleSeconds is how long it bears one who does nothing; 0: for ever.
-	IdleSeconds int
 	// Attempts is how often a session is started in all when hosts fail it, 1 to
 	// 10 (AWS Batch user guide, "Automated job retries").
 	Attempts int
-
-	// SessionType is contract.SessionConsole or contract.SessionVirtual.
-	SessionType string
-	// NativeClients lets players use DCV's native clients, beside the browser.
-	NativeClients bool
-	// SoftwareRendering allows a game to run without a GPU.
-	SoftwareRendering bool
 	// CertificateARN is the secret of the sessions' certificate; "": each session
 	// makes its own.
 	CertificateARN string
@@ -101,31 +76,22 @@ type Sessions struct {
 
 // timeoutMargin is how much later than the session itself AWS Batch ends a job:
 // the session must come first, since it tells its user and says why.
-const timeoutMargin = 300
-
-// HostPorts are taken on every host, beside 22: Docker's and the ECS agent's
-// (README of aws/amazon-ecs-agent, ECS_RESERVED_PORTS). No session may have one.
-var HostPorts = []contract.PortRange{{First: 2375, Last: 2376}, contract.AgentPorts}
+const timeoutMargin = 5 * time.Minute
 
 func (a SessionsArgs) validate() error {
 	var f faults.Faults
-	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, "text that matches "+contract.StackPattern.String())
+	at := func(property string) string { return "settings." + property }
+	a.Settings.Check(&f, at)
+	f.Check(a.Settings.Region != "", at("region"), a.Settings.Region, "an AWS Region")
 	a.validateUsers(&f)
-	a.validatePorts(&f)
 	f.Check(a.VCPUs >= 1, "vcpus", a.VCPUs, "a whole number from 1 up")
 	f.Check(a.MemoryMiB >= 6, "memoryMib", a.MemoryMiB, "a whole number from 6 up")
 	f.Between("gpus", a.GPUs, 0, 8)
 	f.Between("sharedMemoryMib", a.SharedMemoryMiB, 1, max(a.MemoryMiB, 1))
-	f.Between("stopSeconds", a.StopSeconds, 2, 110)
-	f.Check(a.MaxSeconds >= 60, "maxSeconds", a.MaxSeconds, "a whole number from 60 up")
-	f.Between("firstConnectSeconds", a.FirstConnectSeconds, 60, max(a.MaxSeconds, 60))
-	f.Check(a.GraceSeconds >= 1, "graceSeconds", a.GraceSeconds, "a whole number from 1 up")
-	f.Check(a.IdleSeconds >= 0, "idleSeconds", a.IdleSeconds, "a whole number from 0 up")
-	f.Check(a.SessionType == contract.SessionConsole || a.SessionType == contract.SessionVirtual, "sessionType", a.SessionType, contract.SessionConsole+" or "+contract.SessionVirtual)
 	f.Between("attempts", a.Attempts, 1, 10)
 	f.Check(len(a.Tags) <= 49, "tags", len(a.Tags), "at most 49 tags: the user's is one more, and a job with over 50 fails")
 	required := map[string]pulumi.StringInput{
-		"image": a.Image, "region": a.Region, "logGroupName": a.LogGroupName,
+		"image": a.Image, "logGroupName": a.LogGroupName,
 		"executionRoleArn": a.ExecutionRoleARN, "sessionRoleArn": a.SessionRoleARN,
 	}
 	for _, path := range slices.Sorted(maps.Keys(required)) {
@@ -147,15 +113,6 @@ func (a SessionsArgs) validateUsers(f *faults.Faults) {
 	}
 }
 
-func (a SessionsArgs) validatePorts(f *faults.Faults) {
-	p := a.Ports
-	f.Check(p.First >= 1024 && p.First <= p.Last && p.Last <= contract.LastSessionPort, "ports", p,
-		fmt.Sprintf("a range within 1024-%d, the first port not after the last", contract.LastSessionPort))
-	for _, taken := range HostPorts {
-		f.Check(p.Last < taken.First || p.First > taken.Last, "ports", p, "a range without "+taken.String()+", which the hosts use themselves")
-	}
-}
-
 // NewSessions declares a job definition for each user, and one hook that sees to
 // it that their secrets hold a password.
 func NewSessions(ctx *pulumi.Context, name string, args *SessionsArgs, opts ...pulumi.ResourceOption) (*Sessions, error) {
@@ -172,7 +129,7 @@ func NewSessions(ctx *pulumi.Context, name string, args *SessionsArgs, opts ...p
 	if err != nil {
 		return nil, err
 	}
-	common := pulumi.All(a.Image, a.Region, a.ExecutionRoleARN, a.SessionRoleARN, a.LogGroupName)
+	common := pulumi.All(a.Image, a.ExecutionRoleARN, a.SessionRoleARN, a.LogGroupName)
 	names := pulumi.StringMap{}
 	for _, u := range a.Users {
 		made, err := a.jobDefinition(ctx, name+"-"+u.Name, u, common, hook, s)
@@ -196,18 +153,17 @@ func (a SessionsArgs) jobDefinition(ctx *pulumi.Context, name string, u User, co
 	properties := pulumi.All(common, u.CredentialsARN, notification).ApplyT(func(known []any) (string, error) {
 		c := known[0].([]any)
 		return a.properties(u.Name, shared{
-			Image: c[0].(string), Region: c[1].(string),
-			ExecutionRoleARN: c[2].(string), SessionRoleARN: c[3].(string), LogGroupName: c[4].(string),
+			Image: c[0].(string), ExecutionRoleARN: c[1].(string), SessionRoleARN: c[2].(string), LogGroupName: c[3].(string),
 		}, known[1].(string), known[2].(string)).render(tags)
 	}).(pulumi.StringOutput)
 
 	return batch.NewJobDefinition(ctx, name, &batch.JobDefinitionArgs{
-		Name:                 pulumi.String(contract.JobDefinition(a.Stack, u.Name)),
+		Name:                 pulumi.String(contract.JobDefinition(a.Settings.Stack, u.Name)),
 		Type:                 pulumi.String("container"),
 		PlatformCapabilities: pulumi.StringArray{pulumi.String("EC2")},
 		ContainerProperties:  properties,
 		RetryStrategy:        retryStrategy(a.Attempts),
-		Timeout:              batch.JobDefinitionTimeoutArgs{AttemptDurationSeconds: pulumi.Int(a.MaxSeconds + timeoutMargin)},
+		Timeout:              batch.JobDefinitionTimeoutArgs{AttemptDurationSeconds: pulumi.Int(int((a.Settings.Max + timeoutMargin).Seconds()))},
 		PropagateTags:        pulumi.Bool(true), // so that a host's tasks can be told apart by user
 		// The provider registers the new revision first, so a name always has one,
 		// and consumers submit by name only. Older revisions would stay active with

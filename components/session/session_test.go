@@ -25,30 +25,28 @@ const (
 
 func goodArgs() session.SessionsArgs {
 	return session.SessionsArgs{
-		Stack: "dev",
+		Settings: contract.Settings{
+			Stack:       "dev",
+			Region:      "eu-central-1",
+			Ports:       contract.PortRange{First: 8443, Last: 8446},
+			Limits:      contract.Limits{FirstConnect: 15 * time.Minute, Grace: 5 * time.Minute, Idle: 30 * time.Minute, Max: 8 * time.Hour, Stop: 45 * time.Second},
+			DisplayMode: contract.DisplayConsole,
+		},
 		Users: []session.User{
 			{Name: "player1", CredentialsARN: pulumi.String("arn:secret:player1"), NotificationARN: pulumi.String("arn:notify:player1")},
 			{Name: "player2", CredentialsARN: pulumi.String("arn:secret:player2")},
 		},
-		Image:               pulumi.String(image),
-		Ports:               contract.PortRange{First: 8443, Last: 8446},
-		Region:              pulumi.String("eu-central-1"),
-		VCPUs:               3,
-		MemoryMiB:           14000,
-		GPUs:                1,
-		SharedMemoryMiB:     1024,
-		StopSeconds:         45,
-		MaxSeconds:          28800,
-		FirstConnectSeconds: 900,
-		GraceSeconds:        300,
-		IdleSeconds:         1800,
-		Attempts:            2,
-		SessionType:         contract.SessionConsole,
-		ExecutionRoleARN:    pulumi.String("arn:role:execution"),
-		SessionRoleARN:      pulumi.String("arn:role:session"),
-		LogGroupName:        pulumi.String("/dcv-sessions/dev/sessions"),
-		EnsureCredentials:   func(context.Context, string, string) error { return nil },
-		Tags:                map[string]string{"team": "games"},
+		Image:             pulumi.String(image),
+		VCPUs:             3,
+		MemoryMiB:         14000,
+		GPUs:              1,
+		SharedMemoryMiB:   1024,
+		Attempts:          2,
+		ExecutionRoleARN:  pulumi.String("arn:role:execution"),
+		SessionRoleARN:    pulumi.String("arn:role:session"),
+		LogGroupName:      pulumi.String("/dcv-sessions/dev/sessions"),
+		EnsureCredentials: func(context.Context, string, string) error { return nil },
+		Tags:              map[string]string{"team": "games"},
 	}
 }
 
@@ -161,17 +159,6 @@ func TestEverySessionHasTheStacksCertificateWhereThereIsOne(t *testing.T) {
 	}
 }
 
-func TestWhatASessionMayIsToldToIt(t *testing.T) {
-	args := goodArgs()
-	args.SessionType, args.NativeClients, args.SoftwareRendering, args.IdleSeconds = contract.SessionVirtual, true, true, 0
-	environment := properties(t, run(t, componenttest.Update, args).Must(t).OfType(definition)[0])["environment"]
-	for name, value := range map[string]string{
-		contract.EnvSessionType: "virtual", contract.EnvNativeClients: "true", contract.EnvSoftwareRendering: "true", contract.EnvIdleSeconds: "0",
-	} {
-		assert.Contains(t, environment, map[string]any{"name": name, "value": value})
-	}
-}
-
 func TestASessionThatSharesAGPUReservesNoneButSeesIt(t *testing.T) {
 	args := goodArgs()
 	args.GPUs = 0
@@ -259,32 +246,27 @@ func TestADefinitionOverAWSBatchsLimitIsRefused(t *testing.T) {
 
 func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	r := run(t, componenttest.Preview, session.SessionsArgs{
-		Stack: "Dev_1",
+		Settings: contract.Settings{
+			Stack:  "Dev_1",
+			Ports:  contract.PortRange{First: 443, Last: 442},
+			Limits: contract.Limits{Idle: -time.Second, Max: 59 * time.Second, Stop: time.Second},
+		},
 		Users: []session.User{
 			{Name: "Player", CredentialsARN: pulumi.String("a")},
 			{Name: "root", CredentialsARN: pulumi.String("a")},
 			{Name: "twice", CredentialsARN: pulumi.String("a")},
 			{Name: "twice"},
 		},
-		Ports:       contract.PortRange{First: 443, Last: 442},
-		GPUs:        9,
-		StopSeconds: 1,
-		MaxSeconds:  59,
-		IdleSeconds: -1,
-		Attempts:    11,
+		GPUs:     9,
+		Attempts: 11,
 	})
 	require.Error(t, r.Err)
 	for _, fault := range []string{
-		`stack: "Dev_1"`,
-		`users[0].name: "Player" is not allowed: text that matches`,
-		`users[1].name: "root" is not allowed: no account of the session image`,
-		`users[3].name: "twice" is not allowed: a user who isn't named before`,
-		`users[3].credentialsArn: "nothing"`,
-		"ports: 443-442 is not allowed: a range within 1024-32767",
-		"vcpus: 0", "memoryMib: 0", "gpus: 9", "sharedMemoryMib: 0", "stopSeconds: 1 ", "maxSeconds: 59", "attempts: 11",
-		"firstConnectSeconds: 0", "graceSeconds: 0", "idleSeconds: -1", `sessionType: "" is not allowed: console or virtual`,
-		`image: "nothing"`, `region: "nothing"`, `logGroupName: "nothing"`, `executionRoleArn: "nothing"`, `sessionRoleArn: "nothing"`,
-		`ensureCredentials: "nothing"`,
+		"settings.stack", "Dev_1", "settings.region", "settings.ports", "443-442", "settings.displayMode",
+		"settings.firstConnect", "settings.grace", "settings.idle", "settings.max", "settings.stop",
+		"users[0].name", "Player", "users[1].name", "root", "users[3].name", "twice", "users[3].credentialsArn",
+		"vcpus", "memoryMib", "gpus", "sharedMemoryMib", "attempts",
+		"image", "logGroupName", "executionRoleArn", "sessionRoleArn", "ensureCredentials",
 		"session has 23 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)
@@ -300,14 +282,8 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"shared memory over memory":     func(a *session.SessionsArgs) { a.SharedMemoryMiB = a.MemoryMiB + 1 },
 		"negative GPUs":                 func(a *session.SessionsArgs) { a.GPUs = -1 },
 		"no attempt":                    func(a *session.SessionsArgs) { a.Attempts = 0 },
-		"a port over the last":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 32767, Last: 32768} },
-		"a privileged port":             func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 1023, Last: 1030} },
-		"Docker's port":                 func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2370, Last: 2375} },
-		"the ECS agent's port":          func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 51680, Last: 51687} },
-		"nobody could come in time":     func(a *session.SessionsArgs) { a.FirstConnectSeconds = 59 },
-		"a wait past the end":           func(a *session.SessionsArgs) { a.FirstConnectSeconds = a.MaxSeconds + 1 },
-		"no grace":                      func(a *session.SessionsArgs) { a.GraceSeconds = 0 },
-		"a display of neither kind":     func(a *session.SessionsArgs) { a.SessionType = "both" },
+		"settings out of their range":   func(a *session.SessionsArgs) { a.Settings.Grace = 0 },
+		"no Region":                     func(a *session.SessionsArgs) { a.Settings.Region = "" },
 		"50 tags":                       func(a *session.SessionsArgs) { a.Tags = tags(50) },
 		"a name too long":               func(a *session.SessionsArgs) { a.Users[0].Name = strings.Repeat("a", 32) },
 	} {
@@ -317,14 +293,10 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		assert.Error(t, run(t, componenttest.Preview, args).Err, name)
 	}
 	for name, change := range map[string]func(*session.SessionsArgs){
-		"no users yet":        func(a *session.SessionsArgs) { a.Users = nil },
-		"no tags":             func(a *session.SessionsArgs) { a.Tags = nil },
-		"49 tags":             func(a *session.SessionsArgs) { a.Tags = tags(49) },
-		"the least":           func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs = 1, 6, 1, 0 },
-		"one port":            func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 32767, Last: 32767} },
-		"a minute":            func(a *session.SessionsArgs) { a.MaxSeconds, a.FirstConnectSeconds, a.StopSeconds = 60, 60, 2 },
-		"never idle":          func(a *session.SessionsArgs) { a.IdleSeconds = 0 },
-		"above Docker's port": func(a *session.SessionsArgs) { a.Ports = contract.PortRange{First: 2377, Last: 32767} },
+		"no users yet": func(a *session.SessionsArgs) { a.Users = nil },
+		"no tags":      func(a *session.SessionsArgs) { a.Tags = nil },
+		"49 tags":      func(a *session.SessionsArgs) { a.Tags = tags(49) },
+		"the least":    func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs = 1, 6, 1, 0 },
 	} {
 		args := goodArgs()
 		change(&args)
@@ -340,27 +312,28 @@ func tags(count int) map[string]string {
 	return all
 }
 
-// The environment names of the definition are those that the session reads.
-func TestTheDefinitionSetsExactlyTheContractsEnvironment(t *testing.T) {
-	var got []string
+// The session parses from its definition's environment the settings that the
+// component was given.
+func TestTheDefinitionCarriesTheSettings(t *testing.T) {
 	args := goodArgs()
 	args.CertificateARN = "arn:certificate"
-	args.BatchEndpoint, args.TopicsEndpoint = "http://127.0.0.1:1", "http://127.0.0.1:2"
+	args.Settings.BatchEndpoint, args.Settings.TopicsEndpoint = "http://127.0.0.1:1", "http://127.0.0.1:2"
+	args.Settings.DisplayMode, args.Settings.NativeClients, args.Settings.SoftwareRendering = contract.DisplayVirtual, true, true
 	made := run(t, componenttest.Update, args).Must(t).Named(t, definition, "sessions-player1")
-	p := properties(t, made)
-	for _, list := range []string{"environment", "secrets"} {
-		for _, entry := range p[list].([]any) {
-			got = append(got, entry.(map[string]any)["name"].(string))
-		}
+	variables := map[string]string{}
+	for _, entry := range properties(t, made)["environment"].([]any) {
+		variable := entry.(map[string]any)
+		variables[variable["name"].(string)] = variable["value"].(string)
 	}
-	assert.ElementsMatch(t, []string{
-		contract.EnvContract, contract.EnvStack, contract.EnvUser, contract.EnvPortFirst, contract.EnvPortLast, contract.EnvRegion,
-		contract.EnvImage, contract.EnvStopSeconds, contract.EnvMaxSeconds,
-		contract.EnvFirstConnectSeconds, contract.EnvGraceSeconds, contract.EnvIdleSeconds,
-		contract.EnvSessionType, contract.EnvNativeClients, contract.EnvSoftwareRendering,
-		contract.EnvBatchEndpoint, contract.EnvTopicsEndpoint,
-		contract.EnvCredentials, contract.EnvNotify, contract.EnvCertificate, seal(t, made),
-	}, got)
+	got, err := contract.ParseSettings(func(name string) (string, bool) {
+		value, set := variables[name]
+		return value, set
+	})
+	require.NoError(t, err)
+	want := args.Settings
+	want.User, want.Image = "player1", image
+	assert.Equal(t, want, got)
+	assert.Len(t, variables, len(want.Environ()), "and nothing else")
 }
 
 // seal returns the one by which a session knows the variables of its definition.
@@ -381,7 +354,7 @@ func TestEachDefinitionsSealIsItsOwn(t *testing.T) {
 	seals := map[string]bool{}
 	args := goodArgs()
 	more := goodArgs()
-	more.MaxSeconds++
+	more.Settings.Max += time.Second
 	for _, a := range []session.SessionsArgs{args, more} {
 		for _, made := range run(t, componenttest.Update, a).Must(t).OfType(definition) {
 			assert.Contains(t, made.Inputs["containerProperties"], seal(t, made))

@@ -40,7 +40,7 @@ func examine(ctx context.Context, s settings, log *events.Writer) status.Ending 
 		return life.Failure(err, contract.ExitHost)
 	}
 	code, reason := doctor.Run(ctx, doctor.Parts{
-		DisplayServer: s.displayServer, Type: s.sessionType, Display: p.display,
+		DisplayServer: s.displayServer, DisplayMode: s.DisplayMode, Display: p.display,
 		Sound: func(ctx context.Context) ([]string, error) {
 			if err := p.startSound(ctx); err != nil {
 				return nil, err
@@ -48,7 +48,7 @@ func examine(ctx context.Context, s settings, log *events.Writer) status.Ending 
 			return p.sound.Env(), nil
 		},
 		Player: p.account.User, Env: p.account.Env(), GPURun: gpuRun, GPU: s.gpu, Close: closeLimit,
-		Services: hostServices(front.listener.Addr()), Ports: hostPorts(front.listener.Addr(), s.ports.First, s.ports.Last),
+		Services: hostServices(front.listener.Addr()), Ports: hostPorts(front.listener.Addr(), s.Ports.First, s.Ports.Last),
 	}, func(c contract.Check) { log.Write(contract.Event{Event: contract.EventDoctor, Check: &c}) })
 	return status.Ending{Code: code, Reason: reason}
 }

@@ -39,7 +39,7 @@ func openFront(ctx context.Context, s settings, log *events.Writer) (*front, sta
 	if err != nil {
 		return nil, status.Ending{Code: contract.ExitHost, Reason: err.Error()}
 	}
-	listener, err := host.Listen(at.Private, s.ports)
+	listener, err := host.Listen(at.Private, s.Ports)
 	switch {
 	case errors.Is(err, host.ErrNoPort):
 		return nil, status.Ending{Code: contract.ExitNoPort, Reason: err.Error()}
@@ -71,10 +71,10 @@ func newFront(s settings, at host.Addresses, listener net.Listener) (*front, int
 	}
 	f.Door, err = door.New(door.Config{
 		Certificate: certificate, Session: s.session, Credentials: s.credentials, Branding: look, Board: f.board,
-		DisplayServer: s.displayServer, NativeClients: s.nativeClients,
+		DisplayServer: s.displayServer, NativeClients: s.NativeClients,
 		Address: net.JoinHostPort(door.Host(at.Public, wildcard), strconv.Itoa(port)),
 		End: door.NewEnder(door.EnderConfig{
-			Session: s.session, Stack: s.stack, Endpoint: s.batchEndpoint, TaskMetadata: s.taskMetadata,
+			Session: s.session, Stack: s.Stack, Endpoint: s.BatchEndpoint, TaskMetadata: s.taskMetadata,
 		}, asked),
 	})
 	if err != nil {

@@ -73,7 +73,7 @@ func (p *parts) startGame(ctx context.Context) error {
 func (p *parts) gameCommand() process.Command {
 	m := p.manifest
 	args := []string{"--api", string(m.Graphics)}
-	if p.softwareRendering {
+	if p.SoftwareRendering {
 		args = append(args, "--software")
 	}
 	args = append(args, "--", filepath.Join(game.Dir, m.Executable))

@@ -87,7 +87,7 @@ func TestWhereTheDefinitionsAWSIsOnThisMachineItsAgentNamesTheRest(t *testing.T)
 	}
 	s, err := read(overridden(job("AWS_ENDPOINT_URL_BATCH=http://127.0.0.1:1"), agents...))
 	require.NoError(t, err)
-	assert.Equal(t, "http://127.0.0.1:1", s.batchEndpoint)
+	assert.Equal(t, "http://127.0.0.1:1", s.BatchEndpoint)
 	_, err = read(overridden(job("AWS_ENDPOINT_URL_BATCH=https://vpce-1.batch.us-east-1.vpce.amazonaws.com"), agents...))
 	for _, override := range agents {
 		name, _, _ := strings.Cut(override, "=")

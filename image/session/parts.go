@@ -23,7 +23,7 @@ import (
 // newDisplay makes a display with the image's display server, without starting it.
 var newDisplay = map[contract.DisplayServer]func(settings, display.Config) display.Display{
 	contract.DCV: func(s settings, c display.Config) display.Display {
-		return dcv.New(dcv.Config{Config: c, Type: s.sessionType, GPU: s.gpu, SoftwareRendering: s.softwareRendering, Sound: sound.Server(c.RunDir)})
+		return dcv.New(dcv.Config{Config: c, DisplayMode: s.DisplayMode, GPU: s.gpu, SoftwareRendering: s.SoftwareRendering, Sound: sound.Server(c.RunDir)})
 	},
 	contract.VNC: func(_ settings, c display.Config) display.Display { return vnc.New(c) },
 }
@@ -63,7 +63,7 @@ func (p *parts) session() *life.Session {
 			// A game may compile shaders before it shows a window.
 			{State: contract.StateGame, Run: p.startGame, Limit: 5 * time.Minute, Code: contract.ExitGame},
 		},
-		Limits: p.limits,
+		Limits: p.Limits,
 		Ready:  p.ready, Players: p.front.Players(), Idle: p.idle,
 		Asked: p.front.asked, Game: p.over, Failed: p.failed,
 		Save: p.save, Close: p.close,
@@ -85,7 +85,7 @@ func (p *parts) makeUser(ctx context.Context) (err error) {
 	if err := os.Chmod(runDir, 0o711); err != nil { // whatever the umask is
 		return err
 	}
-	p.account, err = account.Make(ctx, p.user)
+	p.account, err = account.Make(ctx, p.User)
 	return err
 }
 
@@ -110,7 +110,7 @@ func (p *parts) makeDisplay() error {
 	p.display = newDisplay[p.displayServer](p.settings, display.Config{
 		User: p.account.Name, Account: p.account.User, Home: p.account.Home, RunDir: runDir,
 		Number: host.Display(public), Width: p.manifest.Window.Width, Height: p.manifest.Window.Height,
-		Port: port, Verifier: p.front.verifies, Idle: p.limits.Idle, Tell: p.log.Part,
+		Port: port, Verifier: p.front.verifies, Idle: p.Idle, Tell: p.log.Part,
 	})
 	return nil
 }
@@ -150,7 +150,7 @@ func (p *parts) ready() {
 func (p *parts) notify() {
 	told := contract.Event{Event: contract.EventNotified}
 	if err := notify.Notify(context.Background(), notify.Config{
-		Region: p.region, Notification: *p.notification, URL: p.front.url, User: p.user, Stack: p.stack,
+		Region: p.Region, Notification: *p.notification, URL: p.front.url, User: p.User, Stack: p.Stack,
 	}); err != nil {
 		told.Reason = err.Error()
 	}

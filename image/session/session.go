@@ -16,7 +16,7 @@ import (
 // the beginning and the end. It returns the process's exit code.
 func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(context.Context, settings, *events.Writer) status.Ending) int {
 	s, err := readSettings(given)
-	log := events.New(stdout, contract.Event{Session: s.session, Stack: s.stack, User: s.user, Image: s.image})
+	log := events.New(stdout, contract.Event{Session: s.session, Stack: s.Stack, User: s.User, Image: s.Image})
 	log.Hide(s.secrets()...)
 	logger.SetFlags(0)
 	logger.SetOutput(log.Lines("session")) // what a library would write to stderr

@@ -7,40 +7,28 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/session/boot"
-	"github.com/intraverse/dcv-sessions/image/session/life"
 )
 
 // envJob is set by AWS Batch in every job (Batch user guide, "Job environment
 // variables"): the job's id is the session's.
 const envJob = "AWS_BATCH_JOB_ID"
 
-// settings are what the job definition and AWS Batch tell a session.
+// settings are the stack's settings and what AWS Batch, the image and the execution
+// role add for one session.
 type settings struct {
-	session     string // the job's id, else a random one
-	onBatchHost bool
-	stack, user string
-	image       string
-	region      string
-	// batchEndpoint is the SDKs' own setting for AWS Batch; "" on AWS.
-	batchEndpoint string
-	// taskMetadata is where the ECS agent tells of the session's task; "" off ECS.
-	taskMetadata      string
-	ports             contract.PortRange
-	limits            life.Limits
-	displayServer     contract.DisplayServer // the image's
-	sessionType       string                 // DCV's
-	nativeClients     bool
-	softwareRendering bool
-	gpu               string // NVIDIA's variable: the GPUs that the session may use
-	credentials       contract.Credentials
-	notification      *contract.Notification // nil: nobody is told
-	certificate       *contract.Certificate  // nil: one is made
+	contract.Settings
+	session       string // the job's id, else a random one
+	onBatchHost   bool
+	taskMetadata  string                 // the ECS agent's address for the session's task; "" off ECS
+	displayServer contract.DisplayServer // the image's
+	gpu           string                 // NVIDIA's variable: the GPUs that the session may use
+	credentials   contract.Credentials
+	notification  *contract.Notification // nil: the user is not notified
+	certificate   *contract.Certificate  // nil: one is made
 }
 
 // envGPU is the variable by which NVIDIA's container toolkit knows the GPUs of a
@@ -55,44 +43,37 @@ func readSettings(given boot.Given) (settings, error) {
 		name, value, _ := strings.Cut(pair, "=")
 		r.env[name] = value
 	}
+	parsed, err := contract.ParseSettings(r.lookup)
 	s := settings{
-		batchEndpoint: r.env[contract.EnvBatchEndpoint],
+		Settings:      parsed,
+		session:       r.env[envJob],
+		onBatchHost:   r.env[envJob] != "",
 		taskMetadata:  r.env[envTaskMetadata],
-		session:       r.env[envJob], onBatchHost: r.env[envJob] != "",
-		stack: r.text(contract.EnvStack), user: r.text(contract.EnvUser),
-		image: r.text(contract.EnvImage), region: r.text(contract.EnvRegion),
-		ports: contract.PortRange{First: r.number(contract.EnvPortFirst, 1024, 65535), Last: r.number(contract.EnvPortLast, 1024, 65535)},
-		limits: life.Limits{
-			FirstConnect: r.seconds(contract.EnvFirstConnectSeconds, 10),
-			Grace:        r.seconds(contract.EnvGraceSeconds, 1),
-			Idle:         r.seconds(contract.EnvIdleSeconds, 0),
-			Longest:      r.seconds(contract.EnvMaxSeconds, 60),
-			Stop:         time.Duration(r.number(contract.EnvStopSeconds, 2, 110)) * time.Second,
-		},
-		displayServer: contract.DisplayServer(r.oneOf(contract.EnvDisplayServer, string(contract.DCV), string(contract.VNC))), sessionType: r.oneOf(contract.EnvSessionType, contract.SessionConsole, contract.SessionVirtual),
-		nativeClients: r.oneOf(contract.EnvNativeClients, "true", "false") == "true", softwareRendering: r.oneOf(contract.EnvSoftwareRendering, "true", "false") == "true",
-		gpu: r.env[envGPU],
+		displayServer: contract.DisplayServer(r.env[contract.EnvDisplayServer]),
+		gpu:           r.env[envGPU],
+		credentials:   r.credentials(parsed.User),
+		notification:  optional[contract.Notification](&r, contract.EnvNotify),
+		certificate:   optional[contract.Certificate](&r, contract.EnvCertificate),
 	}
-	if !s.onBatchHost {
+	r.check(slices.Contains(contract.DisplayServers, s.displayServer), fmt.Sprintf("%s is %q; allowed: %v", contract.EnvDisplayServer, s.displayServer, contract.DisplayServers))
+	if s.onBatchHost {
+		r.isDefinitions(s.User)
+		r.isOnAWS(given.Dropped)
+	} else {
 		s.session = "local-" + randomID()
 	}
-	if s.onBatchHost {
-		r.isDefinitions(s.user)
-		r.isOnAWS(given.Dropped)
-	}
-	r.number(contract.EnvContract, contract.Version, contract.Version) // an image of another contract must not guess
-	r.check(s.ports.Width() >= 1, contract.EnvPortLast+" is below "+contract.EnvPortFirst)
-	r.check(s.user == "" || contract.UserPattern.MatchString(s.user) && !contract.Reserved(s.user),
-		fmt.Sprintf("%s=%q is no user's name", contract.EnvUser, s.user))
-	s.credentials = r.credentials(s.user)
-	s.notification, s.certificate = optional[contract.Notification](&r, contract.EnvNotify), optional[contract.Certificate](&r, contract.EnvCertificate)
-	return s, errors.Join(r.faults...)
+	return s, errors.Join(append(r.faults, err)...)
 }
 
-// reader collects what is wrong, so that a person mends it in one go.
+// reader collects everything that is wrong, so that a person can fix it at once.
 type reader struct {
 	env    map[string]string
 	faults []error
+}
+
+func (r *reader) lookup(name string) (string, bool) {
+	value, set := r.env[name]
+	return value, set
 }
 
 func (r *reader) check(ok bool, fault string) {
@@ -101,29 +82,8 @@ func (r *reader) check(ok bool, fault string) {
 	}
 }
 
-func (r *reader) text(name string) string {
-	r.check(r.env[name] != "", name+" is missing")
-	return r.env[name]
-}
-
-func (r *reader) number(name string, low, high int) int {
-	n, err := strconv.Atoi(r.env[name])
-	r.check(err == nil && n >= low && n <= high, fmt.Sprintf("%s=%q is no whole number from %d to %d", name, r.env[name], low, high))
-	return n
-}
-
-// seconds are at most a week, which no session lasts longer than.
-func (r *reader) seconds(name string, low int) time.Duration {
-	return time.Duration(r.number(name, low, 7*24*3600)) * time.Second
-}
-
-func (r *reader) oneOf(name string, values ...string) string {
-	r.check(slices.Contains(values, r.env[name]), fmt.Sprintf("%s=%q is none of %s", name, r.env[name], strings.Join(values, ", ")))
-	return r.env[name]
-}
-
-// optional reads a secret's JSON, where there is one; it never puts a part of it
-// into its fault.
+// optional reads a secret's JSON if there is one; it never puts a part of it into
+// its fault.
 func optional[T any](r *reader, name string) *T {
 	text, given := r.env[name]
 	if !given {

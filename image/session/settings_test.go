@@ -16,17 +16,21 @@ import (
 
 const secret = "correct-horse"
 
+// good are a stack's settings, without a user and an image.
+var good = contract.Settings{
+	Stack: "dev", User: "player1", Image: "repo@sha256:1", Region: "us-east-1",
+	Ports:       contract.PortRange{First: 8443, Last: 8446},
+	Limits:      contract.Limits{FirstConnect: 15 * time.Minute, Grace: 5 * time.Minute, Max: time.Hour, Stop: 30 * time.Second},
+	DisplayMode: contract.DisplayConsole,
+}
+
 // job is the environment of a job, as the session component, AWS Batch and the
 // image make it. A change without "=" takes a variable away.
 func job(changes ...string) []string {
-	environ := []string{
-		"DCV_CONTRACT=1", "DCV_STACK=dev", "DCV_USER=player1", "DCV_IMAGE=repo@sha256:1", "AWS_REGION=us-east-1",
-		"DCV_PORT_FIRST=8443", "DCV_PORT_LAST=8446", "DCV_STOP_SECONDS=30", "DCV_MAX_SECONDS=3600",
-		"DCV_FIRST_CONNECT_SECONDS=900", "DCV_GRACE_SECONDS=300", "DCV_IDLE_SECONDS=0",
-		"DCV_SESSION_TYPE=console", "DCV_NATIVE_CLIENTS=false", "DCV_SOFTWARE_RENDERING=false", "DCV_DISPLAY_SERVER=dcv",
+	environ := append(good.Environ(), "DCV_DISPLAY_SERVER=dcv",
 		"NVIDIA_VISIBLE_DEVICES=GPU-1", "AWS_BATCH_JOB_ID=job-1",
-		`DCV_CREDENTIALS={"username":"player1","password":"` + secret + `"}`,
-	}
+		`DCV_CREDENTIALS={"username":"player1","password":"`+secret+`"}`,
+	)
 	for _, change := range changes {
 		name, _, set := strings.Cut(change, "=")
 		for i, pair := range environ {
@@ -55,16 +59,11 @@ func TestAJobsEnvironmentIsReadAsTheProgramWritesIt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "job-1", s.session)
 	assert.True(t, s.onBatchHost)
-	assert.Equal(t, contract.PortRange{First: 8443, Last: 8446}, s.ports)
-	assert.Equal(t, 15*time.Minute, s.limits.FirstConnect)
-	assert.Equal(t, 5*time.Minute, s.limits.Grace)
-	assert.Zero(t, s.limits.Idle)
-	assert.Equal(t, time.Hour, s.limits.Longest)
-	assert.Equal(t, 30*time.Second, s.limits.Stop)
+	assert.Equal(t, good, s.Settings)
+	assert.Equal(t, contract.DCV, s.displayServer)
 	assert.Equal(t, "GPU-1", s.gpu)
 	assert.Nil(t, s.notification)
 	assert.Nil(t, s.certificate)
-	assert.False(t, s.nativeClients || s.softwareRendering)
 }
 
 func TestASessionOnNoBatchHostHasAnIdOfItsOwn(t *testing.T) {
@@ -105,10 +104,9 @@ func TestEveryFaultOfTheEnvironmentIsToldAtOnceAndNoSecretWithIt(t *testing.T) {
 	})
 	assert.Equal(t, contract.ExitConfiguration, *last.ExitCode)
 	for _, fault := range []string{
-		"DCV_STACK is missing", "DCV_IMAGE is missing", "AWS_REGION is missing", `DCV_CONTRACT="2"`, `DCV_USER="Player"`,
-		"DCV_PORT_LAST is below DCV_PORT_FIRST", `DCV_STOP_SECONDS="1"`, `DCV_MAX_SECONDS=""`, `DCV_GRACE_SECONDS="-1"`,
-		`DCV_FIRST_CONNECT_SECONDS=""`, `DCV_SESSION_TYPE="both" is none of console, virtual`, `DCV_NATIVE_CLIENTS="yes"`,
-		"DCV_CREDENTIALS is not the JSON", "DCV_CERTIFICATE is not the JSON",
+		"DCV_STACK", "DCV_IMAGE", "AWS_REGION", "DCV_CONTRACT", "DCV_USER", "DCV_PORT_FIRST, DCV_PORT_LAST", "8443-8442", "DCV_STOP_SECONDS",
+		"DCV_MAX_SECONDS", "DCV_GRACE_SECONDS", "DCV_FIRST_CONNECT_SECONDS", "DCV_SESSION_TYPE", "console or virtual", "DCV_NATIVE_CLIENTS",
+		`DCV_DISPLAY_SERVER is ""; allowed: [dcv vnc]`, "DCV_CREDENTIALS is not the JSON", "DCV_CERTIFICATE is not the JSON",
 	} {
 		assert.Contains(t, last.Reason, fault)
 	}

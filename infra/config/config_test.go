@@ -242,9 +242,9 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"shared memory of it all": {values{"session.sharedMemoryMib": "14000"}, []string{
 			`dcv-sessions:session.sharedMemoryMib: 14000 is not allowed: less than dcv-sessions:session.memoryMib, 14000`}},
 		"ports past the last": {values{"session.firstPort": "32765", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
-			`dcv-sessions:session.firstPort: 32765 is not allowed: at most 32764: a host carries up to 4 sessions, a port each, up to port 32767`}},
+			`dcv-sessions:session.firstPort: 32765-32768 is not allowed: a range within 1025-32767, a port for each session of a host`}},
 		"ports over Docker's": {values{"session.firstPort": "2372", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
-			`dcv-sessions:session.firstPort: 2372 is not allowed: one whose range, 2372-2375, leaves out 2375-2376, which the hosts use themselves`}},
+			`dcv-sessions:session.firstPort: 2372-2375 is not allowed: a range without 2375-2376, which the hosts use themselves`}},
 		"former ports": {values{"session.formerPorts": list(t, "8444-8446", "8444", "8446-8444", "80-81", "8444-8446", "8443-8443")}, []string{
 			`dcv-sessions:session.formerPorts: "8444" is not allowed: ` + ranges,
 			`dcv-sessions:session.formerPorts: "8446-8444" is not allowed: ` + ranges,
@@ -288,7 +288,7 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 			`dcv-sessions:session.maxMinutes: 301 is not allowed: at most dcv-sessions:compute.updateTimeoutMinutes, 300: a change of the hosts terminates ` +
 				`the sessions on old ones after so long; or more where dcv-sessions:compute.updateEndsSessions is true, which accepts that`}},
 		"a wait longer than a session": {values{"session.firstConnectMinutes": "16", "session.maxMinutes": "15"}, []string{
-			`dcv-sessions:session.firstConnectMinutes: 16 is not allowed: at most dcv-sessions:session.maxMinutes, 15`}},
+			`dcv-sessions:session.firstConnectMinutes: 16m is not allowed: at most dcv-sessions:session.maxMinutes, 15m`}},
 		"no version":                  {values{"image.version": ""}, []string{`dcv-sessions:image.version: "" is not allowed: ` + aVersion}},
 		"a version with a slash":      {values{"image.version": "1/2"}, []string{`dcv-sessions:image.version: "1/2" is not allowed: ` + aVersion}},
 		"a revision with a blank":     {values{"image.revision": "a b"}, []string{`dcv-sessions:image.revision: "a b" is not allowed: ` + aVersion}},
@@ -582,7 +582,7 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:compute.spotMaxVcpus: 2 is not allowed: at least the 4 vCPUs of one g5.xlarge`,
 		`dcv-sessions:compute.instanceTypes: "g5.xlarge" is not allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 0 GPUs ` +
 			`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`,
-		`dcv-sessions:session.firstPort: 2376 is not allowed: one whose range, 2376-2376, leaves out 2375-2376, which the hosts use themselves`,
+		`dcv-sessions:session.firstPort: 2376-2376 is not allowed: a range without 2375-2376, which the hosts use themselves`,
 		`dcv-sessions:session.sharedMemoryMib: 14000 is not allowed: less than dcv-sessions:session.memoryMib, 14000`,
 		`dcv-sessions:session.gpus: 2 is not allowed: 1 where dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
 		`dcv-sessions:session.certificateSecretArn: "play" is not allowed: ` + aSecret,
@@ -659,7 +659,7 @@ func standard() config.Config {
 	c.Session.FirstPort, c.Session.FormerPorts = 8443, []string{}
 	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 300, 2
 	c.Session.FirstConnectMinutes, c.Session.GraceSeconds, c.Session.IdleMinutes = 15, 300, 30
-	c.Session.Display = "console"
+	c.Session.DisplayMode = "console"
 	c.Image.GameBuild.Version, c.Image.GameMaxGiB = "latest", 40
 	c.Delivery.Prefix, c.Delivery.Workflow, c.Delivery.Ref = "builds/", "release.yml", "main"
 	c.Delivery.API = "https://api.github.com"
@@ -699,7 +699,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Session.SharedMemoryMiB, want.Session.FirstPort, want.Session.FormerPorts = 2048, 9443, []string{"8443-8446"}
 	want.Session.StopSeconds, want.Session.MaxMinutes, want.Session.Attempts, want.Session.Privileged = 60, 120, 3, true
 	want.Session.FirstConnectMinutes, want.Session.GraceSeconds, want.Session.IdleMinutes = 5, 60, 0
-	want.Session.Display, want.Session.NativeClients, want.Session.SoftwareRendering = "virtual", true, true
+	want.Session.DisplayMode, want.Session.NativeClients, want.Session.SoftwareRendering = "virtual", true, true
 	want.Session.CertificateSecretARN = secretOf("eu-central-1", "222222222222")
 	want.Image.Use, want.Image.BuildOn, want.Image.Base, want.Image.Version = "1.2", "local", "ubuntu:26.04", "1.2+3"
 	want.Image.Game, want.Image.Branding = "/builds/game.tgz", "/brand"

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -29,6 +30,8 @@ type Key struct {
 	index    []int // of the struct's field
 	min, max *int
 	values   []string
+	setting  string        // the field of contract.Settings that the key sets, or ""
+	unit     time.Duration // of a setting that is a duration
 }
 
 // Keys lists every key in the struct's order.
@@ -58,10 +61,41 @@ func newKey(name string, field reflect.StructField, index []int) Key {
 	if list := tag("values"); list != "" {
 		k.values = strings.Split(list, "|")
 	}
+	if k.setting = tag("setting"); k.setting != "" {
+		k.bySetting(tag("unit"))
+	}
 	if k.Allowed == "" {
 		k.Allowed = k.inWords()
 	}
 	return k
+}
+
+// units are those of keys that set a duration.
+var units = map[string]time.Duration{"seconds": time.Second, "minutes": time.Minute}
+
+// bySetting takes over what the contract allows for the key's setting, in the key's
+// own unit.
+func (k *Key) bySetting(unit string) {
+	s, divisor := contract.SettingOf(k.setting), 1
+	if k.unit = units[unit]; k.unit > 0 {
+		divisor = int(k.unit / time.Second)
+	}
+	k.values = s.Values
+	if s.Max > 0 {
+		low, high := (s.Min+divisor-1)/divisor, s.Max/divisor
+		k.min, k.max = &low, &high
+	}
+}
+
+// settingKeys are the keys of the properties of contract.Settings.
+func settingKeys() map[string]string {
+	all := map[string]string{}
+	for _, k := range keys {
+		if k.setting != "" {
+			all[contract.SettingOf(k.setting).Property()] = k.Name
+		}
+	}
+	return all
 }
 
 // typeOf is a field's type in Pulumi.yaml.

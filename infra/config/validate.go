@@ -16,7 +16,6 @@ import (
 	"github.com/intraverse/dcv-sessions/components/gameimage"
 	"github.com/intraverse/dcv-sessions/components/githubroles"
 	"github.com/intraverse/dcv-sessions/components/network"
-	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/components/userresources"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
@@ -51,7 +50,7 @@ func (v *validator) validate(stack string) {
 	v.check(compute.ValidImage(v.Compute.Image), byName["compute.image"], v.Compute.Image)
 	v.capacity()
 	v.fit()
-	v.session()
+	v.session(stack)
 	v.each(byName["session.formerPorts"], v.Session.FormerPorts, v.former)
 	v.certificate(byName["session.certificateSecretArn"])
 	days := v.Secrets.RecoveryDays
@@ -257,16 +256,16 @@ func (v *validator) former(text string) bool {
 	return err == nil && network.ValidPorts(r) && r != v.Ports()
 }
 
-func (v *validator) session() {
-	s, ports := v.Session, v.Ports()
-	for _, taken := range session.HostPorts {
-		v.cross(ports.Last < taken.First || ports.First > taken.Last, "session.firstPort", s.FirstPort,
-			fmt.Sprintf("one whose range, %s, leaves out %s, which the hosts use themselves", ports, taken), sessionKeys...)
-	}
-	v.cross(ports.Last <= contract.LastSessionPort, "session.firstPort", s.FirstPort,
-		fmt.Sprintf("at most %d: a host carries up to %d sessions, a port each, up to port %d", contract.LastSessionPort+1-ports.Width(), ports.Width(), contract.LastSessionPort), sessionKeys...)
-	v.cross(s.FirstConnectMinutes <= s.MaxMinutes, "session.firstConnectMinutes", s.FirstConnectMinutes,
-		fmt.Sprintf("at most %s, %d", path("session.maxMinutes"), s.MaxMinutes), "session.maxMinutes")
+func (v *validator) session(stack string) {
+	s, keys := v.Session, settingKeys()
+	v.Settings(stack).Check(&v.faults, func(property string) string {
+		key, ok := keys[property] // else it is checked elsewhere
+		malformed := v.malformed[key] || property == "ports" && slices.ContainsFunc(sessionKeys, func(k string) bool { return v.malformed[k] })
+		if !ok || malformed {
+			return ""
+		}
+		return path(key)
+	})
 	v.cross(s.MaxMinutes <= v.Compute.UpdateTimeoutMinutes || v.Compute.UpdateEndsSessions, "session.maxMinutes", s.MaxMinutes,
 		fmt.Sprintf("at most %s, %d: a change of the hosts terminates the sessions on old ones after so long; or more where %s is true, which accepts that",
 			path("compute.updateTimeoutMinutes"), v.Compute.UpdateTimeoutMinutes, path("compute.updateEndsSessions")),

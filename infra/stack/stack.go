@@ -225,34 +225,24 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
+	settings := cfg.Settings(stack)
+	settings.BatchEndpoint, settings.TopicsEndpoint = aws.ToString(batchEndpoint), aws.ToString(topicsEndpoint)
 	sessions, err := session.NewSessions(ctx, "sessions", &session.SessionsArgs{
-		Stack:               stack,
-		Users:               sessionUsers(cfg, users),
-		Image:               image.URI,
-		Ports:               cfg.Ports(),
-		Region:              pulumi.String(cfg.Region),
-		BatchEndpoint:       aws.ToString(batchEndpoint),
-		TopicsEndpoint:      aws.ToString(topicsEndpoint),
-		VCPUs:               cfg.Session.VCPUs,
-		MemoryMiB:           cfg.Session.MemoryMiB,
-		GPUs:                cfg.GPUs(),
-		SharedMemoryMiB:     cfg.Session.SharedMemoryMiB,
-		Privileged:          cfg.Session.Privileged,
-		StopSeconds:         cfg.Session.StopSeconds,
-		MaxSeconds:          cfg.Session.MaxMinutes * 60,
-		FirstConnectSeconds: cfg.Session.FirstConnectMinutes * 60,
-		GraceSeconds:        cfg.Session.GraceSeconds,
-		IdleSeconds:         cfg.Session.IdleMinutes * 60,
-		Attempts:            cfg.Session.Attempts,
-		SessionType:         cfg.Session.Display,
-		NativeClients:       cfg.Session.NativeClients,
-		SoftwareRendering:   cfg.Session.SoftwareRendering,
-		CertificateARN:      cfg.Session.CertificateSecretARN,
-		ExecutionRoleARN:    access.ExecutionRoleARN,
-		SessionRoleARN:      access.SessionRoleARN,
-		LogGroupName:        logs.LogGroupName,
-		EnsureCredentials:   passwords.Ensure,
-		Tags:                tags,
+		Settings:          settings,
+		Users:             sessionUsers(cfg, users),
+		Image:             image.URI,
+		VCPUs:             cfg.Session.VCPUs,
+		MemoryMiB:         cfg.Session.MemoryMiB,
+		GPUs:              cfg.GPUs(),
+		SharedMemoryMiB:   cfg.Session.SharedMemoryMiB,
+		Privileged:        cfg.Session.Privileged,
+		Attempts:          cfg.Session.Attempts,
+		CertificateARN:    cfg.Session.CertificateSecretARN,
+		ExecutionRoleARN:  access.ExecutionRoleARN,
+		SessionRoleARN:    access.SessionRoleARN,
+		LogGroupName:      logs.LogGroupName,
+		EnsureCredentials: passwords.Ensure,
+		Tags:              tags,
 	})
 	if err != nil {
 		return err

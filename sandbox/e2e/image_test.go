@@ -59,7 +59,7 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("without a GPU a game is refused where software is not allowed", func(t *testing.T) {
-		c := s.container(t, image, map[string]string{contract.EnvSoftwareRendering: "false"})
+		c := s.container(t, image, map[string]string{"DCV_SOFTWARE_RENDERING": "false"})
 		assert.Equal(t, contract.ExitSoftware, *c.ended().ExitCode)
 	})
 
@@ -145,7 +145,7 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("a player signs in, plays, comes back within the grace time, and leaves for good", func(t *testing.T) {
-		c := s.container(t, image, map[string]string{contract.EnvGraceSeconds: "4"})
+		c := s.container(t, image, map[string]string{"DCV_GRACE_SECONDS": "10"})
 		ready := c.event(contract.EventReady)
 		v := c.visitor(ready.URL)
 		status, _ := v.get("/display/")
@@ -160,7 +160,7 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 		}
 		ended := c.ended()
 		assert.Equal(t, contract.ExitOK, *ended.ExitCode)
-		assert.Contains(t, ended.Reason, "away for 4s")
+		assert.Contains(t, ended.Reason, "away for 10s")
 		assert.GreaterOrEqual(t, strings.Count(strings.Join(c.stateNames(), " "), "playing away"), 2)
 	})
 

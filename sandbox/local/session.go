@@ -2,31 +2,28 @@ package local
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// SessionEnvironment is that of a session which is run by hand, without AWS
-// Batch, an agent or instance metadata: it stays on loopback.
+// SessionEnvironment returns the environment of a session that is run by hand, without
+// AWS Batch, an agent or instance metadata: it stays on loopback.
 func SessionEnvironment(image, password string, ports contract.PortRange) map[string]string {
-	return map[string]string{
-		contract.EnvContract:            fmt.Sprint(contract.Version),
-		contract.EnvStack:               "sandbox",
-		contract.EnvUser:                "player1",
-		contract.EnvImage:               image,
-		contract.EnvRegion:              Region,
-		contract.EnvPortFirst:           fmt.Sprint(ports.First),
-		contract.EnvPortLast:            fmt.Sprint(ports.Last),
-		contract.EnvStopSeconds:         "30",
-		contract.EnvMaxSeconds:          "600",
-		contract.EnvFirstConnectSeconds: "300",
-		contract.EnvGraceSeconds:        "60",
-		contract.EnvIdleSeconds:         "0",
-		contract.EnvSessionType:         contract.SessionConsole,
-		contract.EnvNativeClients:       "false",
-		contract.EnvSoftwareRendering:   "true",
-		contract.EnvCredentials:         fmt.Sprintf(`{"username":"player1","password":%q}`, password),
+	settings := contract.Settings{
+		Stack: Stack, User: "player1", Image: image, Region: Region, Ports: ports,
+		Limits:      contract.Limits{FirstConnect: 5 * time.Minute, Grace: time.Minute, Max: 10 * time.Minute, Stop: 30 * time.Second},
+		DisplayMode: contract.DisplayConsole, SoftwareRendering: true,
+	}
+	environment := map[string]string{
+		contract.EnvCredentials: fmt.Sprintf(`{"username":"player1","password":%q}`, password),
 		// This machine's own metadata, if any, is not meant.
 		"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1",
 	}
+	for _, pair := range settings.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		environment[name] = value
+	}
+	return environment
 }

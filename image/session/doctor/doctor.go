@@ -23,7 +23,7 @@ import (
 // Parts are a session's, none of them started yet but the account.
 type Parts struct {
 	DisplayServer contract.DisplayServer // the image's
-	Type          string                 // contract.SessionConsole or contract.SessionVirtual
+	DisplayMode   contract.DisplayMode
 	Display       display.Display
 	// Sound starts the player's sound and returns the variables by which its
 	// clients reach it.

@@ -100,7 +100,7 @@ func dcv(t *testing.T, d *fake) Parts {
 	t.Helper()
 	root := host(t, true)
 	return Parts{
-		DisplayServer: contract.DCV, Type: contract.SessionConsole, Display: d,
+		DisplayServer: contract.DCV, DisplayMode: contract.DisplayConsole, Display: d,
 		Sound:  func(context.Context) ([]string, error) { return []string{"PULSE_SERVER=unix:/run/sound"}, nil },
 		Player: process.User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
 		Env:    []string{"PATH=/usr/bin:/bin"}, GPURun: root + "/usr/bin/gpu-run", GPU: "GPU-1", Close: 10 * time.Second, root: root,
@@ -250,7 +250,7 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 		"no console session": {func(_ *testing.T, _ *Parts, d *fake) { d.startServer = errors.New("no login session") },
 			"DCV's session attaches to the display", "session.display: virtual", "no login session"},
 		"no virtual session": {func(_ *testing.T, p *Parts, d *fake) {
-			p.Type, d.startServer = contract.SessionVirtual, errors.New("no Xdcv")
+			p.DisplayMode, d.startServer = contract.DisplayVirtual, errors.New("no Xdcv")
 		}, "DCV's session attaches to the display", "session.display: console", "no Xdcv"},
 		"no licence": {func(_ *testing.T, _ *Parts, d *fake) {
 			d.licence = func() (string, error) { return "mode demo", errors.New("thirty days") }
@@ -319,7 +319,7 @@ func TestACheckThatHangsIsAFailedRowAndNotTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &fake{hang: make(chan struct{})}
 		p := Parts{
-			DisplayServer: contract.DCV, Type: contract.SessionConsole, Display: d, Close: time.Minute, root: "/nowhere",
+			DisplayServer: contract.DCV, DisplayMode: contract.DisplayConsole, Display: d, Close: time.Minute, root: "/nowhere",
 			Sound: func(context.Context) ([]string, error) { return nil, errors.New("no socket") }, tryAs: guarded,
 		}
 		var told []string

@@ -142,7 +142,7 @@ func (v *visit) session(ctx context.Context) finding {
 	switch {
 	case err != nil && !v.isDCV():
 		return fails(mend, "%v", err)
-	case err != nil && v.Type == contract.SessionVirtual:
+	case err != nil && v.DisplayMode == contract.DisplayVirtual:
 		return fails(changeBack, "%v", err)
 	case err != nil:
 		return v.gpuFault(changeDisplay, "%v", err)
@@ -151,7 +151,7 @@ func (v *visit) session(ctx context.Context) finding {
 	if !v.isDCV() {
 		return unknown("%s; the display server that it has serves after %s", withoutDCV, took)
 	}
-	return holds("the %s session is there after %s; a player has to see whether it has a picture", v.Type, took)
+	return holds("the %s session is there after %s; a player has to see whether it has a picture", v.DisplayMode, took)
 }
 
 func (v *visit) hears(ctx context.Context) finding {

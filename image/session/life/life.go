@@ -16,7 +16,7 @@ import (
 // Session is what a life is made of.
 type Session struct {
 	Steps  []Step // of the start, in order
-	Limits Limits
+	Limits contract.Limits
 
 	// Ready is called once, when a player may come.
 	Ready func()
@@ -46,15 +46,6 @@ type Step struct {
 	Run   func(context.Context) error
 	Limit time.Duration
 	Code  int // contract.ExitCodes, of an error without one of its own
-}
-
-// Limits are how long a session goes on.
-type Limits struct {
-	FirstConnect time.Duration // until the first player comes
-	Grace        time.Duration // while the player is away
-	Idle         time.Duration // while the player does nothing; 0: for ever
-	Longest      time.Duration // in all, from its start
-	Stop         time.Duration // from SIGTERM to SIGKILL
 }
 
 const (
@@ -96,7 +87,7 @@ func (s *Session) Live(ctx context.Context) status.Ending {
 
 // watch waits for what ends a session in any state.
 func (l *life) watch(ctx context.Context, over <-chan struct{}) {
-	longest := time.NewTimer(l.Limits.Longest)
+	longest := time.NewTimer(l.Limits.Max)
 	defer longest.Stop()
 	select {
 	case <-over:
@@ -105,7 +96,7 @@ func (l *life) watch(ctx context.Context, over <-chan struct{}) {
 	case reason := <-l.Asked:
 		l.ends <- ended(status.CauseStudio, "the session was asked to end: %s", reason)
 	case <-longest.C:
-		l.ends <- ended(status.CauseLongest, "the longest session, %s, is over", l.Limits.Longest)
+		l.ends <- ended(status.CauseLongest, "the longest session, %s, is over", l.Limits.Max)
 	case end := <-l.Game:
 		l.ends <- end
 	case err := <-l.Failed:
@@ -203,7 +194,7 @@ func (l *life) nobody() status.Ending {
 // look warns of an end that comes near, and ends a session whose player does
 // nothing.
 func (l *life) look(ctx context.Context) (status.Ending, bool) {
-	if left := l.Limits.Longest - time.Since(l.since); left <= min(warnBefore, l.Limits.Longest/2) {
+	if left := l.Limits.Max - time.Since(l.since); left <= min(warnBefore, l.Limits.Max/2) {
 		l.warn(status.WarningLongest, time.Now().Add(left))
 		return status.Ending{}, false
 	}

@@ -39,7 +39,7 @@ func newScene() *scene {
 		began: time.Now(), known: true,
 	}
 	s.Session = &Session{
-		Limits: Limits{FirstConnect: 15 * time.Minute, Grace: 5 * time.Minute, Idle: 30 * time.Minute, Longest: 8 * time.Hour, Stop: 30 * time.Second},
+		Limits: contract.Limits{FirstConnect: 15 * time.Minute, Grace: 5 * time.Minute, Idle: 30 * time.Minute, Max: 8 * time.Hour, Stop: 30 * time.Second},
 		Ready:  func() { s.do("ready") }, Players: s.players, Asked: s.asked, Game: s.game, Failed: s.failed,
 		Idle: func(context.Context) (time.Duration, bool) { return s.idle, s.known },
 		Save: func(context.Context) { s.do("save") }, Close: func(context.Context) { s.do("close") },
@@ -319,7 +319,7 @@ func TestIdlenessEndsNothingWhereItIsOffUnknownOrNobodyIsThere(t *testing.T) {
 func TestTheLongestSessionIsWarnedOfAndEndsEvenWhileItStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene()
-		s.Limits.Longest, s.Limits.Idle = time.Hour, 0
+		s.Limits.Max, s.Limits.Idle = time.Hour, 0
 		s.begin()
 		s.after(10 * time.Second)
 		s.connect(1)
@@ -332,7 +332,7 @@ func TestTheLongestSessionIsWarnedOfAndEndsEvenWhileItStarts(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene()
-		s.Limits.Longest = time.Minute
+		s.Limits.Max = time.Minute
 		s.step(contract.StateGame, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 		s.Steps[3].Limit = time.Hour
 		s.begin()

@@ -29,8 +29,7 @@ import (
 // Config is what this kind takes.
 type Config struct {
 	display.Config
-	// Type is contract.SessionConsole or contract.SessionVirtual.
-	Type string
+	DisplayMode contract.DisplayMode
 	// GPU is NVIDIA_VISIBLE_DEVICES as the container has it: the GPU's UUID, or
 	// "all" for the first one. Of a console session.
 	GPU string
@@ -85,7 +84,7 @@ func (s *Server) SessionID() string { return sessionID }
 
 // StartX starts the X server of a console session, or all of a virtual one.
 func (s *Server) StartX(ctx context.Context) (display.X, error) {
-	if s.config.Type == contract.SessionConsole {
+	if s.config.DisplayMode == contract.DisplayConsole {
 		if err := s.holdName(); err != nil {
 			return display.X{}, err
 		}
@@ -96,7 +95,7 @@ func (s *Server) StartX(ctx context.Context) (display.X, error) {
 	if err := s.startBus(ctx); err != nil {
 		return display.X{}, err
 	}
-	if s.config.Type == contract.SessionConsole {
+	if s.config.DisplayMode == contract.DisplayConsole {
 		return s.startXorg(ctx)
 	}
 	if err := s.startDCV(ctx); err != nil {
@@ -108,7 +107,7 @@ func (s *Server) StartX(ctx context.Context) (display.X, error) {
 // StartServer starts the DCV server and its session. After it, the client is
 // served.
 func (s *Server) StartServer(ctx context.Context) error {
-	if s.config.Type == contract.SessionConsole {
+	if s.config.DisplayMode == contract.DisplayConsole {
 		if err := s.startDCV(ctx); err != nil {
 			return err
 		}

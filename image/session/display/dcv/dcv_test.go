@@ -88,7 +88,7 @@ func place(t *testing.T, file, content string, mode os.FileMode) {
 	require.NoError(t, os.WriteFile(file, []byte(content), mode))
 }
 
-func newMachine(t *testing.T, kind string) *machine {
+func newMachine(t *testing.T, mode contract.DisplayMode) *machine {
 	t.Helper()
 	for _, program := range []string{"Xvfb", "dbus-daemon"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -134,7 +134,7 @@ func newMachine(t *testing.T, kind string) *machine {
 				m.told = append(m.told, part+": "+line)
 			},
 		},
-		Type: kind, GPU: "GPU-1,GPU-2",
+		DisplayMode: mode, GPU: "GPU-1,GPU-2",
 	})
 	m.Server.root, m.account = root, me.Username
 	t.Cleanup(func() {
@@ -301,7 +301,7 @@ func exitCode(err error) int {
 }
 
 func TestAPlayerWithATokenIsPassedOnToDCV(t *testing.T) {
-	m := newMachine(t, contract.SessionConsole)
+	m := newMachine(t, contract.DisplayConsole)
 	// What a killed session left is in nobody's way.
 	place(t, filepath.Join(m.root, "run/dbus/pid"), "1", 0o644)
 	place(t, filepath.Join(m.root, "run/dcv/server.pid"), "1", 0o644)
@@ -373,7 +373,7 @@ func TestAServerThatDiesComesBackWithItsSession(t *testing.T) {
 		{"the bus that it stands on", "dbus-daemon"},
 	} {
 		t.Run(part.name, func(t *testing.T) {
-			m := newMachine(t, contract.SessionConsole)
+			m := newMachine(t, contract.DisplayConsole)
 			m.start(t)
 			before := m.mustVisit(t)
 			m.kill(t, part.program)
@@ -393,7 +393,7 @@ func TestAServerThatDiesComesBackWithItsSession(t *testing.T) {
 
 // It is an account's, and its port is one that a host gives to root alone.
 func TestDCVsServerMayTakeAPortOfRoots(t *testing.T) {
-	m := newMachine(t, contract.SessionConsole)
+	m := newMachine(t, contract.DisplayConsole)
 	m.start(t)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.server.Process().PID()))
 	require.NoError(t, err)
@@ -401,7 +401,7 @@ func TestDCVsServerMayTakeAPortOfRoots(t *testing.T) {
 }
 
 func TestAServerThatDiesAgainAndAgainEndsTheSession(t *testing.T) {
-	m := newMachine(t, contract.SessionConsole)
+	m := newMachine(t, contract.DisplayConsole)
 	m.start(t)
 	for i := range process.Patient.Limit {
 		require.Eventually(t, func() bool { return strings.Contains(strings.Join(m.running(), "\n"), "dcv/dcvserver") }, patience, 20*time.Millisecond)
@@ -414,7 +414,7 @@ func TestAServerThatDiesAgainAndAgainEndsTheSession(t *testing.T) {
 }
 
 func TestTheGamesXServerDoesNotComeBack(t *testing.T) {
-	m := newMachine(t, contract.SessionConsole)
+	m := newMachine(t, contract.DisplayConsole)
 	m.start(t)
 	m.kill(t, "Xvfb")
 	err := m.failure(t)
@@ -428,7 +428,7 @@ func TestALicenceFaultIsToldAndEndsNothing(t *testing.T) {
 		`licence: DCV's licence dcv is "unlicensed"`:    `{"Status":"unlicensed"}`,
 		"licence: dcv describe-session: unexpected end": `{"Describe":"{"}`,
 	} {
-		m := newMachine(t, contract.SessionConsole)
+		m := newMachine(t, contract.DisplayConsole)
 		place(t, filepath.Join(m.root, "var/lib/dcv/double.json"), recorded, 0o644)
 		m.start(t)
 		m.waitTold(t, want, 1)
@@ -438,7 +438,7 @@ func TestALicenceFaultIsToldAndEndsNothing(t *testing.T) {
 }
 
 func TestASessionThatDCVRefusesFailsInItsWords(t *testing.T) {
-	m := newMachine(t, contract.SessionConsole)
+	m := newMachine(t, contract.DisplayConsole)
 	place(t, filepath.Join(m.root, "var/lib/dcv/double.json"), `{"Refuse":"Could not create session: no licenses"}`, 0o644)
 	_, err := m.StartX(t.Context())
 	require.NoError(t, err)
@@ -448,7 +448,7 @@ func TestASessionThatDCVRefusesFailsInItsWords(t *testing.T) {
 }
 
 func TestTheEndIsInOrder(t *testing.T) {
-	m := newMachine(t, contract.SessionConsole)
+	m := newMachine(t, contract.DisplayConsole)
 	m.start(t)
 	m.mustVisit(t)
 	began := time.Now()
@@ -473,14 +473,14 @@ func TestAHostWithoutItsGPUIsAFaultOfTheHost(t *testing.T) {
 		"nvidia-smi": func(m *machine) string { return filepath.Join(m.root, "usr/bin/nvidia-smi") },
 		"X module":   func(m *machine) string { return filepath.Join(m.root, "usr/lib64/xorg/modules/drivers/nvidia_drv.so") },
 	} {
-		m := newMachine(t, contract.SessionConsole)
+		m := newMachine(t, contract.DisplayConsole)
 		require.NoError(t, os.Remove(spoil(m)))
 		_, err := m.StartX(t.Context())
 		assert.Equal(t, contract.ExitGPU, exitCode(err))
 		assert.ErrorContains(t, err, name)
 	}
 	for _, gpu := range []string{"void", "none", "GPU-3"} {
-		m := newMachine(t, contract.SessionConsole)
+		m := newMachine(t, contract.DisplayConsole)
 		m.config.GPU = gpu
 		_, err := m.StartX(t.Context())
 		assert.Equal(t, contract.ExitGPU, exitCode(err), gpu)
@@ -488,7 +488,7 @@ func TestAHostWithoutItsGPUIsAFaultOfTheHost(t *testing.T) {
 }
 
 func TestXFindsTheGLXModuleThatTheHostsStartGaveItsVersionedName(t *testing.T) {
-	m := newMachine(t, contract.SessionConsole)
+	m := newMachine(t, contract.DisplayConsole)
 	m.start(t)
 	target, err := os.Readlink(filepath.Join(m.root, xmodulestest.GLX))
 	require.NoError(t, err, "X loads it by this name, and the toolkit brought the versioned one")
@@ -502,7 +502,7 @@ func TestXFindsTheGLXModuleThatTheHostsStartGaveItsVersionedName(t *testing.T) {
 // draws OpenGL with the processor.
 func TestAHostWithoutTheGLXModuleIsAFaultThatNamesItUnlessThePlayersMayDoWithout(t *testing.T) {
 	for _, software := range []bool{false, true} {
-		m := newMachine(t, contract.SessionConsole)
+		m := newMachine(t, contract.DisplayConsole)
 		m.config.SoftwareRendering = software
 		require.NoError(t, os.RemoveAll(filepath.Join(m.root, "usr/lib64/xorg")))
 		inject(t, xmodulestest.AMI(t), m.root)
@@ -520,7 +520,7 @@ func TestAHostWithoutTheGLXModuleIsAFaultThatNamesItUnlessThePlayersMayDoWithout
 }
 
 func TestAVirtualSessionHasDCVsOwnXServer(t *testing.T) {
-	m := newMachine(t, contract.SessionVirtual)
+	m := newMachine(t, contract.DisplayVirtual)
 	x := m.start(t)
 	assert.NotEqual(t, fmt.Sprintf(":%d", m.config.Number), x.Display)
 	m.mustVisit(t)
@@ -532,24 +532,24 @@ func TestAVirtualSessionHasDCVsOwnXServer(t *testing.T) {
 
 // DCV's agent has another account than the player, and may look for no cookie.
 func TestTheNameOfADisplayIsTheSessionsFromItsStartToItsEnd(t *testing.T) {
-	for _, kind := range []string{contract.SessionConsole, contract.SessionVirtual} {
-		m := newMachine(t, kind)
+	for _, mode := range []contract.DisplayMode{contract.DisplayConsole, contract.DisplayVirtual} {
+		m := newMachine(t, mode)
 		neighbour, err := net.Listen("unix", fmt.Sprintf("@%s/X%d", x11.SocketDir, m.config.Number))
 		require.NoError(t, err)
 		defer neighbour.Close()
 		x := m.start(t)
 		name := "@" + x11.SocketDir + "/X" + x.Display[1:]
 		_, err = net.Listen("unix", name)
-		require.ErrorIs(t, err, syscall.EADDRINUSE, kind)
+		require.ErrorIs(t, err, syscall.EADDRINUSE, mode)
 		m.Close(t.Context())
 		after, err := net.Listen("unix", name)
-		require.NoError(t, err, kind)
+		require.NoError(t, err, mode)
 		require.NoError(t, after.Close())
 	}
 }
 
 func TestAVirtualSessionWhoseDisplaysNameANeighbourHasIsNone(t *testing.T) {
-	m := newMachine(t, contract.SessionVirtual)
+	m := newMachine(t, contract.DisplayVirtual)
 	// DCV's X server, should it do without the abstract socket: it sees the number of
 	// no neighbour.
 	place(t, filepath.Join(m.root, "usr/bin/Xdcv"), "#!/bin/sh\nexec Xvfb \"$@\" -nolisten tcp -nolisten local -noreset\n", 0o755)
@@ -565,7 +565,7 @@ func TestAVirtualSessionWhoseDisplaysNameANeighbourHasIsNone(t *testing.T) {
 }
 
 func TestDCVsAgentIsLetInWithoutACookie(t *testing.T) {
-	m := newMachine(t, contract.SessionConsole)
+	m := newMachine(t, contract.DisplayConsole)
 	x := m.start(t)
 	wrong := display.X{Display: x.Display, Authority: filepath.Join(m.root, "wrong")}
 	require.NoError(t, x11.WriteAuthority(wrong.Authority, m.config.Number, make([]byte, 16), os.Getuid(), os.Getgid()))

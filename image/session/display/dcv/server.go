@@ -160,8 +160,8 @@ const createLimit = 10 * time.Second
 
 // openSession waits for dcvserver and has it open the session, if there is none.
 func (s *Server) openSession(ctx context.Context, ended <-chan struct{}) error {
-	args := []string{"create-session", "--type=" + s.config.Type, "--owner", s.config.User, "--max-concurrent-clients", "1"}
-	if s.config.Type == contract.SessionVirtual {
+	args := []string{"create-session", "--type=" + string(s.config.DisplayMode), "--owner", s.config.User, "--max-concurrent-clients", "1"}
+	if s.config.DisplayMode == contract.DisplayVirtual {
 		init, err := s.virtualInit()
 		if err != nil {
 			return err
@@ -227,7 +227,7 @@ func (s *Server) virtualX(ctx context.Context) (display.X, error) {
 // serverDied hears that dcvserver ended; it is started again by then. The X
 // server of a virtual session ended with it, and the game with that.
 func (s *Server) serverDied() {
-	if s.config.Type == contract.SessionVirtual {
+	if s.config.DisplayMode == contract.DisplayVirtual {
 		s.fail(errors.New("dcvserver ended, and the virtual session with it"))
 		return
 	}
