@@ -30,9 +30,9 @@ func main() {
 	given, err := boot.Clean()
 	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt) // for life
 	go process.Reap(context.Background())
-	mode := live
+	mode := runSession
 	if len(os.Args) > 1 && os.Args[1] == contract.CommandDoctor {
-		mode = examine
+		mode = runDoctor
 	}
 	if err != nil {
 		mode = func(context.Context, settings, *events.Writer) status.Ending {

@@ -35,8 +35,8 @@ func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(cont
 	return end.Code
 }
 
-// live is one session, from its port to its end.
-func live(ctx context.Context, s settings, log *events.Writer) status.Ending {
+// runSession is one session, from its port to its end.
+func runSession(ctx context.Context, s settings, log *events.Writer) status.Ending {
 	front, end := openFront(ctx, s, log)
 	if front == nil {
 		return end

@@ -86,7 +86,7 @@ func TestSecretsThatAreGivenAreRead(t *testing.T) {
 func ended(t *testing.T, environ []string) (contract.Event, string) {
 	t.Helper()
 	var out bytes.Buffer
-	code := run(t.Context(), boot.Choose(environ), &out, live)
+	code := run(t.Context(), boot.Choose(environ), &out, runSession)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	require.Len(t, lines, 2)
 	var last contract.Event

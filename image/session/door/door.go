@@ -185,10 +185,10 @@ func (d *Door) routes() http.Handler {
 
 	all := http.NewServeMux()
 	all.Handle("/", guarded(own))
-	all.Handle(display.Path, same.Handler(http.HandlerFunc(d.through)))
+	all.Handle(display.Path, same.Handler(http.HandlerFunc(d.proxy)))
 	if d.config.NativeClients {
 		own.HandleFunc("GET /session.dcv", d.nativeFile)
-		all.Handle(nativePath, same.Handler(http.HandlerFunc(d.nativeThrough)))
+		all.Handle(nativePath, same.Handler(http.HandlerFunc(d.proxyNative)))
 	}
 	return all
 }

@@ -74,7 +74,7 @@ func (d *Door) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	right, wait := d.guard.try(addressOf(r.RemoteAddr), func() bool {
-		return d.right(r.PostForm.Get("username"), r.PostForm.Get("password"))
+		return d.correct(r.PostForm.Get("username"), r.PostForm.Get("password"))
 	})
 	switch {
 	case wait > 0:
@@ -89,8 +89,8 @@ func (d *Door) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// right compares in the same time whatever is wrong.
-func (d *Door) right(username, password string) bool {
+// correct compares in the same time whatever is wrong.
+func (d *Door) correct(username, password string) bool {
 	name, secret := sha256.Sum256([]byte(strings.TrimSpace(username))), sha256.Sum256([]byte(password))
 	return subtle.ConstantTimeCompare(name[:], d.credentials[0][:])&subtle.ConstantTimeCompare(secret[:], d.credentials[1][:]) == 1
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/intraverse/dcv-sessions/image/session/plain"
+	"github.com/intraverse/dcv-sessions/image/session/safefile"
 )
 
 // trouble is what a line of DCV's logs is told for; the others stay in the file.
@@ -77,7 +77,7 @@ func (s *Server) lookAtLogs(files []*logFile) {
 // next reads the whole lines that follow, of at most so many bytes. A file that became
 // shorter was begun anew.
 func (l *logFile) next(dir string, left *int64) []string {
-	f, err := plain.Open(filepath.Join(dir, l.name), l.owners...)
+	f, err := safefile.Open(filepath.Join(dir, l.name), l.owners...)
 	if err != nil {
 		return nil // it is not there yet, or not DCV's
 	}

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/intraverse/dcv-sessions/image/session/plain"
+	"github.com/intraverse/dcv-sessions/image/session/safefile"
 )
 
 // method is how a client shows that it may use a display (X.Org's Xsecurity(7)).
@@ -51,7 +51,7 @@ const mostAuthority = 64 << 10
 // readCookie finds a display's cookie in a file. That of a virtual session's display
 // stands in a folder of the player's.
 func readCookie(path string, number int) ([]byte, error) {
-	f, err := plain.Open(path)
+	f, err := safefile.Open(path)
 	if err != nil {
 		return nil, err
 	}

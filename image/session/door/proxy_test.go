@@ -132,10 +132,10 @@ func TestOnlyTheLatestNumberOfPlayersWaitsAndNothingBlocks(t *testing.T) {
 	h := start(t)
 	v := newVisitor(context.Background(), loopback, time.Time{})
 	for range 10 {
-		h.count(v, 1)
-		h.count(v, -1)
+		h.countSockets(v, 1)
+		h.countSockets(v, -1)
 	}
-	h.count(v, 1)
+	h.countSockets(v, 1)
 	assert.Equal(t, 1, <-h.Players())
 	assert.Empty(t, h.Players())
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/display"
 )
 
-// through passes a request of a player who has signed in on to the display.
-func (d *Door) through(w http.ResponseWriter, r *http.Request) {
+// proxy passes a request of a player who has signed in on to the display.
+func (d *Door) proxy(w http.ResponseWriter, r *http.Request) {
 	v, _ := d.visitor(r)
 	switch {
 	case v == nil && isPage(r):
@@ -25,13 +25,13 @@ func (d *Door) through(w http.ResponseWriter, r *http.Request) {
 	case upgrades(r) && r.Header.Get("Origin") == "": // every browser sends it
 		http.Error(w, "not from this session's page", http.StatusForbidden)
 	default:
-		d.pass(w, r, v)
+		d.serveDisplay(w, r, v)
 	}
 }
 
-// pass has the display answer, and counts the visitor's WebSockets for as long as
+// serveDisplay has the display answer, and counts the visitor's WebSockets for as long as
 // they are open. They end when the visitor's time is over.
-func (d *Door) pass(w http.ResponseWriter, r *http.Request, v *visitor) {
+func (d *Door) serveDisplay(w http.ResponseWriter, r *http.Request, v *visitor) {
 	d.mu.Lock()
 	to := d.display
 	d.mu.Unlock()
@@ -47,7 +47,7 @@ func (d *Door) pass(w http.ResponseWriter, r *http.Request, v *visitor) {
 	if !upgrades(r) {
 		w.Header().Set("Content-Security-Policy", "frame-ancestors 'self'")
 		w.Header().Set("Referrer-Policy", "no-referrer") // the entry's token is in its address
-		to.Handler().ServeHTTP(&steady{w, d.server.WriteTimeout}, r)
+		to.Handler().ServeHTTP(&displayAnswer{w, d.server.WriteTimeout}, r)
 		return
 	}
 	if !sameOrigin(r) {
@@ -55,21 +55,21 @@ func (d *Door) pass(w http.ResponseWriter, r *http.Request, v *visitor) {
 		return
 	}
 	defer context.AfterFunc(v.over, cancel)()
-	socket := &socket{ResponseWriter: w}
+	socket := &webSocketAnswer{ResponseWriter: w}
 	socket.began = func(conn net.Conn) {
-		d.count(v, 1)
+		d.countSockets(v, 1)
 		context.AfterFunc(ctx, func() { _ = conn.Close() })
 	}
 	defer func() {
 		if socket.open {
-			d.count(v, -1)
+			d.countSockets(v, -1)
 		}
 	}()
 	to.Handler().ServeHTTP(socket, r)
 }
 
-// count follows a visitor's WebSockets: a player is a visitor who has any.
-func (d *Door) count(v *visitor, change int) {
+// countSockets follows a visitor's WebSockets: a player is a visitor who has any.
+func (d *Door) countSockets(v *visitor, change int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := v.sockets
@@ -89,69 +89,69 @@ func (d *Door) count(v *visitor, change int) {
 	d.counts <- d.players
 }
 
-// steady is an answer of the display. It may take as long as it likes, as a
+// displayAnswer is an answer of the display. It may take as long as it likes, as a
 // stream does; limit is how long the visitor may leave a piece of it unread.
-type steady struct {
+type displayAnswer struct {
 	http.ResponseWriter
 	limit time.Duration
 }
 
 // extend begins the time of the next piece. Of an answer that has no deadlines,
 // as in a test without a connection, nothing is asked.
-func (s *steady) extend() {
+func (s *displayAnswer) extend() {
 	_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Now().Add(s.limit))
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (s *steady) WriteHeader(code int) {
+func (s *displayAnswer) WriteHeader(code int) {
 	s.extend()
 	s.ResponseWriter.WriteHeader(code)
 }
 
 // Write implements http.ResponseWriter.
-func (s *steady) Write(b []byte) (int, error) {
+func (s *displayAnswer) Write(b []byte) (int, error) {
 	s.extend()
 	return s.ResponseWriter.Write(b)
 }
 
 // FlushError is for http.ResponseController.
-func (s *steady) FlushError() error {
+func (s *displayAnswer) FlushError() error {
 	s.extend()
 	return http.NewResponseController(s.ResponseWriter).Flush()
 }
 
 // Unwrap is for http.ResponseController.
-func (s *steady) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *displayAnswer) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// socket is the answer to a request that becomes a WebSocket, when whoever
+// webSocketAnswer is the answer to a request that becomes a WebSocket, when whoever
 // answers takes the connection over.
-type socket struct {
+type webSocketAnswer struct {
 	http.ResponseWriter
 	began func(net.Conn)
 	open  bool
 }
 
 // Hijack implements http.Hijacker.
-func (s *socket) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (s *webSocketAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(s.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	s.open = true
 	s.began(conn)
-	return whole{conn}, buffered, nil
+	return closingConn{conn}, buffered, nil
 }
 
 // Unwrap is for http.ResponseController.
-func (s *socket) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *webSocketAnswer) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// whole is a connection that is over as soon as one side says so. By half, as TLS
+// closingConn is a connection that is over as soon as one side says so. By half, as TLS
 // can be closed, httputil.ReverseProxy would wait for what the other side still
 // has to say; no WebSocket goes on like that.
-type whole struct{ net.Conn }
+type closingConn struct{ net.Conn }
 
 // Read ends with an error, and so the proxy's copying does.
-func (w whole) Read(b []byte) (int, error) {
+func (w closingConn) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if errors.Is(err, io.EOF) {
 		err = net.ErrClosed
@@ -207,8 +207,8 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) {
 // nativePath is where native clients come in, followed by their pass.
 const nativePath = "/native/"
 
-// nativeThrough passes a native client on: its path stands for the cookie.
-func (d *Door) nativeThrough(w http.ResponseWriter, r *http.Request) {
+// proxyNative passes a native client on: its path stands for the cookie.
+func (d *Door) proxyNative(w http.ResponseWriter, r *http.Request) {
 	pass, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, nativePath), "/")
 	v := d.passed(pass, addressOf(r.RemoteAddr))
 	if v == nil {
@@ -218,5 +218,5 @@ func (d *Door) nativeThrough(w http.ResponseWriter, r *http.Request) {
 	r = r.Clone(r.Context())
 	r.URL.Path, r.URL.RawPath = display.Path+rest, ""
 	r.RequestURI = r.URL.RequestURI()
-	d.pass(w, r, v)
+	d.serveDisplay(w, r, v)
 }

@@ -20,9 +20,9 @@ import (
 // run: less than a session has when it ends.
 const closeLimit = 10 * time.Second
 
-// examine is `session doctor`: the parts of a session are tried one by one, and
+// runDoctor is `session doctor`: the parts of a session are tried one by one, and
 // nobody is let in.
-func examine(ctx context.Context, s settings, log *events.Writer) status.Ending {
+func runDoctor(ctx context.Context, s settings, log *events.Writer) status.Ending {
 	front, end := openFront(ctx, s, log)
 	if front == nil {
 		return end

@@ -1,5 +1,5 @@
-// Package plain opens files in folders to which a player's programs may write.
-package plain
+// Package safefile opens files in folders to which a player's programs may write.
+package safefile
 
 import (
 	"fmt"
