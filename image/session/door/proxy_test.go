@@ -308,9 +308,14 @@ func TestTheVerifierNeitherListsNorMints(t *testing.T) {
 	assert.NotContains(t, string(h.tokens.held[0].hash[:]), token)
 }
 
+// unnamed is a display without a name of its session, as VNC is.
+type unnamed struct{ *fakeDisplay }
+
+func (unnamed) SessionID() string { return "" }
+
 func TestATokenOfASessionWithoutANameIsNeverGood(t *testing.T) {
 	h := start(t)
-	h.Open(struct{ Display }{h.display}) // without SessionID
+	h.Open(unnamed{h.display})
 	_, token := h.admit(tokenLife)
 	_, answer := verified(h.Door, "", token)
 	assert.Equal(t, `<auth result="no"/>`, answer)
