@@ -74,7 +74,7 @@ func (l *Launcher) Accept(ctx context.Context, o AcceptanceOptions) ([]Check, er
 		a.Launcher = own
 	}
 	if err := a.chooseUser(ctx); err != nil {
-		return nil, explain(err)
+		return nil, asDenied(err)
 	}
 	defer a.tidy()
 	for _, row := range a.rows() {
@@ -89,10 +89,10 @@ func (l *Launcher) Accept(ctx context.Context, o AcceptanceOptions) ([]Check, er
 // chooseUser checks that the user named is free, or finds one who is.
 func (a *acceptance) chooseUser(ctx context.Context) error {
 	if a.User != "" {
-		if err := a.known(a.User); err != nil {
+		if err := a.checkUser(a.User); err != nil {
 			return err
 		}
-		found, err := a.live(ctx, a.User)
+		found, err := a.liveJobsOf(ctx, a.User)
 		if err == nil && len(found) > 0 {
 			err = fmt.Errorf("%s has a session (job %s): name a user who plays nothing, with --user", a.User, found[0].id())
 		}
@@ -100,9 +100,9 @@ func (a *acceptance) chooseUser(ctx context.Context) error {
 	}
 	users := slices.SortedFunc(maps.Keys(a.stack.JobDefinitions), acceptanceUserFirst)
 	if len(users) == 0 {
-		return a.known(AcceptanceUser)
+		return a.checkUser(AcceptanceUser)
 	}
-	playing, err := a.playing(ctx)
+	playing, err := a.liveJobs(ctx)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (a *acceptance) chooseUser(ctx context.Context) error {
 	if free < 0 {
 		return &Busy{"every user has a session"}
 	}
-	if now, err := a.line(ctx); err != nil {
+	if now, err := a.queueState(ctx); err != nil {
 		return err
 	} else if now.full {
 		return &Busy{fmt.Sprintf("as many sessions run as the stack has room for, %d", a.stack.MaxSessions)}
@@ -271,7 +271,7 @@ func (a *acceptance) logged(events ...contract.EventName) func(context.Context) 
 			if err != nil || len(missing) == 0 {
 				return a.session.LogStream, err
 			}
-			if err := pause(ctx, a.poll); err != nil {
+			if err := sleep(ctx, a.poll); err != nil {
 				return "", err
 			}
 		}
@@ -299,7 +299,7 @@ func (a *acceptance) denied(err error) (string, error) {
 	switch {
 	case a.Role == "":
 		return "name a role with this policy: --launcher-role", errSkipped
-	case errors.As(explain(err), new(*Denied)):
+	case errors.As(asDenied(err), new(*Denied)):
 		return "denied", nil
 	case err == nil:
 		return "", errors.New("it is allowed")

@@ -32,17 +32,17 @@ const doctorMinutes = 15
 // It fails, beside what is known by then, where the job ended before it was
 // through; with *UnknownUser, *LimitPassed, *Denied and context.Canceled.
 func (l *Launcher) Doctor(ctx context.Context, o DoctorOptions) ([]contract.Check, error) {
-	if err := l.known(o.User); err != nil {
+	if err := l.checkUser(o.User); err != nil {
 		return nil, err
 	}
-	ctx, cancel := under(ctx, o.Limit, DefaultStartLimit)
+	ctx, cancel := withLimit(ctx, o.Limit, DefaultStartLimit)
 	defer cancel()
 	d := &doctor{Launcher: l, DoctorOptions: o}
 	err := d.run(ctx)
 	if err != nil {
 		d.tidy()
 	}
-	return d.checks, stopped(ctx, err, o.User, "", d.waits)
+	return d.checks, explainStop(ctx, err, o.User, "", d.waits)
 }
 
 // doctor is one run.
@@ -61,25 +61,25 @@ func (d *doctor) run(ctx context.Context) error {
 		return err
 	}
 	for quiet := 0; ; {
-		j, err := d.again(ctx, d.id)
+		j, err := d.describeOne(ctx, d.id)
 		if err != nil {
 			return err
 		}
-		if stream := j.newest(); stream != "" {
+		if stream := j.latestStream(); stream != "" {
 			d.log.stream = stream // the job has one attempt
 		}
-		if err := d.take(ctx); err != nil {
+		if err := d.readChecks(ctx); err != nil {
 			return err
 		}
 		if j.ended() {
 			// On AWS lines arrive seconds later; a job without a stream has none.
-			if quiet++; d.ended != nil || d.log.stream == "" || quiet > late {
+			if quiet++; d.ended != nil || d.log.stream == "" || quiet > looksForLastLines {
 				return d.judge(j)
 			}
 		} else if err := d.wait(ctx, j); err != nil {
 			return err
 		}
-		if err := pause(ctx, d.poll); err != nil {
+		if err := sleep(ctx, d.poll); err != nil {
 			return err
 		}
 	}
@@ -108,11 +108,11 @@ func (d *doctor) submit(ctx context.Context) error {
 
 // wait tells what is waited for, where that is news.
 func (d *doctor) wait(ctx context.Context, j job) error {
-	now, err := d.lineFor(ctx, j)
+	now, err := d.queueStateFor(ctx, j)
 	if err != nil {
 		return err
 	}
-	_, text := waiting(j, now, sessionLog{})
+	_, text := currentStep(j, now, sessionLog{})
 	if j.Status == types.JobStatusRunning {
 		text = "the doctor looks around"
 	}
@@ -124,7 +124,7 @@ func (d *doctor) wait(ctx context.Context, j job) error {
 }
 
 // take reads what the job has written since.
-func (d *doctor) take(ctx context.Context) error {
+func (d *doctor) readChecks(ctx context.Context) error {
 	lines, err := d.readNewLines(ctx, &d.log)
 	for _, line := range lines {
 		switch event := line.event(); {
@@ -146,7 +146,7 @@ func (d *doctor) judge(j job) error {
 	if d.ended != nil && len(d.checks) > 0 {
 		return nil
 	}
-	return fmt.Errorf("the doctor's job %s did not come to its end: %s", d.id, ending(j, d.ended))
+	return fmt.Errorf("the doctor's job %s did not come to its end: %s", d.id, endReason(j, d.ended))
 }
 
 // tidy ends the job where it still runs: nobody else waits for it.

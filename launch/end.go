@@ -34,21 +34,21 @@ const maxReason = 256
 //
 // It fails with ErrNoSession; with *LimitPassed, *Denied and context.Canceled.
 func (l *Launcher) End(ctx context.Context, user, reason string, o EndOptions) (Session, error) {
-	ctx, cancel := under(ctx, o.Limit, DefaultEndLimit)
+	ctx, cancel := withLimit(ctx, o.Limit, DefaultEndLimit)
 	defer cancel()
-	live, err := l.live(ctx, user)
+	live, err := l.liveJobsOf(ctx, user)
 	if err != nil {
-		return Session{}, stopped(ctx, err, user, "", "")
+		return Session{}, explainStop(ctx, err, user, "", "")
 	}
 	if len(live) == 0 {
-		return Session{}, l.nothing(user)
+		return Session{}, l.noSession(user)
 	}
-	e := end{Launcher: l, reason: brief(reason), progress: o.Progress}
+	e := end{Launcher: l, reason: trimReason(reason), progress: o.Progress}
 	var first Session
 	for i, j := range live { // more than one where two launchers just came at once
 		ended, err := e.end(ctx, j)
 		if err != nil {
-			return ended, stopped(ctx, err, user, j.id(), "it was asked to end and has not ended")
+			return ended, explainStop(ctx, err, user, j.id(), "it was asked to end and has not ended")
 		}
 		if i == 0 {
 			first = ended
@@ -58,7 +58,7 @@ func (l *Launcher) End(ctx context.Context, user, reason string, o EndOptions) (
 }
 
 // brief is a reason as sessions and AWS Batch take it.
-func brief(reason string) string {
+func trimReason(reason string) string {
 	if reason == "" {
 		return "no reason was given"
 	}
@@ -88,14 +88,14 @@ func (e end) end(ctx context.Context, j job) (Session, error) {
 	} else {
 		e.tell(fmt.Sprintf("AWS Batch ends it, since %v", why))
 		if err := e.terminate(ctx, j.id(), e.reason); err != nil {
-			return plain(j), err
+			return sessionOf(j), err
 		}
 	}
 	j, err := e.awaitEnd(ctx, j)
 	if err != nil {
-		return plain(j), err
+		return sessionOf(j), err
 	}
-	s, err := e.view(ctx, j, line{})
+	s, err := e.describeSession(ctx, j, queueState{})
 	if err == nil && why != nil && j.Status == types.JobStatusFailed {
 		s.Reason = fmt.Sprintf("asked to end: %s; AWS Batch ended it, since %v, and so the queue shows it as FAILED", e.reason, why)
 	}
@@ -108,9 +108,9 @@ func (e end) ask(ctx context.Context, j job) error {
 	if j.Status != types.JobStatusRunning {
 		return errors.New("it did not run yet")
 	}
-	log := sessionLog{logCursor: logCursor{stream: j.stream()}}
-	if err := e.update(ctx, &log); err != nil {
-		return fmt.Errorf("its log can't be read: %w", explain(err))
+	log := sessionLog{logCursor: logCursor{stream: j.attemptStream()}}
+	if err := e.updateLog(ctx, &log); err != nil {
+		return fmt.Errorf("its log can't be read: %w", asDenied(err))
 	}
 	if log.ended != nil {
 		return nil // it ends already
@@ -118,23 +118,23 @@ func (e end) ask(ctx context.Context, j job) error {
 	if log.ready == nil {
 		return errors.New("it was not ready yet")
 	}
-	return e.request(ctx, *log.ready, j, e.reason)
+	return e.requestEnd(ctx, *log.ready, j, e.reason)
 }
 
 // awaitEnd waits until AWS Batch says that the job is over.
 func (l *Launcher) awaitEnd(ctx context.Context, j job) (job, error) {
 	for {
-		next, err := l.again(ctx, j.id())
+		next, err := l.describeOne(ctx, j.id())
 		if err != nil {
 			return j, err
 		}
-		if next.told() {
+		if next.described() {
 			j = next
 		}
 		if j.ended() {
 			return j, nil
 		}
-		if err := pause(ctx, l.poll); err != nil {
+		if err := sleep(ctx, l.poll); err != nil {
 			return j, err
 		}
 	}

@@ -106,7 +106,7 @@ type Failed struct {
 // Error ends with AWS's own words.
 func (e *Failed) Error() string {
 	text := fmt.Sprintf("the session of %s ended before it was ready: %s; job %s", e.User, e.Words, e.JobID)
-	if said := join("; ", e.Status, e.Container); said != "" {
+	if said := joinNonEmpty("; ", e.Status, e.Container); said != "" {
 		text += fmt.Sprintf(" (AWS Batch: %s)", said)
 	}
 	return text
@@ -147,7 +147,7 @@ func (e *Denied) Error() string { return fmt.Sprintf("AWS denies %s: %s (%v)", e
 func (e *Denied) Unwrap() error { return e.Err }
 
 // prefixes are IAM's names of the services that a Launcher calls, by the SDK's.
-var prefixes = map[string]string{"Batch": "batch", "CloudWatch Logs": "logs", "Secrets Manager": "secretsmanager"}
+var iamPrefixes = map[string]string{"Batch": "batch", "CloudWatch Logs": "logs", "Secrets Manager": "secretsmanager"}
 
 const (
 	whoLauncher = "the policy that the output launcherPolicyArn names grants it, for this stack only"
@@ -155,7 +155,7 @@ const (
 )
 
 // explain makes a Denied of AWS's denials and leaves other errors as they are.
-func explain(err error) error {
+func asDenied(err error) error {
 	var answer smithy.APIError
 	var call *smithy.OperationError
 	if !errors.As(err, &answer) || !errors.As(err, &call) || !strings.HasPrefix(answer.ErrorCode(), "AccessDenied") {
@@ -165,11 +165,11 @@ func explain(err error) error {
 	if call.ServiceID == "Secrets Manager" {
 		who = whoSecrets
 	}
-	return &Denied{Action: prefixes[call.ServiceID] + ":" + call.OperationName, Who: who, Err: answer}
+	return &Denied{Action: iamPrefixes[call.ServiceID] + ":" + call.OperationName, Who: who, Err: answer}
 }
 
 // known refuses users that the stack does not have.
-func (l *Launcher) known(user string) error {
+func (l *Launcher) checkUser(user string) error {
 	if _, known := l.stack.JobDefinitions[user]; known {
 		return nil
 	}
@@ -178,8 +178,8 @@ func (l *Launcher) known(user string) error {
 
 // nothing says why there is no session: a user who was removed may still have
 // one, so users are looked for first and asked about after.
-func (l *Launcher) nothing(user string) error {
-	if err := l.known(user); err != nil {
+func (l *Launcher) noSession(user string) error {
+	if err := l.checkUser(user); err != nil {
 		return err
 	}
 	return fmt.Errorf("%s has %w", user, ErrNoSession)
@@ -191,7 +191,7 @@ type limitCause struct{ limit time.Duration }
 func (c limitCause) Error() string { return fmt.Sprintf("the limit of %s passed", c.limit) }
 
 // under puts a limit on a context; 0 is the default.
-func under(ctx context.Context, limit, otherwise time.Duration) (context.Context, context.CancelFunc) {
+func withLimit(ctx context.Context, limit, otherwise time.Duration) (context.Context, context.CancelFunc) {
 	if limit == 0 {
 		limit = otherwise
 	}
@@ -200,9 +200,9 @@ func under(ctx context.Context, limit, otherwise time.Duration) (context.Context
 
 // stopped makes of an error that a context's end brought about what it means to
 // the caller.
-func stopped(ctx context.Context, err error, user, jobID, waiting string) error {
+func explainStop(ctx context.Context, err error, user, jobID, waiting string) error {
 	if err == nil || ctx.Err() == nil {
-		return explain(err)
+		return asDenied(err)
 	}
 	var cause limitCause
 	if errors.As(context.Cause(ctx), &cause) {
@@ -215,7 +215,7 @@ func stopped(ctx context.Context, err error, user, jobID, waiting string) error 
 }
 
 // pause waits, or returns early with the context's error.
-func pause(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -227,6 +227,6 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // join joins what is not empty.
-func join(separator string, parts ...string) string {
+func joinNonEmpty(separator string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), separator)
 }

@@ -81,7 +81,7 @@ func (l *Launcher) pageOf(at logCursor) *cloudwatchlogs.GetLogEventsInput {
 func linesOf(events []types.OutputLogEvent) []LogLine {
 	lines := make([]LogLine, len(events))
 	for i, e := range events {
-		lines[i] = LogLine{moment(e.Timestamp), aws.ToString(e.Message)}
+		lines[i] = LogLine{timeOf(e.Timestamp), aws.ToString(e.Message)}
 	}
 	return lines
 }
@@ -121,7 +121,7 @@ func (log *sessionLog) add(lines []LogLine) {
 }
 
 // update reads the events that came since the last update.
-func (l *Launcher) update(ctx context.Context, log *sessionLog) error {
+func (l *Launcher) updateLog(ctx context.Context, log *sessionLog) error {
 	if log.ready == nil {
 		for lines, err := range l.pages(ctx, &log.logCursor) {
 			if err != nil {
@@ -135,11 +135,11 @@ func (l *Launcher) update(ctx context.Context, log *sessionLog) error {
 	if log.ready == nil || log.ended != nil {
 		return nil // all of it was read
 	}
-	return l.readEnd(ctx, log)
+	return l.readLogEnd(ctx, log)
 }
 
 // readEnd reads only the last lines of a log.
-func (l *Launcher) readEnd(ctx context.Context, log *sessionLog) error {
+func (l *Launcher) readLogEnd(ctx context.Context, log *sessionLog) error {
 	for lines, err := range l.pages(ctx, &logCursor{stream: log.stream, backward: true}) {
 		if err != nil {
 			return err
@@ -152,38 +152,38 @@ func (l *Launcher) readEnd(ctx context.Context, log *sessionLog) error {
 }
 
 // late is how many looks an ended session's log is given to arrive.
-const late = 10
+const looksForLastLines = 10
 
 // Logs hands out the lines of the log of a user's session, or of their last one
 // where it is over, in order and as they are. Without follow it returns after the
 // last one that there is now; with it when the session is over, and goes on to
 // the log of each further attempt.
 func (l *Launcher) Logs(ctx context.Context, user string, follow bool, out func(LogLine)) error {
-	j, err := l.current(ctx, user)
+	j, err := l.currentJob(ctx, user)
 	if err != nil {
-		return explain(err)
+		return asDenied(err)
 	}
 	f := follower{Launcher: l, out: out}
 	if !follow {
-		return explain(f.take(ctx, j.newest()))
+		return asDenied(f.handOutNew(ctx, j.latestStream()))
 	}
 	for quiet := 0; ; {
-		if err := f.take(ctx, j.newest()); err != nil {
-			return stopped(ctx, err, user, j.id(), "")
+		if err := f.handOutNew(ctx, j.latestStream()); err != nil {
+			return explainStop(ctx, err, user, j.id(), "")
 		}
 		if j.ended() {
-			if quiet++; f.over || f.stream == "" || quiet > late {
+			if quiet++; f.over || f.stream == "" || quiet > looksForLastLines {
 				return nil
 			}
 		}
-		if err := pause(ctx, l.poll); err != nil {
-			return stopped(ctx, err, user, j.id(), "")
+		if err := sleep(ctx, l.poll); err != nil {
+			return explainStop(ctx, err, user, j.id(), "")
 		}
-		next, err := l.again(ctx, j.id())
+		next, err := l.describeOne(ctx, j.id())
 		if err != nil {
-			return stopped(ctx, err, user, j.id(), "")
+			return explainStop(ctx, err, user, j.id(), "")
 		}
-		if next.told() {
+		if next.described() {
 			j = next
 		}
 	}
@@ -199,7 +199,7 @@ type follower struct {
 
 // take hands out what is new: first the rest of the stream before, where an
 // attempt followed upon another.
-func (f *follower) take(ctx context.Context, stream string) error {
+func (f *follower) handOutNew(ctx context.Context, stream string) error {
 	if err := f.drain(ctx); err != nil || stream == f.stream {
 		return err
 	}

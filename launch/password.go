@@ -14,13 +14,13 @@ import (
 // Password reads a user's credentials. The launcher policy does not grant it:
 // without a right beside it, for the user's secret, it fails with *Denied.
 func (l *Launcher) Password(ctx context.Context, user string) (contract.Credentials, error) {
-	if err := l.known(user); err != nil {
+	if err := l.checkUser(user); err != nil {
 		return contract.Credentials{}, err
 	}
 	arn := l.stack.CredentialsARNs[user]
 	out, err := l.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
 	if err != nil {
-		return contract.Credentials{}, explain(err)
+		return contract.Credentials{}, asDenied(err)
 	}
 	var c contract.Credentials
 	if json.Unmarshal([]byte(aws.ToString(out.SecretString)), &c) != nil || c.Password == "" {

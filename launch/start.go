@@ -33,10 +33,10 @@ type StartOptions struct {
 const DefaultStartLimit = 20 * time.Minute
 
 const (
-	submitTries = 3                // how often a session is submitted where AWS does not answer
-	submitLimit = 30 * time.Second // for one answer
-	lookups     = 5                // looks for a job whose submission was not answered
-	settling    = 10               // looks for one's own job in AWS Batch's lists
+	submitTries     = 3                // how often a session is submitted where AWS does not answer
+	submitLimit     = 30 * time.Second // for one answer
+	looksForLostJob = 5                // looks for a job whose submission was not answered
+	looksForOwnJob  = 10               // looks for one's own job in AWS Batch's lists
 )
 
 // Start gives a user a session: the one that they have, or a new one. The session
@@ -46,14 +46,14 @@ const (
 // ready; with *LimitPassed and, where ctx is cancelled, context.Canceled: then
 // the session stays in the queue, and another Start takes it up; with *Denied.
 func (l *Launcher) Start(ctx context.Context, user string, o StartOptions) (Session, error) {
-	if err := l.known(user); err != nil {
+	if err := l.checkUser(user); err != nil {
 		return Session{}, err
 	}
-	ctx, cancel := under(ctx, o.Limit, DefaultStartLimit)
+	ctx, cancel := withLimit(ctx, o.Limit, DefaultStartLimit)
 	defer cancel()
 	s := &start{Launcher: l, user: user, nonce: rand.Text(), began: time.Now(), progress: o.Progress}
 	err := s.run(ctx, o.Wait)
-	return s.session(), stopped(ctx, err, user, s.followed.id(), s.waits)
+	return s.session(), explainStop(ctx, err, user, s.followed.id(), s.waits)
 }
 
 // start is one call of Start.
@@ -73,7 +73,7 @@ type start struct {
 }
 
 func (s *start) run(ctx context.Context, wait bool) error {
-	if err := s.take(ctx); err != nil {
+	if err := s.findOrSubmit(ctx); err != nil {
 		return err
 	}
 	if err := s.settle(ctx); err != nil {
@@ -89,17 +89,17 @@ func (s *start) run(ctx context.Context, wait bool) error {
 // session is how far the start came.
 func (s *start) session() Session {
 	if s.seen.JobID == "" && s.followed.JobId != nil {
-		s.seen = plain(s.followed)
+		s.seen = sessionOf(s.followed)
 	}
-	s.seen.User, s.seen.New, s.seen.Steps = s.user, s.mine(s.followed), s.timed()
+	s.seen.User, s.seen.New, s.seen.Steps = s.user, s.submittedByThis(s.followed), s.timed()
 	return s.seen
 }
 
 // take takes the session that the user has, or submits one. One that is leaving
 // is none: its player would be told an address that is gone in a moment.
-func (s *start) take(ctx context.Context) error {
+func (s *start) findOrSubmit(ctx context.Context) error {
 	for {
-		live, err := s.live(ctx, s.user)
+		live, err := s.liveJobsOf(ctx, s.user)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (s *start) take(ctx context.Context) error {
 			return nil
 		}
 		s.step(StepQueue, "the last session is ending")
-		if err := pause(ctx, s.poll); err != nil {
+		if err := sleep(ctx, s.poll); err != nil {
 			return err
 		}
 	}
@@ -125,8 +125,8 @@ func (s *start) leaving(ctx context.Context, j job) (bool, error) {
 	if aws.ToBool(j.IsTerminated) || aws.ToBool(j.IsCancelled) {
 		return true, nil
 	}
-	log := sessionLog{logCursor: logCursor{stream: j.stream()}}
-	err := s.readEnd(ctx, &log)
+	log := sessionLog{logCursor: logCursor{stream: j.attemptStream()}}
+	err := s.readLogEnd(ctx, &log)
 	return log.ended != nil, err
 }
 
@@ -140,7 +140,7 @@ func (s *start) submit(ctx context.Context) error {
 			s.id, s.followed = id, job{types.JobDetail{JobId: &id, Status: types.JobStatusSubmitted}}
 			return nil
 		}
-		if !open(err) || try == submitTries || ctx.Err() != nil {
+		if !mayHaveBeenSubmitted(err) || try == submitTries || ctx.Err() != nil {
 			return err
 		}
 		found, lookErr := s.lookUp(ctx)
@@ -172,7 +172,7 @@ func (s *start) submitOnce(ctx context.Context) (string, error) {
 
 // open tells whether a session may be there, or may be submitted again, though
 // SubmitJob failed: AWS did not answer, or not with a plain no.
-func open(err error) bool {
+func mayHaveBeenSubmitted(err error) bool {
 	throttled := retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
 	if throttled.IsErrorThrottle(err) == aws.TrueTernary {
 		return true
@@ -190,11 +190,11 @@ func open(err error) bool {
 
 // lookUp looks for what a submission without an answer may have left.
 func (s *start) lookUp(ctx context.Context) (bool, error) {
-	for range lookups {
-		if err := pause(ctx, s.poll); err != nil {
+	for range looksForLostJob {
+		if err := sleep(ctx, s.poll); err != nil {
 			return false, err
 		}
-		live, err := s.live(ctx, s.user)
+		live, err := s.liveJobsOf(ctx, s.user)
 		if err != nil {
 			return false, err
 		}
@@ -210,18 +210,18 @@ func (s *start) lookUp(ctx context.Context) (bool, error) {
 // launchers who came at once see each other. That is not for ever: every later
 // look compares again.
 func (s *start) settle(ctx context.Context) error {
-	for range settling {
+	for range looksForOwnJob {
 		if !s.submitted {
 			return nil
 		}
-		live, err := s.live(ctx, s.user)
+		live, err := s.liveJobsOf(ctx, s.user)
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(live, s.mine) {
+		if slices.ContainsFunc(live, s.submittedByThis) {
 			return s.contest(ctx, live)
 		}
-		if err := pause(ctx, s.poll); err != nil {
+		if err := sleep(ctx, s.poll); err != nil {
 			return err
 		}
 	}
@@ -230,7 +230,7 @@ func (s *start) settle(ctx context.Context) error {
 
 // mine tells the jobs of this call: by the id that AWS answered, or, where the
 // answer was lost, by the nonce.
-func (s *start) mine(j job) bool {
+func (s *start) submittedByThis(j job) bool {
 	return s.submitted && (j.id() == s.id || j.variable(contract.EnvLaunch) == s.nonce)
 }
 
@@ -238,7 +238,7 @@ func (s *start) mine(j job) bool {
 // it. The other launchers do alike, each with its own.
 func (s *start) contest(ctx context.Context, live []job) error {
 	for _, j := range live[1:] {
-		if s.mine(j) && !aws.ToBool(j.IsTerminated) {
+		if s.submittedByThis(j) && !aws.ToBool(j.IsTerminated) {
 			if err := s.terminate(ctx, j.id(), "another session of "+s.user+" was there first"); err != nil {
 				return err
 			}
@@ -246,4 +246,81 @@ func (s *start) contest(ctx context.Context, live []job) error {
 	}
 	s.followed = live[0]
 	return nil
+}
+
+// wait looks again and again until the session is ready, or over.
+func (s *start) wait(ctx context.Context) error {
+	for {
+		if ready, err := s.judge(ctx); ready || err != nil {
+			return err
+		}
+		if err := sleep(ctx, s.poll); err != nil {
+			return err
+		}
+		if err := s.renew(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// renew looks at the user's sessions anew. Lists may lag behind, so an older
+// session may come to light late, and then it stays.
+func (s *start) renew(ctx context.Context) error {
+	live, err := s.liveJobsOf(ctx, s.user)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(live, func(j job) bool { return j.id() == s.followed.id() }) {
+		j, err := s.describeOne(ctx, s.followed.id())
+		if err != nil {
+			return err
+		}
+		if !j.described() {
+			return nil // without the time of its submission it can't be compared with others
+		}
+		s.followed = j
+		if j.ended() {
+			return nil
+		}
+		live = append(live, j)
+		slices.SortFunc(live, byAge)
+	}
+	return s.contest(ctx, live)
+}
+
+// judge tells whether the session is ready, and fails where it is over.
+func (s *start) judge(ctx context.Context) (ready bool, err error) {
+	j := s.followed
+	if stream := j.attemptStream(); stream != s.log.stream {
+		s.log = sessionLog{logCursor: logCursor{stream: stream}}
+	}
+	if err := s.updateLog(ctx, &s.log); err != nil {
+		return false, err
+	}
+	s.seen = sessionOf(j)
+	if j.ended() {
+		s.seen.Reason = endReason(j, s.log.ended)
+		return false, s.failure(j)
+	}
+	if s.log.ready != nil && s.log.ended == nil {
+		s.seen.URL, s.seen.Certificate = s.log.ready.URL, s.log.ready.Certificate
+		s.step(StepReady, "the session is ready")
+		return true, nil
+	}
+	now, err := s.queueStateFor(ctx, j)
+	if err != nil {
+		return false, err
+	}
+	name, text := currentStep(j, now, s.log)
+	s.seen.Wait = text
+	s.step(name, text)
+	return false, nil
+}
+
+func (s *start) failure(j job) error {
+	failed := &Failed{User: s.user, JobID: j.id(), Words: s.seen.Reason, Status: aws.ToString(j.StatusReason)}
+	if j.Container != nil {
+		failed.Container = aws.ToString(j.Container.Reason)
+	}
+	return failed
 }

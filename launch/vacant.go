@@ -30,16 +30,16 @@ func (e *Occupied) Error() string {
 // for whoever is about to destroy the stack: AWS Batch ends the jobs of a queue
 // that is deleted (AWS Batch API reference, DeleteJobQueue).
 func (l *Launcher) Vacant(ctx context.Context) error {
-	jobs, err := l.playing(ctx)
+	jobs, err := l.liveJobs(ctx)
 	if err != nil {
-		return explain(err)
+		return asDenied(err)
 	}
 	if len(jobs) == 0 {
 		return nil
 	}
 	occupied := &Occupied{}
 	for _, j := range jobs {
-		occupied.Sessions = append(occupied.Sessions, plain(j))
+		occupied.Sessions = append(occupied.Sessions, sessionOf(j))
 	}
 	slices.SortStableFunc(occupied.Sessions, func(a, b Session) int { return strings.Compare(a.User, b.User) })
 	return occupied

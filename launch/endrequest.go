@@ -25,8 +25,8 @@ import (
 const requestLimit = 10 * time.Second
 
 // request asks a session to end.
-func (l *Launcher) request(ctx context.Context, ready contract.Event, j job, reason string) error {
-	proof, err := l.prove(ctx, j)
+func (l *Launcher) requestEnd(ctx context.Context, ready contract.Event, j job, reason string) error {
+	proof, err := l.signProof(ctx, j)
 	if err != nil {
 		return fmt.Errorf("the request can't be signed: %w", err)
 	}
@@ -54,13 +54,13 @@ func (l *Launcher) request(ctx context.Context, ready contract.Event, j job, rea
 		Error string `json:"error"`
 	}
 	_ = json.NewDecoder(io.LimitReader(res.Body, 4<<10)).Decode(&answer)
-	return errors.New(join(": ", fmt.Sprintf("it refuses (%s)", res.Status), answer.Error))
+	return errors.New(joinNonEmpty(": ", fmt.Sprintf("it refuses (%s)", res.Status), answer.Error))
 }
 
 // prove signs the call that a session sends to AWS to see whether the caller may
 // end it: see contract.Proof. It is signed by hand, since the SDK's client signs
 // headers of its own too, which no session passes on.
-func (l *Launcher) prove(ctx context.Context, j job) (contract.Proof, error) {
+func (l *Launcher) signProof(ctx context.Context, j job) (contract.Proof, error) {
 	o := l.batch.Options()
 	endpoint, err := o.EndpointResolverV2.ResolveEndpoint(ctx, batch.EndpointParameters{
 		Region: &o.Region, Endpoint: o.BaseEndpoint,
