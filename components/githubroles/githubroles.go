@@ -47,8 +47,19 @@ type GitHubRolesArgs struct {
 	BoundaryARN pulumi.StringInput
 	// BucketARN is the bucket of game builds, whose settings a deployment changes.
 	BucketARN pulumi.StringInput
+	// Names are those of the resources that the roles reach.
+	Names Names
 	// Tags are put on both roles.
 	Tags map[string]string
+}
+
+// Names are the logical names of the stack's other components and of one topic.
+// The physical names of their resources begin with them, by Pulumi's auto-naming,
+// and the grants are bounded by these beginnings.
+type Names struct {
+	Registry, GameBuilds, Delivery, Roles, Hosts, Queue, Launcher string
+	// TeamTopic is the logical name of the team's topic (userresources.TeamTopicName).
+	TeamTopic string
 }
 
 // GitHubRoles are the roles.
@@ -104,6 +115,12 @@ func (a *GitHubRolesArgs) validate() error {
 	f.Check(len(a.RoleARNs) > 0, "roleArns", "nothing", "one ARN or more")
 	f.Check(a.BoundaryARN != nil, "boundaryArn", "nothing", "an ARN")
 	f.Check(a.BucketARN != nil, "bucketArn", "nothing", "an ARN")
+	for _, name := range []struct{ property, value string }{
+		{"registry", a.Names.Registry}, {"gameBuilds", a.Names.GameBuilds}, {"delivery", a.Names.Delivery}, {"roles", a.Names.Roles},
+		{"hosts", a.Names.Hosts}, {"queue", a.Names.Queue}, {"launcher", a.Names.Launcher}, {"teamTopic", a.Names.TeamTopic},
+	} {
+		f.Check(name.value != "", "names."+name.property, "nothing", "a logical name")
+	}
 	return f.Err("pipeline")
 }
 

@@ -30,6 +30,10 @@ func goodArgs() githubroles.GitHubRolesArgs {
 		RoleARNs:    []pulumi.StringInput{pulumi.String(roles + "roles-builder-0a1b2c3"), pulumi.String(roles + "roles-session-0a1b2c3")},
 		BoundaryARN: pulumi.String(boundary), BucketARN: pulumi.String(builds),
 		StateBucket: "studio-state", SecretsKeyARN: "arn:aws:kms:us-east-1:123456789012:key/0a1b",
+		Names: githubroles.Names{
+			Registry: "registry", GameBuilds: "game-builds", Delivery: "delivery", Roles: "roles",
+			Hosts: "hosts", Queue: "queue", Launcher: "launcher", TeamTopic: "secrets-team",
+		},
 		Tags: map[string]string{"team": "games"},
 	}
 }
@@ -165,10 +169,13 @@ func TestNamesThatWouldLetOthersInAreRefused(t *testing.T) {
 func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 	r := run(t, componenttest.Preview, githubroles.GitHubRolesArgs{
 		Stack: "Dev", Repository: "x", Branch: "ma*", Subjects: []string{"repo:a/b", "repo:a/b", "repo:a/*"}, StateBucket: "s*", SecretsKeyARN: "alias/key",
+		Names: githubroles.Names{
+			Registry: "registry", GameBuilds: "game-builds", Delivery: "delivery", Roles: "roles", Hosts: "hosts", Launcher: "launcher", TeamTopic: "secrets-team",
+		},
 	})
 	require.Error(t, r.Err)
 	assert.Contains(t, r.Err.Error(), strings.Join([]string{
-		"pipeline has 11 faults:",
+		"pipeline has 12 faults:",
 		`stack: "Dev" is not allowed: ^[a-z][a-z0-9-]{0,20}$`,
 		`repository: "x" is not allowed: OWNER/NAME`,
 		`branch: "ma*" is not allowed: a branch`,
@@ -180,6 +187,7 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 		`roleArns: "nothing" is not allowed: one ARN or more`,
 		`boundaryArn: "nothing" is not allowed: an ARN`,
 		`bucketArn: "nothing" is not allowed: an ARN`,
+		`names.queue: "nothing" is not allowed: a logical name`,
 	}, "\n  - "))
 	assert.Empty(t, r.Resources)
 	assert.Empty(t, r.Calls)

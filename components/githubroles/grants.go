@@ -15,27 +15,31 @@ type list = iampolicy.List
 // What a role may do is written by how AWS lets it be bounded, narrowest first:
 // by the stack's fixed names, by the stack's tag, and, where an action has no
 // resource level, not at all. Pulumi's own names begin with a resource's logical
-// name, which infra/stack gives, and end in random characters; other stacks of
-// the account have them too, so the stack's tag parts these where the service
-// knows tags. infra/stack's tests hold these names against the whole graph.
+// name (Names) and end in random characters; other stacks of the account have them
+// too, so the stack's tag parts these where the service knows tags. infra/stack's
+// tests hold these names against the whole graph.
 
 // owned is what a stack has, as services name it.
 type owned struct {
 	arns.Scope
+	names Names
+
 	repositories, groups, secrets, topics, batch, delivery list
 }
 
-func ownedAt(p arns.Scope) owned {
-	prefix, path := contract.NamePrefix(p.Stack), contract.PathPrefix(p.Stack)
+func (a *GitHubRolesArgs) owned(at arns.Scope) owned {
+	prefix, path := contract.NamePrefix(at.Stack), contract.PathPrefix(at.Stack)
+	n, delivery := a.Names, a.Names.Delivery+"-*"
 	return owned{
-		Scope:        p,
-		repositories: p.ARNs("ecr", "repository/registry-*"),
-		groups:       p.ARNs("logs", "log-group:/"+path+"*"),
-		secrets:      p.ARNs("secretsmanager", "secret:"+path+"*"),
-		topics:       p.ARNs("sns", "secrets-team-*", prefix+"*"),
-		batch:        p.ARNs("batch", "compute-environment/hosts-*", "job-queue/queue-*", "job-definition/"+prefix+"*"),
-		delivery: slices.Concat(p.ARNs("events", "rule/delivery-*", "connection/delivery-*", "api-destination/delivery-*"),
-			p.ARNs("sqs", "delivery-*"), p.ARNs("cloudwatch", "alarm:delivery-*")),
+		Scope:        at,
+		names:        n,
+		repositories: at.ARNs("ecr", "repository/"+n.Registry+"-*"),
+		groups:       at.ARNs("logs", "log-group:/"+path+"*"),
+		secrets:      at.ARNs("secretsmanager", "secret:"+path+"*"),
+		topics:       at.ARNs("sns", n.TeamTopic+"-*", prefix+"*"),
+		batch:        at.ARNs("batch", "compute-environment/"+n.Hosts+"-*", "job-queue/"+n.Queue+"-*", "job-definition/"+prefix+"*"),
+		delivery: slices.Concat(at.ARNs("events", "rule/"+delivery, "connection/"+delivery, "api-destination/"+delivery),
+			at.ARNs("sqs", delivery), at.ARNs("cloudwatch", "alarm:"+delivery)),
 	}
 }
 
@@ -69,7 +73,7 @@ type document struct {
 // its token, the rule) is not changed by what it delivers, and no identity is
 // made: no role, instance profile or managed policy.
 func (a *GitHubRolesArgs) documents(at arns.Scope) []document {
-	o := ownedAt(at)
+	o := a.owned(at)
 	return []document{{
 		name: "read", description: "what a preview reads",
 		grants: func([]string) []iampolicy.Statement { return o.read() },
@@ -113,21 +117,21 @@ func (o owned) read() []iampolicy.Statement {
 		iampolicy.Allow("LookAtRoles", list{
 			"iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:GetInstanceProfile",
 			"iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions", "iam:GetOpenIDConnectProvider",
-		}, o.ARNs("iam", "role/roles-*", "role/delivery-*", "role/"+contract.NamePrefix(o.Stack)+"*", "instance-profile/roles-*",
-			"policy/roles-*", "policy/launcher-*", "oidc-provider/"+issuer)),
+		}, o.ARNs("iam", "role/"+o.names.Roles+"-*", "role/"+o.names.Delivery+"-*", "role/"+contract.NamePrefix(o.Stack)+"*",
+			"instance-profile/"+o.names.Roles+"-*", "policy/"+o.names.Roles+"-*", "policy/"+o.names.Launcher+"-*", "oidc-provider/"+issuer)),
 		iampolicy.Allow("LookAtBuilds", list{
 			"s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLogging", "s3:GetBucketNotification",
 			"s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock",
 			"s3:GetBucketRequestPayment", "s3:GetBucketTagging", "s3:GetBucketVersioning", "s3:GetBucketWebsite",
 			"s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration",
 			"s3:ListBucket",
-		}, o.ARNs("s3", "game-builds-*")),
+		}, o.ARNs("s3", o.names.GameBuilds+"-*")),
 		// A build's version and checksum are in its object's metadata, which S3 shows to
 		// whoever may read the object.
-		iampolicy.Allow("LookAtBuild", list{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion"}, o.ARNs("s3", "game-builds-*/*")),
+		iampolicy.Allow("LookAtBuild", list{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion"}, o.ARNs("s3", o.names.GameBuilds+"-*/*")),
 		// An image of another account's is looked at before it is taken.
 		iampolicy.Allow("LookAtImages", list{"ecr:DescribeImages", "ecr:DescribeRepositories"},
-			list{"arn:" + o.Partition + ":ecr:" + o.Region + ":*:repository/registry-*"}),
+			list{"arn:" + o.Partition + ":ecr:" + o.Region + ":*:repository/" + o.names.Registry + "-*"}),
 		iampolicy.Allow("LookAtRest", list{
 			"batch:ListTagsForResource",
 			"ecr:GetLifecyclePolicy", "ecr:GetRepositoryPolicy", "ecr:ListTagsForResource",

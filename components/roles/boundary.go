@@ -12,9 +12,6 @@ import (
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
 )
 
-// registries is how the names of the stacks' own repositories begin.
-const registries = "registry-"
-
 // boundary declares the permissions boundary: the most that a role can do,
 // whatever its own policies say (IAM user guide, "Permissions boundaries for IAM
 // entities"). Who deploys may change those policies and not the boundary, so it
@@ -28,7 +25,7 @@ func (r *Roles) boundary(ctx *pulumi.Context, name string, args *RolesArgs, at a
 	return iam.NewPolicy(ctx, name+"-boundary", &iam.PolicyArgs{
 		Description: pulumi.String("the most that the roles of stack " + args.Stack + " can do"),
 		Policy: document(needs, func(arns []string) []iampolicy.Statement {
-			return joined(append(bounds(at, name, rows, arns), boundTo(at, "delivery-*", startWorkflow(at))))
+			return joined(append(bounds(at, name, rows, arns), boundTo(at, args.DeliveryName+"-*", args.startWorkflow(at))))
 		}),
 		Tags: pulumi.ToStringMap(args.Tags),
 	}, pulumi.Parent(r))
@@ -40,6 +37,7 @@ func (r *Roles) boundary(ctx *pulumi.Context, name string, args *RolesArgs, at a
 func (a *RolesArgs) widest() *RolesArgs {
 	widest := *a
 	widest.SupportAccess = true
+	registries := a.RegistryName + "-" // the names of every stack's own repository begin with it
 	if a.UsedRepository.Name == "" || strings.HasPrefix(a.UsedRepository.Name, registries) {
 		widest.UsedRepository = Repository{Account: "*", Region: "*", Name: registries + "*"}
 	}
@@ -97,6 +95,6 @@ func managedInstance() iampolicy.Statement {
 }
 
 // startWorkflow is for the role by which EventBridge calls GitHub (components/delivery).
-func startWorkflow(at arns.Scope) iampolicy.Statement {
-	return iampolicy.Allow("StartWorkflow", list{"events:InvokeApiDestination"}, at.ARNs("events", "api-destination/delivery-*"))
+func (a *RolesArgs) startWorkflow(at arns.Scope) iampolicy.Statement {
+	return iampolicy.Allow("StartWorkflow", list{"events:InvokeApiDestination"}, at.ARNs("events", "api-destination/"+a.DeliveryName+"-*"))
 }

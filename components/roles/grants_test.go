@@ -47,6 +47,7 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 			RepositoryARN:       arn("ecr", "repository/"+strings.Repeat("r", 256)),
 			UsedRepository:      roles.Repository{Account: "222222222222", Region: "ap-southeast-1", Name: strings.Repeat("u", 256)},
 			GameBuildsBucketARN: pulumi.String("arn:aws:s3:::" + strings.Repeat("b", 63)),
+			RegistryName:        "registry", DeliveryName: "delivery",
 		})
 		if err != nil {
 			return err

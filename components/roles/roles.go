@@ -27,6 +27,8 @@ type RolesArgs struct {
 	CertificateARN      string             // the secret of the sessions' certificate; "": they make their own
 	UsedRepository      Repository         // of an image that the stack takes by its address; zero: it takes none
 	SupportAccess       bool               // Session Manager reaches the hosts
+	RegistryName        string             // logical name of the registry: every stack's repository has a name that begins with it
+	DeliveryName        string             // logical name of the delivery: its role and destination have names that begin with it
 	Tags                map[string]string
 }
 
@@ -127,6 +129,8 @@ func (a *RolesArgs) validate() error {
 	} {
 		f.Check(arn.input != nil, arn.property, "nothing", "an ARN")
 	}
+	f.Check(a.RegistryName != "", "registryName", "nothing", "a logical name")
+	f.Check(a.DeliveryName != "", "deliveryName", "nothing", "a logical name")
 	return f.Err("roles")
 }
 

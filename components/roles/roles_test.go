@@ -30,6 +30,8 @@ func goodArgs() roles.RolesArgs {
 		GameBuildsBucketARN: pulumi.String("arn:builds"),
 		LogGroupARN:         pulumi.String("arn:log"),
 		KeyARN:              pulumi.String("arn:key"),
+		RegistryName:        "registry",
+		DeliveryName:        "delivery",
 		Tags:                map[string]string{"team": "games"},
 	}
 }
@@ -296,12 +298,14 @@ func TestARNsAreOfThePartitionAndRegionThatTheStackIsIn(t *testing.T) {
 func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	r := run(t, componenttest.Preview, roles.RolesArgs{Stack: "Dev_1"})
 	require.Error(t, r.Err)
-	assert.ErrorContains(t, r.Err, "roles has 5 faults:"+
+	assert.ErrorContains(t, r.Err, "roles has 7 faults:"+
 		"\n  - stack: \"Dev_1\" is not allowed: ^[a-z][a-z0-9-]{0,20}$"+
 		"\n  - gameBuildsBucketArn: \"nothing\" is not allowed: an ARN"+
 		"\n  - keyArn: \"nothing\" is not allowed: an ARN"+
 		"\n  - logGroupArn: \"nothing\" is not allowed: an ARN"+
-		"\n  - repositoryArn: \"nothing\" is not allowed: an ARN")
+		"\n  - repositoryArn: \"nothing\" is not allowed: an ARN"+
+		"\n  - registryName: \"nothing\" is not allowed: a logical name"+
+		"\n  - deliveryName: \"nothing\" is not allowed: a logical name")
 	assert.Empty(t, r.Resources)
 	assert.Empty(t, r.Calls)
 }

@@ -36,6 +36,10 @@ func publishers(actions, resources iampolicy.List, account string) []iampolicy.S
 	}
 }
 
+// TeamTopicName returns the logical name of the team's topic of a component with
+// this name; the topic's physical name begins with it.
+func TeamTopicName(name string) string { return name + "-team" }
+
 // declareTeamTopic declares the team's topic and the key of all topics. It is a
 // key of our own because AWS's key for SNS lets no other service publish.
 func (s *UserResources) declareTeamTopic(ctx *pulumi.Context, name string, args *UserResourcesArgs) error {
@@ -59,21 +63,21 @@ func (s *UserResources) declareTeamTopic(ctx *pulumi.Context, name string, args 
 	if err != nil {
 		return err
 	}
-	topic, err := sns.NewTopic(ctx, name+"-team", &sns.TopicArgs{
+	topic, err := sns.NewTopic(ctx, TeamTopicName(name), &sns.TopicArgs{
 		KmsMasterKeyId: key.Arn,
 		Tags:           pulumi.ToStringMap(args.Tags),
 	}, child)
 	if err != nil {
 		return err
 	}
-	err = declarePolicy(ctx, name+"-team", topic, func(arn string) string {
+	err = declarePolicy(ctx, TeamTopicName(name), topic, func(arn string) string {
 		return topicPolicy(arn, root, publishers(iampolicy.List{"sns:Publish"}, iampolicy.List{arn}, caller.AccountId)...)
 	}, child)
 	if err != nil {
 		return err
 	}
 	for _, address := range args.TeamEmails {
-		if err := subscribe(ctx, name+"-team-"+address, topic, address, child); err != nil {
+		if err := subscribe(ctx, TeamTopicName(name)+"-"+address, topic, address, child); err != nil {
 			return err
 		}
 	}

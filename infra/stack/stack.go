@@ -44,7 +44,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	net, err := network.NewNetwork(ctx, "network", &network.NetworkArgs{
+	net, err := network.NewNetwork(ctx, networkName, &network.NetworkArgs{
 		VPCID:       cfg.Network.VPCID,
 		SubnetIDs:   cfg.Network.SubnetIDs,
 		CIDRBlock:   cfg.Network.CIDRBlock,
@@ -59,7 +59,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	repository, err := registry.NewRegistry(ctx, "registry", &registry.RegistryArgs{
+	repository, err := registry.NewRegistry(ctx, registryName, &registry.RegistryArgs{
 		Keep:         cfg.Registry.Keep,
 		KeepReleased: cfg.Registry.KeepReleased,
 		PullAccounts: cfg.Registry.PullAccounts,
@@ -70,12 +70,12 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	builds, err := builder.NewGameBuilds(ctx, "game-builds", &builder.GameBuildsArgs{ForceDestroy: !cfg.Protect, Tags: tags}, keep)
+	builds, err := builder.NewGameBuilds(ctx, gameBuildsName, &builder.GameBuildsArgs{ForceDestroy: !cfg.Protect, Tags: tags}, keep)
 	if err != nil {
 		return err
 	}
 
-	logs, err := observability.NewLogs(ctx, "logs", &observability.LogsArgs{
+	logs, err := observability.NewLogs(ctx, logsName, &observability.LogsArgs{
 		NamePrefix:    contract.LogGroupPrefix(stack),
 		RetentionDays: cfg.Logs.RetentionDays,
 		Tags:          tags,
@@ -84,7 +84,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	users, err := userresources.NewUserResources(ctx, "secrets", &userresources.UserResourcesArgs{
+	users, err := userresources.NewUserResources(ctx, usersName, &userresources.UserResourcesArgs{
 		Stack:        stack,
 		Users:        secretUsers(cfg),
 		TeamEmails:   cfg.Notifications.TeamEmails,
@@ -95,7 +95,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	access, err := roles.NewRoles(ctx, "roles", &roles.RolesArgs{
+	access, err := roles.NewRoles(ctx, rolesName, &roles.RolesArgs{
 		Stack:               stack,
 		RepositoryARN:       repository.ARN,
 		GameBuildsBucketARN: builds.BucketARN,
@@ -104,13 +104,15 @@ func Deploy(ctx *pulumi.Context) error {
 		CertificateARN:      cfg.Session.CertificateSecretARN,
 		UsedRepository:      usedRepository(cfg),
 		SupportAccess:       cfg.Compute.SupportAccess,
+		RegistryName:        registryName,
+		DeliveryName:        deliveryName,
 		Tags:                tags,
 	})
 	if err != nil {
 		return err
 	}
 
-	if _, err := delivery.NewDelivery(ctx, "delivery", &delivery.DeliveryArgs{
+	if _, err := delivery.NewDelivery(ctx, deliveryName, &delivery.DeliveryArgs{
 		Stack:        stack,
 		Bucket:       builds.Bucket,
 		Prefix:       cfg.Delivery.Prefix,
@@ -125,7 +127,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	machine, err := builder.NewBuilder(ctx, "builder", &builder.BuilderArgs{
+	machine, err := builder.NewBuilder(ctx, builderName, &builder.BuilderArgs{
 		InstanceType:        cfg.Builder.InstanceType,
 		VolumeGiB:           cfg.Builder.VolumeGiB,
 		VPCID:               net.VPCID,
@@ -138,7 +140,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 
 	login := "../.build/login-" + stack // relative as the image's folders are, and so the same on every machine
-	building, err := client.builderHooks(ctx, "builder", builder.HooksArgs{
+	building, err := client.builderHooks(ctx, builderName, builder.HooksArgs{
 		InstanceID:  machine.InstanceID,
 		InstanceURN: machine.InstanceURN,
 		LoginDir:    login,
@@ -152,7 +154,7 @@ func Deploy(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	image, err := gameimage.NewGameImage(ctx, "image", &gameimage.GameImageArgs{
+	image, err := gameimage.NewGameImage(ctx, imageName, &gameimage.GameImageArgs{
 		Use:            cfg.Image.Use,
 		BuildOn:        cfg.Image.BuildOn,
 		Host:           machine.DockerHost,
@@ -177,11 +179,11 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	updating, err := client.hostHooks(ctx, "hosts", cfg.Compute.UpdateTimeoutMinutes)
+	updating, err := client.hostHooks(ctx, hostsName, cfg.Compute.UpdateTimeoutMinutes)
 	if err != nil {
 		return err
 	}
-	hosts, err := compute.NewCompute(ctx, "hosts", &compute.ComputeArgs{
+	hosts, err := compute.NewCompute(ctx, hostsName, &compute.ComputeArgs{
 		InstanceTypes:        cfg.Compute.InstanceTypes,
 		MinVCPUs:             cfg.Compute.MinVCPUs,
 		MaxVCPUs:             cfg.Compute.MaxVCPUs,
@@ -204,7 +206,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	line, err := queue.NewQueue(ctx, "queue", &queue.QueueArgs{
+	line, err := queue.NewQueue(ctx, queueName, &queue.QueueArgs{
 		EnvironmentARNs: inputs(hosts.EnvironmentARNs),
 		MaxWaitSeconds:  cfg.Queue.MaxWaitMinutes * 60,
 		Tags:            tags,
@@ -227,7 +229,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 	settings := cfg.Settings(stack)
 	settings.BatchEndpoint, settings.TopicsEndpoint = aws.ToString(batchEndpoint), aws.ToString(topicsEndpoint)
-	sessions, err := session.NewSessions(ctx, "sessions", &session.SessionsArgs{
+	sessions, err := session.NewSessions(ctx, sessionsName, &session.SessionsArgs{
 		Settings:          settings,
 		Users:             sessionUsers(cfg, users),
 		Image:             image.URI,
@@ -248,7 +250,7 @@ func Deploy(ctx *pulumi.Context) error {
 		return err
 	}
 
-	launcher, err := roles.NewLauncherPolicy(ctx, "launcher", &roles.LauncherPolicyArgs{
+	launcher, err := roles.NewLauncherPolicy(ctx, launcherName, &roles.LauncherPolicyArgs{
 		Stack:       stack,
 		QueueARN:    line.ARN,
 		LogGroupARN: logs.LogGroupARN,
@@ -259,7 +261,7 @@ func Deploy(ctx *pulumi.Context) error {
 	}
 
 	if cfg.Delivery.Repository != "" {
-		if _, err := githubroles.NewGitHubRoles(ctx, "pipeline", &githubroles.GitHubRolesArgs{
+		if _, err := githubroles.NewGitHubRoles(ctx, githubName, &githubroles.GitHubRolesArgs{
 			Stack:             stack,
 			Repository:        cfg.Delivery.Repository,
 			Subjects:          cfg.Delivery.OIDCSubjects,
@@ -273,7 +275,11 @@ func Deploy(ctx *pulumi.Context) error {
 			RoleARNs:          inputs([]pulumi.StringOutput{access.HostRoleARN, access.ExecutionRoleARN, access.SessionRoleARN, access.BuilderRoleARN}),
 			BoundaryARN:       access.BoundaryARN,
 			BucketARN:         builds.BucketARN,
-			Tags:              tags,
+			Names: githubroles.Names{
+				Registry: registryName, GameBuilds: gameBuildsName, Delivery: deliveryName, Roles: rolesName,
+				Hosts: hostsName, Queue: queueName, Launcher: launcherName, TeamTopic: userresources.TeamTopicName(usersName),
+			},
+			Tags: tags,
 		}); err != nil {
 			return err
 		}
