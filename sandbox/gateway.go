@@ -112,7 +112,7 @@ func runGateway(ctx context.Context, args []string) error {
 	return nil
 }
 
-func newUUID() string { return events.UUID(batch.RandomID()) }
+func newUUID() string { return batch.UUID(batch.RandomID()) }
 
 // baseOn makes sure of the base image on a Docker, for who needs it later.
 func baseOn(dockerHost string) func(context.Context) (string, error) {

@@ -10,12 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
-	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // builderMetadata are the pages of EC2's instance metadata that a build on this
@@ -30,11 +27,7 @@ func builderMetadata(rights *gateway.Rights, moto *url.URL) map[string]http.Hand
 		token  = "X-Aws-Ec2-Metadata-Token"
 		secret = "of-this-machine" // who reaches loopback may read these pages anyway
 	)
-	reader := iam.NewFromConfig(aws.Config{
-		Region: local.Region, BaseEndpoint: aws.String(moto.String()),
-		Credentials: credentials.NewStaticCredentialsProvider(local.MotoKey, local.SecretKey, ""),
-		HTTPClient:  &http.Client{Transport: local.Transport()},
-	})
+	reader := iam.NewFromConfig(gateway.MotoConfig(moto))
 	withToken := func(page http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get(token) != secret {

@@ -131,7 +131,7 @@ func (s *Scheduler) Submit(in Submission) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
-	id := uuid(s.config.NewID())
+	id := UUID(s.config.NewID())
 	j := &job{need: need, Job: Job{
 		ID: id, ARN: fmt.Sprintf("arn:aws:batch:%s:%s:job/%s", s.config.Region, s.config.Account, id), Name: in.Name,
 		QueueARN: in.QueueARN, Definition: in.Definition, Container: in.Container, RetryStrategy: in.RetryStrategy, Timeout: in.Timeout,
@@ -145,7 +145,8 @@ func (s *Scheduler) Submit(in Submission) (Job, error) {
 	return j.copy(), nil
 }
 
-func uuid(hex string) string {
+// UUID returns 32 hexadecimal digits in the form of a UUID.
+func UUID(hex string) string {
 	return strings.Join([]string{hex[:8], hex[8:12], hex[12:16], hex[16:20], hex[20:32]}, "-")
 }
 

@@ -2,170 +2,142 @@ package events
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
 	"net/http"
 	"strings"
-	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// Behaviours are what the gateway answers by this service.
+// Behaviours returns the gateway's behaviours of this service. Rules, targets and
+// the rest are moto's; a call that would have an effect which the sandbox does not
+// know is refused.
 func (s *Service) Behaviours() []gateway.Behaviour {
-	return []gateway.Behaviour{
-		{Name: "events", Service: "events", Answers: map[string]gateway.Handler{"PutEvents": s.putEvents, "PutRule": s.putRule}},
-		{Name: "events connections", Service: "events", Answers: map[string]gateway.Handler{"UpdateConnection": updateConnection, "DescribeConnection": describeConnection}},
+	answers := map[string]gateway.Handler{
+		"PutRule": putRule, "PutTargets": putTargets,
+		"CreateApiDestination": putDestination, "UpdateApiDestination": putDestination,
+		"CreateConnection": s.putConnection, "UpdateConnection": s.putConnection, "DeleteConnection": s.deleteConnection,
 	}
-}
-
-// entry is what PutEvents brings.
-type entry struct {
-	Source, DetailType, Detail, EventBusName string
-	Resources                                []string
-	Time                                     json.Number // seconds since 1970
-}
-
-// result is what becomes of it: an id, or an error.
-type result struct {
-	EventID      string `json:"EventId,omitempty"`
-	ErrorCode    string `json:",omitempty"`
-	ErrorMessage string `json:",omitempty"`
-}
-
-// putEvents never reaches moto, which would deliver in its own way.
-func (s *Service) putEvents(c *gateway.Call) (*http.Response, error) {
-	var in struct{ Entries []entry }
-	if err := c.JSON(&in); err != nil {
-		return nil, err
-	}
-	if len(in.Entries) < 1 || len(in.Entries) > 10 {
-		return nil, &gateway.Fault{Status: http.StatusBadRequest, Code: "ValidationException", Message: fmt.Sprintf("Entries has %d events: 1 to 10 are allowed", len(in.Entries))}
-	}
-	var out struct {
-		FailedEntryCount int
-		Entries          []result
-	}
-	for _, e := range in.Entries {
-		id, refused := s.put(e)
-		if refused != nil {
-			out.FailedEntryCount++
-			out.Entries = append(out.Entries, result{ErrorCode: refused.Code, ErrorMessage: refused.Message})
-			continue
-		}
-		out.Entries = append(out.Entries, result{EventID: id})
-	}
-	return c.Answer(out), nil
-}
-
-func (s *Service) put(e entry) (id string, refused *gateway.Fault) {
-	for _, argument := range []struct{ name, value string }{{"Source", e.Source}, {"DetailType", e.DetailType}, {"Detail", e.Detail}} {
-		if argument.value == "" {
-			return "", &gateway.Fault{Code: "InvalidArgument", Message: fmt.Sprintf("Parameter %s is not valid. Reason: %[1]s is a required argument.", argument.name)}
+	for _, operation := range unsupported {
+		answers[operation] = func(*gateway.Call) (*http.Response, error) {
+			return nil, gateway.Unsupported("the sandbox does not know EventBridge's %s", operation)
 		}
 	}
-	if strings.HasPrefix(e.Source, "aws.") {
-		return "", &gateway.Fault{Code: "NotAuthorizedForSourceException", Message: "Not authorized for the source."}
-	}
-	var detail map[string]json.RawMessage
-	if json.Unmarshal([]byte(e.Detail), &detail) != nil || detail == nil {
-		return "", &gateway.Fault{Code: "MalformedDetail", Message: "Detail is malformed."}
-	}
-	event := s.event(e.Source, e.DetailType, append([]string{}, e.Resources...), json.RawMessage(e.Detail))
-	if seconds, err := e.Time.Float64(); err == nil {
-		event.Time = timestamp(time.UnixMilli(int64(seconds * 1000)))
-	}
-	bus := e.EventBusName
-	if bus == "" {
-		bus = defaultBus
-	}
-	s.Publish(bus, event)
-	return event.ID, nil
+	return []gateway.Behaviour{{Name: "events", Service: "events", Answers: answers}}
 }
+
+// unsupported are operations that moto answers and whose effect nobody would see.
+var unsupported = []string{"CreateArchive", "CreateEventBus", "PutEvents", "StartReplay"}
 
 // putRule refuses a pattern that the sandbox would not understand later.
-func (s *Service) putRule(c *gateway.Call) (*http.Response, error) {
-	var in struct{ EventPattern string }
+func putRule(c *gateway.Call) (*http.Response, error) {
+	var in struct{ EventPattern, ScheduleExpression string }
 	if err := c.JSON(&in); err != nil {
 		return nil, err
 	}
-	if in.EventPattern != "" {
-		if _, err := ParsePattern(in.EventPattern); err != nil {
-			return nil, &gateway.Fault{Status: http.StatusBadRequest, Code: "InvalidEventPatternException", Message: "Event pattern is not valid. Reason: " + err.Error()}
+	if in.ScheduleExpression != "" {
+		return nil, gateway.Unsupported("the sandbox does not know PutRule's ScheduleExpression")
+	}
+	if _, err := ParsePattern(in.EventPattern); err != nil {
+		return nil, &gateway.Fault{Status: http.StatusBadRequest, Code: "InvalidEventPatternException", Message: "Event pattern is not valid. Reason: " + err.Error()}
+	}
+	return c.Forward()
+}
+
+// target has the members of a target that the sandbox knows.
+type target struct {
+	ID                            string `json:"Id"`
+	ARN                           string `json:"Arn"`
+	RoleARN                       string `json:"RoleArn"`
+	InputTransformer              types.InputTransformer
+	HTTPParameters                struct{ HeaderParameters map[string]string } `json:"HttpParameters"`
+	DeadLetterConfig, RetryPolicy json.RawMessage
+}
+
+// putTargets refuses a target that the sandbox would deliver otherwise than AWS.
+func putTargets(c *gateway.Call) (*http.Response, error) {
+	var in struct {
+		Rule, EventBusName string
+		Targets            []target
+	}
+	if err := c.Known(&in); err != nil {
+		return nil, err
+	}
+	for _, t := range in.Targets {
+		if kindOf(t.ARN) == nil {
+			return nil, gateway.Unsupported("the sandbox does not deliver to %s: it knows SNS topics and API destinations", t.ARN)
+		}
+		if err := checkTransformer(t.InputTransformer); err != nil {
+			return nil, gateway.Unsupported("%v", err)
+		}
+		for name, value := range t.HTTPParameters.HeaderParameters {
+			if strings.HasPrefix(value, "$.") {
+				return nil, gateway.Unsupported("the sandbox does not know the JSON path %q of the header %s", value, name)
+			}
 		}
 	}
 	return c.Forward()
 }
 
-// updateConnection puts what changes over what there is. moto would forget the
-// parameters that a call does not name.
-func updateConnection(c *gateway.Call) (*http.Response, error) {
-	var in map[string]any
+// putDestination refuses an endpoint with a place for a target's PathParameterValues.
+func putDestination(c *gateway.Call) (*http.Response, error) {
+	var in struct{ InvocationEndpoint string }
 	if err := c.JSON(&in); err != nil {
 		return nil, err
 	}
-	sent, _ := in["AuthParameters"].(map[string]any)
-	if sent == nil {
-		return c.Forward()
+	if strings.Contains(in.InvocationEndpoint, "*") {
+		return nil, gateway.Unsupported(`the sandbox does not know the "*" of the InvocationEndpoint %s`, in.InvocationEndpoint)
 	}
-	var there struct{ AuthParameters map[string]any }
-	if err := c.Ask("DescribeConnection", map[string]any{"Name": in["Name"]}, &there); err != nil {
+	return c.Forward()
+}
+
+// apiKey is the header by which a connection authorizes its calls.
+type apiKey struct {
+	Name  string `json:"ApiKeyName"`
+	Value string `json:"ApiKeyValue,omitempty"`
+}
+
+// connection is what the sandbox knows of CreateConnection and UpdateConnection.
+type connection struct {
+	Name, Description, AuthorizationType string `json:",omitempty"`
+	AuthParameters                       struct {
+		APIKey apiKey `json:"ApiKeyAuthParameters"`
+	}
+}
+
+// putConnection keeps a connection's key and does not pass its value on: moto would
+// show it.
+func (s *Service) putConnection(c *gateway.Call) (*http.Response, error) {
+	var in connection
+	if err := c.Known(&in); err != nil {
 		return nil, err
 	}
-	whole := map[string]any{}
-	maps.Copy(whole, there.AuthParameters)
-	for name, part := range sent {
-		before, has := whole[name].(map[string]any)
-		after, is := part.(map[string]any)
-		if has && is {
-			maps.Copy(before, after)
-			continue
-		}
-		whole[name] = part
+	key := in.AuthParameters.APIKey
+	if in.AuthorizationType != string(types.ConnectionAuthorizationTypeApiKey) || key.Name == "" || key.Value == "" {
+		return nil, gateway.Unsupported("the sandbox knows connections with an AuthorizationType, which is API_KEY, an ApiKeyName and an ApiKeyValue")
 	}
-	in["AuthParameters"] = whole
+	in.AuthParameters.APIKey.Value = ""
 	c.SetBody(encode(in))
-	return c.Forward()
-}
-
-// secrets are a connection's values that AWS takes and never shows.
-var secrets = []string{"ApiKeyValue", "Password", "ClientSecret"}
-
-// describeConnection leaves the secrets out, which moto shows.
-func describeConnection(c *gateway.Call) (*http.Response, error) {
-	var in struct{ Name string }
-	if err := c.JSON(&in); err != nil {
+	res, err := c.Forward()
+	if err != nil {
 		return nil, err
 	}
-	var shown map[string]any
-	if err := c.Ask("DescribeConnection", in, &shown); err != nil {
+	return gateway.EditJSON(res, func(answer map[string]any) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.keys[answer["ConnectionArn"].(string)] = key
+	})
+}
+
+func (s *Service) deleteConnection(c *gateway.Call) (*http.Response, error) {
+	res, err := c.Forward()
+	if err != nil {
 		return nil, err
 	}
-	hide(shown)
-	return c.Answer(shown), nil
-}
-
-// hide goes through a description. A parameter's value is secret where it says so.
-func hide(value any) {
-	switch value := value.(type) {
-	case map[string]any:
-		for _, name := range secrets {
-			delete(value, name)
-		}
-		if value["IsValueSecret"] == true {
-			delete(value, "Value")
-		}
-		for _, part := range value {
-			hide(part)
-		}
-	case []any:
-		for _, part := range value {
-			hide(part)
-		}
-	}
-}
-
-// UUID makes an event's id of 32 hexadecimal digits.
-func UUID(hex string) string {
-	return strings.Join([]string{hex[:8], hex[8:12], hex[12:16], hex[16:20], hex[20:32]}, "-")
+	return gateway.EditJSON(res, func(answer map[string]any) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.keys, answer["ConnectionArn"].(string))
+	})
 }

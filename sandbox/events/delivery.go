@@ -3,18 +3,21 @@ package events
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
 // delivery is an event on its way to a rule's target.
 type delivery struct {
 	event    Event
 	received time.Time
-	rule     Rule
-	target   Target
+	rule     types.Rule
+	target   types.Target
 
 	attempts  int      // those that were made
 	failed    *failure // of the last one; nil where it arrived
@@ -82,67 +85,48 @@ func (s *Service) deliver(ctx context.Context, d *delivery) {
 	s.giveUp(ctx, d)
 }
 
-// policy is how often an attempt is repeated, and until when.
+// policy returns how many times an attempt is repeated, and until when.
 func (d *delivery) policy() (retries int, deadline time.Time) {
 	retries, age := defaultRetries, defaultAge
-	if set := d.target.RetryPolicy.MaximumRetryAttempts; set != nil {
-		retries = *set
+	if set := d.target.RetryPolicy; set != nil && set.MaximumRetryAttempts != nil {
+		retries = int(*set.MaximumRetryAttempts)
 	}
-	if set := d.target.RetryPolicy.MaximumEventAgeInSeconds; set != nil {
-		age = time.Duration(*set) * time.Second
+	if set := d.target.RetryPolicy; set != nil && set.MaximumEventAgeInSeconds != nil {
+		age = time.Duration(*set.MaximumEventAgeInSeconds) * time.Second
 	}
 	return retries, d.received.Add(age)
 }
 
 func (s *Service) giveUp(ctx context.Context, d *delivery) {
 	state, end := "dead letter", "is in its dead-letter queue"
-	if d.target.DeadLetterConfig.ARN == "" {
+	if d.target.DeadLetterConfig == nil {
 		state, end = "lost", "is lost, the target has no dead-letter queue"
 	} else if err := s.bury(ctx, d); err != nil {
 		state, end = "lost", fmt.Sprintf("is lost, its dead-letter queue does not take it: %v", err)
 	}
-	s.config.Logf("rule %s, target %s: the event %s %s after %d attempts: %v", d.rule.Name, d.target.ARN, d.event.ID, end, d.attempts, d.failed)
+	s.config.Logf("rule %s, target %s: the event %s %s after %d attempts: %v", *d.rule.Name, *d.target.Arn, d.event.ID, end, d.attempts, d.failed)
 	s.tell(d, state)
 }
 
-// deadLetter sends the event as it came, with what AWS tells of its failure.
+// deadLetter sends the event as it came, with the attributes that AWS gives it.
 func (s *Service) deadLetter(ctx context.Context, d *delivery) error {
-	queue := d.target.DeadLetterConfig.ARN
-	in, err := message(queue, d.event.text())
+	queue := *d.target.DeadLetterConfig.Arn
+	at, err := queueURL(queue)
 	if err != nil {
 		return err
 	}
-	if err := s.config.Admits(ctx, principal, d.rule.ARN, sendMessage, queue); err != nil {
+	if err := s.config.Admits(ctx, principal, *d.rule.Arn, sendMessage, queue); err != nil {
 		return err
 	}
-	n := 0
-	for _, attribute := range []struct{ name, value string }{
-		{"RULE_ARN", d.rule.ARN},
-		{"TARGET_ARN", d.target.ARN},
-		{"ERROR_CODE", d.failed.code},
-		{"ERROR_MESSAGE", d.failed.message},
-		{"EXHAUSTED_RETRY_CONDITION", d.exhausted},
-		{"RETRY_ATTEMPTS", strconv.Itoa(d.attempts - 1)},
+	attributes := map[string]sqstypes.MessageAttributeValue{}
+	for name, value := range map[string]string{
+		"RULE_ARN": *d.rule.Arn, "TARGET_ARN": *d.target.Arn, "ERROR_CODE": d.failed.code, "ERROR_MESSAGE": d.failed.message,
+		"EXHAUSTED_RETRY_CONDITION": d.exhausted, "RETRY_ATTEMPTS": strconv.Itoa(d.attempts - 1),
 	} {
-		if attribute.value != "" { // SQS takes none that is empty
-			n++
-			prefix := fmt.Sprintf("MessageAttribute.%d.", n)
-			in.Set(prefix+"Name", attribute.name)
-			in.Set(prefix+"Value.DataType", "String")
-			in.Set(prefix+"Value.StringValue", attribute.value)
+		if value != "" { // SQS takes none that is empty
+			attributes[name] = sqstypes.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
 		}
 	}
-	return s.moto.form(ctx, "sqs", in)
-}
-
-// message is a SendMessage to a queue.
-func message(queueARN string, body []byte) (url.Values, error) {
-	parts := strings.Split(queueARN, ":")
-	if len(parts) != 6 || parts[2] != "sqs" {
-		return nil, fmt.Errorf("%q is no queue's ARN", queueARN)
-	}
-	return url.Values{
-		"Action": {"SendMessage"}, "Version": {"2012-11-05"}, "MessageBody": {string(body)},
-		"QueueUrl": {"http://sqs." + parts[3] + ".amazonaws.com/" + parts[4] + "/" + parts[5]}, // a name: it goes to moto
-	}, nil
+	_, err = s.moto.queues.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: at, MessageBody: aws.String(string(d.event.text())), MessageAttributes: attributes})
+	return err
 }

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,12 +22,12 @@ type tried struct {
 	state  string
 }
 
-func try(t *testing.T, target Target, failures ...*failure) (result tried) {
+func try(t *testing.T, target types.Target, failures ...*failure) (result tried) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Moto: &url.URL{}, FirstRetry: time.Second, Now: time.Now, NewID: func() string { return "id" }, Logf: t.Logf})
 		start := time.Now()
-		result = tried{delivery: &delivery{event: instanceEvent, received: start, rule: exampleRule, target: target}}
+		result = tried{delivery: &delivery{event: instanceEvent, received: start, rule: types.Rule{Name: aws.String("example")}, target: target}}
 		s.send = func(context.Context, *delivery) *failure {
 			result.at = append(result.at, time.Since(start))
 			return failures[min(len(result.at), len(failures))-1]
@@ -40,11 +42,11 @@ func try(t *testing.T, target Target, failures ...*failure) (result tried) {
 	return result
 }
 
-func policy(retries, age int) Target {
-	t := Target{ARN: "arn:aws:sqs:us-east-1:123456789012:q"}
-	t.RetryPolicy.MaximumRetryAttempts, t.RetryPolicy.MaximumEventAgeInSeconds = &retries, &age
-	t.DeadLetterConfig.ARN = "arn:aws:sqs:us-east-1:123456789012:dead"
-	return t
+func policy(retries, age int32) types.Target {
+	return types.Target{
+		Arn: aws.String("arn:aws:sns:us-east-1:123456789012:t"), RetryPolicy: &types.RetryPolicy{MaximumRetryAttempts: &retries, MaximumEventAgeInSeconds: &age},
+		DeadLetterConfig: &types.DeadLetterConfig{Arn: aws.String("arn:aws:sqs:us-east-1:123456789012:dead")},
+	}
 }
 
 func down() *failure { return failed("ERROR_FROM_TARGET", "down").again() }
@@ -86,7 +88,7 @@ func TestWhatARetryDoesNotHelpIsBuriedAtOnce(t *testing.T) {
 	require.Empty(t, got.exhausted)
 	require.True(t, got.buried)
 
-	got = try(t, Target{}, failed("NO_PERMISSIONS", "no"))
+	got = try(t, types.Target{Arn: aws.String("t")}, failed("NO_PERMISSIONS", "no"))
 	require.Equal(t, "lost", got.state, "without a dead-letter queue")
 	require.False(t, got.buried)
 }
@@ -99,13 +101,13 @@ func TestRetryAfterIsHonouredWhereItIsLonger(t *testing.T) {
 
 func TestOnlyStatusesThatMayPassAreTriedAgain(t *testing.T) {
 	for status, retried := range map[int]bool{301: false, 400: false, 401: true, 403: false, 404: false, 407: true, 409: true, 422: false, 429: true, 500: true, 502: true, 503: true} {
-		f := ofStatus(destination{}, &http.Response{StatusCode: status, Header: http.Header{}})
+		f := ofStatus("", &http.Response{StatusCode: status, Header: http.Header{}})
 		require.Equal(t, retried, f.retry, status)
 	}
 	for _, status := range []int{200, 202, 204} {
-		require.Nil(t, ofStatus(destination{}, &http.Response{StatusCode: status}))
+		require.Nil(t, ofStatus("", &http.Response{StatusCode: status}))
 	}
-	f := ofStatus(destination{}, &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"-1"}}})
+	f := ofStatus("", &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"-1"}}})
 	require.False(t, f.retry, "a negative Retry-After ends it")
 }
 

@@ -1,8 +1,7 @@
-// Package events is the sandbox's EventBridge, as far as delivery goes: it takes
-// events, finds the rules that match them, and brings what the rules' targets
-// ask for to topics, queues, log groups and API destinations, with retries and
-// dead-letter queues. Buses, rules, targets, connections and API destinations
-// are moto's; what moto itself would deliver never reaches it.
+// Package events delivers the sandbox's EventBridge events: it finds the rules that
+// match an event, and delivers it to their targets, which are topics and API
+// destinations, with retries and dead-letter queues. Rules, targets, connections and
+// API destinations are moto's; no event reaches moto, which would deliver it too.
 //
 // What AWS does, and in which words, follows AWS's user guide and API reference.
 package events
@@ -103,10 +102,10 @@ func (s *Service) ObjectChanged(c gateway.ObjectChange) {
 	if c.Deletion == "" {
 		kind, detail.Object.Size = "Object Created", &c.Size
 	}
-	s.Publish(defaultBus, s.event("aws.s3", kind, []string{"arn:aws:s3:::" + c.Bucket}, detail))
+	s.Publish(s.event("aws.s3", kind, []string{"arn:aws:s3:::" + c.Bucket}, detail))
 }
 
 // JobChanged takes a Batch job's new state, as DescribeJobs shows the job.
 func (s *Service) JobChanged(jobARN string, detail any) {
-	s.Publish(defaultBus, s.event("aws.batch", "Batch Job State Change", []string{jobARN}, detail))
+	s.Publish(s.event("aws.batch", "Batch Job State Change", []string{jobARN}, detail))
 }

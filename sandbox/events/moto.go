@@ -2,173 +2,92 @@ package events
 
 import (
 	"context"
-	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
-	"github.com/intraverse/dcv-sessions/sandbox/local"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go"
+
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// moto is where buses, rules, topics, queues and log groups are. It is asked
-// itself, not through the gateway: there connections are shown without secrets.
-type moto struct{ address string }
-
-// Rule is a bus's rule, as far as matching goes.
-type Rule struct {
-	Name         string
-	ARN          string `json:"Arn"`
-	State        string
-	EventPattern string
+// moto has the rules, their targets, the topics and the queues.
+type moto struct {
+	events *eventbridge.Client
+	topics *sns.Client
+	queues *sqs.Client
 }
 
-// enabled knows AWS's three states.
-func (r Rule) enabled() bool { return strings.HasPrefix(r.State, "ENABLED") }
-
-// Target is a rule's target. What AWS knows and this does not is for kinds of
-// targets that the sandbox does not deliver to.
-type Target struct {
-	ID               string `json:"Id"`
-	ARN              string `json:"Arn"`
-	RoleARN          string `json:"RoleArn"`
-	Input, InputPath string
-	InputTransformer *Transformer
-	SqsParameters    struct{ MessageGroupId string } //nolint:revive // AWS's spelling
-	HTTPParameters   HTTPParameters                  `json:"HttpParameters"`
-	DeadLetterConfig struct {
-		ARN string `json:"Arn"`
-	}
-	RetryPolicy struct {
-		MaximumRetryAttempts     *int
-		MaximumEventAgeInSeconds *int
-	}
+func newMoto(at *url.URL) moto {
+	config := gateway.MotoConfig(at)
+	return moto{eventbridge.NewFromConfig(config), sns.NewFromConfig(config), sqs.NewFromConfig(config)}
 }
 
-// HTTPParameters are what a target adds to an API destination's call. Values
-// may be JSON paths into the event.
-type HTTPParameters struct {
-	PathParameterValues   []string
-	HeaderParameters      map[string]string
-	QueryStringParameters map[string]string
-}
-
-// rules are all of a bus; a bus is named or given by its ARN.
-func (m moto) rules(ctx context.Context, bus string) ([]Rule, error) {
-	var all []Rule
-	for token := ""; ; {
-		var page struct {
-			Rules     []Rule
-			NextToken string
-		}
-		if err := m.json(ctx, "events", "AWSEvents.ListRules", listing("EventBusName", bus, token), &page); err != nil {
+// rules returns all rules of the default bus.
+func (m moto) rules(ctx context.Context) (all []types.Rule, err error) {
+	for in := (&eventbridge.ListRulesInput{}); ; {
+		page, err := m.events.ListRules(ctx, in)
+		if err != nil {
 			return nil, err
 		}
 		all = append(all, page.Rules...)
-		if token = page.NextToken; token == "" {
+		if in.NextToken = page.NextToken; in.NextToken == nil {
 			return all, nil
 		}
 	}
 }
 
-func (m moto) targets(ctx context.Context, bus, rule string) ([]Target, error) {
-	var all []Target
-	for token := ""; ; {
-		var page struct {
-			Targets   []Target
-			NextToken string
-		}
-		in := listing("EventBusName", bus, token)
-		in["Rule"] = rule
-		if err := m.json(ctx, "events", "AWSEvents.ListTargetsByRule", in, &page); err != nil {
+func (m moto) targets(ctx context.Context, rule *string) (all []types.Target, err error) {
+	for in := (&eventbridge.ListTargetsByRuleInput{Rule: rule}); ; {
+		page, err := m.events.ListTargetsByRule(ctx, in)
+		if err != nil {
 			return nil, err
 		}
 		all = append(all, page.Targets...)
-		if token = page.NextToken; token == "" {
+		if in.NextToken = page.NextToken; in.NextToken == nil {
 			return all, nil
 		}
 	}
 }
 
-func listing(key, value, token string) map[string]string {
-	in := map[string]string{key: value}
-	if token != "" {
-		in["NextToken"] = token
+// enabled reports whether a rule matches events: two of its three states begin so.
+func enabled(rule types.Rule) bool { return strings.HasPrefix(string(rule.State), "ENABLED") }
+
+// queueURL returns the URL of a queue.
+func queueURL(arn string) (*string, error) {
+	parts := strings.Split(arn, ":")
+	if len(parts) != 6 || parts[2] != "sqs" {
+		return nil, fmt.Errorf("%q is no queue's ARN", arn)
 	}
-	return in
+	return aws.String("http://sqs." + parts[3] + ".amazonaws.com/" + parts[4] + "/" + parts[5]), nil
 }
 
-// refused is AWS's refusal of a call.
-type refused struct {
-	status        int
-	code, message string
-}
-
-func (r *refused) Error() string { return fmt.Sprintf("%s: %s", r.code, r.message) }
-
-// json makes a call in AWS's JSON protocol.
-func (m moto) json(ctx context.Context, service, target string, in, out any) error {
-	header := http.Header{"X-Amz-Target": {target}, "Content-Type": {"application/x-amz-json-1.1"}}
-	answer, err := m.call(ctx, service, header, encode(in))
-	if err != nil || out == nil {
-		return err
+// ofCall returns the failure of a call to an AWS service; nil if it succeeded.
+func ofCall(err error) *failure {
+	if err == nil {
+		return nil
 	}
-	return json.Unmarshal(answer, out)
-}
-
-// form makes a call in the query protocol.
-func (m moto) form(ctx context.Context, service string, in url.Values) error {
-	_, err := m.call(ctx, service, http.Header{"Content-Type": {local.Form}}, []byte(in.Encode()))
-	return err
-}
-
-// call goes to moto itself, which decides nothing.
-func (m moto) call(ctx context.Context, service string, header http.Header, body []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	res, err := local.Post(ctx, local.MotoKey, m.address, service, header, body)
-	if err != nil {
-		return nil, err
+	var refused smithy.APIError
+	var answer *awshttp.ResponseError
+	if !errors.As(err, &refused) || !errors.As(err, &answer) {
+		return failed("SDK_CLIENT_ERROR", "%v", err).again()
 	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, err
+	text := refused.ErrorCode() + ": " + refused.ErrorMessage()
+	switch status := answer.HTTPStatusCode(); {
+	case strings.Contains(refused.ErrorCode(), "NotFound"):
+		return failed("NO_RESOURCE", "%s", text)
+	case status == http.StatusTooManyRequests:
+		return failed("THROTTLING", "%s", text).again()
+	case status < http.StatusInternalServerError:
+		return failed("INVALID_PARAMETER", "%s", text)
 	}
-	if res.StatusCode != http.StatusOK {
-		return nil, refusal(res.StatusCode, answer)
-	}
-	return answer, nil
-}
-
-// refusal reads an error of either protocol.
-func refusal(status int, body []byte) error {
-	r := &refused{status: status}
-	var inJSON struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-	}
-	var inXML struct {
-		Code    string `xml:"Error>Code"`
-		Message string `xml:"Error>Message"`
-	}
-	switch {
-	case json.Unmarshal(body, &inJSON) == nil:
-		r.code, r.message = inJSON.Type, inJSON.Message
-	case xml.Unmarshal(body, &inXML) == nil:
-		r.code, r.message = inXML.Code, inXML.Message
-	default:
-		r.code, r.message = http.StatusText(status), "moto tells no more"
-	}
-	return r
-}
-
-// missing tells whether AWS refused because something is not there.
-func missing(err error) bool {
-	var r *refused
-	return errors.As(err, &r) && (strings.Contains(r.code, "NotFound") || strings.Contains(r.code, "NonExistent"))
+	return failed("SDK_CLIENT_ERROR", "%s", text).again()
 }

@@ -13,11 +13,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // Config is what a Service needs.
 type Config struct {
-	Moto *url.URL // where rules, topics, queues and log groups are
+	Moto *url.URL // has the rules, topics and queues
 
 	// Grants tells whether a role lets EventBridge take an action on a resource;
 	// it is asked wherever a target names a role.
@@ -47,25 +49,23 @@ type Service struct {
 	http    http.Client // of API destinations: it reaches this machine only
 
 	mu     sync.Mutex
+	keys   map[string]apiKey   // by the ARN of a connection
 	hosts  map[string]*url.URL // by the host of an API destination's endpoint: who answers for it
 	recent []Outcome           // the oldest first
 	faults []string            // what could not be understood, the oldest first
 }
 
-// arrival is an event on its way to a bus.
+// arrival is an event on its way to the default bus, the only one that gets any.
 type arrival struct {
-	bus      string // its name or ARN
 	event    Event
 	received time.Time
 }
 
-const defaultBus = "default"
-
 // New makes a Service; Run lets it work.
 func New(config Config) *Service {
 	s := &Service{
-		config: config, moto: moto{(&url.URL{Scheme: config.Moto.Scheme, Host: config.Moto.Host, Path: "/"}).String()},
-		arrived: make(chan arrival, 64), hosts: map[string]*url.URL{},
+		config: config, moto: newMoto(config.Moto),
+		arrived: make(chan arrival, 64), keys: map[string]apiKey{}, hosts: map[string]*url.URL{},
 		http: http.Client{
 			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true, DialContext: dialLoopback},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -93,8 +93,8 @@ func onThisMachine(address string) error {
 	return nil
 }
 
-// Publish brings an event to a bus, as soon as Run gets to it.
-func (s *Service) Publish(bus string, e Event) { s.arrived <- arrival{bus, e, s.config.Now()} }
+// Publish brings an event to the default bus, as soon as Run gets to it.
+func (s *Service) Publish(e Event) { s.arrived <- arrival{e, s.config.Now()} }
 
 // Run delivers what arrives until the context ends; what is under way then is
 // given up.
@@ -113,28 +113,28 @@ func (s *Service) Run(ctx context.Context) {
 
 // route starts an event's deliveries: one a target of each rule that matches.
 func (s *Service) route(ctx context.Context, a arrival) {
-	rules, err := s.moto.rules(ctx, a.bus)
+	rules, err := s.moto.rules(ctx)
 	if err != nil {
-		s.fault("the rules of bus %s can't be read, the event %s (%s) is lost: %v", a.bus, a.event.ID, a.event.DetailType, err)
+		s.fault("the rules can't be read, the event %s (%s) is lost: %v", a.event.ID, a.event.DetailType, err)
 		return
 	}
 	var under sync.WaitGroup
 	defer under.Wait()
 	for _, rule := range rules {
-		if !rule.enabled() || rule.EventPattern == "" { // the others are schedules
+		if !enabled(rule) {
 			continue
 		}
-		pattern, err := ParsePattern(rule.EventPattern)
+		pattern, err := ParsePattern(aws.ToString(rule.EventPattern))
 		if err != nil {
-			s.fault("rule %s is left out, its pattern is not understood: %v", rule.Name, err)
+			s.fault("rule %s is left out, its pattern is not understood: %v", *rule.Name, err)
 			continue
 		}
 		if !pattern.Matches(a.event) {
 			continue
 		}
-		targets, err := s.moto.targets(ctx, a.bus, rule.Name)
+		targets, err := s.moto.targets(ctx, rule.Name)
 		if err != nil {
-			s.fault("the targets of rule %s can't be read: %v", rule.Name, err)
+			s.fault("the targets of rule %s can't be read: %v", *rule.Name, err)
 			continue
 		}
 		for _, target := range targets {
@@ -228,7 +228,7 @@ func (s *Service) Status() Status {
 
 // tell keeps a delivery's state for the page.
 func (s *Service) tell(d *delivery, state string) {
-	o := Outcome{Event: d.event.ID, DetailType: d.event.DetailType, Rule: d.rule.Name, Target: d.target.ARN, Attempts: d.attempts, State: state}
+	o := Outcome{Event: d.event.ID, DetailType: d.event.DetailType, Rule: *d.rule.Name, Target: *d.target.Arn, Attempts: d.attempts, State: state}
 	if d.failed != nil {
 		o.Error = d.failed.Error()
 	}

@@ -23,6 +23,12 @@ func badRequest(code, format string, args ...any) *Fault {
 	return &Fault{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
 }
 
+// Unsupported returns the fault of a call that the sandbox does not know how to
+// answer. SDKs do not retry a 501.
+func Unsupported(format string, args ...any) *Fault {
+	return &Fault{http.StatusNotImplemented, "NotImplemented", fmt.Sprintf(format, args...)}
+}
+
 func (f *Fault) Error() string { return f.Code + ": " + f.Message }
 
 // isFault reports whether an error is a Fault of that code.

@@ -1,16 +1,40 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
+
+// MotoConfig returns the configuration of AWS clients that call moto directly. Their
+// calls are not retried, and their bodies are sent from memory: see distance.
+func MotoConfig(moto *url.URL) aws.Config {
+	transport := local.Transport()
+	return aws.Config{
+		Region: local.Region, BaseEndpoint: aws.String(moto.Scheme + "://" + moto.Host), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(local.MotoKey, local.SecretKey, ""),
+		HTTPClient: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return nil, err
+			}
+			r = r.Clone(r.Context())
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			return transport.RoundTrip(r)
+		})},
+	}
+}
 
 // queryVersions are the API versions of the services that behaviours ask.
 var queryVersions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sns": "2010-03-31", "sqs": "2012-11-05", "sts": "2011-06-15"}

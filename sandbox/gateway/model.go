@@ -24,7 +24,7 @@ func modelChecked(models *awsmodel.Models, refused *counter, log *log.Logger) Be
 		refusal, err := models.Check(c.Service, c.Request, c.Body)
 		if err != nil {
 			log.Printf("model: %s.%s cannot be checked: %v", c.Service, c.Operation, err)
-			return nil, &Fault{http.StatusNotImplemented, "NotImplemented", err.Error()} // clients don't try this again
+			return nil, Unsupported("%v", err)
 		}
 		if refusal == nil {
 			return c.Forward()

@@ -269,9 +269,9 @@ func denial(c *Call, who session, n need, why string) *Fault {
 	return &Fault{w.status, w.denied, said + why}
 }
 
-// undecided is the sandbox's refusal to guess. SDKs don't try a 501 again.
+// undecided is the sandbox's refusal to guess.
 func undecided(roleARN string, err error) *Fault {
-	return &Fault{http.StatusNotImplemented, "NotImplemented", fmt.Sprintf("the sandbox can't decide by the policies of %s: %v", roleARN, err)}
+	return Unsupported("the sandbox can't decide by the policies of %s: %v", roleARN, err)
 }
 
 // decide refuses a role's call unless its policies allow all that the call needs.
