@@ -2,6 +2,9 @@
 # account but the ones that name a STACK other than sandbox.
 
 SHELL := /bin/bash
+# Compiled packages are shared by all that is built here and by Pulumi's language
+# host, which builds the program with -trimpath.
+export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 sandbox := .sandbox/bin/sandbox
 launch := .sandbox/bin/launch
 deliver := .sandbox/bin/deliver

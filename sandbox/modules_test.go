@@ -23,13 +23,15 @@ func requirements(t *testing.T, file string) map[string]string {
 	return versions
 }
 
-// With other versions of a module that Pulumi's SDK needs, its AWS packages are
-// compiled once for each of our modules: four more minutes on a fresh machine.
-func TestTheProgramAndTheSandboxCompileTheSamePackages(t *testing.T) {
+// Packages that are compiled from one version of their module are compiled once:
+// Pulumi's SDK, gRPC and AWS's SDK are several minutes of a first `make up`.
+func TestTheProgramTheSandboxAndTheEngineCompileTheSamePackages(t *testing.T) {
 	sandbox := requirements(t, "go.mod")
-	for module, version := range requirements(t, "../go.mod") {
-		if here, both := sandbox[module]; both {
-			assert.Equal(t, here, version, "%s: `go get %s@%s` in the root", module, module, here)
+	for _, file := range []string{"../go.mod", "engine/go.mod"} {
+		for module, version := range requirements(t, file) {
+			if here, both := sandbox[module]; both {
+				assert.Equal(t, here, version, "%s: %s; `go get` the newer of both", file, module)
+			}
 		}
 	}
 }

@@ -150,7 +150,7 @@ func BuildDeploy(ctx context.Context, t Tree, p Progress) error {
 // anything changed.
 func goBuild(ctx context.Context, t Tree, p Progress, out, pkg, why string) error {
 	build := func() error {
-		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-v", "-o", out, pkg)) // -v: what is compiled is its progress
+		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-v", "-trimpath", "-o", out, pkg)) // -v: what is compiled is its progress
 	}
 	if _, err := os.Stat(out); err == nil {
 		return build()
