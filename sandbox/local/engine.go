@@ -2,8 +2,6 @@ package local
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,9 +11,6 @@ import (
 	"strings"
 	"time"
 )
-
-// engineVersion is the Pulumi release of sandbox/engine/go.mod.
-const engineVersion = "v3.259.0"
 
 // oldestEngine is the first minor release of Pulumi 3 whose hooks behave as the
 // program needs (an After hook's error keeps the state: 3.238).
@@ -31,18 +26,8 @@ func Pulumi(ctx context.Context, t Tree, p Progress) error {
 		}
 		return linkTo(found, link)
 	}
-	key, err := hashFiles(filepath.Join(t.Root, "sandbox", "engine"), "go.mod", "go.sum")
+	built, err := buildNested(ctx, t, p, "engine", "pulumi", "building the Pulumi CLI", "no installed one was found; about 3 minutes, once a machine")
 	if err != nil {
-		return err
-	}
-	built := filepath.Join(t.Cache, "engine-"+key, "pulumi")
-	if err := buildOnce(built, func(out string) error {
-		return p.Step("building the Pulumi engine "+engineVersion, "no installed one was found; about 4 minutes, once a machine", func() error {
-			return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox", "engine"), []string{"GOFLAGS="}, "go", "build", "-v", "-trimpath", "-o", out,
-				"-ldflags", "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version="+engineVersion,
-				"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"))
-		})
-	}); err != nil {
 		return err
 	}
 	return linkTo(built, link)
@@ -121,17 +106,22 @@ func (plugin Plugin) download(ctx context.Context, t Tree, p Progress) bool {
 	return true
 }
 
-// buildAWSProvider is keyed by its own builder, which knows all of its inputs.
 func buildAWSProvider(ctx context.Context, t Tree, p Progress) (string, error) {
-	dir := filepath.Join(t.Root, "sandbox", "awsprovider")
-	key, err := command(ctx, dir, nil, "go", "run", "./build", "-key").Output()
+	return buildNested(ctx, t, p, "awsprovider", "pulumi-resource-aws", "building the AWS provider", "the released one can't be reached; about 5 minutes, once a machine")
+}
+
+// buildNested runs the ./build of a nested module, whose result is kept in the cache
+// under a key that ./build computes from all of its inputs.
+func buildNested(ctx context.Context, t Tree, p Progress, module, file, name, why string) (string, error) {
+	dir := filepath.Join(t.Root, "sandbox", module)
+	key, err := command(ctx, dir, nil, "go", "run", "-trimpath", "./build", "-key").Output()
 	if err != nil {
-		return "", fmt.Errorf("the AWS provider's key: %w", err)
+		return "", fmt.Errorf("the key of sandbox/%s: %w", module, err)
 	}
-	built := filepath.Join(t.Cache, "awsprovider-"+strings.TrimSpace(string(key)), "pulumi-resource-aws")
+	built := filepath.Join(t.Cache, module+"-"+strings.TrimSpace(string(key)), file)
 	return built, buildOnce(built, func(out string) error {
-		return p.Step("building the AWS provider", "the released one can't be reached; about 5 minutes, once a machine", func() error {
-			return p.Command(ctx, command(ctx, dir, nil, "go", "run", "./build", "-o", out))
+		return p.Step(name, why, func() error {
+			return p.Command(ctx, command(ctx, dir, nil, "go", "run", "-trimpath", "./build", "-o", out))
 		})
 	})
 }
@@ -183,16 +173,4 @@ func linkTo(target, link string) error {
 		return err
 	}
 	return os.Symlink(target, link)
-}
-
-func hashFiles(dir string, names ...string) (string, error) {
-	sum := sha256.New()
-	for _, name := range names {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return "", err
-		}
-		sum.Write(b)
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
