@@ -16,6 +16,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/intraverse/dcv-sessions/sandbox/awsprovider/types"
 )
 
 const (
@@ -33,6 +35,11 @@ func narrow(from, to string, wanted []string) ([]string, error) {
 	}
 	if err := copyTree(from, to, kept); err != nil {
 		return nil, err
+	}
+	for name := range kept {
+		if err := narrowTypes(filepath.Join(to, "internal/service", name)); err != nil {
+			return nil, err
+		}
 	}
 	if err := narrowServiceList(filepath.Join(to, "internal/provider/service_packages_gen.go"), kept); err != nil {
 		return nil, err
@@ -156,6 +163,85 @@ func narrowServiceList(file string, kept map[string]bool) error {
 			return false
 		})
 	})
+}
+
+// typeLists are the functions of a service that list its types, and the types of the
+// table that each may keep.
+var typeLists = map[string]map[string]types.Type{
+	"EphemeralResources":   nil,
+	"FrameworkDataSources": types.DataSources,
+	"FrameworkResources":   types.Resources,
+	"SDKDataSources":       types.DataSources,
+	"SDKResources":         types.Resources,
+}
+
+// narrowTypes keeps of a service's lists the types of the table.
+func narrowTypes(dir string) error {
+	named, err := frameworkTypes(dir)
+	if err != nil {
+		return err
+	}
+	return rewrite(filepath.Join(dir, "service_package_gen.go"), func(parsed *ast.File) {
+		for _, declaration := range parsed.Decls {
+			method, ok := declaration.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			wanted, ok := typeLists[method.Name.Name]
+			if !ok {
+				continue
+			}
+			list := method.Body.List[0].(*ast.ReturnStmt).Results[0].(*ast.CompositeLit)
+			list.Elts = slices.DeleteFunc(list.Elts, func(element ast.Expr) bool {
+				_, keep := wanted[typeName(element.(*ast.CompositeLit), named)]
+				return !keep
+			})
+		}
+	})
+}
+
+// typeName returns the name of the type that an element of a list registers.
+func typeName(element *ast.CompositeLit, named map[string]string) string {
+	var name string
+	for _, field := range element.Elts {
+		field := field.(*ast.KeyValueExpr)
+		switch field.Key.(*ast.Ident).Name {
+		case "TypeName":
+			name, _ = strconv.Unquote(field.Value.(*ast.BasicLit).Value)
+			return name
+		case "Factory":
+			name = named[field.Value.(*ast.Ident).Name]
+		}
+	}
+	return name
+}
+
+var (
+	factory       = regexp.MustCompile(`(?m)^func (new\w+|New\w+)\(.*context\.Context\) \((?:resource|datasource)\.`)
+	frameworkType = regexp.MustCompile(`\.TypeName = "(aws_\w+)"`)
+)
+
+// frameworkTypes returns the types of the provider's newer half by the functions that
+// make them. Each has a file of its own, which also names its type.
+func frameworkTypes(dir string) (map[string]string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		name := frameworkType.FindSubmatch(text)
+		for _, m := range factory.FindAllSubmatch(text, -1) {
+			if name != nil {
+				named[string(m[1])] = string(name[1])
+			}
+		}
+	}
+	return named, nil
 }
 
 var clientCall = regexp.MustCompile(`\b(\w+Client)\(`)

@@ -1,6 +1,6 @@
 package main
 
-// services are the provider's packages that the types of ../table.go need.
+// services are the provider's packages that the types of ../types need.
 // Packages that these import are kept with them.
 var services = []string{
 	"batch", "budgets", "cloudwatch", "ec2", "ecr", "events", "iam", "kms", "lambda", "logs", "meta",
