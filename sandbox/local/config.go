@@ -22,8 +22,7 @@ const GameKey = "dcv-sessions:image.game"
 
 // endpoints are the AWS services that the provider is built with; each is
 // pointed at the gateway by name, so that no call can go elsewhere.
-var endpoints = strings.Fields(`batch budgets cloudwatch ec2 ecr events iam kms lambda logs organizations
- resourcegroups s3 secretsmanager sns sqs ssm sts`)
+var endpoints = strings.Fields(`batch budgets cloudwatch ec2 ecr events iam kms logs organizations s3 secretsmanager sns sqs ssm sts`)
 
 // Stack is the stack that the commands are about; the tests have another beside it.
 const Stack = "sandbox"
