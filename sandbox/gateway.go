@@ -41,7 +41,6 @@ func runGateway(ctx context.Context, args []string) error {
 	updateMinute := flags.Duration("update-minute", time.Minute, "how long a minute of a compute environment's update policy is")
 	minute := flags.Duration("builder-minute", time.Minute, "how long a minute of the builder's watchdog is")
 	eventRetry := flags.Duration("event-retry", 250*time.Millisecond, "how long EventBridge waits before it first tries a target again")
-	roleDelay := flags.Duration("role-delay", 15*time.Second, "how long a new service-linked role can't be assumed")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -90,7 +89,7 @@ func runGateway(ctx context.Context, args []string) error {
 	pages[batch.HostsPath], pages[events.Path] = jobs.HostsPage, bridge.Page
 	pages[builder.RelayPath], pages[gateway.GrantsPath] = machines.RelayPage, rights.GrantsPage
 	g, err := gateway.New(gateway.Config{
-		Upstream: upstream, Registry: *registry, StartID: *start, RoleDelay: *roleDelay, Log: os.Stderr, Models: allowed,
+		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr, Models: allowed,
 		Behaviours: slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, newUUID),
 			[]gateway.Behaviour{runner.SecurityGroups(), rights.Behaviour(), rights.SessionManager()}),
 		ObjectChanged: bridge.ObjectChanged,

@@ -21,7 +21,7 @@ type Behaviour struct {
 // earlier is asked first and the later by its Forward.
 func behaviours(config Config) []Behaviour {
 	var eventBridge sync.Map // the buckets that send their events there
-	return append([]Behaviour{
+	return []Behaviour{
 		ecrAddresses(config.Registry),
 		ecrImages(config.Registry),
 		batchKept(),
@@ -31,5 +31,6 @@ func behaviours(config Config) []Behaviour {
 		s3Objects(&eventBridge, config.ObjectChanged),
 		s3Policies(),
 		budgetsKept(),
-	}, newLinkedRoles(config.Upstream, config.RoleDelay).behaviours()...)
+		batchServiceRole(config.Upstream),
+	}
 }

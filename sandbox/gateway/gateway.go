@@ -33,10 +33,6 @@ type Config struct {
 	// nil: none is.
 	Models *awsmodel.Models
 
-	// RoleDelay is how long after its creation a service-linked role can't be
-	// assumed yet, and how long its deletion takes.
-	RoleDelay time.Duration
-
 	// Behaviours are asked before the built-in ones: how a part of the sandbox
 	// that is too large for a file here (the Batch host) takes its calls.
 	Behaviours []Behaviour
