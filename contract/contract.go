@@ -1,6 +1,6 @@
-// Package contract is what the Pulumi program, the session in its container,
-// the launcher and the tests agree on. Nothing of it is written twice: a name
-// that two of them use stands here and nowhere else.
+// Package contract defines the names and formats that the Pulumi program, the
+// session in its container, the launcher and the tests share. A name that two of
+// them use is defined here and nowhere else.
 //
 // It imports the standard library and internal/faults only, so that the session
 // binary stays small.
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,62 +23,62 @@ const Version = 1
 // name that this project owns.
 const Product = "dcv-sessions"
 
-// Tags on every AWS resource and on every job. They are how cost is
-// attributed, how a session is found, and who may end it.
+// Tags on every AWS resource and on every job. Costs are attributed, sessions are
+// found and the right to end a session is granted by them.
 const (
 	TagProject = "dcv-sessions:project" // always Product
 	TagStack   = "dcv-sessions:stack"   // the Pulumi stack's name
-	TagUser    = "dcv-sessions:user"    // the user whose resource or session it is
+	TagUser    = "dcv-sessions:user"    // the user that the resource or session belongs to
 )
 
-// UserPattern is what a user's name must match: it is at once a Linux account,
-// a part of physical AWS names and a tag value.
+// UserPattern matches the names that users may have. A user's name is also a Linux
+// account, a part of physical AWS names and a tag's value.
 var UserPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
 
-// StackPattern is what a stack's name must match, so that "_" ends it without
-// doubt in a physical name: no stack's prefix is the beginning of another's.
+// StackPattern matches the names that stacks may have. They have no "_", which ends
+// them in a physical name: so no stack's prefix is the beginning of another's.
 var StackPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,20}$`)
 
-// NamePrefix begins every physical name (job definitions, topics, roles,
-// policies) that a stack owns: "dcv-sessions_dev_".
+// NamePrefix returns the beginning of every physical name (job definitions, topics,
+// roles, policies) that a stack owns: "dcv-sessions_dev_".
 func NamePrefix(stack string) string { return Product + "_" + stack + "_" }
 
-// PathPrefix begins every secret's and log group's name that a stack owns:
-// "dcv-sessions/dev/". Log groups put a "/" before it.
+// PathPrefix returns the beginning of the name of every secret and log group that a
+// stack owns: "dcv-sessions/dev/". Log groups have a "/" before it.
 func PathPrefix(stack string) string { return Product + "/" + stack + "/" }
 
-// JobDefinition is the name of a user's job definition. Consumers submit by
-// this name, never by a revision: the latest active one is then used.
+// JobDefinition returns the name of a user's job definition. Consumers submit by
+// this name, never by a revision: AWS Batch then uses the latest active one.
 func JobDefinition(stack, user string) string { return NamePrefix(stack) + user }
 
-// JobName is the fixed name of a user's jobs (AWS: up to 128 letters, digits,
-// "-" and "_"). It is how a running session is found.
+// JobName returns the fixed name of a user's jobs, by which a running session is
+// found (AWS: up to 128 letters, digits, "-" and "_").
 func JobName(stack, user string) string { return NamePrefix(stack) + user }
 
-// DoctorName is the name of the job that tries a user's job definition: see
-// CommandDoctor. No session has it, and no session is looked for by its beginning.
+// DoctorName returns the name of the job that runs CommandDoctor with a user's job
+// definition. It does not begin with NamePrefix, by which sessions are found.
 func DoctorName(stack, user string) string { return Product + "-doctor_" + stack + "_" + user }
 
 // CommandDoctor is the container's command for a run of `session doctor`, in
 // place of a session.
 const CommandDoctor = "doctor"
 
-// JobTags are the tags that a session must be submitted with.
+// JobTags returns the tags that a session must be submitted with.
 func JobTags(stack, user string) map[string]string {
 	return map[string]string{TagProject: Product, TagStack: stack, TagUser: user}
 }
 
-// LogGroupPrefix begins the name of the log group that all sessions of a stack
-// write to. Consumers take the whole name from the stack's outputs.
+// LogGroupPrefix returns the beginning of the name of the log group that all sessions
+// of a stack write to. Consumers take the whole name from the stack's outputs.
 func LogGroupPrefix(stack string) string { return "/" + PathPrefix(stack) + "sessions-" }
 
 // Environment variables that the job definition sets beside those of Settings.
 const (
 	EnvContract = "DCV_CONTRACT" // Version, decimal
 
-	// EnvCredentials, EnvNotify and EnvCertificate are injected by the execution
-	// role from Secrets Manager: a Credentials, a Notification and a Certificate
-	// as JSON. The latter two may be missing.
+	// The ECS agent injects EnvCredentials, EnvNotify and EnvCertificate from Secrets
+	// Manager, with the execution role: a Credentials, a Notification and a
+	// Certificate as JSON. The latter two may be missing.
 	EnvCredentials = "DCV_CREDENTIALS"
 	EnvNotify      = "DCV_NOTIFY"
 	EnvCertificate = "DCV_CERTIFICATE"
@@ -89,9 +90,10 @@ type Credentials struct {
 	Password string `json:"password"`
 }
 
-// Certificate is the JSON of a secret with the sessions' certificate. Where it
-// has a wildcard name, *.play.example.com, a session's URL is at its address in
-// that name, 203-0-113-7.play.example.com; the studio's DNS has to answer so.
+// Certificate is the JSON of a secret with the sessions' certificate. If the
+// certificate has a wildcard name, *.play.example.com, the host of a session's URL
+// is its address in that domain, 203-0-113-7.play.example.com, which the studio's
+// DNS has to resolve.
 type Certificate struct {
 	Certificate string `json:"certificate"` // PEM, the leaf first, then its chain
 	PrivateKey  string `json:"privateKey"`  // PEM
@@ -103,17 +105,17 @@ type Notification struct {
 	Address  string `json:"address"`
 }
 
-// PortRange is an inclusive range of TCP and UDP ports. Batch offers host
-// networking only, so each session of a host takes a free port of it.
+// PortRange is an inclusive range of TCP and UDP ports. AWS Batch offers host
+// networking only, so each session of a host takes a free port of the range.
 type PortRange struct {
 	First int `json:"first"`
 	Last  int `json:"last"`
 }
 
-// Width is how many sessions the range can carry on one host.
+// Width returns the number of ports, and so of sessions that one host can carry.
 func (r PortRange) Width() int { return r.Last - r.First + 1 }
 
-// String is "8443-8446".
+// String returns the range as "8443-8446".
 func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
 
 // Contains reports whether every port of another range is in this one.
@@ -121,7 +123,7 @@ func (r PortRange) Contains(other PortRange) bool {
 	return r.First <= other.First && other.Last <= r.Last
 }
 
-// ParsePortRange reads a range as String writes it: "8443-8446".
+// ParsePortRange parses a range as String returns it: "8443-8446".
 func ParsePortRange(text string) (PortRange, error) {
 	first, last, _ := strings.Cut(text, "-")
 	var r PortRange
@@ -129,28 +131,29 @@ func ParsePortRange(text string) (PortRange, error) {
 	r.First, errs[0] = strconv.Atoi(first)
 	r.Last, errs[1] = strconv.Atoi(last)
 	if err := errors.Join(errs[:]...); err != nil || r.String() != text || r.First > r.Last {
-		return PortRange{}, fmt.Errorf("%q is no range of ports, such as 8443-8446", text)
+		return PortRange{}, fmt.Errorf("%q is not a range of ports, such as 8443-8446", text)
 	}
 	return r, nil
 }
 
-// EnvLaunch is what a launcher sets for a session that it submits, to a random
-// text: AWS Batch's SubmitJob has no client token, and by this a launcher knows
-// which job is its own when the answer was lost. The session does not read it.
+// EnvLaunch is a variable that a launcher sets to a random text in each session that
+// it submits. SubmitJob of AWS Batch has no client token: if its response is lost,
+// the launcher finds its own job by this text. The session does not read it.
 const EnvLaunch = "DCV_LAUNCH"
 
-// HealthPath is served by the session on its public port from its first second.
+// HealthPath is a path that the session serves on its public port from its first
+// second.
 const HealthPath = "/healthz"
 
-// EndPath takes an EndRequest by POST, on the session's public port. A session
-// that is asked to end exits with ExitOK and its job is SUCCEEDED; one that AWS
-// Batch terminates is always FAILED.
+// EndPath is a path of the session's public port that takes an EndRequest by POST.
+// A session that is asked to end exits with ExitOK, and its job is SUCCEEDED; a job
+// that AWS Batch terminates is always FAILED.
 const EndPath = "/end"
 
 // EndRequest asks a session to end.
 type EndRequest struct {
 	Session string `json:"session"` // the session's id, which is its job's
-	Reason  string `json:"reason"`  // in words; told by the `ended` event
+	Reason  string `json:"reason"`  // in words; the `ended` event has it
 	Proof   Proof  `json:"proof"`
 }
 
@@ -162,17 +165,17 @@ const (
 	EventStarting EventName = "starting" // the first one
 	EventEntered  EventName = "entered"  // State begins
 	EventLeft     EventName = "left"     // State is over, after Seconds
-	EventReady    EventName = "ready"    // carries URL and Certificate: a player may come
+	EventReady    EventName = "ready"    // carries URL and Certificate: a player may connect
 	EventPlayers  EventName = "players"  // Count players are connected now
 	EventGame     EventName = "game"     // Line is one that the game wrote; Dropped ones were left out before it
-	EventPart     EventName = "part"     // Part of the session said or did what support wants to know, in Line
-	EventNotified EventName = "notified" // the user was told; Reason where that failed
-	EventWarned   EventName = "warned"   // the player was told that the session ends, and why
+	EventPart     EventName = "part"     // Line is a message of Part of the session, for support
+	EventNotified EventName = "notified" // the user was notified, or could not be for Reason
+	EventWarned   EventName = "warned"   // the player was warned that the session ends, for Reason
 	EventDoctor   EventName = "doctor"   // a Check of `session doctor`
 	EventEnded    EventName = "ended"    // the last one; carries ExitCode and Reason
 )
 
-// State is where a session is in its life.
+// State is a state of a session's life.
 type State string
 
 // The states, in the order of a session's life. From any of them a session may
@@ -181,8 +184,8 @@ const (
 	StateUser    State = "user"    // the player's Linux account is made
 	StateDisplay State = "display" // the X server starts
 	StateSession State = "session" // the remote display and the sound start
-	StateGame    State = "game"    // the game starts, and proves where it is rendered
-	StateReady   State = "ready"   // nobody has come yet
+	StateGame    State = "game"    // the game starts, and its renderer is checked
+	StateReady   State = "ready"   // no player has connected yet
 	StatePlaying State = "playing" // a player is connected
 	StateAway    State = "away"    // the player has gone, and may come back within the grace time
 	StateEnding  State = "ending"  // the game saves, everything is closed
@@ -194,8 +197,8 @@ var States = []State{StateUser, StateDisplay, StateSession, StateGame, StateRead
 // Steps are the states that a start goes through. The waiting page shows them.
 var Steps = States[:4:4]
 
-// Event is one JSON line on a session's stdout. Metric filters and the
-// launcher read it; nobody else writes to the stream.
+// Event is one JSON line on a session's stdout. Metric filters and the launcher read
+// it; nothing else is written to the stream.
 type Event struct {
 	Event   EventName `json:"event"`
 	Time    string    `json:"time"` // RFC 3339 with milliseconds, UTC
@@ -219,26 +222,27 @@ type Event struct {
 	Check   *Check  `json:"check,omitempty"`
 }
 
-// Check is one row of `session doctor`: something that only a GPU host can show.
+// Check is the result of one row of `session doctor`, which checks the facts that
+// only a GPU host can show.
 type Check struct {
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
-	Found   string  `json:"found"`            // what was seen, in words
-	Change  string  `json:"change,omitempty"` // what to change in the configuration, where it does not hold
+	Found   string  `json:"found"`            // in words
+	Change  string  `json:"change,omitempty"` // of the configuration, if the check fails
 }
 
-// Outcome of a Check.
+// Outcome is the outcome of a Check.
 type Outcome string
 
-// What a Check found: it holds, it does not, or it can't be known on this host.
+// The outcomes.
 const (
 	OutcomeHolds   Outcome = "holds"
 	OutcomeFails   Outcome = "fails"
-	OutcomeUnknown Outcome = "unknown"
+	OutcomeUnknown Outcome = "unknown" // it can't be known on this host
 )
 
-// ExitCode is how a session's process ends. The job definition's retry rules
-// follow Retry, so that a fault of the host is tried again and nothing else is.
+// ExitCode describes an exit code of a session's process. The job definition's retry
+// rules follow Retry: only a fault of the host is worth another attempt.
 type ExitCode struct {
 	Code    int
 	Name    string
@@ -246,8 +250,8 @@ type ExitCode struct {
 	Meaning string
 }
 
-// The exit codes of a session. Those from 80 to 89, and no others, are worth
-// another host: AWS Batch takes few retry rules, and "8*" is one.
+// The exit codes of a session. Those from 80 to 89, and no others, are worth another
+// attempt on another host: AWS Batch takes few retry rules, and "8*" is one.
 const (
 	ExitOK            = 0  // the session ended as it should: its player left, or it was asked to end
 	ExitConfiguration = 64 // an environment variable is missing, malformed or not the job definition's
@@ -261,11 +265,11 @@ const (
 	ExitGPU           = 82 // the host's GPU or its driver is not there
 )
 
-// RetriedExitCodes matches the codes that are worth another host, as AWS Batch's
-// onExitCode writes it.
+// RetriedExitCodes is the pattern of the codes that are worth another attempt, for
+// onExitCode of AWS Batch.
 const RetriedExitCodes = "8*"
 
-// ExitCodes is the whole table, ascending by code.
+// ExitCodes lists the exit codes in ascending order.
 var ExitCodes = []ExitCode{
 	{ExitOK, "ok", false, "the session ended as it should: its player left, or it was asked to end"},
 	{ExitConfiguration, "configuration", false, "an environment variable is missing, malformed or not the job definition's; another attempt would fail alike"},
@@ -279,17 +283,9 @@ var ExitCodes = []ExitCode{
 	{ExitGPU, "gpu", true, "the host's GPU or its driver is not there; another host may do"},
 }
 
-// ReservedUsers are accounts of the session image, which no user may be named
-// after.
+// ReservedUsers are the accounts of the session image. No user may have such a name.
 var ReservedUsers = strings.Fields(`root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc
  nobody dcv dcvsmagent pulse messagebus sshd ubuntu ec2-user admin session xorg systemd-network systemd-resolve`)
 
-// Reserved tells whether a name is an account of the session image.
-func Reserved(user string) bool {
-	for _, name := range ReservedUsers {
-		if name == user {
-			return true
-		}
-	}
-	return false
-}
+// Reserved reports whether a name is one of ReservedUsers.
+func Reserved(user string) bool { return slices.Contains(ReservedUsers, user) }

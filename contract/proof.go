@@ -8,29 +8,29 @@ import (
 	"net/url"
 )
 
-// Proof is a signature of ProofRequest: AWS Batch's TagResource on the session's
-// own job, with the stack's tag that the job has already, so that the call changes
-// nothing. Whoever asks a session to end signs the call, and the session sends it:
-// AWS answers it with success only to principals that may tag this very job, which
-// the launcher policy allows for jobs of its own stack. So IAM decides who may end
-// a session, and nobody keeps a secret for it.
+// Proof is a signature of ProofRequest: a call of AWS Batch's TagResource for the
+// session's own job, with the stack's tag, which the job has already: so the call
+// changes nothing. A launcher that asks a session to end signs the call, and the
+// session sends it. AWS accepts it only if the signer may tag this very job, which
+// the launcher policy allows for jobs of its own stack. So IAM grants the right to
+// end a session, and no secret is needed for it.
 //
 // The job's ARN in the call names partition, Region, account and job, and the
 // signature covers HeaderSession, which no other caller of TagResource sends. A
-// proof is good for one session, and for as long as AWS accepts its signature.
+// proof is valid for one session, and for as long as AWS accepts its signature.
 //
-// A Proof holds what a session can't know. Everything else that it sends it makes
-// itself.
+// A Proof holds the parts of the call that the session can't know; the session makes
+// the rest itself.
 type Proof struct {
-	// Endpoint is where AWS Batch is, in the session's Region, as the call is signed:
-	// "https://batch.us-east-1.amazonaws.com".
+	// Endpoint is the endpoint of AWS Batch that the call is signed for, in the
+	// session's Region: "https://batch.us-east-1.amazonaws.com".
 	Endpoint      string `json:"endpoint"`
 	Authorization string `json:"authorization"`
 	Date          string `json:"date"` // X-Amz-Date
 	SecurityToken string `json:"securityToken,omitempty"`
 }
 
-// HeaderSession carries the session's id in a ProofRequest.
+// HeaderSession is the header with the session's id in a ProofRequest.
 const HeaderSession = "X-Dcv-Session"
 
 // ProofService is the name of AWS Batch in a signature's scope.
@@ -38,7 +38,7 @@ const ProofService = "batch"
 
 // ProofBody returns the body of a ProofRequest.
 func ProofBody(stack string) []byte {
-	body, _ := json.Marshal(struct { // strings always have a JSON form
+	body, _ := json.Marshal(struct { // strings can always be marshaled
 		Tags map[string]string `json:"tags"`
 	}{map[string]string{TagStack: stack}})
 	return body

@@ -13,18 +13,19 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// Settings is everything that a stack decides about a user's session. The program
-// makes it from the stack's configuration, the job definition carries it in its
-// environment, and the session parses it there.
+// Settings are the settings of one user's session. The program makes them from the
+// stack's configuration, the job definition carries them in its environment, and the
+// session parses them from there.
 //
-// A new setting is a new field: its tags are all that the packages between the
-// configuration and the setting's consumer need. The tags are:
+// A new setting is a new field here: the code between the configuration and the
+// setting's consumer follows the tags, which are:
 //
-//   - env: the environment variable; a range of ports has two of them. A variable
-//     keeps its name for good: an older image that image.use names reads it too.
+//   - env: the environment variable; a range of ports has two, separated by "|". A
+//     variable never changes its name: an older image, which image.use may name,
+//     reads it too.
 //   - min, max: the bounds of a duration, which the environment has in seconds.
 //   - values: the only values of a text, separated by "|".
-//   - optional: "true" for a text that may be empty and is then in no environment.
+//   - optional: "true" for a text that may be empty, and then has no variable.
 type Settings struct {
 	Stack  string    `env:"DCV_STACK"`  // the Pulumi stack's name
 	User   string    `env:"DCV_USER"`   // the user's name
@@ -32,8 +33,8 @@ type Settings struct {
 	Region string    `env:"AWS_REGION"` // AWS Batch sets none on EC2
 	Ports  PortRange `env:"DCV_PORT_FIRST|DCV_PORT_LAST"`
 
-	// Endpoints of AWS, in the SDKs' own variables, if the stack's aws:endpoints
-	// names others than AWS's.
+	// Endpoints of AWS services, in the SDKs' own variables, if the stack's
+	// aws:endpoints names any.
 	BatchEndpoint  string `env:"AWS_ENDPOINT_URL_BATCH" optional:"true"`
 	TopicsEndpoint string `env:"AWS_ENDPOINT_URL_SNS" optional:"true"`
 
@@ -48,11 +49,11 @@ type Settings struct {
 type Limits struct {
 	FirstConnect time.Duration `env:"DCV_FIRST_CONNECT_SECONDS" min:"1m" max:"24h"` // until the first player comes
 	Grace        time.Duration `env:"DCV_GRACE_SECONDS" min:"10s" max:"2h"`         // while the player is away
-	Idle         time.Duration `env:"DCV_IDLE_SECONDS" min:"0s" max:"24h"`          // while the player does nothing; 0: for ever
+	Idle         time.Duration `env:"DCV_IDLE_SECONDS" min:"0s" max:"24h"`          // while the player does nothing; 0: forever
 	Max          time.Duration `env:"DCV_MAX_SECONDS" min:"1m" max:"168h"`          // in all, from the session's start
-	// Stop is the time from SIGTERM to SIGKILL on the host: what a game has for
-	// saving, and 10 seconds for closing the session. A Spot reclaim leaves two
-	// minutes in all.
+	// Stop is the time from SIGTERM to SIGKILL on the host: the game's time to save,
+	// and 10 seconds for closing the session. A Spot interruption leaves two minutes
+	// in all.
 	Stop time.Duration `env:"DCV_STOP_SECONDS" min:"12s" max:"110s"`
 }
 
@@ -85,7 +86,7 @@ func SettingOf(field string) Setting {
 	return settings[i]
 }
 
-// Variables of settings that are used on their own.
+// Variables that are used apart from the other settings.
 var (
 	EnvUser           = SettingOf("User").Variables[0]
 	EnvRegion         = SettingOf("Region").Variables[0]
@@ -129,8 +130,8 @@ func seconds(tag string) int {
 	return int(d / time.Second)
 }
 
-// Environ returns the settings as a job's environment, NAME=value, by name in
-// ascending order.
+// Environ returns the settings as a job's environment: NAME=value, in ascending
+// order.
 func (s Settings) Environ() []string {
 	environ := []string{EnvContract + "=" + strconv.Itoa(Version)}
 	for _, setting := range settings {
@@ -159,14 +160,15 @@ func texts(field any) []string {
 	return []string{*field.(*string)}
 }
 
-// ParseSettings parses an environment, of which lookup returns a variable as
-// os.LookupEnv does. Its error joins everything that is wrong; the settings hold
-// what could be parsed in either case, so that events can carry it.
+// ParseSettings parses the settings of an environment; lookup returns a variable of
+// it, as os.LookupEnv does. The error joins one error for each fault. The settings
+// are returned with an error too, as far as they could be parsed: events name the
+// stack, the user and the image.
 func ParseSettings(lookup func(name string) (string, bool)) (Settings, error) {
 	var s Settings
 	var f faults.Faults
 	version, _ := lookup(EnvContract)
-	f.Check(version == strconv.Itoa(Version), EnvContract, version, // an image of another contract must not guess
+	f.Check(version == strconv.Itoa(Version), EnvContract, version, // no guesses about another version
 		fmt.Sprintf("%d, the version of the contract that the image was built with", Version))
 	variables := map[string]string{} // of each property that was parsed
 	for _, setting := range settings {
@@ -182,8 +184,8 @@ func ParseSettings(lookup func(name string) (string, bool)) (Settings, error) {
 	return s, errors.Join(all...)
 }
 
-// parse sets a field from its variables and reports whether it could. It adds a
-// fault for each variable that is missing or malformed.
+// parse sets a field from its variables. It adds a fault for each variable that is
+// missing or malformed, and reports whether there is none.
 func (s Setting) parse(f *faults.Faults, field any, lookup func(string) (string, bool)) bool {
 	parsed := true
 	text := func(i int) string {
@@ -217,8 +219,9 @@ func (s Setting) parse(f *faults.Faults, field any, lookup func(string) (string,
 }
 
 // Check adds a fault for each setting that is out of its range. at returns the name
-// of a property ("stop", "firstConnect", …) in the fault, or "" for one that has its
-// fault already. A user, an image or a Region that is not known yet has none.
+// that a property ("stop", "firstConnect", …) has in a fault, or "" for one that is
+// not to be checked, because it has a fault already. An empty user, image or Region
+// is not a fault: the program does not always know them yet.
 func (s Settings) Check(f *faults.Faults, at func(property string) string) {
 	check := func(ok bool, property string, value any, allowed string) {
 		if path := at(property); path != "" {
@@ -254,14 +257,14 @@ func (s Setting) of(all *Settings) any {
 	return reflect.ValueOf(all).Elem().FieldByIndex(s.index).Addr().Interface()
 }
 
-// Property returns the setting's name as Check has it: "idle".
+// Property returns the setting's name as Check passes it to at: "idle".
 func (s Setting) Property() string {
 	name := []rune(s.Name)
 	name[0] = unicode.ToLower(name[0])
 	return string(name)
 }
 
-// span is a duration that prints as a person writes it: "5m", not "5m0s".
+// span is a duration that is printed without zeros at its end: "5m", not "5m0s".
 type span time.Duration
 
 func (d span) String() string {
