@@ -12,17 +12,17 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// EnsureCredentials puts a password into a user's secret where it has none yet,
-// and leaves it alone where it has one. It is called for several users at once.
+// EnsureCredentials puts a password into a user's secret unless it has one. It is
+// called for several users concurrently.
 type EnsureCredentials func(ctx context.Context, secretARN, user string) error
 
 // ensureTimeout bounds one call: a few requests, with their retries.
 const ensureTimeout = time.Minute
 
-// credentialsHook is the function of the hook that runs before a job definition
-// is created or updated, never in a preview. So no session can be submitted
-// whose secret is empty, a run that was killed is completed by the next, no
-// password passes through the engine, and an `up` without changes calls nothing.
+// credentialsHook returns the function of the hook that runs before a job definition
+// is created or updated, never in a preview. So no session can be submitted while its
+// secret is empty, a run that was killed is completed by the next one, no password
+// passes through the engine, and an `up` without changes calls nothing.
 func credentialsHook(ctx context.Context, ensure EnsureCredentials) pulumi.ResourceHookFunction {
 	return func(args *pulumi.ResourceHookArgs) error {
 		user, secretARN, err := credentialsOf(args.NewInputs)
@@ -38,8 +38,8 @@ func credentialsHook(ctx context.Context, ensure EnsureCredentials) pulumi.Resou
 	}
 }
 
-// credentialsOf reads user and secret from a job definition's inputs: what the
-// session will be told is what is made.
+// credentialsOf returns the user and the secret of a job definition's inputs: a
+// session gets the very secret that is filled.
 func credentialsOf(inputs resource.PropertyMap) (user, secretARN string, err error) {
 	text, err := stringOf(inputs["containerProperties"])
 	if err != nil {
@@ -65,7 +65,8 @@ func credentialsOf(inputs resource.PropertyMap) (user, secretARN string, err err
 	return user, secretARN, nil
 }
 
-// stringOf takes the wrapping off that the engine puts around an input.
+// stringOf returns the text of an input, without the engine's wrapping of secrets and
+// outputs.
 func stringOf(v resource.PropertyValue) (string, error) {
 	for {
 		switch {
@@ -76,7 +77,7 @@ func stringOf(v resource.PropertyValue) (string, error) {
 		case v.IsString():
 			return v.StringValue(), nil
 		default:
-			return "", fmt.Errorf("a %s is no text", v.TypeString())
+			return "", fmt.Errorf("a %s is not a text", v.TypeString())
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// rendered are a job definition's inputs as the component makes them.
+// rendered returns the containerProperties of a job definition.
 func rendered(t *testing.T) string {
 	t.Helper()
 	text, err := SessionsArgs{Settings: contract.Settings{Stack: "dev"}, GPUs: 1}.properties("player1", shared{Image: "i@sha256:1"}, "arn:secret:player1", "arn:notify:player1").render(nil)

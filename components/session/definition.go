@@ -13,11 +13,11 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// containerProperties are AWS Batch's (API reference, ContainerProperties), as
-// far as a session uses them. Left out on purpose:
-//   - initProcessEnabled: the session itself is process 1 and reaps;
-//   - command: the image has its entrypoint;
-//   - the old keys vcpus and memory, which resourceRequirements replace.
+// containerProperties are the properties of ContainerProperties (AWS Batch API
+// reference) that a session uses. Left out on purpose:
+//   - initProcessEnabled: the session itself is process 1 and reaps processes;
+//   - command: the image has an entrypoint;
+//   - the deprecated vcpus and memory, which resourceRequirements replace.
 type containerProperties struct {
 	Image                string           `json:"image"`
 	ResourceRequirements []typedValue     `json:"resourceRequirements"`
@@ -42,7 +42,7 @@ type namedValue struct {
 
 type secret struct {
 	Name      string `json:"name"`
-	ValueFrom string `json:"valueFrom"` // the whole secret's ARN
+	ValueFrom string `json:"valueFrom"` // the secret's ARN, with a key for one field of it
 }
 
 type linuxParameters struct {
@@ -54,13 +54,12 @@ type logConfiguration struct {
 	Options   map[string]string `json:"options"`
 }
 
-// shared is what is the same for all users and known only once other resources
-// are there.
+// shared are the values of other resources that all job definitions share.
 type shared struct {
 	Image, ExecutionRoleARN, SessionRoleARN, LogGroupName string
 }
 
-// properties are those of one user's session, every list sorted.
+// properties returns the properties of one user's sessions, each list sorted.
 func (a SessionsArgs) properties(user string, s shared, credentialsARN, notificationARN string) containerProperties {
 	p := containerProperties{
 		Image:                s.Image,
@@ -84,10 +83,10 @@ func (a SessionsArgs) properties(user string, s shared, credentialsARN, notifica
 	return p
 }
 
-// seal returns the secret whose name a session knows these properties by, and which no
-// job can do without: see contract.Seal. The ARN with the key gives the field of the
-// user's credentials that is no secret (AWS Batch user guide, "Specify sensitive data
-// using Secrets Manager").
+// seal returns the secret with the name that seals these properties: see
+// contract.Seal. Its value is the user's name, the field of the credentials that is
+// not confidential, which the ARN selects by its key (AWS Batch user guide, "Specify
+// sensitive data using Secrets Manager").
 func (p containerProperties) seal(credentialsARN string) secret {
 	all := map[string]string{}
 	for _, v := range p.Environment {
@@ -127,12 +126,12 @@ func (a SessionsArgs) environment(user, image string) []namedValue {
 	return list
 }
 
-// logs sends the session's events to the stack's log group, in streams
-// "USER/default/TASK": a launcher finds them, and may be granted one user's.
+// logs returns the configuration that sends the session's events to the stack's log
+// group, in streams "USER/default/TASK": so the streams of one user can be granted.
 //
-// The mode is set since ECS changed its default in 2025. Non-blocking: with the
-// other, a CloudWatch Logs that doesn't answer would stop a session that writes
-// a line. Lost are only lines beyond the buffer, and a session writes few.
+// The mode is explicit, since ECS changed its default in 2025. In mode blocking a
+// session would stop at its next line if CloudWatch Logs did not answer. In mode
+// non-blocking only lines that exceed the buffer are lost, and a session writes few.
 func (a SessionsArgs) logs(user, group string) logConfiguration {
 	return logConfiguration{LogDriver: "awslogs", Options: map[string]string{
 		"awslogs-group":         group,
@@ -146,8 +145,8 @@ func (a SessionsArgs) logs(user, group string) logConfiguration {
 // maxDefinition is the largest job definition (AWS Batch service quotas).
 const maxDefinition = 24 << 10
 
-// render is the JSON of the properties, refused where the whole definition
-// would pass AWS Batch's limit.
+// render returns the properties as JSON, or an error if the job definition would
+// exceed AWS Batch's limit.
 func (p containerProperties) render(tags map[string]string) (string, error) {
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -157,7 +156,7 @@ func (p containerProperties) render(tags map[string]string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Name, type, timeout and retry rules are the same for all and well below this.
+	// Name, type, timeout and retry rules are well below this.
 	const rest = 1 << 10
 	if size := len(text) + len(all) + rest; size > maxDefinition {
 		return "", fmt.Errorf("a job definition of %d bytes is over AWS Batch's %d: use fewer or shorter tags", size, maxDefinition)
@@ -165,35 +164,35 @@ func (p containerProperties) render(tags map[string]string) (string, error) {
 	return string(text), nil
 }
 
-// maxRules is how many retry rules AWS Batch takes (API reference,
+// maxRules is the most retry rules that AWS Batch takes (API reference,
 // RetryStrategy).
 const maxRules = 5
 
-// rule is one of AWS Batch's retry rules; of the three conditions one is set.
-// Patterns hold letters, digits, ".", ":", blanks and one "*" at the end.
+// rule is a retry rule of AWS Batch, with one of the three conditions. A condition's
+// pattern has letters, digits, ".", ":", blanks and one "*" at the end.
 type rule struct {
 	exitCode, reason, statusReason string
 	retry                          bool
 }
 
-// rules: the first that matches decides. Without a match AWS Batch retries, so
-// the last one matches everything and ends.
+// rules returns the retry rules, of which the first that matches applies. AWS Batch
+// retries if none matches: so the last one matches everything, and ends the job.
 func rules() []rule {
 	return []rule{
-		// The host went away: reclaimed Spot, a fault of the hardware.
+		// The host was terminated: a Spot interruption, a hardware failure.
 		{statusReason: "Host EC2*", retry: true},
-		// A new host whose registry or network wasn't ready: CannotPullContainerError
-		// where Docker couldn't pull, CannotPullECRContainerError where ECR gave no
-		// password (amazon-ecs-agent, agent/dockerclient/dockerapi/errors.go). A missing
-		// image or right fails alike, but attempts are counted and each costs little.
+		// A new host's network or the registry wasn't ready: CannotPullContainerError if
+		// Docker couldn't pull, CannotPullECRContainerError if ECR gave no password
+		// (amazon-ecs-agent, agent/dockerclient/dockerapi/errors.go). A missing image
+		// or permission fails alike, but attempts are counted and each costs little.
 		{reason: "CannotPull*", retry: true},
 		{exitCode: contract.RetriedExitCodes, retry: true},
 		{reason: "*"},
 	}
 }
 
-// retryStrategy is how often a session is tried. A timeout and a session that
-// somebody ended are never retried.
+// retryStrategy returns the retry strategy of a job definition. AWS Batch never
+// retries a job that timed out or was terminated.
 func retryStrategy(attempts int) batch.JobDefinitionRetryStrategyArgs {
 	var list batch.JobDefinitionRetryStrategyEvaluateOnExitArray
 	for _, r := range rules() {
@@ -203,7 +202,7 @@ func retryStrategy(attempts int) batch.JobDefinitionRetryStrategyArgs {
 }
 
 func (r rule) args() batch.JobDefinitionRetryStrategyEvaluateOnExitArgs {
-	// Lower case is how AWS gives actions back.
+	// AWS returns actions in lower case.
 	args := batch.JobDefinitionRetryStrategyEvaluateOnExitArgs{Action: pulumi.String("exit")}
 	if r.retry {
 		args.Action = pulumi.String("retry")

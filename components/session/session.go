@@ -1,4 +1,5 @@
-// Package session is what AWS Batch runs for a user: a job definition each.
+// Package session declares the sessions of a stack: an AWS Batch job definition for
+// each user.
 package session
 
 import (
@@ -14,68 +15,71 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// User is one user's part.
+// User is a user with a job definition.
 type User struct {
 	// Name matches contract.UserPattern and is none of contract.ReservedUsers.
 	Name string
-	// CredentialsARN is the user's own secret; it reaches only their session.
+	// CredentialsARN is the user's own secret; only the user's sessions get it.
 	CredentialsARN pulumi.StringInput
-	// NotificationARN is the user's secret with topic and address; nil: none.
+	// NotificationARN is the user's secret with topic and address; nil if there is none.
 	NotificationARN pulumi.StringInput
 }
 
-// SessionsArgs are plain where they shape the graph, and inputs where they come from
-// other resources.
+// SessionsArgs are the arguments of NewSessions: plain values if they shape the graph,
+// inputs if they come from other resources.
 type SessionsArgs struct {
-	// Settings are every session's; user and image are left open.
+	// Settings are the settings of every session, without User and Image.
 	Settings contract.Settings
 	// Users have a job definition each.
 	Users []User
-	// Image is repository@sha256:…: by digest, so that a new image is a new
-	// revision and a running name never changes what it means.
+	// Image is repository@sha256:…: by digest, so that a new image is a new revision,
+	// and a revision's image never changes.
 	Image pulumi.StringInput
 
-	// VCPUs, 1 and up, are a share and no cap: idle ones may be used.
+	// VCPUs, 1 and up, are a share, not a limit: a session may use idle ones too.
 	VCPUs int
 	// MemoryMiB is reserved on the host and a hard limit, at least 6 (Docker).
 	MemoryMiB int
-	// GPUs are whole ones, up to 8; 0 shares the host's.
+	// GPUs is a number of whole GPUs, up to 8; with 0 the host's GPUs are shared.
 	GPUs int
 	// SharedMemoryMiB is the size of /dev/shm, 1 to MemoryMiB, of which it is a part.
 	SharedMemoryMiB int
 	// Privileged gives the container the host's devices. Leave it false.
 	Privileged bool
-	// Attempts is how often a session is started in all when hosts fail it, 1 to
-	// 10 (AWS Batch user guide, "Automated job retries").
+	// Attempts is the number of a session's attempts in all, if its hosts fail, 1 to 10
+	// (AWS Batch user guide, "Automated job retries").
 	Attempts int
-	// CertificateARN is the secret of the sessions' certificate; "": each session
-	// makes its own.
+	// CertificateARN is the secret with the sessions' certificate; if it is "", each
+	// session makes its own.
 	CertificateARN string
 
-	// ExecutionRoleARN is the ECS agent's: it pulls, reads the secrets, logs.
+	// ExecutionRoleARN is the ECS agent's role, by which it pulls the image, reads the
+	// secrets and writes the log.
 	ExecutionRoleARN pulumi.StringInput
-	// SessionRoleARN is the container's own.
+	// SessionRoleARN is the container's own role.
 	SessionRoleARN pulumi.StringInput
-	// LogGroupName must exist: a session whose log can't be opened doesn't start.
+	// LogGroupName is an existing log group: without it no session starts.
 	LogGroupName pulumi.StringInput
 
 	// EnsureCredentials is called before a user's job definition is created or
 	// updated, in updates only.
 	EnsureCredentials EnsureCredentials
-	// Tags are put on every job definition, beside the user's; at most 49.
+	// Tags are the tags of every job definition, besides the user's; at most 49.
 	Tags map[string]string
 }
 
-// Sessions are the job definitions.
+// Sessions is the component with the job definitions.
 type Sessions struct {
 	pulumi.ResourceState
 
-	// JobDefinitions are their names by user. Submit by name: that is the latest.
+	// JobDefinitions has the job definitions' names by user. A job that is submitted by
+	// the name has the latest revision.
 	JobDefinitions map[string]pulumi.StringOutput
 }
 
-// timeoutMargin is how much later than the session itself AWS Batch ends a job:
-// the session must come first, since it tells its user and says why.
+// timeoutMargin is the time from the end of the longest session to AWS Batch's
+// timeout: the session should end itself, since it warns the player and logs the
+// reason.
 const timeoutMargin = 5 * time.Minute
 
 func (a SessionsArgs) validate() error {
@@ -113,8 +117,8 @@ func (a SessionsArgs) validateUsers(f *faults.Faults) {
 	}
 }
 
-// NewSessions declares a job definition for each user, and one hook that sees to
-// it that their secrets hold a password.
+// NewSessions declares a job definition for each user, and one hook that makes the
+// passwords that their secrets lack.
 func NewSessions(ctx *pulumi.Context, name string, args *SessionsArgs, opts ...pulumi.ResourceOption) (*Sessions, error) {
 	a := *args
 	if err := a.validate(); err != nil {
@@ -124,7 +128,7 @@ func NewSessions(ctx *pulumi.Context, name string, args *SessionsArgs, opts ...p
 	if err := ctx.RegisterComponentResource("dcv:session:Sessions", name, s, opts...); err != nil {
 		return nil, err
 	}
-	// One hook for all: it reads from the definition whose it is.
+	// One hook for all job definitions: it reads user and secret from each one's inputs.
 	hook, err := ctx.RegisterResourceHook(name+"-credentials", credentialsHook(ctx.Context(), a.EnsureCredentials), nil)
 	if err != nil {
 		return nil, err
@@ -164,10 +168,10 @@ func (a SessionsArgs) jobDefinition(ctx *pulumi.Context, name string, u User, co
 		ContainerProperties:  properties,
 		RetryStrategy:        retryStrategy(a.Attempts),
 		Timeout:              batch.JobDefinitionTimeoutArgs{AttemptDurationSeconds: pulumi.Int(int((a.Settings.Max + timeoutMargin).Seconds()))},
-		PropagateTags:        pulumi.Bool(true), // so that a host's tasks can be told apart by user
+		PropagateTags:        pulumi.Bool(true), // so that a host's tasks show their users
 		// The provider registers the new revision first, so a name always has one,
-		// and consumers submit by name only. Older revisions would stay active with
-		// images that are gone from the registry, or whose faults were mended.
+		// and consumers submit by name only. Older revisions would stay active, with
+		// images that have expired from the registry or have faults since fixed.
 		DeregisterOnNewRevision: pulumi.Bool(true),
 		Tags:                    pulumi.ToStringMap(tags),
 	},
@@ -176,8 +180,9 @@ func (a SessionsArgs) jobDefinition(ctx *pulumi.Context, name string, u User, co
 			BeforeCreate: []*pulumi.ResourceHook{hook},
 			BeforeUpdate: []*pulumi.ResourceHook{hook},
 		}),
-		// The provider replaces a definition when it gets more or fewer retry rules,
-		// and deletes by name, every active revision: one made before would go too.
+		// The provider replaces a definition if the number of its retry rules changes,
+		// and deletes every active revision of the name: also one that was created
+		// before the deletion.
 		pulumi.DeleteBeforeReplace(true),
 	)
 }

@@ -185,8 +185,8 @@ func TestAnImageThatIsNotKnownYetKeepsOnlyThePropertiesOpen(t *testing.T) {
 	assert.Equal(t, "dcv-sessions_dev_player1", made.Inputs["name"])
 }
 
-// Two equal runs give equal text, whatever Go's map order: else every `up`
-// would make a new revision.
+// Two equal runs render equal texts, whatever the order of Go's maps: otherwise every
+// `up` would make a new revision.
 func TestASecondRunRendersTheSameText(t *testing.T) {
 	first := run(t, componenttest.Update, goodArgs()).Must(t).OfType(definition)
 	for range 20 {
@@ -336,7 +336,7 @@ func TestTheDefinitionCarriesTheSettings(t *testing.T) {
 	assert.Len(t, variables, len(want.Environ()), "and nothing else")
 }
 
-// seal returns the one by which a session knows the variables of its definition.
+// seal returns the name of the seal of a job definition.
 func seal(t *testing.T, made componenttest.Resource) string {
 	t.Helper()
 	all := map[string]string{}
@@ -349,7 +349,7 @@ func seal(t *testing.T, made componenttest.Resource) string {
 	return contract.Seal(all)
 }
 
-// A seal that two users' or two stacks' definitions share would vouch for either.
+// A seal that two job definitions share would let a job have the environment of either.
 func TestEachDefinitionsSealIsItsOwn(t *testing.T) {
 	seals := map[string]bool{}
 	args := goodArgs()
