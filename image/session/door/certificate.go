@@ -23,7 +23,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// SelfSigned makes a certificate for the addresses that a session has. It is good
+// SelfSigned returns a new certificate for the addresses of a session. It is valid
 // for longer than the longest session.
 func SelfSigned(addresses ...netip.Addr) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -49,13 +49,12 @@ func SelfSigned(addresses ...netip.Addr) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-// selfIssued reports whether a certificate was issued by nobody else, as one from
-// SelfSigned: a browser asks whether to accept it, and must be left free to.
+// selfIssued reports whether a certificate was issued by itself, as one from
+// SelfSigned: a browser asks its user whether to accept it, and must be able to.
 func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawIssuer, c.RawSubject) }
 
-// FromSecret reads the sessions' certificate, and the wildcard name that it has:
-// "*.play.example.com", or "". It names everything that is wrong with it, and
-// nothing of the key.
+// FromSecret returns the sessions' certificate and its wildcard name,
+// "*.play.example.com" or "". The error names all its faults, and no part of the key.
 func FromSecret(secret contract.Certificate) (certificate tls.Certificate, wildcard string, err error) {
 	chain, err := readChain(secret.Certificate)
 	if err != nil {
@@ -75,7 +74,7 @@ func FromSecret(secret contract.Certificate) (certificate tls.Certificate, wildc
 		faults = append(faults, fmt.Errorf("certificate: %q names no host (subject alternative name)", chain[0].Subject))
 	}
 	certificate, err = tls.X509KeyPair([]byte(secret.Certificate), []byte(secret.PrivateKey))
-	if err != nil { // its text may name what it found in the key
+	if err != nil { // its text may contain parts of the key
 		faults = append(faults, errors.New("privateKey: it is not the PEM of the key of the first certificate"))
 	}
 	if len(faults) > 0 {
@@ -111,14 +110,15 @@ func readChain(text string) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// Fingerprint is the SHA-256 of a certificate (DER), in hexadecimal digits.
+// Fingerprint returns the SHA-256 of a certificate (DER), in hexadecimal digits.
 func Fingerprint(certificate tls.Certificate) string {
 	sum := sha256.Sum256(certificate.Certificate[0])
 	return hex.EncodeToString(sum[:])
 }
 
-// Host is what players call an address: itself, or its name in a certificate's
-// wildcard name, "203-0-113-7.play.example.com". wildcard may be "".
+// Host returns the host in the URL of an address: the address itself, or its name
+// under a certificate's wildcard name, "203-0-113-7.play.example.com". wildcard may
+// be "".
 func Host(address netip.Addr, wildcard string) string {
 	_, domain, ok := strings.Cut(wildcard, "*.")
 	if !ok {
@@ -131,7 +131,7 @@ func Host(address netip.Addr, wildcard string) string {
 	return label + "." + domain
 }
 
-// URL is where players find a session.
+// URL returns the address of a session for its players.
 func URL(address netip.Addr, port int, wildcard string) string {
 	return "https://" + net.JoinHostPort(Host(address, wildcard), strconv.Itoa(port)) + "/"
 }

@@ -21,13 +21,13 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// issued is a certificate with its key.
+// issued is a certificate and its key.
 type issued struct {
 	*x509.Certificate
 	key *ecdsa.PrivateKey
 }
 
-// issue makes a certificate, signed by another or by itself.
+// issue returns a new certificate, signed by another one or by itself.
 func issue(t *testing.T, by *issued, name string, until time.Duration, dns ...string) *issued {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -95,8 +95,8 @@ func TestEveryFaultOfTheCertificateIsNamedAtOnceAndNothingOfItsKey(t *testing.T)
 	}
 }
 
-// The studio's certificate is valid, so a browser never has to be let past a
-// warning; past that of the session's own it has to be.
+// The studio's certificate is valid, so a browser never has to offer a way past a
+// warning; for a self-signed one it has to.
 func TestOnlyWithTheStudiosCertificateABrowserIsToldToInsistOnOne(t *testing.T) {
 	root := issue(t, nil, "root", time.Hour)
 	leaf := issue(t, root, "leaf", time.Hour, "*.play.example.com")
@@ -109,7 +109,7 @@ func TestOnlyWithTheStudiosCertificateABrowserIsToldToInsistOnOne(t *testing.T) 
 		h.ready()
 		visitor, stranger := h.client(), h.client()
 		for _, c := range []*http.Client{visitor, stranger} {
-			c.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true // the name is another than the test's address
+			c.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true // its name is not the test's address
 		}
 		is := func(res *http.Response) {
 			t.Helper()

@@ -1,6 +1,6 @@
-// Package door is the session's public HTTPS port, from its first second to its
-// last: the pages that a player waits on, the sign-in, and the way through to the
-// remote display, whose connections it counts.
+// Package door serves the session's public HTTPS port, from its first second to its
+// last: the waiting page, the sign-in, and a reverse proxy to the remote display, which
+// counts the display's connections.
 package door
 
 import (
@@ -22,40 +22,40 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
-// Config is what a door is made of.
+// Config configures a Door.
 type Config struct {
 	Certificate tls.Certificate
-	Session     string // its id, shown to players for their studio's support
+	Session     string // its id; the page shows it, for the studio's support
 	Credentials contract.Credentials
 	Branding    *branding.Branding
 	Board       *status.Board
-	End         http.Handler // of contract.EndPath: an *Ender
-	// DisplayServer chooses the hint about the mouse.
+	End         http.Handler // serves contract.EndPath: an *Ender
+	// DisplayServer selects the hint about the mouse.
 	DisplayServer contract.DisplayServer
-	// NativeClients lets a player who has signed in download a .dcv file, for the
-	// display at Address.
+	// NativeClients offers a .dcv file, for the display at Address, after the sign-in.
 	NativeClients bool
-	Address       string // "203.0.113.7:8443", as players reach the session; each session of a host has a port of its own
+	Address       string // "203.0.113.7:8443", public; each session of a host has a port of its own
 }
 
 // Display is the part of display.Display that the door needs.
 type Display interface {
-	// Handler serves the client and its WebSockets below display.Path. It has to
-	// let a page of the same origin frame the client.
+	// Handler serves the client and its WebSockets below display.Path. It must allow
+	// a page of the same origin to frame the client.
 	Handler() http.Handler
-	// Entry is the client's address, below display.Path, with query and fragment.
+	// Entry returns the client's address, below display.Path, with query and fragment.
 	Entry(token string) string
-	// SessionID is the session that the verifier and the .dcv file name; "": none.
+	// SessionID returns the session of the verifier's requests and of the .dcv file;
+	// "" if the display has none.
 	SessionID() string
 }
 
-// Door is a session's public port.
+// Door serves a session's public port.
 type Door struct {
 	config      Config
 	credentials [2][sha256.Size]byte // name and password
 	pages       *pages
 	cookieName  string
-	guard       guard
+	guard       signInGuard
 	server      *http.Server
 	verifier    *http.Server
 	counts      chan int
@@ -66,14 +66,14 @@ type Door struct {
 	stop    context.CancelFunc
 
 	mu       sync.Mutex
-	display  Display         // nil: nobody is let through
-	visitors ring[*visitor]  // by cookie
-	passes   ring[*visitor]  // of native clients, by path
-	tokens   ring[time.Time] // until when they are good
+	display  Display               // nil: not open
+	visitors secretRing[*visitor]  // by cookie
+	passes   secretRing[*visitor]  // of native clients, by path
+	tokens   secretRing[time.Time] // the end of their validity
 	players  int
 }
 
-// New makes a door; it opens with Serve.
+// New returns a Door. Serve opens it.
 func New(c Config) (*Door, error) {
 	pages, err := newPages(c.Branding)
 	if err != nil {
@@ -91,14 +91,14 @@ func New(c Config) (*Door, error) {
 		config: c, pages: pages, cookieName: cookiePrefix + port, counts: make(chan int, 1),
 		credentials: [2][sha256.Size]byte{sha256.Sum256([]byte(c.Credentials.Username)), sha256.Sum256([]byte(c.Credentials.Password))},
 	}
-	d.config.Credentials.Password = "" // its hash will do
+	d.config.Credentials.Password = "" // the hash is enough
 	d.visitors.dropped = func(v *visitor) { v.leave() }
 	d.passes.dropped = d.visitors.dropped
 	d.playing, d.leave = context.WithCancel(context.Background())
 	d.serving, d.stop = context.WithCancel(context.Background())
 	d.server = newServer(d.routes())
 	if !selfIssued(leaf) {
-		d.server.Handler = strict(d.server.Handler)
+		d.server.Handler = withHSTS(d.server.Handler)
 	}
 	d.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{c.Certificate}, MinVersion: tls.VersionTLS12}
 	d.server.BaseContext = func(net.Listener) context.Context { return d.serving }
@@ -106,37 +106,37 @@ func New(c Config) (*Door, error) {
 	return d, nil
 }
 
-// newServer makes a server that nobody can keep busy by being slow.
+// newServer returns a server that slow clients can't keep busy.
 func newServer(handler http.Handler) *http.Server {
-	// A WebSocket gains nothing from HTTP/2, whose streams let one connection hold
-	// any number of handlers. What is set here, GODEBUG does not change.
+	// A WebSocket gains nothing from HTTP/2, in which one connection can hold any
+	// number of handlers. GODEBUG does not override a setting made here.
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	return &http.Server{
 		Handler:           handler,
 		Protocols:         &http1,
-		ReadHeaderTimeout: 10 * time.Second, // of a TLS handshake too
-		ReadTimeout:       30 * time.Second, // none of these is a WebSocket's: a hijacked connection has no deadline
-		WriteTimeout:      30 * time.Second, // of an answer of ours; of the display's, see steady
+		ReadHeaderTimeout: 10 * time.Second, // also of a TLS handshake
+		ReadTimeout:       30 * time.Second, // none of these applies to a WebSocket: a hijacked connection has no deadline
+		WriteTimeout:      30 * time.Second, // of the door's own answers; for the display's, see displayAnswer
 		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          log.New(io.Discard, "", 0), // the internet's noise; stdout is for events
+		ErrorLog:          log.New(io.Discard, "", 0), // noise of the internet; stdout is for events
 	}
 }
 
-// Serve answers on a listener until Close, then returns http.ErrServerClosed.
+// Serve serves a listener until Close, then returns http.ErrServerClosed.
 func (d *Door) Serve(l net.Listener) error {
-	return d.server.ServeTLS(newLimiter(l, publicLimits, d.guests), "", "")
+	return d.server.ServeTLS(newConnectionLimiter(l, publicLimits, d.guests), "", "")
 }
 
-// ServeVerifier answers DCV on a listener on loopback until Close, then returns
-// http.ErrServerClosed. Other sessions' players reach it too where they share the
-// host's network.
+// ServeVerifier serves DCV's external authentication on a loopback listener until
+// Close, then returns http.ErrServerClosed. Sessions share the host's network, so other
+// sessions' players can reach it too.
 func (d *Door) ServeVerifier(l net.Listener) error {
-	return d.verifier.Serve(newLimiter(l, verifierLimits, nil))
+	return d.verifier.Serve(newConnectionLimiter(l, verifierLimits, nil))
 }
 
-// Open lets players who have signed in through to a display, until Disconnect.
+// Open gives players access to a display after the sign-in, until Disconnect.
 func (d *Door) Open(to Display) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -145,12 +145,12 @@ func (d *Door) Open(to Display) {
 	}
 }
 
-// Players tells how many players are connected, each time that it changes. Only
-// the latest number waits to be read.
+// Players receives the number of connected players whenever it changes. Only the
+// latest number waits to be read.
 func (d *Door) Players() <-chan int { return d.counts }
 
-// Disconnect closes every connection of players to the display, and lets nobody
-// through again. The pages stay.
+// Disconnect closes all connections of players to the display and refuses new ones.
+// The pages stay.
 func (d *Door) Disconnect() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -158,7 +158,7 @@ func (d *Door) Disconnect() {
 	d.leave()
 }
 
-// Close ends everything; requests under way may finish until ctx ends.
+// Close ends everything. Requests in progress may finish until ctx ends.
 func (d *Door) Close(ctx context.Context) error {
 	d.Disconnect()
 	defer d.stop()
@@ -170,8 +170,8 @@ func (d *Door) Close(ctx context.Context) error {
 	return err
 }
 
-// routes are the paths of the public port. What changes something is refused to
-// other sites' pages.
+// routes returns the handler of the public port. Requests with an effect are refused if
+// they come from another site's page.
 func (d *Door) routes() http.Handler {
 	own, same := http.NewServeMux(), http.NewCrossOriginProtection()
 	own.HandleFunc("GET /{$}", d.shell)
@@ -184,7 +184,7 @@ func (d *Door) routes() http.Handler {
 	own.Handle("POST /enter", same.Handler(http.HandlerFunc(d.enter)))
 
 	all := http.NewServeMux()
-	all.Handle("/", guarded(own))
+	all.Handle("/", withSecurityHeaders(own))
 	all.Handle(display.Path, same.Handler(http.HandlerFunc(d.proxy)))
 	if d.config.NativeClients {
 		own.HandleFunc("GET /session.dcv", d.nativeFile)
@@ -193,19 +193,18 @@ func (d *Door) routes() http.Handler {
 	return all
 }
 
-// strict has browsers remember that this host is reached by HTTPS with a valid
-// certificate only (RFC 6797): they then give no way past the warning that another
-// certificate leads to, on any port of the host. Its name belongs to its address,
-// so nothing below the name is included.
-func strict(next http.Handler) http.Handler {
+// withHSTS makes browsers remember that this host needs HTTPS with a valid certificate
+// (RFC 6797): they then offer no way past the warning about another certificate, on any
+// port of the host. The name stands for one address, so subdomains are not included.
+func withHSTS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		next.ServeHTTP(w, r)
 	})
 }
 
-// guarded gives an answer of our own what keeps it from being misused.
-func guarded(next http.Handler) http.Handler {
+// withSecurityHeaders adds the headers that keep the door's own answers from misuse.
+func withSecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
@@ -218,22 +217,21 @@ func guarded(next http.Handler) http.Handler {
 	})
 }
 
-// health tells anyone how the session is, and nothing about whose.
+// health reports the session's state, and nothing about its player.
 func (d *Door) health(w http.ResponseWriter, _ *http.Request) {
 	state := stateOf(d.config.Board.Get())
 	health := struct {
-		Status   contract.State `json:"status"` // StateReady for as long as a player may come
+		Status   contract.State `json:"status"` // StateReady as long as players may connect
 		State    contract.State `json:"state"`
 		Contract int            `json:"contract"`
 	}{state, state, contract.Version}
-	if answers(state) {
+	if isOpen(state) {
 		health.Status = contract.StateReady
 	}
 	writeJSON(w, health)
 }
 
-// stateOf is a session's state. A board on which nobody has written yet is of a
-// session that begins.
+// stateOf returns a session's state. An empty status is that of a session that begins.
 func stateOf(s status.Status) contract.State {
 	if s.State == "" {
 		return contract.Steps[0]
@@ -241,8 +239,8 @@ func stateOf(s status.Status) contract.State {
 	return s.State
 }
 
-// answers tells whether a player may come.
-func answers(s contract.State) bool {
+// isOpen reports whether players may connect in a state.
+func isOpen(s contract.State) bool {
 	return s == contract.StateReady || s == contract.StatePlaying || s == contract.StateAway
 }
 

@@ -33,7 +33,7 @@ const (
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
-// fakeDisplay shows what reaches a display, and echoes what its WebSockets say.
+// fakeDisplay records the requests to a display, and echoes messages on its WebSockets.
 type fakeDisplay struct{ seen chan *http.Request }
 
 func (f *fakeDisplay) Entry(token string) string { return "/display/?authToken=" + token + "#console" }
@@ -57,7 +57,7 @@ func (f *fakeDisplay) Handler() http.Handler {
 			return
 		}
 		defer func() { _ = c.CloseNow() }()
-		for { // without r.Context(): the door has to end it by itself
+		for { // without r.Context(): the door has to end it
 			kind, text, err := c.Read(context.Background())
 			if err != nil {
 				return
@@ -84,7 +84,7 @@ func start(t *testing.T, change ...func(*Config)) *harness {
 	return h
 }
 
-// prepare makes a door that does not serve yet, and its listener.
+// prepare returns a door that does not serve yet, and its listener.
 func prepare(t *testing.T, change ...func(*Config)) (*harness, net.Listener) {
 	t.Helper()
 	certificate, err := SelfSigned(loopback)
@@ -117,7 +117,7 @@ func (h *harness) Close(ctx context.Context) {
 	_ = h.Door.Close(ctx)
 }
 
-// ready has the session ready for players.
+// ready makes the session ready for players.
 func (h *harness) ready() {
 	h.Open(h.display)
 	h.state(contract.StateReady)
@@ -127,10 +127,10 @@ func (h *harness) state(s contract.State) {
 	h.board.Change(func(is *status.Status) { is.State = s })
 }
 
-// client is a browser: it keeps cookies, and here follows no redirect.
+// client returns a browser: it keeps cookies, and follows no redirect.
 func (h *harness) client() *http.Client { return h.clientAt("127.0.0.1") }
 
-// clientAt is one at an address of its own, in 127.0.0.0/8.
+// clientAt returns a browser at an address in 127.0.0.0/8.
 func (h *harness) clientAt(address string) *http.Client {
 	roots := x509.NewCertPool()
 	leaf, err := x509.ParseCertificate(h.config.Certificate.Certificate[0])
@@ -150,8 +150,7 @@ func dialer(from string) *net.Dialer {
 	return &net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 }
 
-// do sends a request with headers given as pairs, and returns the answer with its
-// text.
+// do sends a request with headers in pairs, and returns the response and its body.
 func (h *harness) do(c *http.Client, method, path, body string, headers ...string) (*http.Response, string) {
 	h.t.Helper()
 	req, err := http.NewRequest(method, h.url+path, strings.NewReader(body))
@@ -174,7 +173,7 @@ func form(username, password string) string {
 	return url.Values{"username": {username}, "password": {password}}.Encode()
 }
 
-// signedIn is a client that has signed in.
+// signedIn returns a client that has signed in.
 func (h *harness) signedIn() *http.Client {
 	h.t.Helper()
 	c := h.client()
@@ -183,16 +182,15 @@ func (h *harness) signedIn() *http.Client {
 	return c
 }
 
-func (h *harness) asked(c *http.Client) view {
+func (h *harness) asked(c *http.Client) pageView {
 	h.t.Helper()
 	_, text := h.do(c, http.MethodGet, "/state", "")
-	var v view
+	var v pageView
 	require.NoError(h.t, json.Unmarshal([]byte(text), &v))
 	return v
 }
 
-// dial opens a WebSocket as a page of an origin would, with further headers given
-// as pairs.
+// dial opens a WebSocket as a page of an origin does, with more headers in pairs.
 func (h *harness) dial(c *http.Client, path, origin string, more ...string) (*websocket.Conn, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -283,7 +281,7 @@ func TestAfterCloseTheDoorAnswersNobody(t *testing.T) {
 	assert.Error(t, err)
 }
 
-// The password must be nowhere but in the player's own request.
+// The password may be in the player's own request only.
 func TestThePasswordIsInNothingThatIsServed(t *testing.T) {
 	h := start(t, func(c *Config) { c.NativeClients = true })
 	h.ready()

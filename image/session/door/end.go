@@ -16,20 +16,20 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// EnderConfig says which session it is, and where AWS is asked.
+// EnderConfig identifies the session and the endpoints that it calls.
 type EnderConfig struct {
 	Session, Stack string
-	Endpoint       string // of AWS Batch if the environment names one, else ""
-	TaskMetadata   string // of the ECS agent, else ""
+	Endpoint       string // of AWS Batch, if the environment sets one
+	TaskMetadata   string // the ECS agent's endpoint; "" off ECS
 }
 
-// Ender takes requests to end the session, and grants those whose proof AWS
-// accepts: see contract.Proof.
+// Ender serves requests to end the session. It grants a request if AWS accepts its
+// proof: see contract.Proof.
 type Ender struct {
 	EnderConfig
 	asked   chan<- string
 	client  *http.Client
-	refused proofs
+	refused proofLimiter
 }
 
 const (
@@ -37,8 +37,8 @@ const (
 	proofLimit    = 5 * time.Second
 )
 
-// NewEnder returns an Ender that sends the reasons of granted requests to asked,
-// as long as they are read there.
+// NewEnder returns an Ender that sends the reasons of granted requests to asked. A
+// reason is dropped if asked is full.
 func NewEnder(c EnderConfig, asked chan<- string) *Ender {
 	return &Ender{
 		EnderConfig: c, asked: asked,
@@ -49,7 +49,7 @@ func NewEnder(c EnderConfig, asked chan<- string) *Ender {
 	}
 }
 
-// ServeHTTP answers 202 and has the session end, or says why not.
+// ServeHTTP answers 202 and ends the session, or answers with the reason for a refusal.
 func (e *Ender) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, err := e.take(r)
 	w.Header().Set("Content-Type", "application/json")
@@ -80,7 +80,7 @@ func (e *Ender) take(r *http.Request) (int, error) {
 	}
 	job, err := e.job(r.Context())
 	if err != nil {
-		return http.StatusForbidden, fmt.Errorf("the session can't ask AWS who may end it: %w", err)
+		return http.StatusForbidden, fmt.Errorf("the session can't check the proof: %w", err)
 	}
 	call, err := e.call(r.Context(), job, in.Proof)
 	if err != nil {
@@ -92,20 +92,20 @@ func (e *Ender) take(r *http.Request) (int, error) {
 	e.refused.forget(from)
 	select {
 	case e.asked <- in.Reason:
-	default: // it ends already
+	default: // the session is ending already
 	}
 	return http.StatusAccepted, nil
 }
 
 var (
-	// authorization is AWS Signature Version 4's header, in the one form in which AWS's
-	// SDKs write it: scope's Region and service, and the signed headers.
-	authorization = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=\w+/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=[0-9a-f]{64}$`)
-	signedAt      = regexp.MustCompile(`^\d{8}T\d{6}Z$`)
+	// authorizationPattern matches the header of AWS Signature Version 4, in the one
+	// form that AWS's SDKs write: the scope's Region and service, and the signed headers.
+	authorizationPattern = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=\w+/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=[0-9a-f]{64}$`)
+	amzDatePattern       = regexp.MustCompile(`^\d{8}T\d{6}Z$`)
 )
 
-// call returns the call of AWS that a proof is for. What it sends the session has
-// made itself, or has checked as it is sent: the signature has to cover all of it.
+// call returns the AWS request that a proof belongs to. The session builds the request
+// itself or checks its parts as they are sent: the signature has to cover all of it.
 func (e *Ender) call(ctx context.Context, job jobARN, p contract.Proof) (*http.Request, error) {
 	known := Endpoints(job.partition, job.region)
 	if e.Endpoint != "" {
@@ -123,12 +123,12 @@ func (e *Ender) call(ctx context.Context, job jobARN, p contract.Proof) (*http.R
 		req.Header.Set("X-Amz-Security-Token", p.SecurityToken)
 	}
 	covered := signedHeaders(req)
-	parts := authorization.FindStringSubmatch(p.Authorization)
+	parts := authorizationPattern.FindStringSubmatch(p.Authorization)
 	switch {
-	case !signedAt.MatchString(p.Date):
-		return nil, errors.New("proof.date: it is not a date as X-Amz-Date has it")
+	case !amzDatePattern.MatchString(p.Date):
+		return nil, errors.New("proof.date: it is not a date in the form of X-Amz-Date")
 	case parts == nil:
-		return nil, errors.New("proof.authorization: it is not a signature of AWS's version 4")
+		return nil, errors.New("proof.authorization: it is not an AWS Signature Version 4")
 	case parts[1] != job.region || parts[2] != contract.ProofService:
 		return nil, errors.New("proof.authorization: it is not signed for AWS Batch in the session's Region")
 	case parts[3] != covered:
@@ -138,7 +138,7 @@ func (e *Ender) call(ctx context.Context, job jobARN, p contract.Proof) (*http.R
 	return req, nil
 }
 
-// signedHeaders returns the names of a call's headers as a signature lists them.
+// signedHeaders returns the names of a request's headers in the form of a signature.
 func signedHeaders(req *http.Request) string {
 	names := []string{"content-length", "host"}
 	for name := range maps.Keys(req.Header) {
@@ -148,38 +148,38 @@ func signedHeaders(req *http.Request) string {
 	return strings.Join(names, ";")
 }
 
-// hosts are those of AWS Batch in a Region, by partition: regular, with FIPS, with
-// both IP versions, and with both (aws-sdk-go-v2, service/batch/endpoints.go).
-var hosts = map[string][]string{
+// batchHosts are the hosts of AWS Batch in a Region, by partition: regular, FIPS,
+// dual-stack, and FIPS with dual-stack (aws-sdk-go-v2, service/batch/endpoints.go).
+var batchHosts = map[string][]string{
 	"aws":        {"batch.%s.amazonaws.com", "fips.batch.%s.amazonaws.com", "batch.%s.api.aws", "batch-fips.%s.api.aws"},
 	"aws-cn":     {"batch.%s.amazonaws.com.cn", "batch-fips.%s.amazonaws.com.cn", "batch.%s.api.amazonwebservices.com.cn", "batch-fips.%s.api.amazonwebservices.com.cn"},
 	"aws-eusc":   {"batch.%s.amazonaws.eu", "batch-fips.%s.amazonaws.eu", "batch.%s.api.amazonwebservices.eu", "batch-fips.%s.api.amazonwebservices.eu"},
 	"aws-us-gov": {"batch.%s.amazonaws.com", "batch.%s.api.aws", "batch-fips.%s.api.aws"},
 }
 
-// Endpoints returns where AWS Batch is in a Region. It returns none for a
-// partition that it does not know.
+// Endpoints returns the endpoints of AWS Batch in a Region, and none for an unknown
+// partition.
 func Endpoints(partition, region string) []string {
 	var list []string
-	for _, host := range hosts[partition] {
+	for _, host := range batchHosts[partition] {
 		list = append(list, "https://"+fmt.Sprintf(host, region))
 	}
 	return list
 }
 
-// jobARN names a job of AWS Batch.
+// jobARN is the ARN of an AWS Batch job.
 type jobARN struct{ partition, region, account, id string }
 
 func (j jobARN) String() string {
 	return fmt.Sprintf("arn:%s:batch:%s:%s:job/%s", j.partition, j.region, j.account, j.id)
 }
 
-// taskARN is an ECS task's: arn:aws:ecs:REGION:ACCOUNT:task/….
-var taskARN = regexp.MustCompile(`^arn:(aws[a-z-]*):ecs:([a-z0-9-]+):(\d{12}):task/`)
+// taskARNPattern matches an ECS task: arn:aws:ecs:REGION:ACCOUNT:task/….
+var taskARNPattern = regexp.MustCompile(`^arn:(aws[a-z-]*):ecs:([a-z0-9-]+):(\d{12}):task/`)
 
-// job returns the session's own job, whose account and Region the ECS agent knows
-// (Amazon ECS developer guide, "Task metadata endpoint version 4"). A session that
-// does not run in AWS has none, and nobody can prove anything to it.
+// job returns the session's own job. Its account and Region come from the ECS agent
+// (Amazon ECS developer guide, "Task metadata endpoint version 4"). A session outside of
+// ECS has no job and accepts no proof.
 func (e *Ender) job(ctx context.Context) (jobARN, error) {
 	if e.TaskMetadata == "" {
 		return jobARN{}, errors.New("it is not an ECS task")
@@ -192,14 +192,14 @@ func (e *Ender) job(ctx context.Context) (jobARN, error) {
 	if err := e.fetch(req, &task); err != nil {
 		return jobARN{}, err
 	}
-	parts := taskARN.FindStringSubmatch(task.TaskARN)
+	parts := taskARNPattern.FindStringSubmatch(task.TaskARN)
 	if parts == nil {
 		return jobARN{}, fmt.Errorf("the ECS agent names the task %q", task.TaskARN)
 	}
 	return jobARN{partition: parts[1], region: parts[2], account: parts[3], id: e.Session}, nil
 }
 
-// fetch reads a JSON answer of status 200; into nil, nothing of it.
+// fetch decodes a JSON answer with status 200. If into is nil, it reads the status only.
 func (e *Ender) fetch(req *http.Request, into any) error {
 	res, err := e.client.Do(req)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// batchService is AWS Batch as a proof meets it, and the ECS agent.
+// batchService stands in for AWS Batch and the ECS agent.
 type batchService struct {
 	*httptest.Server
 	status atomic.Int32
@@ -91,8 +91,8 @@ func TestASessionEndsWhenAWSAcceptsTheProof(t *testing.T) {
 	assert.Equal(t, "support", <-asked)
 }
 
-// A proof is the call of one account, Region, job and tag, however it was made:
-// the session writes the call itself, and takes nothing of it but the signature.
+// A proof belongs to one account, Region, job and tag: the session builds the call
+// itself, and takes only the signature from the proof.
 func TestAProofIsACallOnTheSessionsOwnJob(t *testing.T) {
 	aws, asked := newBatchService(t), make(chan string, 1)
 	code, body := ask(aws.ender(asked), aws.request())
@@ -180,8 +180,8 @@ func TestAProofThatIsNotThisSessionsCallIsNeverSent(t *testing.T) {
 	}
 }
 
-// A call of a read-only principal, caught on its way, was once a proof: its headers
-// were checked under one spelling and sent under another.
+// A captured call of a read-only principal was once accepted as a proof: its headers
+// were checked in one spelling and sent in another.
 func TestACallThatWasCaughtIsNoProof(t *testing.T) {
 	aws, asked := newBatchService(t), make(chan string, 1)
 	caught := map[string]any{"session": "job-1", "reason": "x", "proof": map[string]any{
@@ -200,8 +200,8 @@ func TestACallThatWasCaughtIsNoProof(t *testing.T) {
 	assert.Empty(t, asked)
 }
 
-// Go's JSON takes a name in any case, and the last of two. What was checked is
-// sent all the same, since it is read once.
+// Go's JSON accepts a name in any case, and takes the last of two. The body is decoded
+// once, so the checked values are those that are sent.
 func TestOfAFieldThatIsThereTwiceOneIsCheckedAndSent(t *testing.T) {
 	aws, asked := newBatchService(t), make(chan string, 1)
 	own, err := json.Marshal(aws.request())
@@ -255,7 +255,7 @@ func TestForgedProofsHoldUpNoRealOne(t *testing.T) {
 }
 
 func TestAHouseholdIsRefusedForAMinuteAndNoMoreIsRemembered(t *testing.T) {
-	var p proofs
+	var p proofLimiter
 	now := time.Now()
 	one := netip.MustParseAddr("192.0.2.1")
 	for range proofsPerHousehold {

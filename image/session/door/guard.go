@@ -7,18 +7,18 @@ import (
 )
 
 const (
-	freeFailures = 5 // before an address has to wait
+	freeFailures = 5 // allowed before an address has to wait
 	firstWait    = 30 * time.Second
 	longestWait  = 15 * time.Minute
-	// forgetAfter is when an address that failed begins anew.
+	// forgetAfter is the time after which an address's failures no longer count.
 	forgetAfter = time.Hour
-	// maxAddresses bounds what the guard remembers: over it, it forgets who failed
-	// longest ago.
+	// maxAddresses bounds the memory of a guard: above it, the address with the oldest
+	// failure is forgotten.
 	maxAddresses = 4096
 )
 
-// guard slows down who guesses. The zero value has seen nobody.
-type guard struct {
+// signInGuard slows down the guessing of passwords. The zero value is ready to use.
+type signInGuard struct {
 	mu     sync.Mutex
 	failed map[netip.Addr]failures
 }
@@ -28,9 +28,9 @@ type failures struct {
 	last  time.Time
 }
 
-// try has a sign-in checked, or tells how long its address has to wait first. A
-// guess counts before the next one of that address is looked at.
-func (g *guard) try(from netip.Addr, check func() bool) (right bool, wait time.Duration) {
+// try checks a sign-in, or returns how long its address has to wait first. Attempts are
+// checked one at a time, so each failure counts for the next attempt.
+func (g *signInGuard) try(from netip.Addr, check func() bool) (right bool, wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	from = household(from)
@@ -49,7 +49,7 @@ func (g *guard) try(from netip.Addr, check func() bool) (right bool, wait time.D
 	return false, 0
 }
 
-func (g *guard) remember(from netip.Addr, f failures) {
+func (g *signInGuard) remember(from netip.Addr, f failures) {
 	if g.failed == nil {
 		g.failed = map[netip.Addr]failures{}
 	}
@@ -66,7 +66,8 @@ func (g *guard) remember(from netip.Addr, f failures) {
 	delete(g.failed, oldest)
 }
 
-// waitAfter is 0 for the first failures, then 30 seconds, doubling.
+// waitAfter returns the wait after a number of failures: 0 at first, then 30 seconds,
+// doubling.
 func waitAfter(failed int) time.Duration {
 	if failed < freeFailures {
 		return 0
@@ -78,8 +79,8 @@ func waitAfter(failed int) time.Duration {
 	return wait
 }
 
-// household is what one player is thought to have: an IPv4 address, or the /64 of
-// an IPv6 one, in which a machine may take as many as it likes.
+// household returns the addresses that count as one player's: the IPv4 address itself,
+// or the /64 network of an IPv6 address, in which a machine can use any number.
 func household(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if a.Is6() {

@@ -11,62 +11,62 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limits are how many connections may be open at once. A connection takes up to
-// about 100 KiB: its stack, a TLS record each way, and the headers of a request.
-type limits struct{ all, household int }
+// connectionLimits are the most connections that may be open at once. A connection takes
+// up to about 100 KiB: its stack, a TLS record each way, and the headers of a request.
+type connectionLimits struct{ all, household int }
 
 var (
-	// A browser with the display needs about ten: HTTP/1.1 has six at a time, and
-	// WebSockets have theirs. Several may be behind one address.
-	publicLimits = limits{all: 512, household: 64}
-	// DCV asks once a connection. On loopback an address proves nothing.
-	verifierLimits = limits{all: 64, household: 64}
+	// A browser with the display needs about ten: six for HTTP/1.1, and one for each
+	// WebSocket. Several browsers may share an address.
+	publicLimits = connectionLimits{all: 512, household: 64}
+	// DCV makes one request per connection. On loopback all addresses are alike.
+	verifierLimits = connectionLimits{all: 64, household: 64}
 )
 
-// silence is how long a connection may leave what was sent to it unanswered:
-// after it a player whose line was cut counts as gone.
-const silence = 30 * time.Second
+// silenceLimit is how long a connection may leave packets unacknowledged. After it, a
+// player whose network failed counts as disconnected.
+const silenceLimit = 30 * time.Second
 
-// limiter is a listener that neither one household nor all strangers together can
-// use up. When all its connections are taken, the newest one is let in and the
-// oldest one of a stranger's makes way: of the household that has most. So a flood
-// from few addresses costs those addresses, and never a guest.
-type limiter struct {
+// connectionLimiter is a listener that neither one household nor all strangers together
+// can exhaust. Above the limit, a new connection is accepted and an old one is closed:
+// the oldest of the stranger with the most connections. So a flood from few addresses
+// harms those addresses, and never a guest.
+type connectionLimiter struct {
 	net.Listener
-	limits
-	guests func() map[netip.Addr]bool // households that have signed in; nil: there are none
+	connectionLimits
+	guests func() map[netip.Addr]bool // households that have signed in; may be nil
 
 	mu    sync.Mutex
-	open  map[netip.Addr][]*limited // by household, the oldest first
+	open  map[netip.Addr][]*limitedConn // by household, the oldest first
 	count int
 }
 
-func newLimiter(l net.Listener, most limits, guests func() map[netip.Addr]bool) *limiter {
-	return &limiter{Listener: l, limits: most, guests: guests, open: map[netip.Addr][]*limited{}}
+func newConnectionLimiter(l net.Listener, most connectionLimits, guests func() map[netip.Addr]bool) *connectionLimiter {
+	return &connectionLimiter{Listener: l, connectionLimits: most, guests: guests, open: map[netip.Addr][]*limitedConn{}}
 }
 
-// Accept returns the next connection that is let in.
-func (l *limiter) Accept() (net.Conn, error) {
+// Accept returns the next connection within the limits.
+func (l *connectionLimiter) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		c := &limited{Conn: conn, of: l, from: addressOf(conn.RemoteAddr().String()), since: time.Now()}
+		c := &limitedConn{Conn: conn, of: l, from: addressOf(conn.RemoteAddr().String()), since: time.Now()}
 		refused := l.admit(c)
 		if refused != nil {
 			refused.reset()
 		}
 		if refused != c {
-			notice(conn)
+			detectLostPeer(conn)
 			return c, nil
 		}
 	}
 }
 
-// admit counts a connection and returns the one that has to go for it: nil if
-// there is room, and the connection itself if it is not let in.
-func (l *limiter) admit(c *limited) *limited {
+// admit counts a connection and returns the one to close in exchange: nil if there is
+// room, and the connection itself if it is refused.
+func (l *connectionLimiter) admit(c *limitedConn) *limitedConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.open[c.from]) >= l.household {
@@ -81,14 +81,14 @@ func (l *limiter) admit(c *limited) *limited {
 	return gone
 }
 
-// leastMissed returns the oldest connection of the stranger who has most, or nil
-// if all connections are guests'.
-func (l *limiter) leastMissed() *limited {
+// leastMissed returns the oldest connection of the stranger with the most connections,
+// or nil if all connections are guests'.
+func (l *connectionLimiter) leastMissed() *limitedConn {
 	var guests map[netip.Addr]bool
 	if l.guests != nil {
 		guests = l.guests()
 	}
-	var oldest *limited
+	var oldest *limitedConn
 	most := 0
 	for from, conns := range l.open {
 		if guests[from] || len(conns) < most {
@@ -101,14 +101,14 @@ func (l *limiter) leastMissed() *limited {
 	return oldest
 }
 
-// free removes a connection that was closed, which may have been removed before.
-func (l *limiter) free(c *limited) {
+// free removes a closed connection, which may have been removed before.
+func (l *connectionLimiter) free(c *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.remove(c)
 }
 
-func (l *limiter) remove(c *limited) {
+func (l *connectionLimiter) remove(c *limitedConn) {
 	conns := l.open[c.from]
 	at := slices.Index(conns, c)
 	if at < 0 {
@@ -122,44 +122,43 @@ func (l *limiter) remove(c *limited) {
 	l.open[c.from] = conns
 }
 
-type limited struct {
+type limitedConn struct {
 	net.Conn
-	of    *limiter
+	of    *connectionLimiter
 	from  netip.Addr
 	since time.Time
 }
 
-func (c *limited) Close() error {
+func (c *limitedConn) Close() error {
 	c.of.free(c)
 	return c.Conn.Close()
 }
 
-// reset closes a connection at once, with what the kernel still has to send on it
-// (socket(7), SO_LINGER).
-func (c *limited) reset() {
+// reset closes a connection at once and discards its unsent data (socket(7), SO_LINGER).
+func (c *limitedConn) reset() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = c.Close()
 }
 
-// notice has the kernel find out soon that a line was cut, whether something is
-// under way on it (tcp(7), TCP_USER_TIMEOUT) or nothing is (SO_KEEPALIVE). Where
-// it can't, the display's own pings will do.
-func notice(conn net.Conn) {
+// detectLostPeer makes the kernel close a connection soon after its network failed,
+// whether data is in flight (tcp(7), TCP_USER_TIMEOUT) or not (SO_KEEPALIVE). If that is
+// not possible, the display's own pings are enough.
+func detectLostPeer(conn net.Conn) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return
 	}
-	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 6, Count: 3})
+	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: silenceLimit / 2, Interval: silenceLimit / 6, Count: 3})
 	if raw, err := tcp.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) {
-			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(silence.Milliseconds()))
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(silenceLimit.Milliseconds()))
 		})
 	}
 }
 
-// addressOf is the household of "address:port".
+// addressOf returns the household of "address:port".
 func addressOf(remote string) netip.Addr {
 	at, _ := netip.ParseAddrPort(remote) // net's own text
 	return household(at.Addr())

@@ -28,15 +28,15 @@ func numbered(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{192, 0, byte(n >> 8), byte(n)})
 }
 
-// arrival is a connection at a limiter without a network.
-func (l *limiter) arrival(from netip.Addr) (c, gone *limited) {
+// arrival returns a connection at a limiter without a network.
+func (l *connectionLimiter) arrival(from netip.Addr) (c, gone *limitedConn) {
 	ours, _ := net.Pipe()
-	c = &limited{Conn: ours, of: l, from: from, since: time.Now()}
+	c = &limitedConn{Conn: ours, of: l, from: from, since: time.Now()}
 	return c, l.admit(c)
 }
 
-// counts are the open connections of each household.
-func (l *limiter) counts() map[netip.Addr]int {
+// counts returns the number of open connections of each household.
+func (l *connectionLimiter) counts() map[netip.Addr]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := map[netip.Addr]int{}
@@ -47,9 +47,9 @@ func (l *limiter) counts() map[netip.Addr]int {
 }
 
 func TestOneHouseholdCannotUseUpTheDoor(t *testing.T) {
-	l := newLimiter(nil, publicLimits, nil)
+	l := newConnectionLimiter(nil, publicLimits, nil)
 	one, other := numbered(1), numbered(2)
-	var first *limited
+	var first *limitedConn
 	for i := range l.household {
 		c, gone := l.arrival(one)
 		require.Nil(t, gone)
@@ -68,7 +68,7 @@ func TestOneHouseholdCannotUseUpTheDoor(t *testing.T) {
 
 func TestWhenTheDoorIsFullTheStrangerWithMostMakesWay(t *testing.T) {
 	guest, crowd := numbered(0), numbered(1)
-	l := newLimiter(nil, limits{all: 10, household: 5}, func() map[netip.Addr]bool { return map[netip.Addr]bool{guest: true} })
+	l := newConnectionLimiter(nil, connectionLimits{all: 10, household: 5}, func() map[netip.Addr]bool { return map[netip.Addr]bool{guest: true} })
 	for range 5 {
 		l.arrival(guest)
 	}
@@ -90,7 +90,7 @@ func TestWhenTheDoorIsFullTheStrangerWithMostMakesWay(t *testing.T) {
 
 func TestADoorFullOfGuestsLetsNoStrangerIn(t *testing.T) {
 	one, two := numbered(1), numbered(2)
-	l := newLimiter(nil, limits{all: 4, household: 2}, func() map[netip.Addr]bool { return map[netip.Addr]bool{one: true, two: true} })
+	l := newConnectionLimiter(nil, connectionLimits{all: 4, household: 2}, func() map[netip.Addr]bool { return map[netip.Addr]bool{one: true, two: true} })
 	for _, guest := range []netip.Addr{one, one, two, two} {
 		_, gone := l.arrival(guest)
 		require.Nil(t, gone)
@@ -101,7 +101,7 @@ func TestADoorFullOfGuestsLetsNoStrangerIn(t *testing.T) {
 }
 
 func TestAConnectionThatIsClosedTwiceIsCountedOnce(t *testing.T) {
-	l := newLimiter(nil, publicLimits, nil)
+	l := newConnectionLimiter(nil, publicLimits, nil)
 	one, _ := l.arrival(loopback)
 	other, _ := l.arrival(loopback)
 	_, _ = one.Close(), one.Close()
@@ -111,7 +111,7 @@ func TestAConnectionThatIsClosedTwiceIsCountedOnce(t *testing.T) {
 	assert.Zero(t, l.count)
 }
 
-// attacks are ways to hold a connection. Each gets one, and leaves it as it is.
+// attacks are ways to hold a connection. Each gets one connection.
 var attacks = map[string]func(h *harness, c net.Conn){
 	"it says nothing": func(*harness, net.Conn) {},
 	"half a handshake": func(_ *harness, c net.Conn) {
@@ -131,20 +131,20 @@ var attacks = map[string]func(h *harness, c net.Conn){
 	"it reads no answer": func(h *harness, c net.Conn) {
 		s := h.secured(c)
 		request := "GET " + h.assets() + "shell.css HTTP/1.1\r\nHost: session\r\n\r\n"
-		_ = s.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)) // then the door reads no more
+		_ = s.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)) // by then the door reads no more
 		_, _ = io.WriteString(s, strings.Repeat(request, 4000))
 	},
 }
 
-// secured is a connection after its handshake.
+// secured returns a connection after its TLS handshake.
 func (h *harness) secured(c net.Conn) *tls.Conn {
 	s := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	_ = s.SetDeadline(time.Now().Add(patience))
-	_ = s.Handshake() // what was closed meanwhile is not held: the test counts
+	_ = s.Handshake() // it may have been closed: the test counts
 	return s
 }
 
-// What is slow is cut off in its time, here twenty times sooner than else.
+// Slow clients are disconnected in time. The timeouts are a twentieth of the real ones.
 func TestWhoIsSlowIsCutOff(t *testing.T) {
 	for name, attack := range attacks {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestWhoIsSlowIsCutOff(t *testing.T) {
 	}
 }
 
-// meeting sees a listener's connections close.
+// meeting is a listener that records when its connections close.
 type meeting struct {
 	net.Listener
 	closed chan struct{}
@@ -192,8 +192,8 @@ func (m *met) Close() error {
 	return m.Conn.Close()
 }
 
-// flood is what comes from many addresses, each with as many connections as it
-// gets. It goes on for as long as it is asked to.
+// flood opens connections from many addresses, each with as many as it gets, until it
+// is stopped.
 type flood struct {
 	h    *harness
 	mu   sync.Mutex
@@ -214,7 +214,7 @@ func (f *flood) wave() {
 			f.mu.Lock()
 			f.held = append(f.held, c)
 			f.mu.Unlock()
-			// Most say nothing, which costs the attacker least.
+			// Most send nothing, which costs the attacker least.
 			if j < len(kinds) {
 				attacks[kinds[j]](f.h, c)
 			}
@@ -261,7 +261,7 @@ func TestAFloodNeitherGrowsTheDoorNorKeepsThePlayerOut(t *testing.T) {
 		assert.Equal(t, "the picture", text)
 		player.CloseIdleConnections()
 	}
-	assert.Eventually(t, func() bool { return h.comesIn("127.0.2.1") }, patience, 100*time.Millisecond, "a player who has not signed in yet gets in")
+	assert.Eventually(t, func() bool { return h.canSignIn("127.0.2.1") }, patience, 100*time.Millisecond, "a player who has not signed in yet gets in")
 	assert.Less(t, runtime.NumGoroutine(), bound)
 	stop()
 	flooding.Wait()
@@ -269,8 +269,8 @@ func TestAFloodNeitherGrowsTheDoorNorKeepsThePlayerOut(t *testing.T) {
 	assert.Eventually(t, func() bool { return runtime.NumGoroutine() < before+20 }, patience, 100*time.Millisecond, "nothing is left of it")
 }
 
-// With hundreds of addresses a stranger's share is one connection, less than any
-// player has: only those who have signed in are safe from that.
+// With hundreds of addresses, a stranger's share is one connection, less than a player
+// needs: only signed-in players are safe from such a flood.
 func TestAFloodFromHundredsOfAddressesDisconnectsNobodyWhoHasSignedIn(t *testing.T) {
 	h := start(t)
 	h.ready()
@@ -292,8 +292,8 @@ func TestAFloodFromHundredsOfAddressesDisconnectsNobodyWhoHasSignedIn(t *testing
 	}
 }
 
-// comesIn reports whether a player at an address can load the page and sign in.
-func (h *harness) comesIn(address string) bool {
+// canSignIn reports whether a player at an address can load the page and sign in.
+func (h *harness) canSignIn(address string) bool {
 	c := h.clientAt(address)
 	res, err := c.Get(h.url)
 	if err != nil {
@@ -312,7 +312,7 @@ func (h *harness) comesIn(address string) bool {
 	return res.StatusCode == http.StatusSeeOther
 }
 
-// A display may stream for as long as it likes, to who reads.
+// A display may stream for any time to a client that reads.
 func TestAStreamOfTheDisplayIsCutOnlyForWhoDoesNotRead(t *testing.T) {
 	h, listener := prepare(t)
 	h.server.WriteTimeout = 2 * time.Second
@@ -357,7 +357,7 @@ func (s streaming) Handler() http.Handler { return s.handler }
 func TestNobodyOnTheHostCanUseUpTheVerifier(t *testing.T) {
 	h := start(t)
 	h.ready()
-	_, token := h.admit(tokenLife)
+	_, token := h.mintToken(tokenLife)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
@@ -385,8 +385,8 @@ func TestNobodyOnTheHostCanUseUpTheVerifier(t *testing.T) {
 	assert.ErrorIs(t, <-served, http.ErrServerClosed)
 }
 
-// HTTP/2 would let one connection hold any number of handlers; and by GODEBUG it
-// writes what a request holds to the log.
+// With HTTP/2, one connection could hold any number of handlers; and GODEBUG can make it
+// log the contents of requests.
 func TestTheDoorSpeaksHTTP1WhateverAClientOrGODEBUGAsksFor(t *testing.T) {
 	t.Setenv("GODEBUG", "http2server=1,http2debug=2,http2xconnect=1")
 	h := start(t)

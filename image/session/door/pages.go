@@ -16,12 +16,12 @@ import (
 )
 
 //go:embed pages
-var files embed.FS
+var pageFiles embed.FS
 
-// pages are the page that stays for the whole session, and what it is made of.
+// pages is the page of a session and its assets.
 type pages struct {
 	shell   *template.Template
-	version string // of all assets; in their paths, so that browsers may keep them
+	version string // of all assets; in their paths, so that browsers may cache them
 	assets  map[string]asset
 }
 
@@ -30,17 +30,17 @@ type asset struct {
 	data  []byte
 }
 
-const css = "text/css; charset=utf-8"
+const cssMedia = "text/css; charset=utf-8"
 
 func newPages(b *branding.Branding) (*pages, error) {
-	shell, err := template.ParseFS(files, "pages/shell.html")
+	shell, err := template.ParseFS(pageFiles, "pages/shell.html")
 	if err != nil {
 		return nil, err
 	}
-	p := &pages{shell: shell, assets: map[string]asset{"brand.css": {css, brandCSS(b)}, "logo": {b.Logo.Type, b.Logo.Data}}}
+	p := &pages{shell: shell, assets: map[string]asset{"brand.css": {cssMedia, brandCSS(b)}, "logo": {b.Logo.Type, b.Logo.Data}}}
 	sum := sha256.New()
-	for _, own := range []struct{ name, media string }{{"shell.css", css}, {"shell.js", "text/javascript; charset=utf-8"}} {
-		data, err := files.ReadFile("pages/" + own.name)
+	for _, own := range []struct{ name, media string }{{"shell.css", cssMedia}, {"shell.js", "text/javascript; charset=utf-8"}} {
+		data, err := pageFiles.ReadFile("pages/" + own.name)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +52,7 @@ func newPages(b *branding.Branding) (*pages, error) {
 	return p, nil
 }
 
-// brandCSS are the brand's colours, which branding.Load has checked.
+// brandCSS returns the brand's colours as CSS. branding.Load has checked them.
 func brandCSS(b *branding.Branding) []byte {
 	of := func(c branding.Colors) string {
 		return fmt.Sprintf(":root{--background:%s;--surface:%s;--text:%s;--quiet:%s;--accent:%s;--on-accent:%s;--error:%s}",
@@ -61,7 +61,7 @@ func brandCSS(b *branding.Branding) []byte {
 	return []byte(of(b.Light) + "\n@media (prefers-color-scheme:dark){" + of(b.Dark) + "}\n")
 }
 
-// asset serves what a path with its version names: it never changes.
+// asset serves an asset. Its path contains the version, so it never changes.
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) {
 	a, ok := p.assets[r.PathValue("name")]
 	if !ok || r.PathValue("version") != p.version {
@@ -73,17 +73,17 @@ func (p *pages) asset(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(a.data)
 }
 
-// view is what the page shows, and what it asks for again and again.
-type view struct {
+// pageView is the data of the page. The page polls it.
+type pageView struct {
 	State    contract.State `json:"state"`
-	Now      string         `json:"now"` // the state's text
+	Now      string         `json:"now"` // the text of the state
 	Steps    []step         `json:"steps"`
 	SignedIn bool           `json:"signedIn"`
-	Moved    bool           `json:"moved,omitempty"` // signed in, but from another address
-	Ready    bool           `json:"ready"`           // who has signed in may enter
+	Moved    bool           `json:"moved,omitempty"` // signed in from another address
+	Ready    bool           `json:"ready"`           // a signed-in player may enter
 	Ended    *endText       `json:"ended,omitempty"`
 
-	// To players who have signed in only.
+	// For signed-in players only.
 	Connected bool     `json:"connected,omitempty"` // to the display
 	Warning   *warning `json:"warning,omitempty"`
 }
@@ -95,20 +95,20 @@ type step struct {
 	Stage string         `json:"stage"` // "done", "now" or "next"
 }
 
-// warning is that the session is about to end.
+// warning announces the end of the session.
 type warning struct {
 	Words   string `json:"words"`
-	Seconds int    `json:"seconds"` // that are left; 0: not known, or none
+	Seconds int    `json:"seconds"` // until the end; 0: unknown, or now
 }
 
-// view is the session as it stands, for who asks.
-func (d *Door) view(r *http.Request) view {
+// view returns the session's status for the sender of a request.
+func (d *Door) view(r *http.Request) pageView {
 	s := d.config.Board.Get()
 	state := stateOf(s)
 	v, moved := d.visitor(r)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	is := view{State: state, SignedIn: v != nil, Moved: moved, Ready: d.display != nil && answers(state)}
+	is := pageView{State: state, SignedIn: v != nil, Moved: moved, Ready: d.display != nil && isOpen(state)}
 	is.Steps, is.Now = progress(state)
 	if s.Ended != nil {
 		is.Ended = textOf(*s.Ended)
@@ -126,7 +126,7 @@ func (d *Door) view(r *http.Request) view {
 	return is
 }
 
-// progress returns the steps of a start as they stand, and the state's text.
+// progress returns the steps of the start with their stages, and the text of a state.
 func progress(state contract.State) (all []step, now string) {
 	at := slices.Index(contract.Steps, state) // -1: the start is over
 	for i, name := range contract.Steps {
@@ -149,13 +149,13 @@ func (d *Door) state(w http.ResponseWriter, r *http.Request) { writeJSON(w, d.vi
 
 func (d *Door) shell(w http.ResponseWriter, r *http.Request) { d.page(w, r, http.StatusOK, "") }
 
-// page writes the page, with a fault of the sign-in where there is one.
+// page writes the page. fault is the text of a failed sign-in, or "".
 func (d *Door) page(w http.ResponseWriter, r *http.Request, code int, fault string) {
 	var out bytes.Buffer
 	err := d.pages.shell.Execute(&out, struct {
-		view
+		pageView
 		Brand          *branding.Branding
-		Assets         string // their folder
+		Assets         string // the path of their folder
 		Fault          string
 		Session, Mouse string
 		Native         bool
@@ -169,8 +169,8 @@ func (d *Door) page(w http.ResponseWriter, r *http.Request, code int, fault stri
 	_, _ = out.WriteTo(w)
 }
 
-// Done counts steps, for the page.
-func (v view) Done() int {
+// Done returns the number of steps that are done, for the template.
+func (v pageView) Done() int {
 	done := 0
 	for _, s := range v.Steps {
 		if s.Stage == "done" {

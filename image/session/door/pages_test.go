@@ -55,7 +55,7 @@ func TestThePageIsReadableWithAScreenReaderAndOnAPhone(t *testing.T) {
 
 func (h *harness) assets() string { return "/assets/" + h.pages.version + "/" }
 
-// The Content-Security-Policy would silently leave them out.
+// The Content-Security-Policy would silently block them.
 func TestThePageHasNoScriptOrStyleInItsText(t *testing.T) {
 	h := start(t, func(c *Config) { c.NativeClients = true })
 	h.ready()

@@ -8,34 +8,33 @@ import (
 )
 
 const (
-	// A household may send this many proofs in a minute that AWS does not accept.
+	// proofsPerHousehold is how many refused proofs a household may send in proofWindow.
 	proofsPerHousehold = 5
 	proofWindow        = time.Minute
-	// proofsOfRefused is for the second and further proofs of all households
-	// together, in a second.
+	// proofsOfRefused is how many second and further proofs, of all households together,
+	// are checked in a second.
 	proofsOfRefused = 5
-	// maxHouseholds bounds what proofs remembers: over it, it forgets the household
-	// that was refused longest ago.
+	// maxHouseholds bounds the memory of a proofLimiter: above it, the household with
+	// the oldest refusal is forgotten.
 	maxHouseholds = 4096
 )
 
-// proofs bounds how often the session calls AWS for requests to end it. A proof
-// counts as refused until AWS has accepted it. The first proof of a household is
-// always checked, whatever others do, so that forged proofs hold up no real one;
-// how many come at once the door's limit of connections bounds. The zero value has
-// seen nobody.
-type proofs struct {
+// proofLimiter limits how often requests to end the session make it call AWS. A proof
+// counts as refused until AWS has accepted it. The first proof of a household is always
+// checked, so forged proofs of others can't block a real one; the connection limits
+// bound how many arrive at once. The zero value is ready to use.
+type proofLimiter struct {
 	mu      sync.Mutex
 	refused map[netip.Addr][]time.Time
 	further []time.Time
 }
 
-// admit reports whether a proof of a household is checked now, and counts it.
-func (p *proofs) admit(from netip.Addr, now time.Time) bool {
+// admit reports whether a household's proof may be checked now, and counts it.
+func (p *proofLimiter) admit(from netip.Addr, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	own := since(p.refused[from], now.Add(-proofWindow))
-	p.further = since(p.further, now.Add(-time.Second))
+	own := timesAfter(p.refused[from], now.Add(-proofWindow))
+	p.further = timesAfter(p.further, now.Add(-time.Second))
 	if len(own) >= proofsPerHousehold || len(own) > 0 && len(p.further) >= proofsOfRefused {
 		return false
 	}
@@ -52,15 +51,15 @@ func (p *proofs) admit(from netip.Addr, now time.Time) bool {
 	return true
 }
 
-// forget forgets that a household was ever refused.
-func (p *proofs) forget(from netip.Addr) {
+// forget removes a household's refusals.
+func (p *proofLimiter) forget(from netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.refused, from)
 }
 
-// longestAgo returns the household whose last proof is the oldest.
-func (p *proofs) longestAgo() (oldest netip.Addr) {
+// longestAgo returns the household with the oldest last proof.
+func (p *proofLimiter) longestAgo() (oldest netip.Addr) {
 	var when time.Time
 	for household, times := range p.refused {
 		if last := times[len(times)-1]; !oldest.IsValid() || last.Before(when) {
@@ -70,7 +69,7 @@ func (p *proofs) longestAgo() (oldest netip.Addr) {
 	return oldest
 }
 
-// since returns the times from a moment on, of an ascending list.
-func since(times []time.Time, from time.Time) []time.Time {
+// timesAfter returns the times after a moment, of an ascending list.
+func timesAfter(times []time.Time, from time.Time) []time.Time {
 	return slices.DeleteFunc(times, func(at time.Time) bool { return !at.After(from) })
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/display"
 )
 
-// proxy passes a request of a player who has signed in on to the display.
+// proxy passes the request of a signed-in player to the display.
 func (d *Door) proxy(w http.ResponseWriter, r *http.Request) {
 	v, _ := d.visitor(r)
 	switch {
@@ -22,15 +22,15 @@ func (d *Door) proxy(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	case v == nil:
 		http.Error(w, "sign in first", http.StatusUnauthorized)
-	case upgrades(r) && r.Header.Get("Origin") == "": // every browser sends it
+	case upgrades(r) && r.Header.Get("Origin") == "": // all browsers send it
 		http.Error(w, "not from this session's page", http.StatusForbidden)
 	default:
 		d.serveDisplay(w, r, v)
 	}
 }
 
-// serveDisplay has the display answer, and counts the visitor's WebSockets for as long as
-// they are open. They end when the visitor's time is over.
+// serveDisplay lets the display answer, and counts the visitor's WebSockets as long as
+// they are open. They are closed when the visitor has signed out or the session ends.
 func (d *Door) serveDisplay(w http.ResponseWriter, r *http.Request, v *visitor) {
 	d.mu.Lock()
 	to := d.display
@@ -68,7 +68,8 @@ func (d *Door) serveDisplay(w http.ResponseWriter, r *http.Request, v *visitor) 
 	to.Handler().ServeHTTP(socket, r)
 }
 
-// countSockets follows a visitor's WebSockets: a player is a visitor who has any.
+// countSockets changes the number of a visitor's open WebSockets. A visitor with at
+// least one counts as a player.
 func (d *Door) countSockets(v *visitor, change int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,21 +84,21 @@ func (d *Door) countSockets(v *visitor, change int) {
 		return
 	}
 	select {
-	case <-d.counts: // nobody has read it, and now it is old
+	case <-d.counts: // an old number that was not read
 	default:
 	}
 	d.counts <- d.players
 }
 
-// displayAnswer is an answer of the display. It may take as long as it likes, as a
-// stream does; limit is how long the visitor may leave a piece of it unread.
+// displayAnswer is an answer of the display. As a stream it may take any time; limit is
+// how long the visitor may leave a part of it unread.
 type displayAnswer struct {
 	http.ResponseWriter
 	limit time.Duration
 }
 
-// extend begins the time of the next piece. Of an answer that has no deadlines,
-// as in a test without a connection, nothing is asked.
+// extend moves the deadline to limit from now. It does nothing if the answer has no
+// deadlines, as in a test without a connection.
 func (s *displayAnswer) extend() {
 	_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Now().Add(s.limit))
 }
@@ -123,8 +124,8 @@ func (s *displayAnswer) FlushError() error {
 // Unwrap is for http.ResponseController.
 func (s *displayAnswer) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// webSocketAnswer is the answer to a request that becomes a WebSocket, when whoever
-// answers takes the connection over.
+// webSocketAnswer is the answer to a request for a WebSocket. The handler takes over its
+// connection by Hijack.
 type webSocketAnswer struct {
 	http.ResponseWriter
 	began func(net.Conn)
@@ -145,12 +146,12 @@ func (s *webSocketAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Unwrap is for http.ResponseController.
 func (s *webSocketAnswer) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// closingConn is a connection that is over as soon as one side says so. By half, as TLS
-// can be closed, httputil.ReverseProxy would wait for what the other side still
-// has to say; no WebSocket goes on like that.
+// closingConn is a connection that ends as soon as one side closes it. TLS can be closed
+// by half, and httputil.ReverseProxy would then wait for the other side; a WebSocket
+// never goes on by half.
 type closingConn struct{ net.Conn }
 
-// Read ends with an error, and so the proxy's copying does.
+// Read returns an error instead of io.EOF, which ends the proxy's copying.
 func (w closingConn) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if errors.Is(err, io.EOF) {
@@ -159,24 +160,24 @@ func (w closingConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// upgrades tells whether a request wants to become a WebSocket, or anything else.
+// upgrades reports whether a request asks for a WebSocket, or for another protocol.
 func upgrades(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
 
-// sameOrigin tells whether a request comes from a page of this very origin. A
-// native client has no page, and sends none.
+// sameOrigin reports whether a request comes from a page of this origin. A native client
+// has no page and sends no origin.
 func sameOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	from, err := url.Parse(origin)
 	return origin == "" || err == nil && from.Scheme == "https" && from.Host == r.Host
 }
 
-// isPage tells whether a browser is about to show the answer.
+// isPage reports whether a browser will show the answer as a page.
 func isPage(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && !upgrades(r) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// stripCookies keeps from the display our cookie, and those of other sessions on
-// this host, which a browser sends here too.
+// stripCookies removes the sessions' cookies from a request to the display: this
+// session's, and those of other sessions on the host, which a browser sends too.
 func stripCookies(r *http.Request) {
 	cookies := r.Cookies()
 	r.Header.Del("Cookie")
@@ -187,13 +188,13 @@ func stripCookies(r *http.Request) {
 	}
 }
 
-// enter gives a player who has signed in the way into the display.
+// enter returns the display's entry to a signed-in player.
 func (d *Door) enter(w http.ResponseWriter, r *http.Request) {
 	if v, _ := d.visitor(r); v == nil {
 		http.Error(w, "sign in first", http.StatusUnauthorized)
 		return
 	}
-	to, token := d.admit(tokenLife)
+	to, token := d.mintToken(tokenLife)
 	if to == nil {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "the session is not ready, or over", http.StatusServiceUnavailable)
@@ -204,13 +205,14 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) {
 	}{to.Entry(token)})
 }
 
-// nativePath is where native clients come in, followed by their pass.
+// nativePath begins the path of native clients. Their pass follows.
 const nativePath = "/native/"
 
-// proxyNative passes a native client on: its path stands for the cookie.
+// proxyNative passes a native client's request to the display. The pass in its path
+// takes the place of a cookie.
 func (d *Door) proxyNative(w http.ResponseWriter, r *http.Request) {
 	pass, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, nativePath), "/")
-	v := d.passed(pass, addressOf(r.RemoteAddr))
+	v := d.nativeVisitor(pass, addressOf(r.RemoteAddr))
 	if v == nil {
 		http.NotFound(w, r)
 		return

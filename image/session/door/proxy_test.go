@@ -149,7 +149,7 @@ func TestAWebSocketThatTheDisplayRefusesIsNoPlayer(t *testing.T) {
 	assert.Empty(t, h.Players())
 }
 
-// A WebSocket lasts for as long as a session, far longer than a request may.
+// A WebSocket lasts as long as a session, far longer than a request may.
 func TestTheServersTimeLimitsDoNotCutAWebSocket(t *testing.T) {
 	h := start(t)
 	h.ready()
@@ -174,7 +174,7 @@ func TestTheServersTimeLimitsDoNotCutAWebSocket(t *testing.T) {
 	}
 }
 
-// DCV's display is a reverse proxy: its upgrades must be counted, and end, too.
+// DCV's display is a reverse proxy: its WebSockets must be counted and ended too.
 func TestAReverseProxyAsDisplayIsCountedAndDisconnected(t *testing.T) {
 	h := start(t)
 	behind := httptest.NewServer(h.display.Handler())
@@ -195,14 +195,14 @@ func TestAReverseProxyAsDisplayIsCountedAndDisconnected(t *testing.T) {
 	h.players(0)
 }
 
-// A proxy waits for what the other side still has to say. Neither a player who is
-// cut off may count for as long as DCV does not notice, nor one whose display died.
+// A reverse proxy waits for the other side. A player must stop counting when its network
+// fails or its display dies, even if the other side has not noticed.
 func TestThroughAReverseProxyAWebSocketIsOverWhenEitherSideEnds(t *testing.T) {
 	h := start(t)
 	died := make(chan struct{})
 	behind := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := websocket.Accept(w, r, nil); err == nil {
-			<-died // it reads nothing until then
+			<-died // until then it reads nothing
 			_ = c.CloseNow()
 		}
 	}))
@@ -244,14 +244,14 @@ func TestAnEntryHasATokenThatTheVerifierKnows(t *testing.T) {
 	assert.Equal(t, "console", entry.Fragment)
 	token := entry.Query().Get("authToken")
 	assert.Len(t, token, 64)
-	for range 2 { // a client may connect again by itself
+	for range 2 { // a client may reconnect by itself
 		code, answer := verified(h.Door, "console", token)
 		assert.Equal(t, http.StatusOK, code)
 		assert.Equal(t, `<auth result="yes"><username>player1</username></auth>`, answer)
 	}
 }
 
-// verified asks the verifier as DCV does.
+// verified sends a request to the verifier as DCV does.
 func verified(d *Door, session, token string) (int, string) {
 	body := url.Values{"sessionId": {session}, "authenticationToken": {token}, "clientAddress": {"127.0.0.1"}}.Encode()
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
@@ -265,9 +265,9 @@ func TestTheVerifierAnswersOnlyForItsOwnSessionsFreshTokens(t *testing.T) {
 	h, another := start(t), start(t)
 	h.ready()
 	another.ready()
-	_, token := h.admit(tokenLife)
-	_, foreign := another.admit(tokenLife)
-	_, expired := h.admit(-time.Second)
+	_, token := h.mintToken(tokenLife)
+	_, foreign := another.mintToken(tokenLife)
+	_, expired := h.mintToken(-time.Second)
 	for name, ask := range map[string][2]string{
 		"another session's name": {"console2", token}, "no session": {"", token}, "another session's token": {"console", foreign},
 		"an expired token": {"console", expired}, "no token": {"console", ""}, "a token cut short": {"console", token[:63]},
@@ -287,14 +287,14 @@ func TestTheVerifierAnswersOnlyForItsOwnSessionsFreshTokens(t *testing.T) {
 func TestATokenIsGoodForAMinute(t *testing.T) {
 	h := start(t)
 	h.ready()
-	_, _ = h.admit(tokenLife)
+	_, _ = h.mintToken(tokenLife)
 	assert.WithinDuration(t, time.Now().Add(time.Minute), h.tokens.held[0].value, patience)
 }
 
 func TestTheVerifierNeitherListsNorMints(t *testing.T) {
 	h := start(t)
 	h.ready()
-	_, token := h.admit(tokenLife)
+	_, token := h.mintToken(tokenLife)
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
 		w := httptest.NewRecorder()
 		h.VerifierHandler().ServeHTTP(w, httptest.NewRequest(method, "/?sessionId=console", nil))
@@ -316,7 +316,7 @@ func (unnamed) SessionID() string { return "" }
 func TestATokenOfASessionWithoutANameIsNeverGood(t *testing.T) {
 	h := start(t)
 	h.Open(unnamed{h.display})
-	_, token := h.admit(tokenLife)
+	_, token := h.mintToken(tokenLife)
 	_, answer := verified(h.Door, "", token)
 	assert.Equal(t, `<auth result="no"/>`, answer)
 }

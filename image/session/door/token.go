@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// tokenLife is how long an entry is good: for the page that asked for it.
+	// tokenLife is how long the token of an entry is valid.
 	tokenLife = time.Minute
-	// nativeLife is how long a .dcv file is good for beginning a connection.
+	// nativeLife is how long a .dcv file can begin a connection.
 	nativeLife = 10 * time.Minute
 )
 
-// admit makes a token for the display; nil where nobody is let through.
-func (d *Door) admit(life time.Duration) (Display, string) {
+// mintToken returns the display and a new token for it, or nil if the door is not open.
+func (d *Door) mintToken(life time.Duration) (Display, string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.display == nil {
@@ -28,9 +28,9 @@ func (d *Door) admit(life time.Duration) (Display, string) {
 	return d.display, d.tokens.mint(time.Now().Add(life))
 }
 
-// VerifierHandler answers DCV's external authentication (DCV administrator guide,
-// "Using external authentication"), on loopback. The player's processes reach it
-// too: it only tells whether a token is good, and never makes or lists one.
+// VerifierHandler serves DCV's external authentication (DCV administrator guide, "Using
+// external authentication") on loopback. The player's processes can reach it too, so it
+// only answers whether a token is valid, and never makes or lists one.
 func (d *Door) VerifierHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
@@ -53,9 +53,9 @@ func (d *Door) VerifierHandler() http.Handler {
 	})
 }
 
-// verify tells whether a token is one of ours for the display's session, and
-// still good. It stays good for its short life: a client that connects again by
-// itself may repeat it.
+// verify reports whether a token was issued for the display's session and is still
+// valid. A token can be used more than once in its short life: a client that reconnects
+// by itself may repeat it.
 func (d *Door) verify(session, token string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -63,15 +63,15 @@ func (d *Door) verify(session, token string) bool {
 	return ours && session != "" && d.display != nil && session == d.display.SessionID() && time.Now().Before(until)
 }
 
-// nativeFile is a .dcv file (DCV user guide, "Connection file"), for a player who
-// has signed in. Its path and token are good for the first connection only.
+// nativeFile serves a .dcv file (DCV user guide, "Connection file") to a signed-in
+// player. Its path and token are valid for the first connection only.
 func (d *Door) nativeFile(w http.ResponseWriter, r *http.Request) {
 	v, _ := d.visitor(r)
 	if v == nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	to, token := d.admit(nativeLife)
+	to, token := d.mintToken(nativeLife)
 	host, port, err := net.SplitHostPort(d.config.Address)
 	if to == nil || err != nil {
 		http.Error(w, "the session is not ready, or over", http.StatusServiceUnavailable)
@@ -86,12 +86,12 @@ func (d *Door) nativeFile(w http.ResponseWriter, r *http.Request) {
 		host, port, nativePath, pass, to.SessionID(), token)
 }
 
-// passed is the native client whose pass it is; nil where it is none, or came too
-// late. One that is connected may open further WebSockets.
+// nativeVisitor returns the native client that a pass belongs to, or nil if the pass is
+// unknown or has expired. A connected client may open more WebSockets.
 //
-// The first client that comes with a pass binds it to its address, which need not
-// be the browser's: a VPN or a proxy may be the browser's alone.
-func (d *Door) passed(pass string, from netip.Addr) *visitor {
+// The first client with a pass binds it to the client's address. That may differ from
+// the browser's, which may use a VPN or a proxy of its own.
+func (d *Door) nativeVisitor(pass string, from netip.Addr) *visitor {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	v, ok := d.passes.find(pass)

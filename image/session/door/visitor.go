@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// cookiePrefix begins with what keeps other hosts and paths from setting a cookie
-// (RFC 6265bis, "The __Host- prefix"). A browser sends a host's cookies to each of
-// its ports, and keeps one of a name: sessions of a host differ in the port that
-// follows.
+// cookiePrefix begins the name of a session's cookie; the session's port follows. Other
+// hosts and paths can't set a cookie with the prefix __Host- (RFC 6265bis, "The __Host-
+// prefix"). A browser keeps one cookie of a name for all ports of a host, so the
+// sessions of a host need names of their own.
 const cookiePrefix = "__Host-dcv-session-"
 
-// visitor is somebody who may play: a browser that signed in, or a native client.
+// visitor is a client that may play: a browser that has signed in, or a native client.
 type visitor struct {
-	over    context.Context // ends its WebSockets
+	over    context.Context // its end closes the WebSockets
 	leave   func()
-	from    netip.Addr // the only household that it is let in from; of a native client, where it first comes from
+	from    netip.Addr // the only household that it may use; a native client's is set at its first request
 	sockets int        // open now; guarded by the door's mutex, as from is
-	until   time.Time  // by when a native client has to begin; zero: it may at any time
+	until   time.Time  // the latest first connection of a native client; zero: no limit
 }
 
 func newVisitor(of context.Context, from netip.Addr, until time.Time) *visitor {
@@ -33,9 +33,9 @@ func newVisitor(of context.Context, from netip.Addr, until time.Time) *visitor {
 	return v
 }
 
-// visitor returns who sent a request: nil for somebody who has not signed in, or
-// did so from another address. moved reports the latter, which is a player whose
-// address has changed, or somebody who got hold of the player's cookie.
+// visitor returns the sender of a request, or nil if it has not signed in from its
+// present address. moved reports whether it has signed in from another one: then it is
+// a player with a new address, or somebody with a stolen cookie.
 func (d *Door) visitor(r *http.Request) (v *visitor, moved bool) {
 	cookie, err := r.Cookie(d.cookieName)
 	if err != nil {
@@ -50,12 +50,12 @@ func (d *Door) visitor(r *http.Request) (v *visitor, moved bool) {
 	return v, false
 }
 
-// guests are the households that somebody has signed in from.
+// guests returns the households that have signed in.
 func (d *Door) guests() map[netip.Addr]bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	all := map[netip.Addr]bool{}
-	for _, ring := range []*ring[*visitor]{&d.visitors, &d.passes} {
+	for _, ring := range []*secretRing[*visitor]{&d.visitors, &d.passes} {
 		for i := range ring.held {
 			all[ring.held[i].value.from] = true
 		}
@@ -63,10 +63,10 @@ func (d *Door) guests() map[netip.Addr]bool {
 	return all
 }
 
-// maxForm is the most that a form of ours may have, bytes.
+// maxForm is the largest accepted form, in bytes.
 const maxForm = 4 << 10
 
-// signIn takes the form of the page.
+// signIn serves the form of the page.
 func (d *Door) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
@@ -89,13 +89,14 @@ func (d *Door) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// correct compares in the same time whatever is wrong.
+// correct reports whether the name and the password are right. It takes the same time
+// whichever is wrong.
 func (d *Door) correct(username, password string) bool {
 	name, secret := sha256.Sum256([]byte(strings.TrimSpace(username))), sha256.Sum256([]byte(password))
 	return subtle.ConstantTimeCompare(name[:], d.credentials[0][:])&subtle.ConstantTimeCompare(secret[:], d.credentials[1][:]) == 1
 }
 
-// welcome makes a visitor of who signed in, and returns the cookie's value.
+// welcome makes a visitor of a client that has signed in, and returns its cookie's value.
 func (d *Door) welcome(r *http.Request) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -105,8 +106,8 @@ func (d *Door) welcome(r *http.Request) string {
 	return d.visitors.mint(newVisitor(d.playing, addressOf(r.RemoteAddr), time.Time{}))
 }
 
-// signOut ends a visitor. A browser whose address has changed loses its cookie
-// only: another's cookie disconnects nobody.
+// signOut removes a visitor. A browser with a new address only loses its cookie: a
+// stolen cookie disconnects nobody.
 func (d *Door) signOut(w http.ResponseWriter, r *http.Request) {
 	v, _ := d.visitor(r)
 	if c, err := r.Cookie(d.cookieName); err == nil && v != nil {

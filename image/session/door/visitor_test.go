@@ -91,7 +91,7 @@ func (h *harness) port() string {
 	return port
 }
 
-// cookie is what a client sends.
+// cookie returns the cookie that a client sends.
 func (h *harness) cookie(c *http.Client) string {
 	req := httptest.NewRequest(http.MethodGet, h.url, nil)
 	cookies := c.Jar.Cookies(req.URL)
@@ -150,8 +150,8 @@ func TestFiftyWrongGuessesAreTenChecksAndAnotherAddressIsNotHeldUp(t *testing.T)
 	assert.Equal(t, http.StatusSeeOther, h.attempt("203.0.113.9:1", password).Code)
 }
 
-// A browser sends the cookies of a host to each of its ports: whoever serves on
-// another port of the session's host may have got hold of one.
+// A browser sends the cookies of a host to all of its ports, so a server on another port
+// of the session's host may have stolen one.
 func TestACookieIsWorthNothingAtAnotherAddress(t *testing.T) {
 	h := start(t, func(c *Config) { c.NativeClients = true })
 	h.ready()
@@ -208,11 +208,11 @@ func TestAPlayerWhoseAddressChangesIsAskedToSignInAgainAndTheGameGoesOn(t *testi
 	h.socket(c)
 }
 
-// A browser has one cookie of a name for a host, whatever the ports.
+// A browser keeps one cookie of a name for all ports of a host.
 func TestTwoSessionsOfAHostDoNotSignEachOtherOut(t *testing.T) {
 	one, two := start(t), start(t)
 	c := one.signedIn()
-	c.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true // of both certificates
+	c.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true // both certificates are self-signed
 	res, _ := two.do(c, http.MethodPost, "/sign-in", form(player, password))
 	require.Equal(t, http.StatusSeeOther, res.StatusCode)
 	assert.True(t, one.asked(c).SignedIn)
@@ -224,7 +224,7 @@ func TestTwoSessionsOfAHostDoNotSignEachOtherOut(t *testing.T) {
 
 func TestTheWaitDoublesUpToAQuarterOfAnHourAndIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g guard
+		var g signInGuard
 		from := netip.MustParseAddr("192.0.2.1")
 		no, yes := func() bool { return false }, func() bool { return true }
 		for range freeFailures {
@@ -269,7 +269,7 @@ func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
 
 func TestTheGuardsMemoryIsBoundedAndKeepsTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g guard
+		var g signInGuard
 		at := netip.MustParseAddr("10.0.0.0")
 		first := at
 		for range maxAddresses + 10 {

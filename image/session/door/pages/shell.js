@@ -1,15 +1,15 @@
-// The page stays for the whole session: it shows how far the start is, takes a
-// player who has signed in to the game, and tells when and why it ends.
+// The page stays open for the whole session: it shows the progress of the start, takes
+// a signed-in player to the game, and shows when and why the session ends.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
 const signedIn = document.body.dataset.signedIn === "true";
 
-let over = !byId("ended").hidden; // for good: nothing is asked any more
-let misses = 0;                   // questions in a row that had no answer
+let over = !byId("ended").hidden; // for good: no more polling
+let misses = 0;                   // polls in a row without an answer
 let frame = null;                 // the display's client
-let since = 0;                    // when it was last connected, or begun; ms
-let met = false;                  // it has been connected
+let since = 0;                    // its last connection, or its start; ms
+let met = false;                  // it was connected once
 let entering = false;
 
 const patience = { start: 30000, again: 10000 }; // until a picture counts as lost, ms
@@ -21,11 +21,11 @@ function show(what) {
   byId("ended").hidden = what !== "ended";
 }
 
-function say(id, text) { // what has not changed is not read out again
+function say(id, text) { // an unchanged text is not read out again
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
-function tell(title, text, hint) {
+function showEnd(title, text, hint) {
   say("ended-title", title);
   say("ended-text", text);
   say("ended-hint", hint);
@@ -60,12 +60,12 @@ async function enter() {
   try {
     const answer = await fetch("/enter", { method: "POST", cache: "no-store", signal: AbortSignal.timeout(10000) });
     if (answer.ok) put((await answer.json()).entry);
-  } catch { /* the next answer of /state leads here again */ }
+  } catch { /* the next answer of /state tries again */ }
   entering = false;
 }
 
-// put shows the client in a new frame: an address that differs in its fragment
-// alone would not be loaded again.
+// put shows the client in a new frame: an address with only another fragment would not
+// be loaded again.
 function put(entry) {
   const next = document.createElement("iframe");
   next.title = "The game";
@@ -86,14 +86,14 @@ function leave() {
   byId("frame").replaceChildren();
 }
 
-// watch sees whether the player's own picture is there.
+// watch detects whether the player's own picture is lost.
 function watch(state, wasGone) {
   if (state.connected) {
     met = true;
     since = Date.now();
     byId("lost").hidden = true;
   } else if (wasGone) {
-    enter(); // the line was cut, and is back
+    enter(); // the network was down, and is back
   } else if (Date.now() - since > (met ? patience.again : patience.start)) {
     byId("lost").hidden = false;
   }
@@ -105,12 +105,12 @@ function follow(state) {
   if (state.ended) {
     over = true;
     leave();
-    tell(state.ended.title, state.ended.text, "You can close this window.");
+    showEnd(state.ended.title, state.ended.text, "You can close this window.");
     return;
   }
-  // At another address than before, the picture's own connection may go on.
+  // With a new network address, the picture's own connection may go on.
   const movedAway = Boolean(frame && state.moved && !wasGone);
-  if (state.signedIn !== signedIn && !movedAway) { // in another tab, or before the game
+  if (state.signedIn !== signedIn && !movedAway) { // changed in another tab, or before the game
     location.reload();
     over = true;
     return;
@@ -134,13 +134,13 @@ async function ask() {
     follow(await answer.json());
   } catch {
     if (++misses >= 3) {
-      tell("The session can’t be reached", "It is over, or your connection is interrupted.", "This page goes on trying by itself.");
+      showEnd("The session can’t be reached", "It is over, or your connection is interrupted.", "This page goes on trying by itself.");
     }
   }
   if (!over) setTimeout(ask, frame ? 2000 : 1000);
 }
 
-// The page itself goes to full screen, not the client's: warnings stay visible.
+// The page itself goes to full screen, not the client's frame: warnings stay visible.
 async function toggleFull() {
   byId("menu").open = false;
   if (document.fullscreenElement) {
