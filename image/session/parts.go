@@ -67,7 +67,7 @@ func (p *parts) session() *life.Session {
 		Ready:  p.ready, Players: p.front.Players(), Idle: p.idle,
 		Asked: p.front.asked, Game: p.over, Failed: p.failed,
 		Save: p.save, Close: p.close,
-		Board: p.front.board, Tell: p.log.Write,
+		Board: p.front.board, Write: p.log.Write,
 	}
 }
 
@@ -110,7 +110,7 @@ func (p *parts) makeDisplay() error {
 	p.display = newDisplay[p.displayServer](p.settings, display.Config{
 		User: p.account.Name, Account: p.account.User, Home: p.account.Home, RunDir: runDir,
 		Number: host.Display(public), Width: p.manifest.Window.Width, Height: p.manifest.Window.Height,
-		Port: port, Verifier: p.front.verifies, Idle: p.Idle, Tell: p.log.Part,
+		Port: port, Verifier: p.front.verifies, Idle: p.Idle, Log: p.log.Part,
 	})
 	return nil
 }
@@ -134,7 +134,7 @@ func (p *parts) startServer(ctx context.Context) error {
 }
 
 func (p *parts) startSound(ctx context.Context) (err error) {
-	p.sound, err = sound.Start(ctx, sound.Config{Account: p.account, RunDir: runDir, Tell: p.log.Part})
+	p.sound, err = sound.Start(ctx, sound.Config{Account: p.account, RunDir: runDir, Log: p.log.Part})
 	return err
 }
 

@@ -72,5 +72,5 @@ type Config struct {
 	Verifier string
 	Idle     time.Duration // 0: never
 	// Tell takes what a part said, for the log.
-	Tell func(part, line string)
+	Log func(part, line string)
 }

@@ -37,7 +37,7 @@ type Session struct {
 	Close func(context.Context)
 
 	Board *status.Board
-	Tell  func(contract.Event)
+	Write func(contract.Event)
 }
 
 // Step is one state of the start.
@@ -160,7 +160,7 @@ func (l *life) play(ctx context.Context) status.Ending {
 			return end
 		case l.players = <-l.Players:
 			count := l.players
-			l.Tell(contract.Event{Event: contract.EventPlayers, Count: &count})
+			l.Write(contract.Event{Event: contract.EventPlayers, Count: &count})
 			l.follow(alone)
 		case <-alone.C:
 			return l.nobody()
@@ -229,7 +229,7 @@ func (l *life) warn(warning status.Warning, endsAt time.Time) {
 		s.Warning, s.EndsAt = warning, endsAt
 	})
 	if first {
-		l.Tell(contract.Event{Event: contract.EventWarned, Reason: warningReasons[warning]})
+		l.Write(contract.Event{Event: contract.EventWarned, Reason: warningReasons[warning]})
 	}
 }
 
@@ -264,11 +264,11 @@ func (l *life) enter(state contract.State) {
 	l.leave()
 	l.state, l.entered = state, time.Now()
 	l.Board.Change(func(s *status.Status) { s.State = state })
-	l.Tell(contract.Event{Event: contract.EventEntered, State: state})
+	l.Write(contract.Event{Event: contract.EventEntered, State: state})
 }
 
 func (l *life) leave() {
 	if l.state != "" {
-		l.Tell(contract.Event{Event: contract.EventLeft, State: l.state, Seconds: time.Since(l.entered).Round(time.Millisecond).Seconds()})
+		l.Write(contract.Event{Event: contract.EventLeft, State: l.state, Seconds: time.Since(l.entered).Round(time.Millisecond).Seconds()})
 	}
 }

@@ -43,7 +43,7 @@ func newScene() *scene {
 		Ready:  func() { s.do("ready") }, Players: s.players, Asked: s.asked, Game: s.game, Failed: s.failed,
 		Idle: func(context.Context) (time.Duration, bool) { return s.idle, s.known },
 		Save: func(context.Context) { s.do("save") }, Close: func(context.Context) { s.do("close") },
-		Board: &status.Board{}, Tell: func(e contract.Event) { s.events = append(s.events, e) },
+		Board: &status.Board{}, Write: func(e contract.Event) { s.events = append(s.events, e) },
 	}
 	for _, state := range contract.Steps {
 		s.Steps = append(s.Steps, Step{State: state, Limit: time.Minute, Code: contract.ExitHost, Run: func(context.Context) error {

@@ -38,7 +38,7 @@ type Config struct {
 	// in its folder sound.
 	RunDir string
 	// Tell takes what the server said, for the log.
-	Tell func(part, line string)
+	Log func(part, line string)
 }
 
 // Sound is a server that runs, or none.
@@ -55,7 +55,7 @@ func Start(ctx context.Context, c Config) (*Sound, error) { return start(ctx, c,
 
 func start(ctx context.Context, c Config, program, listener string) (*Sound, error) {
 	if err := process.Executable(program); err != nil {
-		c.Tell(part, "the session has no sound: "+err.Error())
+		c.Log(part, "the session has no sound: "+err.Error())
 		return &Sound{}, nil
 	}
 	files := filesIn(c.RunDir)
@@ -64,10 +64,10 @@ func start(ctx context.Context, c Config, program, listener string) (*Sound, err
 	}
 	kept, err := process.Keep(process.Command{
 		Name: part, Path: program, Args: arguments(files.script), Env: c.Account.Env(), Dir: c.Account.Home, User: &c.Account.User,
-		Lines: func(line string) { c.Tell(part, line) },
-	}, process.Patient, func(exit process.Exit) { c.Tell(part, "ended with "+exit.String()) })
+		Lines: func(line string) { c.Log(part, line) },
+	}, process.Patient, func(exit process.Exit) { c.Log(part, "ended with "+exit.String()) })
 	if err != nil {
-		c.Tell(part, "the session has no sound: "+err.Error())
+		c.Log(part, "the session has no sound: "+err.Error())
 		return &Sound{}, nil
 	}
 	stopped, stop := context.WithCancel(context.Background())
@@ -75,11 +75,11 @@ func start(ctx context.Context, c Config, program, listener string) (*Sound, err
 		select {
 		case <-stopped.Done():
 		case err := <-kept.Failed():
-			c.Tell(part, "the session has no sound any more: "+err.Error())
+			c.Log(part, "the session has no sound any more: "+err.Error())
 		}
 	}()
 	if err := answers(ctx, files.socket); err != nil {
-		c.Tell(part, "the sound's server does not answer yet: "+err.Error())
+		c.Log(part, "the sound's server does not answer yet: "+err.Error())
 	}
 	return &Sound{kept, files.socket, stop}, nil
 }

@@ -104,7 +104,7 @@ func config(t *testing.T) (Config, *told) {
 		Account: account.Account{
 			Name: "player1", UID: uid, GID: gid, Home: folder, RuntimeDir: folder, User: process.User{UID: uid, GID: gid},
 		},
-		RunDir: folder, Tell: log.tell,
+		RunDir: folder, Log: log.tell,
 	}, log
 }
 

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// newCertificate makes the certificate that dcvserver shows to our own proxy, on
-// loopback only: any process of the host could listen there, so the proxy trusts
-// this one and no other. RSA, which every cipher list of DCV has.
+// newCertificate returns a new certificate for dcvserver, which listens on loopback. Any
+// process of the host could listen there, so the session's proxy trusts this certificate
+// only. Its key is RSA, which every cipher list of DCV allows.
 func newCertificate() (certificate *x509.Certificate, certPEM, keyPEM []byte, err error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

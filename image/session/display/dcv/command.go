@@ -10,13 +10,13 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// dcv runs the `dcv` command, which speaks to dcvserver by D-Bus.
+// dcv runs the `dcv` command, which talks to dcvserver over D-Bus.
 func (s *Server) dcv(ctx context.Context, args ...string) (string, error) {
 	return process.Run(ctx, process.Command{Name: "dcv " + args[0], Path: s.path("/usr/bin/dcv"), Args: args, Env: s.env()})
 }
 
-// Description is what `dcv describe-session --json` tells. AWS promises none of
-// its fields: releases differ in what they leave out and how they write a time.
+// Description is the output of `dcv describe-session --json`. AWS promises none of its
+// fields: releases differ in the fields that they omit and in the form of a time.
 type Description struct {
 	ID           string    `json:"id"`
 	Type         string    `json:"type"`
@@ -28,7 +28,7 @@ type Description struct {
 	Licenses     []License `json:"licenses"`
 }
 
-// License is one of a Description's.
+// License is a licence in a Description.
 type License struct {
 	Product string `json:"product"`
 	Status  string `json:"status"`
@@ -46,7 +46,7 @@ func parseDescription(out string) (Description, error) {
 	return d, nil
 }
 
-// Describe asks DCV for the session.
+// Describe returns DCV's description of the session.
 func (s *Server) Describe(ctx context.Context) (Description, error) {
 	out, err := s.dcv(ctx, "describe-session", sessionID, "--json")
 	if err != nil {
@@ -85,7 +85,7 @@ func (d Description) licence() (found string, fault error) {
 	}
 	found = strings.Join(parts, ", ")
 	if found == "" {
-		found = "DCV tells nothing of a licence"
+		found = "DCV reports no licence"
 	}
 	if len(faults) > 0 {
 		fault = errors.New(strings.Join(faults, "; ") + ": on EC2 the job's role needs s3:GetObject on arn:aws:s3:::dcv-license.REGION/*, " +

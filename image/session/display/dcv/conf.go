@@ -8,22 +8,22 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/display"
 )
 
-// settings are what dcv.conf says, beside what it says for every session.
-type settings struct {
+// dcvConf is the part of dcv.conf that differs between sessions.
+type dcvConf struct {
 	port          int
 	verifier      string
 	idle          time.Duration // 0: never
 	width, height int
 }
 
-// urlPath is where dcvserver serves its client: the proxy passes paths on as
-// they are, so it is the path on the session's own port.
+// urlPath is the path at which dcvserver serves its client. The proxy keeps paths, so it
+// is also the path on the session's own port.
 var urlPath = strings.TrimSuffix(display.Path, "/")
 
-// render is /etc/dcv/dcv.conf: an INI file whose values are GVariants in text.
-// Its keys are in the administrator guide, "Amazon DCV server parameter
-// reference". dcvserver reads most of them at its start only.
-func (s settings) render() string {
+// render returns /etc/dcv/dcv.conf: an INI file with GVariants in text form as values.
+// Its keys are in the administrator guide, "Amazon DCV server parameter reference".
+// dcvserver reads most of them only at its start.
+func (s dcvConf) render() string {
 	var b strings.Builder
 	for _, section := range s.sections() {
 		fmt.Fprintf(&b, "[%s]\n", section.name)
@@ -35,20 +35,20 @@ func (s settings) render() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-type section struct {
+type confSection struct {
 	name  string
 	pairs [][2]string
 }
 
-func (s settings) sections() []section {
+func (s dcvConf) sections() []confSection {
 	address := fmt.Sprintf("127.0.0.1:%d", s.port)
-	return []section{
-		{"log", [][2]string{{"level", text("info")}}},
-		// The session is created by us, once its X server answers.
+	return []confSection{
+		{"log", [][2]string{{"level", gvariantText("info")}}},
+		// The supervisor creates the session, once its X server answers.
 		{"session-management", [][2]string{{"create-session", "false"}}},
 		{"display", [][2]string{
 			{"target-fps", "60"},
-			// A mode that a client asks for can wedge an NVIDIA head until the host reboots.
+			// A mode requested by a client can block an NVIDIA head until the host reboots.
 			{"enable-client-resize", "false"},
 			{"web-client-max-head-resolution", fmt.Sprintf("(%d, %d)", s.width, s.height)},
 			{"console-session-default-layout", fmt.Sprintf("[{'w':<%d>, 'h':<%d>, 'x':<0>, 'y':<0>}]", s.width, s.height)},
@@ -56,22 +56,22 @@ func (s settings) sections() []section {
 		{"connectivity", [][2]string{
 			{"web-listen-endpoints", "['" + address + "']"},
 			{"web-port", fmt.Sprint(s.port)},
-			// On by default, and then on every address of the host.
+			// The default is true, and listens on every address of the host.
 			{"enable-quic-frontend", "false"},
-			{"web-url-path", text(urlPath)},
-			// Our own page frames the client, and nobody else's.
-			{"web-x-frame-options", text("SAMEORIGIN")},
+			{"web-url-path", gvariantText(urlPath)},
+			// Only the session's own page may frame the client.
+			{"web-x-frame-options", gvariantText("SAMEORIGIN")},
 			{"web-extra-http-headers", `[("Content-Security-Policy", "frame-ancestors 'self'")]`},
-			// What a browser is told to remember of a host's name is not DCV's to say.
+			// HSTS for the host's name is the door's decision.
 			{"web-use-hsts", "false"},
-			{"idle-timeout", fmt.Sprint(minutes(s.idle))},
+			{"idle-timeout", fmt.Sprint(wholeMinutes(s.idle))},
 		}},
 		{"security", [][2]string{
-			{"authentication", text("system")},
-			{"auth-token-verifier", text(s.verifier)},
-			// As our proxy writes them, whatever the browser's address is.
-			{"allowed-http-host-regex", text("^" + pattern(address) + "$")},
-			{"allowed-ws-origin-regex", text("^https://" + pattern(address) + "$")},
+			{"authentication", gvariantText("system")},
+			{"auth-token-verifier", gvariantText(s.verifier)},
+			// The values that the session's proxy sends.
+			{"allowed-http-host-regex", gvariantText("^" + hostPattern(address) + "$")},
+			{"allowed-ws-origin-regex", gvariantText("^https://" + hostPattern(address) + "$")},
 			{"os-auto-lock", "false"},
 		}},
 		{"input", [][2]string{{"enable-relative-mouse", "true"}}},
@@ -79,21 +79,22 @@ func (s settings) sections() []section {
 	}
 }
 
-// text is a GVariant's text. No value has a quote or a backslash in it.
-func text(s string) string { return `"` + s + `"` }
+// gvariantText returns a string as a GVariant in text form. s has no quote and no
+// backslash.
+func gvariantText(s string) string { return `"` + s + `"` }
 
-// pattern matches an address as it is, without the backslash that a GVariant
-// would take for its own.
-func pattern(address string) string { return strings.ReplaceAll(address, ".", "[.]") }
+// hostPattern returns a regular expression that matches an address. It has no backslash,
+// which a GVariant would interpret.
+func hostPattern(address string) string { return strings.ReplaceAll(address, ".", "[.]") }
 
-// minutes are whole ones, at least one unless d is 0: DCV knows no seconds.
-func minutes(d time.Duration) int { return int((d + time.Minute - 1) / time.Minute) }
+// wholeMinutes returns d in minutes, rounded up: DCV's unit for timeouts.
+func wholeMinutes(d time.Duration) int { return int((d + time.Minute - 1) / time.Minute) }
 
-// permissions is /etc/dcv/default.perm, which is merged into every session. The
-// one that comes with DCV gives the owner everything; this one gives a player
-// what a game takes, and nothing by which files or the clipboard could leave or
-// enter the session. "deny" is final.
-const permissions = `[groups]
+// defaultPerm is /etc/dcv/default.perm, which DCV merges into every session. DCV's own
+// file grants the owner everything. This one grants a player the features that a game
+// needs, and none that moves files or the clipboard into or out of the session. "deny"
+// is final.
+const defaultPerm = `[groups]
 
 [aliases]
 

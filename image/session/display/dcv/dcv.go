@@ -1,7 +1,6 @@
-// Package dcv is the Amazon DCV server as a session's display, under this
-// supervisor instead of systemd. A console session shows the picture of an Xorg
-// on the session's own GPU; a virtual session that of an X server which DCV
-// itself makes.
+// Package dcv runs the Amazon DCV server as a session's display, under this supervisor
+// instead of systemd. A console session shows an Xorg on the session's own GPU. A virtual
+// session shows an X server that DCV starts.
 package dcv
 
 import (
@@ -26,43 +25,43 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// Config is what this kind takes.
+// Config configures a Server.
 type Config struct {
 	display.Config
 	DisplayMode contract.DisplayMode
-	// GPU is NVIDIA_VISIBLE_DEVICES as the container has it: the GPU's UUID, or
-	// "all" for the first one. Of a console session.
+	// GPU is the container's NVIDIA_VISIBLE_DEVICES, for a console session: the GPU's
+	// UUID, or "all" for the first one.
 	GPU string
-	// SoftwareRendering lets a console session do without the GPU's OpenGL.
+	// SoftwareRendering allows a console session without the GPU's OpenGL.
 	SoftwareRendering bool
-	// Sound is the PulseAudio server that DCV listens to, "unix:/run/…"; "": none.
+	// Sound is the PulseAudio server that DCV records, "unix:/run/…"; "": none.
 	Sound string
 }
 
-// sessionID names the DCV session; the verifier is asked for it.
+// sessionID is the id of the DCV session.
 const sessionID = "session"
 
 // Server is a display.Display.
 //
-// Of a virtual session the X server is DCV's, and begins with the session: there
+// The X server of a virtual session belongs to DCV and starts with the session: then
 // StartX starts all of DCV, and StartServer finds it started.
 type Server struct {
 	config Config
-	// What tests change: all paths but the X server's socket are below root, and
-	// account is the one that DCV's package makes for its server.
+	// Tests change these: root is the folder of all paths but the X server's socket, and
+	// account is the one that DCV's package creates for its server.
 	root, account string
 
-	ctx    context.Context // until Close
-	cancel context.CancelFunc
-	failed chan error
-	again  chan struct{} // dcvserver was started again
-	proxy  atomic.Pointer[httputil.ReverseProxy]
+	ctx       context.Context // until Close
+	cancel    context.CancelFunc
+	failed    chan error
+	restarted chan struct{} // receives when dcvserver was restarted
+	proxy     atomic.Pointer[httputil.ReverseProxy]
 
 	dcvUser process.User
 	trusted *x509.Certificate
-	x       display.X // of a console session, as DCV's account reaches it
+	x       display.X // of a console session, for DCV's account
 
-	mu       sync.Mutex // for what Close ends
+	mu       sync.Mutex // guards the fields below, which Close ends
 	name     *x11.Name
 	bus      *process.Kept
 	launcher *process.Kept
@@ -72,14 +71,14 @@ type Server struct {
 
 var _ display.Display = (*Server)(nil)
 
-// New is a display that nothing is started of.
+// New returns a display that has not started.
 func New(c Config) *Server {
-	s := &Server{config: c, root: "/", account: "dcv", failed: make(chan error, 1), again: make(chan struct{}, 1)}
+	s := &Server{config: c, root: "/", account: "dcv", failed: make(chan error, 1), restarted: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-// SessionID is the DCV session's, which DCV names when it asks the verifier.
+// SessionID returns the id of the DCV session. DCV sends it to the verifier.
 func (s *Server) SessionID() string { return sessionID }
 
 // StartX starts the X server of a console session, or all of a virtual one.
@@ -104,17 +103,16 @@ func (s *Server) StartX(ctx context.Context) (display.X, error) {
 	return s.virtualX(ctx)
 }
 
-// StartServer starts the DCV server and its session. After it, the client is
-// served.
+// StartServer starts the DCV server and its session. Handler then serves the client.
 func (s *Server) StartServer(ctx context.Context) error {
 	if s.config.DisplayMode == contract.DisplayConsole {
 		if err := s.startDCV(ctx); err != nil {
 			return err
 		}
 	}
-	proxy := newProxy(s.config.Port, s.trusted, func(line string) { s.config.Tell("proxy", line) })
+	proxy := newProxy(s.config.Port, s.trusted, func(line string) { s.config.Log("proxy", line) })
 	client := &http.Client{Transport: proxy.Transport}
-	if err := wait(ctx, "dcvserver's page", nil, func() error { return s.page(ctx, client) }); err != nil {
+	if err := waitFor(ctx, "dcvserver's page", nil, func() error { return s.checkPage(ctx, client) }); err != nil {
 		return err
 	}
 	s.proxy.Store(proxy)
@@ -122,8 +120,8 @@ func (s *Server) StartServer(ctx context.Context) error {
 	return nil
 }
 
-// page asks for the client's page, which comes in a package of its own.
-func (s *Server) page(ctx context.Context, client *http.Client) error {
+// checkPage requests the client's page, which is in a package of its own.
+func (s *Server) checkPage(ctx context.Context, client *http.Client) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d%s", s.config.Port, display.Path), http.NoBody)
 	if err != nil {
 		return err
@@ -139,7 +137,7 @@ func (s *Server) page(ctx context.Context, client *http.Client) error {
 	return nil
 }
 
-// Handler passes players on to the DCV server.
+// Handler returns a proxy to the DCV server.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if proxy := s.proxy.Load(); proxy != nil {
@@ -150,15 +148,15 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
-// Entry is the address of DCV's own web client.
+// Entry returns the address of DCV's web client.
 func (s *Server) Entry(token string) string {
 	return display.Path + "?authToken=" + url.QueryEscape(token) + "#" + sessionID
 }
 
-// Idle is not known: DCV disconnects an idle player itself.
+// Idle reports that the time is unknown: DCV disconnects an idle player itself.
 func (s *Server) Idle(context.Context) (time.Duration, bool) { return 0, false }
 
-// Failed says once that a part failed for good.
+// Failed receives one error, when a part has failed for good.
 func (s *Server) Failed() <-chan error { return s.failed }
 
 // fail ends the session, unless it is being closed or has failed before.
@@ -172,27 +170,27 @@ func (s *Server) fail(err error) {
 	}
 }
 
-// Close ends the DCV session, then what it stands on.
+// Close ends the DCV session, then the processes below it.
 func (s *Server) Close(ctx context.Context) {
 	s.cancel()
-	s.mu.Lock() // nothing is started from here on
+	s.mu.Lock() // nothing starts from here on
 	name, bus, launcher, server, xorg := s.name, s.bus, s.launcher, s.server, s.xorg
-	s.bus, s.launcher, s.server, s.xorg = nil, nil, nil, nil // nor ended twice
+	s.bus, s.launcher, s.server, s.xorg = nil, nil, nil, nil // or ends twice
 	s.mu.Unlock()
 	if server != nil {
 		s.closeSession(ctx)
-		// The child is DCV's own wrapper: it ends when the server itself does.
+		// The child is DCV's wrapper script: it ends when the server ends.
 		signalMembers(server.Process().PID(), syscall.SIGTERM)
-		server.Stop(0, within(ctx, 10*time.Second))
+		server.Stop(0, timeLeft(ctx, 10*time.Second))
 	}
 	if launcher != nil {
-		launcher.Stop(syscall.SIGTERM, within(ctx, 2*time.Second))
+		launcher.Stop(syscall.SIGTERM, timeLeft(ctx, 2*time.Second))
 	}
 	if xorg != nil {
-		xorg.Stop(syscall.SIGTERM, within(ctx, 3*time.Second))
+		xorg.Stop(syscall.SIGTERM, timeLeft(ctx, 3*time.Second))
 	}
 	if bus != nil {
-		bus.Stop(syscall.SIGTERM, within(ctx, 2*time.Second))
+		bus.Stop(syscall.SIGTERM, timeLeft(ctx, 2*time.Second))
 	}
 	name.Release()
 }
@@ -201,22 +199,22 @@ func (s *Server) closeSession(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if _, err := s.dcv(ctx, "close-session", sessionID); err != nil {
-		s.config.Tell("dcv", err.Error())
+		s.config.Log("dcv", err.Error())
 	}
 }
 
-// within is how long may be waited for something: until ctx ends, at most limit.
-func within(ctx context.Context, limit time.Duration) time.Duration {
+// timeLeft returns the time until ctx ends, at most limit.
+func timeLeft(ctx context.Context, limit time.Duration) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
 		return max(0, min(limit, time.Until(deadline)))
 	}
 	return limit
 }
 
-// path is a file's place, which tests move.
+// path returns a path below root.
 func (s *Server) path(name string) string { return filepath.Join(s.root, name) }
 
-// env is what every part of DCV is given. A console session's agent finds the X
+// env returns the environment of DCV's programs. A console session's agent finds the X
 // server by it, and the sound.
 func (s *Server) env() []string {
 	env := []string{
@@ -234,9 +232,8 @@ func (s *Server) env() []string {
 	return env
 }
 
-// lookup finds an account, with the groups that packages and the image's build
-// gave it.
-func lookup(name string) (process.User, error) {
+// lookupUser returns an account with its groups.
+func lookupUser(name string) (process.User, error) {
 	found, err := user.Lookup(name)
 	if err != nil {
 		return process.User{}, fault.New(contract.ExitImage, fmt.Errorf("DCV's packages are not in this image: %w", err))
@@ -256,22 +253,22 @@ func lookup(name string) (process.User, error) {
 	return u, nil
 }
 
-// wait tries until try succeeds, ctx ends or ended is closed.
-func wait(ctx context.Context, what string, ended <-chan struct{}, try func() error) error {
+// waitFor calls try until it succeeds, ctx ends or ended is closed. name begins its errors.
+func waitFor(ctx context.Context, name string, ended <-chan struct{}, try func() error) error {
 	var last error
 	for {
 		err := try()
 		if err == nil {
 			return nil
 		}
-		if last == nil || ctx.Err() == nil { // a try that was cut off says nothing
+		if last == nil || ctx.Err() == nil { // a try that ctx cut off explains nothing
 			last = err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w (at last: %w)", what, context.Cause(ctx), last)
+			return fmt.Errorf("%s: %w (at last: %w)", name, context.Cause(ctx), last)
 		case <-ended:
-			return fmt.Errorf("%s: it ended before it answered (at last: %w)", what, last)
+			return fmt.Errorf("%s: it ended before it answered (at last: %w)", name, last)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

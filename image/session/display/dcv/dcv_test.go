@@ -40,33 +40,33 @@ const token = "a-token-that-nobody-may-read"
 // patience is how long a loaded machine may take for anything.
 const patience = time.Minute
 
-// machine is a host with a GPU and DCV, as far as a temporary folder goes: the
-// package double of dcvdouble, a real D-Bus daemon, an X server rendered
-// by software in Xorg's place, and an nvidia-smi that knows one GPU.
+// machine stands in for a host with a GPU and DCV, in a temporary folder: the double of
+// package dcvdouble, a real D-Bus daemon, a software-rendered X server in Xorg's place,
+// and an nvidia-smi with one GPU.
 type machine struct {
 	*Server
 	root string
 
-	mu   sync.Mutex
-	told []string
+	mu     sync.Mutex
+	logged []string
 }
 
-// double builds the program that stands for DCV's, once.
+// double builds the double of DCV's programs, once.
 var double = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(built, "program")
+	program := filepath.Join(buildDir, "program")
 	return program, dcvdouble.Program(context.Background(), "../../../..", program)
 })
 
-// built is the folder of what the tests build.
-var built string
+// buildDir is the folder of the programs that the tests build.
+var buildDir string
 
 func TestMain(m *testing.M) {
 	var err error
-	if built, err = os.MkdirTemp("", "dcv-double-"); err != nil {
+	if buildDir, err = os.MkdirTemp("", "dcv-double-"); err != nil {
 		panic(err)
 	}
 	code := m.Run()
-	_ = os.RemoveAll(built)
+	_ = os.RemoveAll(buildDir)
 	os.Exit(code)
 }
 
@@ -74,7 +74,7 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Con
 <busconfig><type>system</type><listen>unix:path=/nowhere</listen><policy context="default"><allow user="*"/><allow own="*"/></policy></busconfig>
 `
 
-// softX is Xorg with the arguments that one with a GPU takes.
+// softX stands in for Xorg and checks its arguments.
 const softX = `#!/bin/sh
 number=$1; all="$*"
 while [ $# -gt 0 ]; do case $1 in -auth) auth=$2 ;; -config) [ -s "$2" ] || exit 3 ;; esac; shift; done
@@ -101,7 +101,7 @@ func newMachine(t *testing.T, mode contract.DisplayMode) *machine {
 	require.NoError(t, err)
 	number := freeNumber(t)
 	t.Cleanup(func() {
-		for _, left := range []string{root, xLock(number), filepath.Join(x11.SocketDir, "X"+strconv.Itoa(number))} {
+		for _, left := range []string{root, xLockFile(number), filepath.Join(x11.SocketDir, "X"+strconv.Itoa(number))} {
 			_ = os.RemoveAll(left)
 		}
 	})
@@ -128,10 +128,10 @@ func newMachine(t *testing.T, mode contract.DisplayMode) *machine {
 			User: me.Username, Account: process.User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
 			RunDir: filepath.Join(root, "run/dcv-session"), Number: number, Width: 640, Height: 360,
 			Port: freePort(t), Verifier: verifier(t), Idle: 30 * time.Minute,
-			Tell: func(part, line string) {
+			Log: func(part, line string) {
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				m.told = append(m.told, part+": "+line)
+				m.logged = append(m.logged, part+": "+line)
 			},
 		},
 		DisplayMode: mode, GPU: "GPU-1,GPU-2",
@@ -150,7 +150,7 @@ func newMachine(t *testing.T, mode contract.DisplayMode) *machine {
 	return m
 }
 
-// inject puts a host's X modules into a container, as NVIDIA's container toolkit does
+// inject copies a host's X modules into a container, as NVIDIA's container toolkit does
 // without its hook.
 func inject(t *testing.T, host, container string) {
 	t.Helper()
@@ -161,7 +161,7 @@ func inject(t *testing.T, host, container string) {
 	}
 }
 
-// verifier knows the one token, and asks as the door does.
+// verifier returns the URL of a verifier that accepts one token.
 func verifier(t *testing.T) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("authenticationToken") != token || r.FormValue("sessionId") != sessionID {
@@ -175,8 +175,8 @@ func verifier(t *testing.T) string {
 	return server.URL
 }
 
-// freePort returns a port below those that the kernel gives to outgoing
-// connections: one of these may be taken before the server listens.
+// freePort returns a port below the kernel's range for outgoing connections: one of that
+// range could be taken before the server listens.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for {
@@ -203,7 +203,7 @@ func freeNumber(t *testing.T) int {
 func (m *machine) everything() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return strings.Join(m.told, "\n")
+	return strings.Join(m.logged, "\n")
 }
 
 func (m *machine) waitTold(t *testing.T, text string, times int) {
@@ -211,7 +211,7 @@ func (m *machine) waitTold(t *testing.T, text string, times int) {
 	require.Eventually(t, func() bool { return strings.Count(m.everything(), text) >= times }, patience, 20*time.Millisecond, text)
 }
 
-// running are the machine's programs that run now, by their command lines.
+// running returns the command lines of the machine's running programs.
 func (m *machine) running() (lines []string) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
@@ -222,7 +222,7 @@ func (m *machine) running() (lines []string) {
 	return lines
 }
 
-// kill kills the machine's programs with this in their command line.
+// kill kills the machine's programs with a text in their command line.
 func (m *machine) kill(t *testing.T, what string) {
 	t.Helper()
 	killed := 0
@@ -249,8 +249,8 @@ func (m *machine) start(t *testing.T) display.X {
 	return x
 }
 
-// visit connects as the client's page does, through the door: the page's origin
-// and host are the public ones.
+// visit connects as the client's page does through the door, with the public origin and
+// host.
 func (m *machine) visit(t *testing.T, token string) (*websocket.Conn, error) {
 	t.Helper()
 	door := httptest.NewServer(m.Handler())
@@ -302,10 +302,10 @@ func exitCode(err error) int {
 
 func TestAPlayerWithATokenIsPassedOnToDCV(t *testing.T) {
 	m := newMachine(t, contract.DisplayConsole)
-	// What a killed session left is in nobody's way.
+	// The files of a killed session do no harm.
 	place(t, filepath.Join(m.root, "run/dbus/pid"), "1", 0o644)
 	place(t, filepath.Join(m.root, "run/dcv/server.pid"), "1", 0o644)
-	place(t, xLock(m.config.Number), "         1\n", 0o444)
+	place(t, xLockFile(m.config.Number), "         1\n", 0o444)
 	x := m.start(t)
 	assert.Equal(t, fmt.Sprintf(":%d", m.config.Number), x.Display)
 	assert.FileExists(t, x.Authority)
@@ -384,14 +384,14 @@ func TestAServerThatDiesComesBackWithItsSession(t *testing.T) {
 				connection, err := m.visit(t, token)
 				return err == nil && connection != nil
 			}, patience, 100*time.Millisecond)
-			m.again <- struct{}{} // a death that was heard of twice
+			m.restarted <- struct{}{} // a death that was heard of twice
 			m.waitTold(t, "the session was opened again", 2)
 			assert.Empty(t, m.Failed())
 		})
 	}
 }
 
-// It is an account's, and its port is one that a host gives to root alone.
+// It runs as an account, and listens on a port that hosts keep for root.
 func TestDCVsServerMayTakeAPortOfRoots(t *testing.T) {
 	m := newMachine(t, contract.DisplayConsole)
 	m.start(t)
@@ -498,8 +498,8 @@ func TestXFindsTheGLXModuleThatTheHostsStartGaveItsVersionedName(t *testing.T) {
 	assert.Contains(t, string(conf), `ModulePath "/usr/lib64/xorg/modules"`)
 }
 
-// As the AMI is, the toolkit brings X's driver without its GLX module: X starts, and
-// draws OpenGL with the processor.
+// Without the change by the user data, the toolkit mounts X's driver without its GLX
+// module: X starts, and renders OpenGL with the processor.
 func TestAHostWithoutTheGLXModuleIsAFaultThatNamesItUnlessThePlayersMayDoWithout(t *testing.T) {
 	for _, software := range []bool{false, true} {
 		m := newMachine(t, contract.DisplayConsole)
@@ -530,7 +530,7 @@ func TestAVirtualSessionHasDCVsOwnXServer(t *testing.T) {
 	assert.ErrorContains(t, err, "virtual session")
 }
 
-// DCV's agent has another account than the player, and may look for no cookie.
+// DCV's agent has another account than the player, and may not look for a cookie.
 func TestTheNameOfADisplayIsTheSessionsFromItsStartToItsEnd(t *testing.T) {
 	for _, mode := range []contract.DisplayMode{contract.DisplayConsole, contract.DisplayVirtual} {
 		m := newMachine(t, mode)
@@ -550,8 +550,8 @@ func TestTheNameOfADisplayIsTheSessionsFromItsStartToItsEnd(t *testing.T) {
 
 func TestAVirtualSessionWhoseDisplaysNameANeighbourHasIsNone(t *testing.T) {
 	m := newMachine(t, contract.DisplayVirtual)
-	// DCV's X server, should it do without the abstract socket: it sees the number of
-	// no neighbour.
+	// DCV's X server may not use the abstract socket: then it does not notice a
+	// neighbour with the same number.
 	place(t, filepath.Join(m.root, "usr/bin/Xdcv"), "#!/bin/sh\nexec Xvfb \"$@\" -nolisten tcp -nolisten local -noreset\n", 0o755)
 	for number := range 20 {
 		if held, err := x11.Hold(number); err == nil {

@@ -11,27 +11,26 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/safefile"
 )
 
-// trouble is what a line of DCV's logs is told for; the others stay in the file.
-var trouble = regexp.MustCompile(`\b(WARN|WARNING|ERROR|CRITICAL|FATAL)\b`)
+// warningPattern matches the lines of DCV's logs that the session passes on.
+var warningPattern = regexp.MustCompile(`\b(WARN|WARNING|ERROR|CRITICAL|FATAL)\b`)
 
-// secret is in a line that might carry a token.
-var secret = regexp.MustCompile(`(?i)auth(entication)?-?token`)
+// tokenPattern matches lines that may contain a token.
+var tokenPattern = regexp.MustCompile(`(?i)auth(entication)?-?token`)
 
-// lookBytes is the most that is read at once, of all logs together.
+// lookBytes is the most that one look reads of all logs together.
 const lookBytes = 64 << 10
 
 // logFile is one of DCV's logs.
 type logFile struct {
 	name   string
 	owners []uint32
-	read   int64 // bytes from its beginning that were read
+	read   int64 // offset of the next byte to read
 }
 
-// logFiles are all that are read, by the names that AWS ParallelCluster's guide has
-// for them. A virtual session's parts run as the player, so the player's programs may
-// write to the folder: what they put there under another name, or in place of DCV's
-// own, is none of these. The server's own logs come first: whoever fills the others
-// must not crowd them out.
+// logFiles returns the logs to read, with the names of AWS ParallelCluster's guide. The
+// processes of a virtual session run as the player, so the player's programs can write to
+// the folder: files with other names or other owners are not read. The server's own logs
+// come first, so that the player's can't crowd them out.
 func (s *Server) logFiles() []*logFile {
 	dcvs := []uint32{0, s.dcvUser.UID}
 	players := append([]uint32{s.config.Account.UID}, dcvs...)
@@ -47,8 +46,8 @@ func (s *Server) logFiles() []*logFile {
 	}
 }
 
-// tellLogs passes on DCV's warnings and errors, which it writes to files only.
-func (s *Server) tellLogs() {
+// watchLogs passes on DCV's warnings and errors, which DCV writes to files only.
+func (s *Server) watchLogs() {
 	const every = 2 * time.Second
 	files := s.logFiles()
 	for {
@@ -61,25 +60,25 @@ func (s *Server) tellLogs() {
 	}
 }
 
-// lookAtLogs passes on what was written since the last look. All files are one part
-// of the session, so that one limit on its lines holds for all of them.
+// lookAtLogs passes on the lines since the last look. All files count as one part of the
+// session, so they share its limit on lines.
 func (s *Server) lookAtLogs(files []*logFile) {
 	left := int64(lookBytes)
 	for _, file := range files {
 		for _, line := range file.next(s.path("/var/log/dcv"), &left) {
-			if trouble.MatchString(line) && !secret.MatchString(line) {
-				s.config.Tell("dcv", file.name+": "+strings.TrimSpace(line))
+			if warningPattern.MatchString(line) && !tokenPattern.MatchString(line) {
+				s.config.Log("dcv", file.name+": "+strings.TrimSpace(line))
 			}
 		}
 	}
 }
 
-// next reads the whole lines that follow, of at most so many bytes. A file that became
-// shorter was begun anew.
+// next returns the next complete lines, of at most *left bytes. A file that became
+// shorter is read from its beginning.
 func (l *logFile) next(dir string, left *int64) []string {
 	f, err := safefile.Open(filepath.Join(dir, l.name), l.owners...)
 	if err != nil {
-		return nil // it is not there yet, or not DCV's
+		return nil // it does not exist yet, or is not DCV's
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || info.Size() < l.read {

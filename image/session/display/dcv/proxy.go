@@ -12,11 +12,11 @@ import (
 	"sync"
 )
 
-// newProxy passes requests and WebSockets on to dcvserver on loopback, which
-// has to show this very certificate. Host and Origin become what dcvserver's
-// checks know; the door has looked at the browser's own by then. tell hears of
-// a fault when it is another than the one before.
-func newProxy(port int, certificate *x509.Certificate, tell func(line string)) *httputil.ReverseProxy {
+// newProxy returns a proxy for requests and WebSockets to dcvserver on loopback, which
+// must have the given certificate. Host and Origin become the values that dcvserver
+// checks; the door has checked the browser's own by then. logFault is called with an
+// error that differs from the previous one.
+func newProxy(port int, certificate *x509.Certificate, logFault func(line string)) *httputil.ReverseProxy {
 	target := &url.URL{Scheme: "https", Host: fmt.Sprintf("127.0.0.1:%d", port)}
 	trusted := x509.NewCertPool()
 	trusted.AddCert(certificate)
@@ -34,13 +34,13 @@ func newProxy(port int, certificate *x509.Certificate, tell func(line string)) *
 			TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
 		},
 		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0), // it would tell addresses, and a token is in one
+		ErrorLog:      log.New(io.Discard, "", 0), // it would log addresses, and one contains a token
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if line := err.Error(); line != last && r.Context().Err() == nil {
 				last = line
-				tell(line)
+				logFault(line)
 			}
 			http.Error(w, "The display does not answer.", http.StatusBadGateway)
 		},

@@ -29,18 +29,18 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestTheConfigurationIsWhatWasReviewed(t *testing.T) {
-	golden(t, "dcv.conf", settings{port: 9443, verifier: "http://127.0.0.1:9444/verify", idle: 30 * time.Minute, width: 1920, height: 1080}.render())
-	golden(t, "default.perm", permissions)
-	golden(t, "xorg.conf", screen{BusID: "PCI:49@0:0:0", Modules: []string{"/usr/lib64/xorg/modules", ownModules}, Mode: reduced(1920, 1080)}.render())
+	golden(t, "dcv.conf", dcvConf{port: 9443, verifier: "http://127.0.0.1:9444/verify", idle: 30 * time.Minute, width: 1920, height: 1080}.render())
+	golden(t, "default.perm", defaultPerm)
+	golden(t, "xorg.conf", xorgScreen{BusID: "PCI:49@0:0:0", Modules: []string{"/usr/lib64/xorg/modules", ownModules}, Mode: reducedMode(1920, 1080)}.render())
 }
 
 func TestAnIdleTimeOfLessThanAMinuteIsNotNever(t *testing.T) {
 	for d, want := range map[time.Duration]int{0: 0, time.Second: 1, time.Minute: 1, 61 * time.Second: 2, 30 * time.Minute: 30} {
-		assert.Equal(t, want, minutes(d), d)
+		assert.Equal(t, want, wholeMinutes(d), d)
 	}
 }
 
-// As cvt 1.2 prints them: `cvt -r 1920 1080` and so on.
+// The values of cvt 1.2: `cvt -r 1920 1080` and so on.
 func TestAModeIsWhatCVTComputes(t *testing.T) {
 	for _, want := range []struct {
 		width, height int
@@ -51,19 +51,19 @@ func TestAModeIsWhatCVTComputes(t *testing.T) {
 		{1920, 1200, `"1920x1200R" 154.00 1920 1968 2000 2080 1200 1203 1209 1235 +hsync -vsync`},
 		{1024, 768, `"1024x768R" 56.00 1024 1072 1104 1184 768 771 775 790 +hsync -vsync`},
 	} {
-		assert.Equal(t, want.line, cvt(want.width, want.height, 60).line())
+		assert.Equal(t, want.line, cvtMode(want.width, want.height, 60).line())
 	}
 }
 
 func TestAModeFitsEveryHead(t *testing.T) {
-	assert.Equal(t, 60, reduced(1920, 1080).rate)
-	assert.Equal(t, 60, reduced(1920, 1200).rate)
+	assert.Equal(t, 60, reducedMode(1920, 1080).rate)
+	assert.Equal(t, 60, reducedMode(1920, 1200).rate)
 	for _, size := range [][2]int{{2560, 1440}, {3840, 2160}} {
-		m := reduced(size[0], size[1])
-		assert.LessOrEqual(t, m.clock, most)
-		assert.Greater(t, cvt(size[0], size[1], m.rate+1).clock, most, "no frame a second less than it must be")
+		m := reducedMode(size[0], size[1])
+		assert.LessOrEqual(t, m.clock, maxPixelClock)
+		assert.Greater(t, cvtMode(size[0], size[1], m.rate+1).clock, maxPixelClock, "no frame a second less than it must be")
 	}
-	assert.Equal(t, 1360, reduced(1366, 768).width, "a line is a multiple of 8 pixels")
+	assert.Equal(t, 1360, reducedMode(1366, 768).width, "a line is a multiple of 8 pixels")
 }
 
 func TestAPCIAddressIsWrittenAsXorgReadsIt(t *testing.T) {
@@ -73,12 +73,12 @@ func TestAPCIAddressIsWrittenAsXorgReadsIt(t *testing.T) {
 		"00010000:0a:1f.7": "PCI:10@65536:31:7",
 		"0000:00:1e.0":     "PCI:0@0:30:0",
 	} {
-		got, err := busID(address)
+		got, err := xorgBusID(address)
 		require.NoError(t, err)
 		assert.Equal(t, want, got)
 	}
 	for _, address := range []string{"", "No devices were found", "00000000:31:00", "00000000:31:00.8", "[N/A]"} {
-		_, err := busID(address)
+		_, err := xorgBusID(address)
 		assert.ErrorContains(t, err, "PCI address", address)
 	}
 }
@@ -114,7 +114,7 @@ func TestTheHostsDriverIsFoundWhereItMayBe(t *testing.T) {
 	}
 }
 
-// Both are recorded: AWS's guide of 2020, and a console session of 2024.
+// Both are recordings: AWS's guide of 2020, and a console session of 2024.
 func TestADescriptionIsReadInEveryForm(t *testing.T) {
 	const of2020 = `{"id":"session","owner":"player1","name":"session","num-of-connections":0,"creation-time":"2020-03-02T16:08:50Z","last-disconnection-time":"",
 "licenses":[{"product":"dcv","status":"licensed","check-timestamp":"2020-03-02T16:08:50Z","expiration-date":"2020-12-31T00:00:00Z"}],
@@ -154,22 +154,22 @@ func TestALicenceThatIsNotGoodIsAFaultInWords(t *testing.T) {
 	assert.ErrorContains(t, fault, "s3:GetObject")
 	found, fault := Description{}.licence()
 	assert.NoError(t, fault, "what is not known is no fault")
-	assert.Contains(t, found, "nothing")
+	assert.Contains(t, found, "no licence")
 }
 
-// logger is a server whose logs a test writes, told what it reads there.
-func logger(t *testing.T) (s *Server, dir string, told *[]string) {
+// newLogTest returns a server, the folder of its logs, and the lines that it passes on.
+func newLogTest(t *testing.T) (s *Server, dir string, told *[]string) {
 	t.Helper()
 	s = New(Config{})
 	s.root, s.config.User, s.config.Account = t.TempDir(), "player1", process.User{UID: 1000}
 	s.dcvUser = process.User{UID: uint32(os.Getuid())}
 	told = new([]string)
-	s.config.Tell = func(part, line string) { *told = append(*told, part+": "+line) }
+	s.config.Log = func(part, line string) { *told = append(*told, part+": "+line) }
 	return s, s.path("/var/log/dcv"), told
 }
 
 func TestTroubleInDCVsLogsIsToldOnceAndNoToken(t *testing.T) {
-	s, dir, told := logger(t)
+	s, dir, told := newLogTest(t)
 	files := s.logFiles()
 	place(t, filepath.Join(dir, "server.log"), "12:00 INFO  nothing\n12:01 WARN  licence - Failed checkout of product\n12:02 ERROR url ?authToken=abc\n12:03 ERR", 0o644)
 	s.lookAtLogs(files)
@@ -189,7 +189,7 @@ func TestWhatAPlayerPutsBesideDCVsLogsIsNotRead(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to give a file away")
 	}
-	s, dir, told := logger(t)
+	s, dir, told := newLogTest(t)
 	outside := filepath.Join(t.TempDir(), "secret")
 	place(t, outside, "ERROR of a file that only root may read\n", 0o600)
 	place(t, filepath.Join(dir, "mine.log"), "ERROR in a file of an unknown name\n", 0o644)
@@ -213,7 +213,7 @@ func TestWhatAPlayerPutsBesideDCVsLogsIsNotRead(t *testing.T) {
 }
 
 func TestAllOfDCVsLogsHaveOneLimit(t *testing.T) {
-	s, dir, told := logger(t)
+	s, dir, told := newLogTest(t)
 	files := s.logFiles()
 	const line = "12:00 ERROR again and again\n"
 	for _, file := range files[1:] {

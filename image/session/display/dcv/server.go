@@ -17,7 +17,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// holdName takes the name of a console session's display before its X server starts.
+// holdName holds the name of a console session's display, before its X server starts.
 func (s *Server) holdName() error {
 	name, err := x11.Hold(s.config.Number)
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Server) holdName() error {
 	return s.keepName(name)
 }
 
-// keepName keeps a name until Close.
+// keepName stores a name, which Close releases.
 func (s *Server) keepName(name *x11.Name) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,20 +39,20 @@ func (s *Server) keepName(name *x11.Name) error {
 	return nil
 }
 
-// startXorg starts a console session's X server on the GPU, and lets the player
-// and DCV's account in. When it dies, so does the game: the session is over.
+// startXorg starts a console session's X server on the GPU, and gives the player and
+// DCV's account access. Its end is the game's end, so the session ends too.
 func (s *Server) startXorg(ctx context.Context) (display.X, error) {
 	found, err := s.modules()
 	if err != nil {
 		return display.X{}, err
 	}
-	address, err := s.gpu(ctx)
+	address, err := s.gpuAddress(ctx)
 	if err != nil {
 		return display.X{}, err
 	}
 	config := filepath.Join(s.config.RunDir, "xorg.conf")
-	what := screen{BusID: address, Modules: found, Mode: reduced(s.config.Width, s.config.Height)}
-	if err := write(config, []byte(what.render()), 0o644, nil); err != nil {
+	screen := xorgScreen{BusID: address, Modules: found, Mode: reducedMode(s.config.Width, s.config.Height)}
+	if err := writeFile(config, []byte(screen.render()), 0o644, nil); err != nil {
 		return display.X{}, err
 	}
 
@@ -75,10 +75,10 @@ func (s *Server) startXorg(ctx context.Context) (display.X, error) {
 	if err != nil {
 		return display.X{}, err
 	}
-	if err := wait(ctx, "the X server on the GPU", xorg.Done(), func() error { return x11.Answers(ctx, own) }); err != nil {
+	if err := waitFor(ctx, "the X server on the GPU", xorg.Done(), func() error { return x11.Answers(ctx, own) }); err != nil {
 		return display.X{}, err
 	}
-	// DCV's agent may look for no cookie of ours.
+	// DCV's agent may not look for this cookie.
 	if err := x11.Admit(ctx, own, s.account); err != nil {
 		return display.X{}, err
 	}
@@ -86,14 +86,14 @@ func (s *Server) startXorg(ctx context.Context) (display.X, error) {
 	return players, nil
 }
 
-// startOnce starts the X server, whose end is the session's.
+// startOnce starts the X server. Its end ends the session.
 func (s *Server) startOnce(c process.Command) (*process.Process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.ctx.Err(); err != nil {
 		return nil, err
 	}
-	c.Lines = func(line string) { s.config.Tell(c.Name, line) }
+	c.Lines = func(line string) { s.config.Log(c.Name, line) }
 	p, err := process.Start(c)
 	if err != nil {
 		return nil, err
@@ -106,30 +106,30 @@ func (s *Server) startOnce(c process.Command) (*process.Process, error) {
 	return p, nil
 }
 
-// startDCV starts dcvserver and its session launcher by the wrappers that AWS's
-// own units start: they set up the libraries that come with DCV. A wrapper waits
-// for the program it started, in the same process group.
+// startDCV starts dcvserver and its session launcher by the wrapper scripts that AWS's
+// systemd units use: they set up DCV's own libraries. A wrapper waits for its program, in
+// the same process group.
 func (s *Server) startDCV(ctx context.Context) error {
 	if err := s.configure(); err != nil {
 		return err
 	}
-	// It starts a session's programs as their users, so it is root.
+	// It is root, since it starts a session's programs as their users.
 	if _, err := s.keep(process.Command{Name: "dcvsessionlauncher", Path: s.path("/usr/bin/dcvsessionlauncher"), Args: []string{"-d"}, Env: s.env()}, &s.launcher, nil); err != nil {
 		return err
 	}
 	kept, err := s.keep(process.Command{
 		Name: "dcvserver", Path: s.path("/usr/bin/dcvserver"), Env: s.env(), User: &s.dcvUser,
-		// Its port has the number of the session's own, which hosts give to root alone:
-		// no player can sit there before it.
+		// Its port has the number of the session's public port, which hosts keep for
+		// root: no player can take it first.
 		Capabilities: []uintptr{unix.CAP_NET_BIND_SERVICE},
-		// --service puts the server's name on the bus, by which `dcv` finds it. A
-		// player who comes back is not kept out by their own lost connection.
+		// --service registers the server on the bus, for `dcv`. The eviction policy lets
+		// a returning player replace their own lost connection.
 		Args: []string{"-d", "--service", "--client-eviction-policy=same-user-oldest-connection"},
 	}, &s.server, s.serverDied)
 	if err != nil {
 		return err
 	}
-	go s.tellLogs()
+	go s.watchLogs()
 	if err := s.openSession(ctx, kept.Process().Done()); err != nil {
 		return err
 	}
@@ -137,28 +137,28 @@ func (s *Server) startDCV(ctx context.Context) error {
 	return nil
 }
 
-// configure writes what dcvserver reads at its start.
+// configure writes the files that dcvserver reads at its start.
 func (s *Server) configure() error {
 	certificate, cert, key, err := newCertificate()
 	if err != nil {
 		return err
 	}
 	s.trusted = certificate
-	shown := reduced(s.config.Width, s.config.Height)
-	conf := settings{port: s.config.Port, verifier: s.config.Verifier, idle: s.config.Idle, width: shown.width, height: shown.height}
+	shown := reducedMode(s.config.Width, s.config.Height)
+	conf := dcvConf{port: s.config.Port, verifier: s.config.Verifier, idle: s.config.Idle, width: shown.width, height: shown.height}
 	return errors.Join(
-		write(s.path("/etc/dcv/dcv.conf"), []byte(conf.render()), 0o644, nil),
-		write(s.path("/etc/dcv/default.perm"), []byte(permissions), 0o644, nil),
-		write(s.path("/etc/dcv/dcv.pem"), cert, 0o600, &s.dcvUser),
-		write(s.path("/etc/dcv/dcv.key"), key, 0o600, &s.dcvUser),
+		writeFile(s.path("/etc/dcv/dcv.conf"), []byte(conf.render()), 0o644, nil),
+		writeFile(s.path("/etc/dcv/default.perm"), []byte(defaultPerm), 0o644, nil),
+		writeFile(s.path("/etc/dcv/dcv.pem"), cert, 0o600, &s.dcvUser),
+		writeFile(s.path("/etc/dcv/dcv.key"), key, 0o600, &s.dcvUser),
 	)
 }
 
-// createLimit is how long DCV may refuse a session: its launcher may come to the
-// bus after its server.
+// createLimit is how long DCV may refuse a session: its launcher may register on the bus
+// after its server.
 const createLimit = 10 * time.Second
 
-// openSession waits for dcvserver and has it open the session, if there is none.
+// openSession waits for dcvserver and creates the session, if there is none.
 func (s *Server) openSession(ctx context.Context, ended <-chan struct{}) error {
 	args := []string{"create-session", "--type=" + string(s.config.DisplayMode), "--owner", s.config.User, "--max-concurrent-clients", "1"}
 	if s.config.DisplayMode == contract.DisplayVirtual {
@@ -166,9 +166,9 @@ func (s *Server) openSession(ctx context.Context, ended <-chan struct{}) error {
 		if err != nil {
 			return err
 		}
-		args = append(args, "--user", s.config.User, "--init", init, "--gl", "off") // DCV-GL would want a GPU's Xorg, too
+		args = append(args, "--user", s.config.User, "--init", init, "--gl", "off") // DCV-GL would also need an Xorg on a GPU
 	}
-	err := wait(ctx, "dcvserver", ended, func() error {
+	err := waitFor(ctx, "dcvserver", ended, func() error {
 		_, err := s.dcv(ctx, "list-sessions")
 		return err
 	})
@@ -177,7 +177,7 @@ func (s *Server) openSession(ctx context.Context, ended <-chan struct{}) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, createLimit)
 	defer cancel()
-	return wait(ctx, "the DCV session", ended, func() error {
+	return waitFor(ctx, "the DCV session", ended, func() error {
 		_, err := s.dcv(ctx, append(args, sessionID)...)
 		if err != nil {
 			if _, missing := s.dcv(ctx, "describe-session", sessionID); missing == nil {
@@ -188,24 +188,24 @@ func (s *Server) openSession(ctx context.Context, ended <-chan struct{}) error {
 	})
 }
 
-// virtualInit is what a virtual session runs, and ends with: nothing, since the
-// game is the supervisor's.
+// virtualInit writes and returns the program of a virtual session, which ends with it.
+// The program does nothing: the supervisor starts the game.
 func (s *Server) virtualInit() (string, error) {
 	file := filepath.Join(s.config.RunDir, "dcv-init")
-	return file, write(file, []byte("#!/bin/sh\nexec sleep infinity\n"), 0o755, nil)
+	return file, writeFile(file, []byte("#!/bin/sh\nexec sleep infinity\n"), 0o755, nil)
 }
 
-// virtualX is the X server that DCV made for a virtual session, in the size that
-// was asked for.
+// virtualX returns the X server that DCV started for a virtual session, after it has set
+// its size.
 func (s *Server) virtualX(ctx context.Context) (display.X, error) {
 	var x display.X
-	err := wait(ctx, "the X server of DCV's virtual session", nil, func() error {
+	err := waitFor(ctx, "the X server of DCV's virtual session", nil, func() error {
 		d, err := s.Describe(ctx)
 		if err != nil {
 			return err
 		}
 		if d.X11Display == "" {
-			return errors.New("DCV names none")
+			return errors.New("DCV names no X display")
 		}
 		x = display.X{Display: d.X11Display, Authority: d.X11Authority}
 		return x11.Answers(ctx, x)
@@ -213,7 +213,7 @@ func (s *Server) virtualX(ctx context.Context) (display.X, error) {
 	if err != nil {
 		return display.X{}, err
 	}
-	name, err := x11.Claim(x.Display) // before a program of the player's is a client
+	name, err := x11.Claim(x.Display) // before a program of the player is a client
 	if err != nil {
 		return display.X{}, err
 	}
@@ -224,59 +224,58 @@ func (s *Server) virtualX(ctx context.Context) (display.X, error) {
 	return x, err
 }
 
-// serverDied hears that dcvserver ended; it is started again by then. The X
-// server of a virtual session ended with it, and the game with that.
+// serverDied is called when dcvserver has ended. It is restarted. The X server of a
+// virtual session has ended with it, and so has the game.
 func (s *Server) serverDied() {
 	if s.config.DisplayMode == contract.DisplayVirtual {
 		s.fail(errors.New("dcvserver ended, and the virtual session with it"))
 		return
 	}
 	select {
-	case s.again <- struct{}{}:
+	case s.restarted <- struct{}{}:
 	default:
 	}
 }
 
-// reopenLimit is how long a server that was started again may take to answer.
+// reopenLimit is how long a restarted server may take to answer.
 const reopenLimit = time.Minute
 
-// reopen opens the session again whenever dcvserver was started again: sessions
-// live in it.
+// reopen creates the session again whenever dcvserver was restarted, since sessions end
+// with it.
 func (s *Server) reopen() {
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
-		case <-s.again:
+		case <-s.restarted:
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, reopenLimit)
 		err := s.openSession(ctx, nil)
 		cancel()
 		switch {
 		case err == nil:
-			s.config.Tell("dcvserver", "the session was opened again")
-		case len(s.again) == 0: // else it died once more
+			s.config.Log("dcvserver", "the session was opened again")
+		case len(s.restarted) == 0: // otherwise it died once more
 			s.fail(err)
 		}
 	}
 }
 
-// licenceEvery is how often DCV's licence is looked at; it says so only when
-// something changed.
+// licenceEvery is the time between two checks of DCV's licence.
 const licenceEvery = 10 * time.Minute
 
-// watchLicence tells a fault of the licence. It ends no session: DCV goes on for
-// a while without.
+// watchLicence logs a fault of the licence, once until it changes. The session goes on:
+// DCV works for a while without a licence.
 func (s *Server) watchLicence() {
-	var told string
+	var logged string
 	for {
 		_, err := s.Licence(s.ctx)
 		if s.ctx.Err() != nil {
 			return
 		}
-		if err != nil && err.Error() != told {
-			told = err.Error()
-			s.config.Tell("licence", told)
+		if err != nil && err.Error() != logged {
+			logged = err.Error()
+			s.config.Log("licence", logged)
 		}
 		select {
 		case <-s.ctx.Done():

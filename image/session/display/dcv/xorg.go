@@ -18,9 +18,9 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// modulePaths are where the host's driver puts its X modules, which the NVIDIA
-// runtime mounts at the same paths: by a distribution's packages, or by NVIDIA's
-// own installer, which keeps to Xorg's folders.
+// modulePaths are the folders of the host driver's X modules, which the NVIDIA runtime
+// mounts at the same paths: those of distributions' packages, and those of NVIDIA's
+// installer, which are Xorg's own.
 var modulePaths = []string{
 	"/usr/lib/x86_64-linux-gnu/nvidia/xorg",
 	"/usr/lib64/nvidia/xorg",
@@ -30,12 +30,12 @@ var modulePaths = []string{
 	"/usr/lib/xorg/modules",
 }
 
-// ownModules is where the image's Xorg has its own.
+// ownModules is the folder of the modules of the image's Xorg.
 const ownModules = "/usr/lib/xorg/modules"
 
-// The files of the host's driver that X loads by these very names: the driver, and
-// the module by which its clients' OpenGL reaches the GPU. X looks for a module in
-// the module path and in the folder below it (xserver, hw/xfree86/loader/loadmod.c).
+// The files of the host's driver that X loads by name: the driver, and the module that
+// gives its clients' OpenGL access to the GPU. X looks for a module in the module path
+// and in a folder below it (xserver, hw/xfree86/loader/loadmod.c).
 const (
 	driverModule, driverFolder = "nvidia_drv.so", "drivers"
 	glxModule, glxFolder       = "libglxserver_nvidia.so", "extensions"
@@ -44,7 +44,7 @@ const (
 // modules returns Xorg's module paths for the host's driver, or a fault if one of its
 // two files is not in this container.
 func (s *Server) modules() ([]string, error) {
-	paths := holding(s.root, driverFolder, driverModule)
+	paths := pathsWith(s.root, driverFolder, driverModule)
 	if len(paths) == 0 {
 		return nil, gpuFault(fmt.Errorf("the host's NVIDIA driver has no X module here (%s, looked for in %s): "+
 			"the job needs NVIDIA_DRIVER_CAPABILITIES with \"graphics\" and \"display\", and a driver that was installed with its X files",
@@ -55,7 +55,7 @@ func (s *Server) modules() ([]string, error) {
 	case err != nil && !s.config.SoftwareRendering:
 		return nil, gpuFault(err)
 	case err != nil:
-		s.config.Tell("xorg", err.Error())
+		s.config.Log("xorg", err.Error())
 	}
 	for _, path := range append(glx, ownModules) {
 		if !slices.Contains(paths, path) {
@@ -65,8 +65,8 @@ func (s *Server) modules() ([]string, error) {
 	return paths, nil
 }
 
-// holding returns the module paths under which X finds a file.
-func holding(root, folder, file string) []string {
+// pathsWith returns the module paths under which X finds a file.
+func pathsWith(root, folder, file string) []string {
 	var found []string
 	for _, path := range modulePaths {
 		for _, name := range []string{file, filepath.Join(folder, file)} {
@@ -79,35 +79,35 @@ func holding(root, folder, file string) []string {
 }
 
 // glxPaths returns the module paths with the driver's GLX module. NVIDIA's container
-// toolkit mounts it as libglxserver_nvidia.so.VERSION, and makes the name that
-// X knows by a hook; where that did not run, the name is made here.
+// toolkit mounts it as libglxserver_nvidia.so.VERSION, and its hook makes a link with the
+// name that X loads. If the hook did not run, glxPaths makes the link.
 func glxPaths(root string) ([]string, error) {
 	var faults []error
 	for _, path := range modulePaths {
 		for _, folder := range []string{"", glxFolder} {
-			if err := nameGLX(filepath.Join(root, path, folder)); err != nil {
+			if err := linkGLX(filepath.Join(root, path, folder)); err != nil {
 				faults = append(faults, err)
 			}
 		}
 	}
-	found := holding(root, glxFolder, glxModule)
+	found := pathsWith(root, glxFolder, glxModule)
 	if len(found) == 0 {
-		return nil, errors.Join(append([]error{noGLX()}, faults...)...)
+		return nil, errors.Join(append([]error{glxFault()}, faults...)...)
 	}
 	return found, nil
 }
 
-// noGLX returns what is missing, and what to do about it.
-func noGLX() error {
+// glxFault returns the error for a missing GLX module.
+func glxFault() error {
 	return fmt.Errorf("the host's NVIDIA driver has no GLX module here (%s, looked for in %s, and in %s/ below each): games would be drawn by the processor. "+
 		"NVIDIA's container toolkit brings it from hosts that have it as %s.VERSION, a name that their user data gives it: "+
-		"replace hosts that are older than the stack's last update; where a new one lacks it too, its driver was installed without its X files",
+		"replace hosts that are older than the stack's last update; if a new one lacks it too, its driver was installed without its X files",
 		glxModule, strings.Join(modulePaths, ", "), glxFolder, glxModule)
 }
 
-// nameGLX links the name that X knows to the versioned one, where a folder has only
-// the latter.
-func nameGLX(folder string) error {
+// linkGLX makes a link from the name that X loads to the versioned one, if a folder has
+// only the latter.
+func linkGLX(folder string) error {
 	link := filepath.Join(folder, glxModule)
 	if _, err := os.Stat(link); err == nil {
 		return nil
@@ -119,15 +119,16 @@ func nameGLX(folder string) error {
 	return os.Symlink(filepath.Base(versioned[0]), link)
 }
 
-// busIDPattern is a PCI address as nvidia-smi prints it, in hexadecimal digits:
+// busIDPattern matches a PCI address in the form of nvidia-smi, in hexadecimal digits:
 // 00000000:31:00.0.
 var busIDPattern = regexp.MustCompile(`^([0-9A-Fa-f]{4,8}):([0-9A-Fa-f]{2}):([0-9A-Fa-f]{2})\.([0-7])$`)
 
-// busID is a PCI address as xorg.conf takes it, in decimal digits: PCI:49@0:0:0.
-func busID(address string) (string, error) {
+// xorgBusID returns a PCI address in the form of xorg.conf, in decimal digits:
+// PCI:49@0:0:0.
+func xorgBusID(address string) (string, error) {
 	parts := busIDPattern.FindStringSubmatch(address)
 	if parts == nil {
-		return "", fmt.Errorf("nvidia-smi told the PCI address %q; expected is one like 00000000:31:00.0", address)
+		return "", fmt.Errorf("nvidia-smi printed the PCI address %q; expected: one like 00000000:31:00.0", address)
 	}
 	var numbers [4]uint64
 	for i := range numbers {
@@ -136,9 +137,9 @@ func busID(address string) (string, error) {
 	return fmt.Sprintf("PCI:%d@%d:%d:%d", numbers[1], numbers[0], numbers[2], numbers[3]), nil
 }
 
-// gpu is the xorg.conf address of the GPU that NVIDIA_VISIBLE_DEVICES assigns to
-// this container: its first one.
-func (s *Server) gpu(ctx context.Context) (string, error) {
+// gpuAddress returns the address, for xorg.conf, of the first GPU that
+// NVIDIA_VISIBLE_DEVICES assigns to this container.
+func (s *Server) gpuAddress(ctx context.Context) (string, error) {
 	id, _, _ := strings.Cut(strings.TrimSpace(s.config.GPU), ",")
 	switch id {
 	case "none", "void":
@@ -157,7 +158,7 @@ func (s *Server) gpu(ctx context.Context) (string, error) {
 		return "", gpuFault(err)
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
-	address, err := busID(strings.TrimSpace(line))
+	address, err := xorgBusID(strings.TrimSpace(line))
 	if err != nil {
 		return "", gpuFault(err)
 	}
@@ -166,22 +167,21 @@ func (s *Server) gpu(ctx context.Context) (string, error) {
 
 func gpuFault(err error) error { return fault.New(contract.ExitGPU, err) }
 
-// screen is what xorg.conf is made of.
-type screen struct {
+// xorgScreen has the values of xorg.conf.
+type xorgScreen struct {
 	BusID   string
 	Modules []string
-	Mode    mode
+	Mode    screenMode
 }
 
-func (s screen) Name() string     { return s.Mode.name() }
-func (s screen) Modeline() string { return s.Mode.line() }
-func (s screen) Size() string     { return fmt.Sprintf("%d %d", s.Mode.width, s.Mode.height) }
+func (s xorgScreen) Name() string     { return s.Mode.name() }
+func (s xorgScreen) Modeline() string { return s.Mode.line() }
+func (s xorgScreen) Size() string     { return fmt.Sprintf("%d %d", s.Mode.width, s.Mode.height) }
 
-// xorgConf has one screen on one GPU that no monitor is connected to. The driver
-// would take modes from a monitor only, so one is made up (ConnectedMonitor) and
-// what it is not able to say is not asked (ModeValidation). "UseDisplayDevice
-// None" is no way out: Xorg does not start with it on a data centre's GPU.
-// Neighbours on the host leave this GPU alone by AutoAddGPU.
+// xorgConf has one screen on one GPU without a monitor. The driver takes modes only from
+// a monitor, so ConnectedMonitor pretends one, and ModeValidation skips the checks that
+// need its data. "UseDisplayDevice None" is no alternative: with it, Xorg does not start
+// on a data-centre GPU. AutoAddGPU keeps the X servers of other sessions off this GPU.
 var xorgConf = template.Must(template.New("xorg.conf").Parse(`Section "ServerFlags"
     Option "AutoAddDevices" "false"
     Option "AutoAddGPU" "false"
@@ -236,7 +236,7 @@ Section "ServerLayout"
 EndSection
 `))
 
-func (s screen) render() string {
+func (s xorgScreen) render() string {
 	var b strings.Builder
 	if err := xorgConf.Execute(&b, s); err != nil {
 		panic(err) // the template and its values are in this file
@@ -244,15 +244,15 @@ func (s screen) render() string {
 	return b.String()
 }
 
-// extensions that DCV and games take.
-var extensions = []string{"COMPOSITE", "DAMAGE", "GLX", "RANDR", "RENDER", "MIT-SHM", "XFIXES", "XTEST"}
+// xExtensions are the extensions that DCV and games use.
+var xExtensions = []string{"COMPOSITE", "DAMAGE", "GLX", "RANDR", "RENDER", "MIT-SHM", "XFIXES", "XTEST"}
 
-// xorgArgs start Xorg without a console of its own: "vt7 -sharevts -novtswitch"
-// is what makes it do without /dev/tty0, which an unprivileged container has
-// not. "-nolisten local" leaves out the abstract socket, whose name x11.Name holds.
+// xorgArgs returns Xorg's arguments. With "vt7 -sharevts -novtswitch" it does not need
+// /dev/tty0, which an unprivileged container lacks. "-nolisten local" leaves out the
+// abstract socket: x11.Name holds its name.
 func xorgArgs(number int, authority, config string) []string {
 	args := []string{fmt.Sprintf(":%d", number), "vt7", "-noreset", "-novtswitch", "-sharevts"}
-	for _, e := range extensions {
+	for _, e := range xExtensions {
 		args = append(args, "+extension", e)
 	}
 	return append(args, "-nolisten", "tcp", "-nolisten", "local", "-auth", authority, "-config", config)

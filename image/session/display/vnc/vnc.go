@@ -81,7 +81,7 @@ func (s *Server) StartX(ctx context.Context) (display.X, error) {
 	}
 	p, err := process.Start(process.Command{
 		Name: "Xtigervnc", Path: program, Args: s.args(), User: &own, Dir: s.dir(),
-		Lines: func(line string) { s.Tell("vnc", line) },
+		Lines: func(line string) { s.Log("vnc", line) },
 	})
 	if err != nil {
 		return x, err

@@ -44,7 +44,7 @@ func started(t *testing.T) (*Server, display.X) {
 	}
 	s := New(display.Config{
 		Account: process.User{UID: 65534, GID: 65534}, RunDir: run, Number: firstNumber, Width: 640, Height: 360,
-		Tell: func(part, line string) { t.Log(part, line) },
+		Log: func(part, line string) { t.Log(part, line) },
 	})
 	t.Cleanup(func() { s.Close(context.Background()) })
 	x, err := s.StartX(t.Context())

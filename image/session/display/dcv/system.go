@@ -16,19 +16,18 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-func xLock(number int) string { return fmt.Sprintf("/tmp/.X%d-lock", number) }
+func xLockFile(number int) string { return fmt.Sprintf("/tmp/.X%d-lock", number) }
 
-// prepare does what systemd and a login would have done: it takes away what a
-// killed session left (a container may be started again) and makes the folders
-// that DCV expects.
+// prepare does the work of systemd and of a login: it removes the files of a killed
+// session, since a container may be restarted, and makes the folders that DCV expects.
 func (s *Server) prepare() error {
 	var err error
-	if s.dcvUser, err = lookup(s.account); err != nil {
+	if s.dcvUser, err = lookupUser(s.account); err != nil {
 		return err
 	}
 	for _, stale := range []string{
 		s.path("/run/dbus"), s.path("/run/dcv"), s.path("/run/dcvsvc"),
-		xLock(s.config.Number), filepath.Join(x11.SocketDir, "X"+strconv.Itoa(s.config.Number)),
+		xLockFile(s.config.Number), filepath.Join(x11.SocketDir, "X"+strconv.Itoa(s.config.Number)),
 	} {
 		if err := os.RemoveAll(stale); err != nil {
 			return err
@@ -42,7 +41,7 @@ func (s *Server) prepare() error {
 		{s.path("/run/dbus"), 0o755, nil},
 		{s.path("/run/dcv"), 0o755, &s.dcvUser},
 		{s.path("/var/lib/dcv"), 0o755, &s.dcvUser},
-		// A virtual session's parts write their logs as the player.
+		// The processes of a virtual session write their logs as the player.
 		{s.path("/var/log/dcv"), 0o777 | fs.ModeSticky, &s.dcvUser},
 		{s.path("/etc/dcv"), 0o755, nil},
 		{s.path("/run/user"), 0o755, nil},
@@ -57,38 +56,38 @@ func (s *Server) prepare() error {
 		if err != nil {
 			return err
 		}
-		if info.Mode()&(fs.ModePerm|fs.ModeSticky) != folder.mode { // Mkdir minds the umask
+		if info.Mode()&(fs.ModePerm|fs.ModeSticky) != folder.mode { // Mkdir applies the umask
 			if err := os.Chmod(folder.path, folder.mode); err != nil {
 				return err
 			}
 		}
-		if err := chown(folder.path, folder.owner); err != nil {
+		if err := setOwner(folder.path, folder.owner); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// runtimeDir is what logind would make for a user.
+// runtimeDir returns a user's XDG_RUNTIME_DIR, which logind would make.
 func (s *Server) runtimeDir(u process.User) string {
 	return s.path("/run/user/" + strconv.FormatUint(uint64(u.UID), 10))
 }
 
-// write writes a file for its owner, nil for root.
-func write(path string, content []byte, mode fs.FileMode, owner *process.User) error {
+// writeFile writes a file and sets its mode and owner; a nil owner is root.
+func writeFile(path string, content []byte, mode fs.FileMode, owner *process.User) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := os.WriteFile(path, content, mode); err != nil {
 		return err
 	}
-	if err := os.Chmod(path, mode); err != nil { // without the umask
+	if err := os.Chmod(path, mode); err != nil { // WriteFile applies the umask
 		return err
 	}
-	return chown(path, owner)
+	return setOwner(path, owner)
 }
 
-func chown(path string, owner *process.User) error {
+func setOwner(path string, owner *process.User) error {
 	if owner == nil {
 		return nil
 	}
@@ -98,12 +97,12 @@ func chown(path string, owner *process.User) error {
 func (s *Server) busSocket() string  { return s.path("/run/dbus/system_bus_socket") }
 func (s *Server) busAddress() string { return "unix:path=" + s.busSocket() }
 
-// startBus starts the system's D-Bus daemon: dcvserver, its session launcher and
-// the `dcv` command find each other by it. When it dies, these two have lost
-// their names on it and are started again after it.
+// startBus starts the system's D-Bus daemon, which connects dcvserver, its session
+// launcher and the `dcv` command. When it dies, server and launcher lose their names on
+// it and are restarted.
 func (s *Server) startBus(ctx context.Context) error {
 	if _, err := process.Run(ctx, process.Command{Name: "dbus-uuidgen", Path: s.path("/usr/bin/dbus-uuidgen"), Args: []string{"--ensure"}, Env: s.env()}); err != nil {
-		s.config.Tell("dbus", err.Error()) // a daemon without the machine's id still serves one container
+		s.config.Log("dbus", err.Error()) // without a machine id, the daemon still serves one container
 	}
 	bus, err := s.keep(process.Command{
 		Name: "dbus", Path: s.path("/usr/bin/dbus-daemon"), Env: s.env(),
@@ -120,7 +119,7 @@ func (s *Server) startBus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return wait(ctx, "the D-Bus daemon", bus.Process().Done(), func() error {
+	return waitFor(ctx, "the D-Bus daemon", bus.Process().Done(), func() error {
 		connection, err := (&net.Dialer{}).DialContext(ctx, "unix", s.busSocket())
 		if err != nil {
 			return err
@@ -129,8 +128,8 @@ func (s *Server) startBus(ctx context.Context) error {
 	})
 }
 
-// keep keeps a part alive from now until Close, in place. died hears of each of
-// its ends, once nothing is left of its process group; it may be nil.
+// keep runs a process until Close, restarts it when it ends, and stores it in place. died
+// is called at each end, once its process group is gone; it may be nil.
 func (s *Server) keep(c process.Command, place **process.Kept, died func()) (*process.Kept, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,7 +137,7 @@ func (s *Server) keep(c process.Command, place **process.Kept, died func()) (*pr
 		return nil, err
 	}
 	name := c.Name
-	c.Lines = func(line string) { s.config.Tell(name, line) }
+	c.Lines = func(line string) { s.config.Log(name, line) }
 	var kept *process.Kept
 	started := make(chan struct{})
 	kept, err := process.Keep(c, process.Patient, func(exit process.Exit) {
@@ -147,7 +146,7 @@ func (s *Server) keep(c process.Command, place **process.Kept, died func()) (*pr
 		if s.ctx.Err() != nil {
 			return
 		}
-		s.config.Tell(name, "it ended with "+exit.String())
+		s.config.Log(name, "it ended with "+exit.String())
 		if died != nil {
 			died()
 		}
@@ -167,7 +166,7 @@ func (s *Server) keep(c process.Command, place **process.Kept, died func()) (*pr
 	return kept, nil
 }
 
-// signalMembers signals a process group but for its leader.
+// signalMembers sends a signal to the members of a process group but its leader.
 func signalMembers(leader int, signal syscall.Signal) {
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
