@@ -37,10 +37,10 @@ const (
 
 // AcceptanceOptions are how a stack is tried.
 type AcceptanceOptions struct {
-	User  string // who the stack is tried as; "": see Accept
-	Role  string // ARN of a role with the launcher policy and nothing else; "" leaves the policy's limits unchecked
-	Limit time.Duration
-	Tell  func(Check) // told of every row as it is done; nil: nobody
+	User    string // who the stack is tried as; "": see Accept
+	Role    string // ARN of a role with the launcher policy and nothing else; "" leaves the policy's limits unchecked
+	Limit   time.Duration
+	OnCheck func(Check) // called with every row as it is done
 }
 
 // AcceptanceUser is the name of a user that a stack may keep for acceptance runs:
@@ -178,8 +178,8 @@ func (a *acceptance) run(ctx context.Context, r row) {
 		c.Result, c.Detail, c.LookAt = NotPassed, err.Error(), r.lookAt
 	}
 	a.done = append(a.done, c)
-	if a.Tell != nil {
-		a.Tell(c)
+	if a.OnCheck != nil {
+		a.OnCheck(c)
 	}
 }
 

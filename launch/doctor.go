@@ -18,8 +18,8 @@ type DoctorOptions struct {
 	// Limit is the longest that it takes; 0 is DefaultStartLimit. The job is ended
 	// when it passes, and after an interrupt.
 	Limit    time.Duration
-	Progress func(words string)     // told what is waited for; nil: nobody
-	Tell     func(c contract.Check) // told of every check as it is known; nil: nobody
+	Progress func(words string)   // told what is waited for; nil: nobody
+	OnCheck  func(contract.Check) // called with every check as it is known
 }
 
 // doctorMinutes is the longest that the job runs: its checks have limits of their
@@ -132,8 +132,8 @@ func (d *doctor) readChecks(ctx context.Context) error {
 			d.ended = &event
 		case event.Event == contract.EventDoctor && event.Check != nil:
 			d.checks = append(d.checks, *event.Check)
-			if d.Tell != nil {
-				d.Tell(*event.Check)
+			if d.OnCheck != nil {
+				d.OnCheck(*event.Check)
 			}
 		}
 	}

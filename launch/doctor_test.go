@@ -29,7 +29,7 @@ func TestTheDoctorsRowsComeFromAJobOfItsOwn(t *testing.T) {
 	}
 	var told, progress []string
 	checks, err := c.launcher(t).Doctor(t.Context(), launch.DoctorOptions{
-		User: "alice", Tell: func(c contract.Check) { told = append(told, c.Name) }, Progress: func(words string) { progress = append(progress, words) },
+		User: "alice", OnCheck: func(c contract.Check) { told = append(told, c.Name) }, Progress: func(words string) { progress = append(progress, words) },
 	})
 	require.NoError(t, err)
 	assert.Equal(t, []contract.Check{

@@ -8,7 +8,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+
+	"github.com/intraverse/dcv-sessions/launch"
 )
 
 func main() {
@@ -29,4 +32,15 @@ func run(ctx context.Context, args []string, s streams) int {
 		fmt.Fprintln(s.err, "launch:", err)
 	}
 	return exitCode(err)
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: launch --stack NAME | --outputs FILE [--json] [--poll 1s] COMMAND")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-62s %s\n", strings.TrimSpace(c.name+" "+c.args), c.does)
+	}
+	fmt.Fprintln(w, "exit codes:")
+	for _, e := range launch.Codes {
+		fmt.Fprintf(w, "  %-4d %s\n", e.Code, e.Meaning)
+	}
 }
