@@ -19,7 +19,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Check is one row of an acceptance run, as JSON too.
+// Check is one row of an acceptance run.
 type Check struct {
 	Name    string  `json:"name"`
 	Result  string  `json:"result"` // Passed, NotPassed or NotChecked
@@ -35,33 +35,33 @@ const (
 	NotChecked = "not checked"
 )
 
-// AcceptanceOptions are how a stack is tried.
+// AcceptanceOptions are the options of Accept.
 type AcceptanceOptions struct {
-	User    string // who the stack is tried as; "": see Accept
+	User    string // the user of the session; "": see Accept
 	Role    string // ARN of a role with the launcher policy and nothing else; "" leaves the policy's limits unchecked
 	Limit   time.Duration
 	OnCheck func(Check) // called with every row as it is done
 }
 
-// AcceptanceUser is the name of a user that a stack may keep for acceptance runs:
-// nobody plays as this user, so a run never has to wait for a player.
+// AcceptanceUser is the name of a user that a stack may have for acceptance runs only,
+// so that they never wait for a player.
 const AcceptanceUser = "acceptance"
 
-// Busy says that an acceptance run could try nothing, since people play.
+// Busy says that an acceptance run tried nothing, since people play.
 type Busy struct{ Why string }
 
-// Error says what is taken, and how a stack always has somebody free.
+// Error says why, and how a stack always has a user who is free.
 func (e *Busy) Error() string {
-	return fmt.Sprintf("nothing was tried: %s (a user named %q, whom nobody plays as, is always free)", e.Why, AcceptanceUser)
+	return fmt.Sprintf("nothing was tried: %s (a user named %q, for acceptance runs only, is always free)", e.Why, AcceptanceUser)
 }
 
-// Accept tries a deployed stack through the launcher, as a website would use it:
-// a session of one user, from start to end. It ends what it started, and returns
-// every row. With a role all is done with that role's rights.
+// Accept tries a deployed stack through the launcher, as a website would use it: a
+// session of one user, from start to end. It ends the session that it started and
+// returns every row. Given a role, it does so with the role's rights.
 //
-// It disturbs no player: it fails if the user named has a session. If none is
-// named, it takes AcceptanceUser, or else the first user by name, who has none.
-// It returns *Busy if they all play, or if every place of the stack is taken.
+// It disturbs no player: it fails if the given user has a session. Without one, it
+// takes AcceptanceUser or else the first user by name that has no session. It returns
+// *Busy if all users play, or if outputs.Fields.MaxSessions run.
 func (l *Launcher) Accept(ctx context.Context, o AcceptanceOptions) ([]Check, error) {
 	a := &acceptance{Launcher: l, caller: l, AcceptanceOptions: o}
 	if o.Role != "" {
@@ -86,7 +86,7 @@ func (l *Launcher) Accept(ctx context.Context, o AcceptanceOptions) ([]Check, er
 	return a.done, nil
 }
 
-// chooseUser checks that the user named is free, or finds one who is.
+// chooseUser checks that the given user is free, or finds one.
 func (a *acceptance) chooseUser(ctx context.Context) error {
 	if a.User != "" {
 		if err := a.checkUser(a.User); err != nil {
@@ -94,7 +94,7 @@ func (a *acceptance) chooseUser(ctx context.Context) error {
 		}
 		found, err := a.liveJobsOf(ctx, a.User)
 		if err == nil && len(found) > 0 {
-			err = fmt.Errorf("%s has a session (job %s): name a user who plays nothing, with --user", a.User, found[0].id())
+			err = fmt.Errorf("%s has a session (job %s): name a user without one, with --user", a.User, found[0].id())
 		}
 		return err
 	}
@@ -134,36 +134,39 @@ func acceptanceUserFirst(a, b string) int {
 
 // acceptance is one run.
 type acceptance struct {
-	*Launcher // with the role's rights, where one is named
+	*Launcher // with the role's rights, if one is given
 	AcceptanceOptions
 	caller  *Launcher // with the caller's own
 	done    []Check
-	session Session // that it started; zero where it did not
-	over    bool    // the session ended
+	session Session // that it started, or zero
+	ended   bool    // the session has ended
 }
 
 // errSkipped says that a row could not be tried.
 var errSkipped = errors.New("")
 
-// row is something that must hold, and where to look if it does not.
+// row is something that must hold, and the place to look if it does not.
 type row struct {
 	name, lookAt string
 	check        func(context.Context) (detail string, err error)
 }
 
 func (a *acceptance) rows() []row {
-	const operations = "docs/operations.md, "
+	const (
+		operations    = "docs/operations.md, "
+		otherPolicies = "other policies of the role"
+	)
 	return []row{
 		{"a session starts and is ready", operations + "\"Nothing starts\" and \"A user can't connect\"; launch logs " + a.User, a.starts},
-		{"it answers at its address, with the certificate that it told", operations + "\"A user can't connect\": network.playerCidrs, public subnets", a.answers},
+		{"it answers at its address, with the certificate that its log names", operations + "\"A user can't connect\": network.playerCidrs, public subnets", a.answers},
 		{"a repeated start gives the same session", "batch:ListJobs of the launcher policy; is the queue shared with another stack of this name?", a.repeats},
 		{"the list shows it", "the job's tags: was it submitted with contract.JobTags?", a.lists},
 		{"its log has its events", "logs.retentionDays, the execution role's logs:PutLogEvents", a.logged("starting", "ready")},
-		{"it ends when asked, and its job has SUCCEEDED", "can this machine reach the session's address? Else Batch ends it, and shows it FAILED", a.ends},
+		{"it ends when asked, and its job has SUCCEEDED", "can this machine reach the session's address? Otherwise AWS Batch ends it, and its job is FAILED", a.ends},
 		{"its log says that it ended", "the `ended` event's reason", a.logged("ended")},
-		{"the launcher policy reads no password", "what else is attached to the role?", a.readsNoPassword},
-		{"the launcher policy starts nothing for another stack", "what else is attached to the role?", a.startsNothingElse},
-		{"the launcher policy tags no job that is not its stack's", "what else is attached to the role?", a.tagsNothingElse},
+		{"the launcher policy reads no password", otherPolicies, a.readsNoPassword},
+		{"the launcher policy starts nothing for another stack", otherPolicies, a.startsNothingElse},
+		{"the launcher policy tags no job that is not its stack's", otherPolicies, a.tagsNothingElse},
 	}
 }
 
@@ -192,7 +195,7 @@ func (a *acceptance) starts(ctx context.Context) (string, error) {
 	return s.Took(), err
 }
 
-// ready skips what needs a session that is ready.
+// ready returns errSkipped unless the session is ready.
 func (a *acceptance) ready() error {
 	if a.session.URL == "" {
 		return errSkipped
@@ -287,14 +290,14 @@ func (a *acceptance) ends(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	a.over = true
+	a.ended = true
 	if s.State != "SUCCEEDED" {
 		return "", fmt.Errorf("job %s is %s: %s", s.JobID, s.State, s.Reason)
 	}
 	return s.State, nil
 }
 
-// denied wants a call to be refused.
+// denied returns an error unless AWS denied a call.
 func (a *acceptance) denied(err error) (string, error) {
 	switch {
 	case a.Role == "":
@@ -315,8 +318,8 @@ func (a *acceptance) readsNoPassword(ctx context.Context) (string, error) {
 	return a.denied(err)
 }
 
-// startsNothingElse submits under another stack's tag. Where that is allowed
-// after all, the job is ended at once.
+// startsNothingElse submits a job with another stack's tag. If AWS allows that, the job
+// is ended at once.
 func (a *acceptance) startsNothingElse(ctx context.Context) (string, error) {
 	if a.Role == "" {
 		return a.denied(nil)
@@ -325,16 +328,16 @@ func (a *acceptance) startsNothingElse(ctx context.Context) (string, error) {
 		JobName: aws.String("acceptance"), JobQueue: &a.stack.QueueARN, JobDefinition: aws.String(a.stack.JobDefinitions[a.User]),
 		Tags: contract.JobTags("not-"+a.stack.Stack, a.User),
 	}, func(o *batch.Options) { o.Retryer = aws.NopRetryer{} })
-	if err == nil { // the role's own rights may not reach it
+	if err == nil { // the role itself may not be allowed to end it
 		err = a.caller.terminate(ctx, *made.JobId, "acceptance run")
 		return "", errors.Join(fmt.Errorf("it is allowed: job %s", *made.JobId), err)
 	}
 	return a.denied(err)
 }
 
-// tagsNothingElse puts the stack's tag on a job that doesn't have it, which would
-// give the right to end it. There is no such job: AWS denies the call before it
-// looks.
+// tagsNothingElse puts the stack's tag on a job that doesn't have it, which would allow
+// the role to end that job. The job does not exist: AWS denies the call before it looks
+// for it.
 func (a *acceptance) tagsNothingElse(ctx context.Context) (string, error) {
 	if a.Role == "" {
 		return a.denied(nil)
@@ -346,9 +349,9 @@ func (a *acceptance) tagsNothingElse(ctx context.Context) (string, error) {
 	return a.denied(err)
 }
 
-// tidy ends the session that it started, also after an interrupt, and no other.
+// tidy ends the session that the run started, also after an interrupt.
 func (a *acceptance) tidy() {
-	if a.session.JobID == "" || a.over {
+	if a.session.JobID == "" || a.ended {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -45,7 +45,7 @@ func TestAnAcceptanceRunWithARoleChecksWhatTheRoleMayNot(t *testing.T) {
 	require.NoError(t, err)
 	got := results(checks)
 	assert.Equal(t, launch.NotPassed, got["a session starts and is ready"])
-	assert.Equal(t, launch.NotChecked, got["it answers at its address, with the certificate that it told"])
+	assert.Equal(t, launch.NotChecked, got["it answers at its address, with the certificate that its log names"])
 	assert.Equal(t, launch.NotPassed, got["the launcher policy reads no password"], "this one may")
 	assert.Equal(t, launch.NotPassed, got["the launcher policy starts nothing for another stack"], "this one may")
 	assert.Equal(t, launch.NotPassed, got["the launcher policy tags no job that is not its stack's"], "this one may")
@@ -68,10 +68,10 @@ func TestAnAcceptanceRunDisturbsNoPlayer(t *testing.T) {
 	c := newCloud(t)
 	c.session(t, "alice")
 	_, err := c.launcher(t).Accept(t.Context(), launch.AcceptanceOptions{User: "alice"})
-	assert.ErrorContains(t, err, "name a user who plays nothing")
+	assert.ErrorContains(t, err, "name a user without one")
 	assert.Zero(t, c.count("submitjob"))
 
-	// One who comes while it runs is left alone too.
+	// The session of a player who comes while it runs is left alone too.
 	c = newCloud(t)
 	j, _ := c.session(t, "alice")
 	c.with(func() { j.unlisted = 2 })
@@ -135,7 +135,7 @@ func TestAnAcceptanceRunThatIsInterruptedEndsWhatItStarted(t *testing.T) {
 	assert.Empty(t, c.alive())
 }
 
-// assumeRole is STS's, for the acceptance run's role.
+// assumeRole answers AssumeRole of AWS STS, for the acceptance run's role.
 func assumeRole(w http.ResponseWriter, _ *http.Request, _ []byte) {
 	w.Header().Set("Content-Type", "text/xml")
 	_, _ = w.Write([]byte(`<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>

@@ -12,25 +12,24 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// DoctorOptions are how a stack's hosts are examined.
+// DoctorOptions are the options of Doctor.
 type DoctorOptions struct {
-	User string // whose job definition is tried; a session of theirs is left alone
-	// Limit is the longest that it takes; 0 is DefaultStartLimit. The job is ended
+	User string // the user of the job definition; their session, if any, goes on
+	// Limit is the longest that Doctor takes; 0 is DefaultStartLimit. The job is ended
 	// when it passes, and after an interrupt.
 	Limit    time.Duration
-	Progress func(words string)   // told what is waited for; nil: nobody
+	Progress func(words string)   // called when the words for the job's step change
 	OnCheck  func(contract.Check) // called with every check as it is known
 }
 
-// doctorMinutes is the longest that the job runs: its checks have limits of their
-// own, which together are shorter.
+// doctorMinutes is the job's timeout: the limits of its checks are shorter together.
 const doctorMinutes = 15
 
-// Doctor runs `session doctor` in a job of its own, on a host of the stack, and
-// returns what it found there. Nobody takes that job for a session.
+// Doctor runs `session doctor` in a job of its own, on a host of the stack, and returns
+// its checks. No launcher takes that job for a session.
 //
-// It fails, beside what is known by then, where the job ended before it was
-// through; with *UnknownUser, *LimitPassed, *Denied and context.Canceled.
+// It fails, beside the checks known by then, if the job ended early; and with
+// *UnknownUser, *LimitPassed, *Denied and context.Canceled.
 func (l *Launcher) Doctor(ctx context.Context, o DoctorOptions) ([]contract.Check, error) {
 	if err := l.checkUser(o.User); err != nil {
 		return nil, err
@@ -53,7 +52,7 @@ type doctor struct {
 	log    logCursor
 	ended  *contract.Event
 	checks []contract.Check
-	waits  string // for what, in words
+	waits  string // its step, in words
 }
 
 func (d *doctor) run(ctx context.Context) error {
@@ -72,7 +71,7 @@ func (d *doctor) run(ctx context.Context) error {
 			return err
 		}
 		if j.ended() {
-			// On AWS lines arrive seconds later; a job without a stream has none.
+			// A job without a stream has no lines.
 			if quiet++; d.ended != nil || d.log.stream == "" || quiet > looksForLastLines {
 				return d.judge(j)
 			}
@@ -85,8 +84,8 @@ func (d *doctor) run(ctx context.Context) error {
 	}
 }
 
-// submit submits the job: one attempt, whatever becomes of it. Where AWS's answer
-// is lost there may be a job that nobody waits for; it ends by itself.
+// submit submits the job, for one attempt. If AWS's answer is lost, there may be a job
+// that nobody waits for; it ends by itself.
 func (d *doctor) submit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, submitLimit)
 	defer cancel()
@@ -106,7 +105,7 @@ func (d *doctor) submit(ctx context.Context) error {
 	return err
 }
 
-// wait tells what is waited for, where that is news.
+// wait reports the job's step if it is another.
 func (d *doctor) wait(ctx context.Context, j job) error {
 	now, err := d.queueStateFor(ctx, j)
 	if err != nil {
@@ -114,7 +113,7 @@ func (d *doctor) wait(ctx context.Context, j job) error {
 	}
 	_, text := currentStep(j, now, sessionLog{})
 	if j.Status == types.JobStatusRunning {
-		text = "the doctor looks around"
+		text = "the checks run"
 	}
 	if text != d.waits && d.Progress != nil {
 		d.Progress(text)
@@ -123,7 +122,7 @@ func (d *doctor) wait(ctx context.Context, j job) error {
 	return nil
 }
 
-// take reads what the job has written since.
+// readChecks reads the lines that the job has written since.
 func (d *doctor) readChecks(ctx context.Context) error {
 	lines, err := d.readNewLines(ctx, &d.log)
 	for _, line := range lines {
@@ -140,16 +139,16 @@ func (d *doctor) readChecks(ctx context.Context) error {
 	return err
 }
 
-// judge tells whether the job came to its end. One that found a fault says so in
-// its checks, and is FAILED too.
+// judge returns an error if the job ended early. A job that found a fault has it in its
+// checks, and is FAILED too.
 func (d *doctor) judge(j job) error {
 	if d.ended != nil && len(d.checks) > 0 {
 		return nil
 	}
-	return fmt.Errorf("the doctor's job %s did not come to its end: %s", d.id, endReason(j, d.ended))
+	return fmt.Errorf("the doctor's job %s ended early: %s", d.id, endReason(j, d.ended))
 }
 
-// tidy ends the job where it still runs: nobody else waits for it.
+// tidy ends the job if it still runs: nobody else waits for it.
 func (d *doctor) tidy() {
 	if d.id == "" {
 		return

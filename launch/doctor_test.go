@@ -12,7 +12,7 @@ import (
 	"github.com/intraverse/dcv-sessions/launch"
 )
 
-// found is a row that the doctor writes.
+// found writes a check of the doctor to the log.
 func found(name string, outcome contract.Outcome, change string) step {
 	return func(c *cloud, j *fakeJob) {
 		c.log(j, contract.Event{Event: contract.EventDoctor, Check: &contract.Check{Name: name, Outcome: outcome, Found: "this", Change: change}})
@@ -38,7 +38,7 @@ func TestTheDoctorsRowsComeFromAJobOfItsOwn(t *testing.T) {
 	}, checks)
 	assert.Equal(t, []string{"sound", "console"}, told)
 	assert.Contains(t, progress, "the host pulls the image")
-	assert.Contains(t, progress, "the doctor looks around")
+	assert.Contains(t, progress, "the checks run")
 	assert.Equal(t, []string{player.id}, c.alive(), "the player plays on")
 	assert.Equal(t, 1, c.count("submitjob"))
 }
@@ -66,7 +66,7 @@ func TestADoctorsJobThatDidNotComeToItsEndSaysWhy(t *testing.T) {
 	c.script = []step{fails("Task failed to start", "CannotPullContainerError: no")}
 	checks, err := c.launcher(t).Doctor(t.Context(), launch.DoctorOptions{User: "alice"})
 	assert.Empty(t, checks)
-	assert.ErrorContains(t, err, "the doctor's job job-1 did not come to its end: the host can't pull the image")
+	assert.ErrorContains(t, err, "the doctor's job job-1 ended early: the host can't pull the image")
 	assert.Equal(t, launch.CodeFault, launch.ExitCode(err))
 
 	c = newCloud(t)

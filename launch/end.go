@@ -11,26 +11,26 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
-// EndOptions say how End goes about it.
+// EndOptions are the options of End.
 type EndOptions struct {
-	// Progress is told, in words, what End does.
+	// Progress is called with the words for each thing that End does.
 	Progress func(words string)
 	// Limit is the longest that End takes; 0 is DefaultEndLimit.
 	Limit time.Duration
 }
 
-// DefaultEndLimit is how long End waits at most, if nothing else is said.
+// DefaultEndLimit is the default of EndOptions.Limit.
 const DefaultEndLimit = 3 * time.Minute
 
-// maxReason is how many bytes of a reason a session takes.
+// maxReason is the number of bytes of a reason that a session takes.
 const maxReason = 256
 
-// End ends a user's session and returns when it is over, as it then is. The
-// reason, up to 256 bytes, goes to the session's log.
+// End ends a user's session and returns it when it has ended. The reason, up to 256
+// bytes, goes to the session's log.
 //
-// A session that is ready is asked to end: it exits by itself and is SUCCEEDED.
-// One that isn't, can't be reached or refuses is ended by AWS Batch, which marks
-// it FAILED; Session.Reason then says why it came to that.
+// A session that is ready is asked to end: it exits by itself and is SUCCEEDED. One
+// that isn't ready, can't be reached or refuses is ended by AWS Batch, which marks it
+// FAILED; Session.Reason then says why.
 //
 // It fails with ErrNoSession; with *LimitPassed, *Denied and context.Canceled.
 func (l *Launcher) End(ctx context.Context, user, reason string, o EndOptions) (Session, error) {
@@ -45,7 +45,7 @@ func (l *Launcher) End(ctx context.Context, user, reason string, o EndOptions) (
 	}
 	e := end{Launcher: l, reason: trimReason(reason), progress: o.Progress}
 	var first Session
-	for i, j := range live { // more than one where two launchers just came at once
+	for i, j := range live { // more than one if two launchers started one at once
 		ended, err := e.end(ctx, j)
 		if err != nil {
 			return ended, explainStop(ctx, err, user, j.id(), "it was asked to end and has not ended")
@@ -57,7 +57,7 @@ func (l *Launcher) End(ctx context.Context, user, reason string, o EndOptions) (
 	return first, nil
 }
 
-// brief is a reason as sessions and AWS Batch take it.
+// trimReason returns a reason as sessions and AWS Batch take it.
 func trimReason(reason string) string {
 	if reason == "" {
 		return "no reason was given"
@@ -75,7 +75,7 @@ type end struct {
 	progress func(string)
 }
 
-func (e end) tell(words string) {
+func (e end) report(words string) {
 	if e.progress != nil {
 		e.progress(words)
 	}
@@ -84,9 +84,9 @@ func (e end) tell(words string) {
 func (e end) end(ctx context.Context, j job) (Session, error) {
 	why := e.ask(ctx, j)
 	if why == nil {
-		e.tell("the session was asked to end")
+		e.report("the session was asked to end")
 	} else {
-		e.tell(fmt.Sprintf("AWS Batch ends it, since %v", why))
+		e.report(fmt.Sprintf("AWS Batch ends it, since %v", why))
 		if err := e.terminate(ctx, j.id(), e.reason); err != nil {
 			return sessionOf(j), err
 		}
@@ -102,13 +102,12 @@ func (e end) end(ctx context.Context, j job) (Session, error) {
 	return s, err
 }
 
-// ask asks a session that is ready to end; the error says why that is not the
-// way.
+// ask asks a session that is ready to end. The error says why AWS Batch has to end it.
 func (e end) ask(ctx context.Context, j job) error {
 	if j.Status != types.JobStatusRunning {
 		return errors.New("it did not run yet")
 	}
-	log := sessionLog{logCursor: logCursor{stream: j.attemptStream()}}
+	log := newSessionLog(j.attemptStream())
 	if err := e.updateLog(ctx, &log); err != nil {
 		return fmt.Errorf("its log can't be read: %w", asDenied(err))
 	}
@@ -121,7 +120,7 @@ func (e end) ask(ctx context.Context, j job) error {
 	return e.requestEnd(ctx, *log.ready, j, e.reason)
 }
 
-// awaitEnd waits until AWS Batch says that the job is over.
+// awaitEnd waits until AWS Batch says that the job has ended.
 func (l *Launcher) awaitEnd(ctx context.Context, j job) (job, error) {
 	for {
 		next, err := l.describeOne(ctx, j.id())
@@ -140,8 +139,8 @@ func (l *Launcher) awaitEnd(ctx context.Context, j job) (job, error) {
 	}
 }
 
-// terminate has AWS Batch end a job, in whatever state it is. It does nothing to
-// one that is over.
+// terminate makes AWS Batch end a job in any state. It does nothing to one that has
+// ended.
 func (l *Launcher) terminate(ctx context.Context, id, reason string) error {
 	_, err := l.batch.TerminateJob(ctx, &batch.TerminateJobInput{JobId: &id, Reason: &reason})
 	return err

@@ -27,7 +27,7 @@ type fakeSession struct {
 	status int
 }
 
-// session is a job that runs and is ready, with a session behind its address.
+// session adds a job that runs and is ready, and serves a session at its address.
 func (c *cloud) session(t *testing.T, user string) (*fakeJob, *fakeSession) {
 	t.Helper()
 	j, s := c.add(user), &fakeSession{status: http.StatusAccepted}
@@ -143,8 +143,8 @@ func TestOfTwoSessionsThatJustCameAtOnceBothAreEnded(t *testing.T) {
 	assert.Empty(t, c.alive())
 }
 
-// The session's own door, life and events: what the launcher signs is what the
-// session takes, and what it sends on is what AWS checks.
+// The session has its real door, life and events: it takes the proof that the launcher
+// signs, and AWS takes the call that the session makes of it.
 func TestARealSessionEndsWhenTheLauncherAsks(t *testing.T) {
 	c := newCloud(t)
 	c.script = []step{to("RUNNABLE"), to("STARTING"), func(c *cloud, j *fakeJob) { c.run(t, j) }}
@@ -163,8 +163,8 @@ func TestARealSessionEndsWhenTheLauncherAsks(t *testing.T) {
 	assert.Zero(t, c.count("terminatejob"))
 }
 
-// A proof is signed for the endpoint that the launcher's configuration names, and
-// a session sends it to those that it knows.
+// A proof is signed for the endpoint of the launcher's configuration, and a session
+// sends it only to endpoints that it knows.
 func TestASessionKnowsEveryEndpointOfAWSBatch(t *testing.T) {
 	for region, partition := range map[string]string{
 		"us-east-1": "aws", "eu-central-2": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "eusc-de-east-1": "aws-eusc",

@@ -21,10 +21,10 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// requestLimit is how long a session may take to answer.
+// requestLimit is the longest that a session may take to answer.
 const requestLimit = 10 * time.Second
 
-// request asks a session to end.
+// requestEnd asks a session to end.
 func (l *Launcher) requestEnd(ctx context.Context, ready contract.Event, j job, reason string) error {
 	proof, err := l.signProof(ctx, j)
 	if err != nil {
@@ -57,9 +57,9 @@ func (l *Launcher) requestEnd(ctx context.Context, ready contract.Event, j job, 
 	return errors.New(joinNonEmpty(": ", fmt.Sprintf("it refuses (%s)", res.Status), answer.Error))
 }
 
-// prove signs the call that a session sends to AWS to see whether the caller may
-// end it: see contract.Proof. It is signed by hand, since the SDK's client signs
-// headers of its own too, which no session passes on.
+// signProof signs the call that a session sends to AWS to find out whether the caller
+// may end it: see contract.Proof. The SDK's client would also sign headers of its own,
+// which no session passes on, so the signer is called here.
 func (l *Launcher) signProof(ctx context.Context, j job) (contract.Proof, error) {
 	o := l.batch.Options()
 	endpoint, err := o.EndpointResolverV2.ResolveEndpoint(ctx, batch.EndpointParameters{
@@ -89,15 +89,14 @@ func (l *Launcher) signProof(ctx context.Context, j job) (contract.Proof, error)
 	}, nil
 }
 
-// Client is an HTTP client that talks to this session only: it trusts the one
-// certificate that the session's log names, and follows no redirects. A session's
-// certificate is vouched for by nobody else.
+// Client returns an HTTP client for this session only: it trusts the certificate that
+// the session's log names, which no authority has signed, and follows no redirects.
 func (s Session) Client() *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:             http.ProxyFromEnvironment,
-			DisableKeepAlives: true, // a session that leaves need not wait for us
+			DisableKeepAlives: true, // a session that ends does not wait for this client
 			TLSClientConfig: &tls.Config{
 				MinVersion:         tls.VersionTLS12,
 				InsecureSkipVerify: true, // no authority signed it: its hash is compared instead

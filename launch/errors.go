@@ -26,27 +26,27 @@ const (
 	CodeInterrupted = 130
 )
 
-// Code is one of the command's exit codes, in words.
+// Code is one of the command's exit codes with its meaning.
 type Code struct {
 	Code    int
 	Meaning string
 }
 
-// Codes is the whole table, ascending.
+// Codes are all exit codes, ascending.
 var Codes = []Code{
 	{CodeOK, "done"},
-	{CodeFault, "a fault: what AWS answered, or what stands in its way"},
+	{CodeFault, "a fault, which the message names"},
 	{CodeUsage, "usage"},
 	{CodeUnknownUser, "the stack has no such user"},
 	{CodeNoSession, "the user has no session"},
 	{CodeFailed, "the session ended before it was ready"},
 	{CodeLimit, "it took longer than the limit; the session goes on"},
-	{CodeDenied, "the caller lacks a right, which is named"},
+	{CodeDenied, "the caller lacks a right, which the message names"},
 	{CodeOccupied, "people play or wait"},
 	{CodeInterrupted, "interrupted; the session goes on"},
 }
 
-// ExitCode is an error's exit code; nil is CodeOK.
+// ExitCode returns an error's exit code; nil is CodeOK.
 func ExitCode(err error) int {
 	var (
 		unknown  *UnknownUser
@@ -85,7 +85,7 @@ type UnknownUser struct {
 	Known []string // sorted
 }
 
-// Error names the users that there are.
+// Error names the users of the stack.
 func (e *UnknownUser) Error() string {
 	if len(e.Known) == 0 {
 		return fmt.Sprintf("no user %q: the stack has none yet", e.User)
@@ -96,7 +96,7 @@ func (e *UnknownUser) Error() string {
 // Failed says that a session ended before it was ready.
 type Failed struct {
 	User, JobID string
-	// Words are for a person: what happened and what to look at.
+	// Words are for a person: the cause, and the place to look at.
 	Words string
 	// Status and Container are AWS Batch's own texts: the job's statusReason and
 	// its container's reason. Either may be empty.
@@ -112,17 +112,17 @@ func (e *Failed) Error() string {
 	return text
 }
 
-// LimitPassed says that something took longer than the caller's limit. The
-// session is where it was.
+// LimitPassed says that a call took longer than the caller's limit. The session is
+// left as it was.
 type LimitPassed struct {
 	User  string
-	JobID string // "" where none was submitted yet
+	JobID string // "" if none was submitted yet
 	Limit time.Duration
-	// Waiting is what was waited for, in words.
+	// Waiting says in words why the session was not ready, or had not ended.
 	Waiting string
 }
 
-// Error says what was waited for and what becomes of the session.
+// Error says why the call was not done, and that the session goes on.
 func (e *LimitPassed) Error() string {
 	text := fmt.Sprintf("%s passed for the session of %s: %s", e.Limit, e.User, e.Waiting)
 	if e.JobID != "" {
@@ -135,40 +135,43 @@ func (e *LimitPassed) Error() string {
 type Denied struct {
 	// Action is the right that is missing, as IAM writes it: batch:SubmitJob.
 	Action string
-	// Who says who gives it, in words.
-	Who string
-	Err error // AWS's answer
+	// Grant says in words which policy grants it.
+	Grant string
+	Err   error // AWS's answer
 }
 
-// Error names the right and who gives it.
-func (e *Denied) Error() string { return fmt.Sprintf("AWS denies %s: %s (%v)", e.Action, e.Who, e.Err) }
+// Error names the right and the policy that grants it.
+func (e *Denied) Error() string {
+	return fmt.Sprintf("AWS denies %s: %s (%v)", e.Action, e.Grant, e.Err)
+}
 
-// Unwrap is AWS's answer.
+// Unwrap returns AWS's answer.
 func (e *Denied) Unwrap() error { return e.Err }
 
-// prefixes are IAM's names of the services that a Launcher calls, by the SDK's.
+// iamPrefixes are IAM's names of the services that a Launcher calls, by the SDK's
+// names.
 var iamPrefixes = map[string]string{"Batch": "batch", "CloudWatch Logs": "logs", "Secrets Manager": "secretsmanager"}
 
 const (
-	whoLauncher = "the policy that the output launcherPolicyArn names grants it, for this stack only"
-	whoSecrets  = "the launcher policy does not grant it, and the stack gives it to nobody: whoever administers the account may, for this secret"
+	grantedToLaunchers = "the policy that the output launcherPolicyArn names grants it, for this stack only"
+	grantedToNobody    = "the launcher policy does not grant it, and no other policy of the stack: an administrator of the account may, for this secret"
 )
 
-// explain makes a Denied of AWS's denials and leaves other errors as they are.
+// asDenied returns a *Denied for AWS's denials, and other errors as they are.
 func asDenied(err error) error {
 	var answer smithy.APIError
 	var call *smithy.OperationError
 	if !errors.As(err, &answer) || !errors.As(err, &call) || !strings.HasPrefix(answer.ErrorCode(), "AccessDenied") {
 		return err
 	}
-	who := whoLauncher
+	grant := grantedToLaunchers
 	if call.ServiceID == "Secrets Manager" {
-		who = whoSecrets
+		grant = grantedToNobody
 	}
-	return &Denied{Action: iamPrefixes[call.ServiceID] + ":" + call.OperationName, Who: who, Err: answer}
+	return &Denied{Action: iamPrefixes[call.ServiceID] + ":" + call.OperationName, Grant: grant, Err: answer}
 }
 
-// known refuses users that the stack does not have.
+// checkUser returns *UnknownUser if the stack does not have the user.
 func (l *Launcher) checkUser(user string) error {
 	if _, known := l.stack.JobDefinitions[user]; known {
 		return nil
@@ -176,8 +179,8 @@ func (l *Launcher) checkUser(user string) error {
 	return &UnknownUser{User: user, Known: slices.Sorted(maps.Keys(l.stack.JobDefinitions))}
 }
 
-// nothing says why there is no session: a user who was removed may still have
-// one, so users are looked for first and asked about after.
+// noSession returns the error for a user without a session. It comes after the search
+// for one, since a user who was removed from the stack may still have a session.
 func (l *Launcher) noSession(user string) error {
 	if err := l.checkUser(user); err != nil {
 		return err
@@ -185,12 +188,13 @@ func (l *Launcher) noSession(user string) error {
 	return fmt.Errorf("%s has %w", user, ErrNoSession)
 }
 
-// limitCause marks the end of a context as the caller's limit, and no interrupt.
+// limitCause is the cause of a context that ended by the caller's limit, and not by an
+// interrupt.
 type limitCause struct{ limit time.Duration }
 
 func (c limitCause) Error() string { return fmt.Sprintf("the limit of %s passed", c.limit) }
 
-// under puts a limit on a context; 0 is the default.
+// withLimit returns a context with a limit; 0 is the default one.
 func withLimit(ctx context.Context, limit, otherwise time.Duration) (context.Context, context.CancelFunc) {
 	if limit == 0 {
 		limit = otherwise
@@ -198,8 +202,7 @@ func withLimit(ctx context.Context, limit, otherwise time.Duration) (context.Con
 	return context.WithTimeoutCause(ctx, limit, limitCause{limit})
 }
 
-// stopped makes of an error that a context's end brought about what it means to
-// the caller.
+// explainStop returns the caller's error for one that came with a context's end.
 func explainStop(ctx context.Context, err error, user, jobID, waiting string) error {
 	if err == nil || ctx.Err() == nil {
 		return asDenied(err)
@@ -214,7 +217,7 @@ func explainStop(ctx context.Context, err error, user, jobID, waiting string) er
 	return fmt.Errorf("interrupted: %w; job %s goes on", ctx.Err(), jobID)
 }
 
-// pause waits, or returns early with the context's error.
+// sleep waits, or returns early with the context's error.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -226,7 +229,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// join joins what is not empty.
+// joinNonEmpty joins the parts that are not empty.
 func joinNonEmpty(separator string, parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), separator)
 }

@@ -32,8 +32,9 @@ const (
 	logGroup = "/dcv-sessions/dev/sessions-0a1b2c3"
 )
 
-// cloud is what a launcher needs of AWS: Batch's and Logs' calls, one secret. It
-// has no clock: a job takes the next step of its script when it is described.
+// cloud answers the calls that a launcher makes: those of AWS Batch and CloudWatch Logs,
+// and for one secret. It has no clock: a job takes the next step of its script when it
+// is described.
 type cloud struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -41,9 +42,9 @@ type cloud struct {
 	streams map[string][]string
 	calls   map[string]int
 
-	page, emptyPages int // how many lines a page of a log has, and how many empty pages come before it
+	page, emptyPages int // the lines of a page of a log, and the empty pages before it
 
-	// What the next submissions meet.
+	// For the next submissions.
 	script   []step          // of each new job
 	lag      int             // listings that don't have a new job yet
 	blind    int             // descriptions that don't have a new job yet
@@ -54,7 +55,7 @@ type cloud struct {
 	denied   map[string]bool
 }
 
-// step is what happens to a job between two looks.
+// step changes a job between two looks.
 type step func(c *cloud, j *fakeJob)
 
 type fakeJob struct {
@@ -104,7 +105,7 @@ func (c *cloud) launcher(t *testing.T) *launch.Launcher {
 	return l
 }
 
-// add puts a job of the stack into the queue, as somebody else would have.
+// add puts a job of the stack into the queue that no launcher of the test submitted.
 func (c *cloud) add(user string, script ...step) *fakeJob {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,7 +125,7 @@ func (c *cloud) submit(name string, tags map[string]string, script []step) *fake
 	return j
 }
 
-// with runs under the lock, since launchers look meanwhile.
+// with calls a function under the lock, since launchers look meanwhile.
 func (c *cloud) with(do func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,7 +138,7 @@ func (c *cloud) count(operation string) int {
 	return c.calls[operation]
 }
 
-// alive are the jobs that are not over.
+// alive returns the ids of the jobs that have not ended.
 func (c *cloud) alive() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,7 +163,7 @@ func blocked(reason string) step {
 
 func nothing(*cloud, *fakeJob) {}
 
-// running begins an attempt, whose stream is named.
+// running begins an attempt, with a stream of this name.
 func running(stream string) step {
 	return func(c *cloud, j *fakeJob) {
 		j.status, j.started, j.statusReason = "RUNNING", j.created+1000, ""
@@ -177,7 +178,7 @@ func isReady(url, certificate string) step {
 	}
 }
 
-// exits is how a container ends by itself.
+// exits ends a job by the exit of its container.
 func exits(code int, reason string) step {
 	return func(c *cloud, j *fakeJob) {
 		c.log(j, contract.Event{Event: contract.EventEnded, Reason: reason, ExitCode: &code})
@@ -189,7 +190,7 @@ func exits(code int, reason string) step {
 	}
 }
 
-// fails is how a job ends whose container did not end by itself.
+// fails ends a job without an exit of its container.
 func fails(statusReason, reason string) step {
 	return func(_ *cloud, j *fakeJob) {
 		j.status, j.reason = "FAILED", reason
@@ -197,7 +198,7 @@ func fails(statusReason, reason string) step {
 	}
 }
 
-// retried is a lost attempt with another one left.
+// retried ends an attempt of a job that has another one left.
 func retried(statusReason string) step {
 	return func(_ *cloud, j *fakeJob) {
 		j.status = "RUNNABLE"
@@ -220,7 +221,7 @@ func (c *cloud) log(j *fakeJob, e contract.Event) {
 	c.streams[j.stream] = append(c.streams[j.stream], string(line))
 }
 
-// serve is AWS.
+// serve answers a call of AWS.
 func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
@@ -329,7 +330,7 @@ func (c *cloud) submitJob(w http.ResponseWriter, _ *http.Request, body []byte) {
 	answer(w, map[string]string{"jobId": j.id, "jobName": j.name})
 }
 
-// listJobs gives pages of two, the newest first.
+// listJobs answers with pages of two jobs, the newest first.
 func (c *cloud) listJobs(w http.ResponseWriter, _ *http.Request, body []byte) {
 	var in struct {
 		JobQueue, JobStatus, NextToken string
@@ -429,8 +430,8 @@ func (c *cloud) terminateJob(w http.ResponseWriter, _ *http.Request, body []byte
 	answer(w, map[string]any{})
 }
 
-// getLogEvents gives pages as AWS does: each is empty once before it comes with its
-// lines, and the last has the token that it was asked for with.
+// getLogEvents answers with pages as AWS does: empty ones may come before the lines, and
+// the last page returns the token that it was requested with.
 func (c *cloud) getLogEvents(w http.ResponseWriter, _ *http.Request, body []byte) {
 	var in struct {
 		LogGroupName, LogStreamName, NextToken string
@@ -476,7 +477,7 @@ func (c *cloud) getLogEvents(w http.ResponseWriter, _ *http.Request, body []byte
 	})
 }
 
-// tagResource answers proofs, whose signature must fit what was sent.
+// tagResource answers proofs. Their signature must fit the request.
 func (c *cloud) tagResource(w http.ResponseWriter, r *http.Request, body []byte) {
 	var in struct{ Tags map[string]string }
 	_ = json.Unmarshal(body, &in)

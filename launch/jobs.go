@@ -14,7 +14,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// job is AWS Batch's detail of a session.
+// job is a session as AWS Batch describes it.
 type job struct{ types.JobDetail }
 
 func (j job) id() string { return aws.ToString(j.JobId) }
@@ -27,12 +27,12 @@ func hasEnded(s types.JobStatus) bool {
 	return s == types.JobStatusSucceeded || s == types.JobStatusFailed
 }
 
-// told is whether AWS Batch described the job yet: its lists and its
-// descriptions may each lag behind.
+// described reports whether AWS Batch has described the job: its lists and its
+// descriptions may each lag behind a submission.
 func (j job) described() bool { return j.CreatedAt != nil }
 
-// attempt counts from 1: the one that runs or is waited for; of an ended session
-// its last, 0 if it never ran.
+// attempt returns the number, from 1, of the attempt that runs or is waited for. Of a
+// session that has ended it is the last one's, and 0 if it never ran.
 func (j job) attempt() int {
 	if j.ended() {
 		return len(j.Attempts)
@@ -40,7 +40,7 @@ func (j job) attempt() int {
 	return len(j.Attempts) + 1
 }
 
-// last is the newest attempt that is over, nil if none is.
+// lastAttempt returns the newest attempt that has ended, or nil.
 func (j job) lastAttempt() *types.AttemptDetail {
 	if len(j.Attempts) == 0 {
 		return nil
@@ -48,7 +48,7 @@ func (j job) lastAttempt() *types.AttemptDetail {
 	return &j.Attempts[len(j.Attempts)-1]
 }
 
-// newest is the log stream of the newest attempt that has one.
+// latestStream returns the log stream of the newest attempt that has one.
 func (j job) latestStream() string {
 	if j.Container != nil && j.Container.LogStreamName != nil {
 		return *j.Container.LogStreamName
@@ -59,8 +59,8 @@ func (j job) latestStream() string {
 	return ""
 }
 
-// stream is the log stream of this very attempt: between two attempts the job
-// still names the last one's.
+// attemptStream returns the log stream of the present attempt, or "": between two
+// attempts the job still names the last one's.
 func (j job) attemptStream() string {
 	name := j.latestStream()
 	if j.ended() {
@@ -72,7 +72,7 @@ func (j job) attemptStream() string {
 	return name
 }
 
-// variable is one of the container's environment variables.
+// variable returns the value of one of the container's environment variables.
 func (j job) variable(name string) string {
 	if j.Container == nil {
 		return ""
@@ -85,8 +85,8 @@ func (j job) variable(name string) string {
 	return ""
 }
 
-// older orders jobs by when they were submitted, then by id. It is a total order
-// that every launcher sees alike: of two sessions the first one stays.
+// byAge orders jobs by the time of their submission, then by id. Every launcher sees
+// the same order: of a user's two sessions the first one stays.
 func byAge(a, b job) int {
 	return cmp.Or(cmp.Compare(createdAt(a), createdAt(b)), strings.Compare(a.id(), b.id()))
 }
@@ -98,19 +98,19 @@ func createdAt(j job) int64 {
 	return *j.CreatedAt
 }
 
-// live are a user's sessions that are not over, the oldest first.
+// liveJobsOf returns a user's sessions that have not ended, the oldest first.
 func (l *Launcher) liveJobsOf(ctx context.Context, user string) ([]job, error) {
 	jobs, err := l.findJobs(ctx, contract.JobName(l.stack.Stack, user), func(s types.JobSummary) bool { return !hasEnded(s.Status) })
 	return slices.DeleteFunc(jobs, job.ended), err
 }
 
-// playing are the sessions of all users that are not over, the oldest first.
+// liveJobs returns all users' sessions that have not ended, the oldest first.
 func (l *Launcher) liveJobs(ctx context.Context) ([]job, error) {
 	jobs, err := l.findJobs(ctx, contract.NamePrefix(l.stack.Stack)+"*", func(s types.JobSummary) bool { return !hasEnded(s.Status) })
 	return slices.DeleteFunc(jobs, job.ended), err
 }
 
-// current is the user's session, or their last one where it is over.
+// currentJob returns the user's session, or their last one if all have ended.
 func (l *Launcher) currentJob(ctx context.Context, user string) (job, error) {
 	jobs, err := l.findJobs(ctx, contract.JobName(l.stack.Stack, user), func(types.JobSummary) bool { return true })
 	if err != nil {
@@ -125,9 +125,9 @@ func (l *Launcher) currentJob(ctx context.Context, user string) (job, error) {
 	return jobs[len(jobs)-1], nil
 }
 
-// find lists and describes the stack's jobs by name, exact or with a "*" at the
-// end, the oldest first. With a filter AWS Batch lists every state, and compares
-// without regard to case.
+// findJobs lists and describes the stack's jobs by name, exact or with a "*" at the
+// end, the oldest first. Given a filter, AWS Batch lists jobs of every state, and
+// compares names without regard to case.
 func (l *Launcher) findJobs(ctx context.Context, name string, keep func(types.JobSummary) bool) ([]job, error) {
 	listed, err := l.listJobs(ctx, &batch.ListJobsInput{Filters: []types.KeyValuesPair{{Name: aws.String("JOB_NAME"), Values: []string{name}}}})
 	if err != nil {
@@ -149,8 +149,8 @@ func (l *Launcher) findJobs(ctx context.Context, name string, keep func(types.Jo
 		if !slices.Contains(ids, aws.ToString(s.JobId)) {
 			continue
 		}
-		// The tag decides, so that nothing is taken that the stack's launchers may
-		// not end; what isn't described yet is taken by its name.
+		// The tag decides, so that every job found is one that the stack's launchers
+		// may end; a job that isn't described yet is taken by its name.
 		if j, known := described[aws.ToString(s.JobId)]; !known {
 			jobs = append(jobs, l.jobFromSummary(s))
 		} else if j.Tags[contract.TagStack] == l.stack.Stack {
@@ -161,7 +161,7 @@ func (l *Launcher) findJobs(ctx context.Context, name string, keep func(types.Jo
 	return jobs, nil
 }
 
-// undescribed is a job as far as a list tells.
+// jobFromSummary returns a job with the properties that a list has.
 func (l *Launcher) jobFromSummary(s types.JobSummary) job {
 	user := strings.TrimPrefix(aws.ToString(s.JobName), contract.NamePrefix(l.stack.Stack))
 	return job{types.JobDetail{
@@ -171,7 +171,7 @@ func (l *Launcher) jobFromSummary(s types.JobSummary) job {
 	}}
 }
 
-// list pages through ListJobs on the stack's queue.
+// listJobs returns the jobs of the stack's queue that ListJobs finds, on all pages.
 func (l *Launcher) listJobs(ctx context.Context, in *batch.ListJobsInput) ([]types.JobSummary, error) {
 	in.JobQueue = &l.stack.QueueARN
 	var all []types.JobSummary
@@ -185,7 +185,7 @@ func (l *Launcher) listJobs(ctx context.Context, in *batch.ListJobsInput) ([]typ
 	return all, nil
 }
 
-// describe gives details by id, of those that AWS Batch knows: up to 100 a call
+// describeJobs returns, by id, the jobs that AWS Batch knows. A call takes up to 100
 // (AWS Batch API reference, DescribeJobs).
 func (l *Launcher) describeJobs(ctx context.Context, ids []string) (map[string]job, error) {
 	known := map[string]job{}
@@ -201,8 +201,8 @@ func (l *Launcher) describeJobs(ctx context.Context, ids []string) (map[string]j
 	return known, nil
 }
 
-// again is a job's newest detail. AWS Batch may not know a new job yet: then
-// nothing but its id is told.
+// describeOne returns a job as it is now. AWS Batch may not know a new job yet: then
+// it has an id and nothing else.
 func (l *Launcher) describeOne(ctx context.Context, id string) (job, error) {
 	known, err := l.describeJobs(ctx, []string{id})
 	if j, there := known[id]; there || err != nil {
@@ -211,14 +211,14 @@ func (l *Launcher) describeOne(ctx context.Context, id string) (job, error) {
 	return job{types.JobDetail{JobId: &id, Status: types.JobStatusSubmitted}}, nil
 }
 
-// line is how things stand in the queue.
+// queueState is the state of the stack's queue.
 type queueState struct {
-	before map[string]int // how many sessions are before each waiting one, by job id
-	full   bool           // as many run as the stack has room for
+	before map[string]int // the number of sessions before each waiting one, by job id
+	full   bool           // outputs.Fields.MaxSessions run
 }
 
-// line looks at the queue. A session that is tried again goes to the front, and
-// by its age it stands there.
+// queueState returns the state of the queue now. AWS Batch puts a session that is
+// tried again at the front, and so does the order by age.
 func (l *Launcher) queueState(ctx context.Context) (queueState, error) {
 	byStatus := map[types.JobStatus][]types.JobSummary{}
 	for _, status := range []types.JobStatus{types.JobStatusRunnable, types.JobStatusStarting, types.JobStatusRunning} {

@@ -1,7 +1,6 @@
-// Package launch starts, finds, shows and ends sessions of one stack, as the
-// website, support and the command launch do. It needs the stack's outputs and
-// AWS credentials with the policy that the output launcherPolicyArn names, and no
-// Pulumi.
+// Package launch starts, finds, shows and ends sessions of one stack, for a website,
+// for support and for the command launch. It needs the stack's outputs and AWS
+// credentials with the policy of the output launcherPolicyArn, and no Pulumi.
 //
 //	stack, err := outputs.Parse(text) // of `pulumi stack output --json`
 //	launcher, err := launch.New(cfg, stack)
@@ -9,19 +8,20 @@
 //	fmt.Println(session.URL)
 //
 // A user has one session at a time. AWS Batch knows no such rule and its
-// SubmitJob no client token, so each launcher looks before and after it submits:
-// of two that came at once the older stays, and the other's launcher ends it.
+// SubmitJob takes no client token, so a launcher looks for the user's jobs before and
+// after it submits one: of two jobs at once the older stays, and the launcher that
+// submitted the younger one ends it.
 //
 // Errors have types, and the command an exit code for each:
 //
 //	0    done
-//	1    a fault: what AWS answered, or what stands in its way
+//	1    a fault, which the message names
 //	2    usage
 //	3    *UnknownUser: the stack has no such user
 //	4    ErrNoSession: the user has no session
 //	5    *Failed: the session ended before it was ready
 //	6    *LimitPassed: it took longer than the limit; the session goes on
-//	7    *Denied: the caller lacks a right, which is named
+//	7    *Denied: the caller lacks a right, which the message names
 //	8    *Occupied: people play or wait
 //	130  context.Canceled: interrupted; the session goes on
 package launch
@@ -62,8 +62,8 @@ func WithPoll(interval time.Duration) Option {
 	return func(l *Launcher) { l.poll = interval }
 }
 
-// New makes a Launcher of a stack. The Region is the stack's, whatever the
-// configuration says. It fails for outputs of a release that had no launcher.
+// New returns a Launcher for a stack, in the stack's Region. It fails for outputs of a
+// release that had no launcher.
 func New(cfg aws.Config, stack outputs.Outputs, options ...Option) (*Launcher, error) {
 	if stack.Stack == "" {
 		return nil, errors.New(`the stack's outputs have no "stack": run pulumi up once with this release`)

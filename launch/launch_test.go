@@ -85,8 +85,8 @@ func TestOutputsOfAnOlderReleaseAreRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "run pulumi up once with this release")
 }
 
-// both starts a user's session twice at once; each submission is made before
-// either is answered.
+// both starts a user's session twice at once: both submissions are made before one is
+// answered.
 func both(t *testing.T, c *cloud, o launch.StartOptions) [2]launch.Session {
 	t.Helper()
 	c.together = &sync.WaitGroup{}
@@ -129,7 +129,7 @@ func TestTwoLaunchersAtOnceLeaveOneSession(t *testing.T) {
 	}
 }
 
-// slowly is a script with many looks before its first step.
+// slowly returns a script with many looks before its first step.
 func slowly(looks int, script ...step) []step {
 	var slow []step
 	for range looks {
@@ -138,8 +138,8 @@ func slowly(looks int, script ...step) []step {
 	return append(slow, script...)
 }
 
-// step moves every job on, for a test that no longer looks; false, so that one
-// may wait by it.
+// step moves every job on, for a test that no longer looks. It returns false, so that a
+// test can call it while it waits.
 func (c *cloud) step() bool {
 	c.with(func() {
 		for _, j := range c.jobs {
@@ -181,8 +181,8 @@ func TestALostAnswerOfASubmissionLeavesOneSession(t *testing.T) {
 	}
 }
 
-// The list shows the first job only after the second was submitted: both are this
-// launcher's, and it ends the younger.
+// The first job is listed only after the second was submitted: both are this launcher's,
+// and it ends the younger one.
 func TestALostAnswerWhoseJobComesToLightLateLeavesOneSession(t *testing.T) {
 	c := newCloud(t)
 	c.cut, c.lag = 1, 8
@@ -359,7 +359,7 @@ func isReadyAndLost(url string) step {
 	}
 }
 
-// While AWS Batch still names the last attempt's stream, its address is not told.
+// While AWS Batch still names the last attempt's stream, its address is not returned.
 func TestTheLastAttemptsAddressIsNotTaken(t *testing.T) {
 	c := newCloud(t)
 	c.script = []step{running("1"), isReadyAndLost("https://192.0.2.1:1/"), to("STARTING"), to("RUNNING"), nothing, running("2"), isReady("https://192.0.2.2:2/", "")}

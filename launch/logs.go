@@ -20,7 +20,8 @@ type LogLine struct {
 	Message string    `json:"message"`
 }
 
-// event returns the event of a session's life that the line is, or a zero Event.
+// event returns the line as an event of a session's life. A line of another kind is
+// the zero Event.
 func (line LogLine) event() contract.Event {
 	var e contract.Event
 	if json.Unmarshal([]byte(line.Message), &e) != nil {
@@ -36,13 +37,13 @@ type logCursor struct {
 	token    *string // of the next page; nil: the first one
 }
 
-// linesFromEnd is how many of a stream's last lines are read to find its last event.
+// linesFromEnd is the number of last lines that are read to find a log's last event.
 const linesFromEnd = 10
 
-// pages reads a stream page by page, from a cursor on, which it moves. A page may be
-// empty though more follow: the last one is the one that has the token with which it
-// was asked for (CloudWatch Logs API reference, GetLogEvents). A stream that does not
-// exist yet has no pages.
+// pages returns the pages of a stream from a cursor on, and moves the cursor. A page
+// may be empty though more follow: the last page returns the token that it was
+// requested with (CloudWatch Logs API reference, GetLogEvents). A stream that does
+// not exist yet has no pages.
 func (l *Launcher) pages(ctx context.Context, at *logCursor) iter.Seq2[[]LogLine, error] {
 	return func(yield func([]LogLine, error) bool) {
 		for more := at.stream != ""; more; {
@@ -107,6 +108,10 @@ type sessionLog struct {
 	state        contract.State // the one that was entered last, as far as was read
 }
 
+func newSessionLog(stream string) sessionLog {
+	return sessionLog{logCursor: logCursor{stream: stream}}
+}
+
 func (log *sessionLog) add(lines []LogLine) {
 	for _, line := range lines {
 		switch event := line.event(); event.Event {
@@ -120,7 +125,7 @@ func (log *sessionLog) add(lines []LogLine) {
 	}
 }
 
-// update reads the events that came since the last update.
+// updateLog reads the events that came since the last update.
 func (l *Launcher) updateLog(ctx context.Context, log *sessionLog) error {
 	if log.ready == nil {
 		for lines, err := range l.pages(ctx, &log.logCursor) {
@@ -138,7 +143,7 @@ func (l *Launcher) updateLog(ctx context.Context, log *sessionLog) error {
 	return l.readLogEnd(ctx, log)
 }
 
-// readEnd reads only the last lines of a log.
+// readLogEnd reads only the last lines of a log.
 func (l *Launcher) readLogEnd(ctx context.Context, log *sessionLog) error {
 	for lines, err := range l.pages(ctx, &logCursor{stream: log.stream, backward: true}) {
 		if err != nil {
@@ -151,13 +156,14 @@ func (l *Launcher) readLogEnd(ctx context.Context, log *sessionLog) error {
 	return nil
 }
 
-// late is how many looks an ended session's log is given to arrive.
+// looksForLastLines is the number of looks at an ended session's log: on AWS lines
+// arrive seconds later.
 const looksForLastLines = 10
 
-// Logs hands out the lines of the log of a user's session, or of their last one
-// where it is over, in order and as they are. Without follow it returns after the
-// last one that there is now; with it when the session is over, and goes on to
-// the log of each further attempt.
+// Logs calls out with each line of the log of a user's session, or of their last one
+// if all have ended, in order. Without follow it returns after the last line that
+// there is now. With follow it goes on to the log of each further attempt and returns
+// when the session has ended.
 func (l *Launcher) Logs(ctx context.Context, user string, follow bool, out func(LogLine)) error {
 	j, err := l.currentJob(ctx, user)
 	if err != nil {
@@ -172,7 +178,7 @@ func (l *Launcher) Logs(ctx context.Context, user string, follow bool, out func(
 			return explainStop(ctx, err, user, j.id(), "")
 		}
 		if j.ended() {
-			if quiet++; f.over || f.stream == "" || quiet > looksForLastLines {
+			if quiet++; f.ended || f.stream == "" || quiet > looksForLastLines {
 				return nil
 			}
 		}
@@ -189,21 +195,21 @@ func (l *Launcher) Logs(ctx context.Context, user string, follow bool, out func(
 	}
 }
 
-// follower hands out a session's lines, stream after stream.
+// follower calls out with a session's lines, stream after stream.
 type follower struct {
 	*Launcher
 	logCursor
-	out  func(LogLine)
-	over bool // the stream's session said that it ended
+	out   func(LogLine)
+	ended bool // the stream has the event `ended`
 }
 
-// take hands out what is new: first the rest of the stream before, where an
-// attempt followed upon another.
+// handOutNew calls out with new lines. If another attempt has begun, the rest of the
+// last one's stream comes first.
 func (f *follower) handOutNew(ctx context.Context, stream string) error {
 	if err := f.drain(ctx); err != nil || stream == f.stream {
 		return err
 	}
-	f.logCursor, f.over = logCursor{stream: stream}, false
+	f.logCursor, f.ended = logCursor{stream: stream}, false
 	return f.drain(ctx)
 }
 
@@ -211,7 +217,7 @@ func (f *follower) drain(ctx context.Context) error {
 	lines, err := f.readNewLines(ctx, &f.logCursor)
 	for _, line := range lines {
 		f.out(line)
-		f.over = f.over || line.event().Event == contract.EventEnded
+		f.ended = f.ended || line.event().Event == contract.EventEnded
 	}
 	return err
 }

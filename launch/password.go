@@ -11,8 +11,8 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Password reads a user's credentials. The launcher policy does not grant it:
-// without a right beside it, for the user's secret, it fails with *Denied.
+// Password returns a user's credentials. The launcher policy does not grant it: without
+// a right to read the user's secret it fails with *Denied.
 func (l *Launcher) Password(ctx context.Context, user string) (contract.Credentials, error) {
 	if err := l.checkUser(user); err != nil {
 		return contract.Credentials{}, err

@@ -10,16 +10,16 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// quotas are those of Amazon EC2 that bound the hosts, in vCPUs. Spot has one of
-// its own (Amazon EC2 user guide, "Spot Instance quotas").
+// ec2Quotas are the Amazon EC2 quotas that limit the hosts, in vCPUs. Spot has a quota
+// of its own (Amazon EC2 user guide, "Spot Instance quotas").
 const ec2Quotas = "Running On-Demand G and VT instances; for Spot hosts All G and VT Spot Instance Requests"
 
-// phrase says in words what AWS means by a text that begins so.
+// phrase explains a text of AWS that has this beginning.
 type phrase struct{ beginning, words string }
 
-// blocked are AWS Batch's reasons for a session that can't be placed (AWS Batch
-// user guide, "Jobs stuck in a RUNNABLE status"): what docs/operations.md says
-// under "Nothing starts".
+// blockedReasons are AWS Batch's reasons for a session that it can't place (AWS Batch
+// user guide, "Jobs stuck in a RUNNABLE status"). docs/operations.md has them under
+// "Nothing starts".
 var blockedReasons = []phrase{
 	{"CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", "AWS has none of these instances now, or the account's quota is used up (" + ec2Quotas + "); more may help: types in compute.instanceTypes, zones, compute.spot"},
 	{"MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", "one session needs more vCPUs than compute.maxVcpus has"},
@@ -30,11 +30,11 @@ var blockedReasons = []phrase{
 	{"UNDETERMINED", "the queue is blocked, and AWS Batch does not say by what: look at `aws batch describe-compute-environments`"},
 }
 
-// failures are the texts of AWS Batch and the ECS agent for a session that did
-// not end by itself. The container's reason says more than the job's, so it is
-// looked up first.
+// failureReasons are the texts of AWS Batch and the ECS agent for a session that did
+// not end by itself. The container's reason says more than the job's, so it is looked
+// up first.
 var failureReasons = []phrase{
-	{"Host EC2", "the host went away: reclaimed Spot, a fault of the hardware, a change of the hosts that waited no longer (compute.updateTimeoutMinutes), or somebody ended it"},
+	{"Host EC2", "the host went away: Spot capacity was reclaimed, its hardware failed, an update of the hosts did not wait longer (compute.updateTimeoutMinutes), or somebody terminated it"},
 	{"Job attempt duration exceeded timeout", "it ran longer than session.maxMinutes and did not end by itself"},
 	{"CannotPullContainerError", "the host can't pull the image: is it still in the registry, does the host's subnet reach it, and may the execution role pull it? `pulumi up` restores the right"},
 	{"CannotPullECRContainerError", "Amazon ECR gave the host no password for the registry: does the host's subnet reach ECR, and has the execution role ecr:GetAuthorizationToken? `pulumi up` restores the right"},
@@ -53,11 +53,13 @@ var failureReasons = []phrase{
 	{"Canceled by JobStateTimeLimit", "it waited longer than queue.maxWaitMinutes at the head of the queue"},
 }
 
-const secretUnreadable = "the host can't read the user's secret: is it there, and may the execution role read it? `pulumi up` sees to both"
+const secretUnreadable = "the host can't read the user's secret: is it there, and may the execution role read it? `pulumi up` restores both"
 
-// exited is AWS Batch's text for a container that ended by itself, well or not.
+// containerExited is AWS Batch's text for a container that exited by itself, with any
+// code.
 const containerExited = "Essential container in task exited"
 
+// phraseFor returns the explanation of a text, or "".
 func phraseFor(table []phrase, text string) string {
 	for _, p := range table {
 		if strings.HasPrefix(text, p.beginning) {
@@ -67,7 +69,8 @@ func phraseFor(table []phrase, text string) string {
 	return ""
 }
 
-// meaning is an exit code in words. Above 128 it is a signal's.
+// exitMeaning returns the meaning of a session's exit code. A code above 128 is a
+// signal's.
 func exitMeaning(code int) string {
 	for _, known := range contract.ExitCodes {
 		if known.Code == code {
@@ -77,20 +80,19 @@ func exitMeaning(code int) string {
 	if code > 128 {
 		return fmt.Sprintf("it was ended by signal %d", code-128)
 	}
-	return fmt.Sprintf("exit code %d, which is none of a session's", code)
+	return fmt.Sprintf("exit code %d, which no session has", code)
 }
 
-// ending is why a session ended, in words; said is its own last event, if it came
-// to that.
-func endReason(j job, said *contract.Event) string {
+// endReason returns in words why a session ended. The event `ended` may be nil.
+func endReason(j job, ended *contract.Event) string {
 	status, reason, code := aws.ToString(j.StatusReason), "", (*int32)(nil)
 	if j.Container != nil {
 		reason, code = aws.ToString(j.Container.Reason), j.Container.ExitCode
 	}
-	return reasonInWords(status, reason, code, said)
+	return reasonInWords(status, reason, code, ended)
 }
 
-func reasonInWords(status, reason string, code *int32, said *contract.Event) string {
+func reasonInWords(status, reason string, code *int32, ended *contract.Event) string {
 	if text := phraseFor(failureReasons, reason); text != "" {
 		return text
 	}
@@ -99,8 +101,8 @@ func reasonInWords(status, reason string, code *int32, said *contract.Event) str
 	}
 	if code != nil && (status == containerExited || status == "") {
 		own := ""
-		if said != nil {
-			own = said.Reason
+		if ended != nil {
+			own = ended.Reason
 		}
 		if *code == contract.ExitOK && own != "" {
 			return own
@@ -114,8 +116,8 @@ func reasonInWords(status, reason string, code *int32, said *contract.Event) str
 	return fmt.Sprintf("it was ended from outside: %q", status)
 }
 
-// limited is what a session waited for at the queue's head when AWS Batch gave it
-// up: the text ends with the code.
+// timeLimitCause explains why a session waited at the head of the queue until AWS Batch
+// canceled it: AWS Batch's text ends with the reason.
 func timeLimitCause(status string) string {
 	_, code, found := strings.Cut(status, "due to reason: ")
 	if !found {
@@ -124,7 +126,7 @@ func timeLimitCause(status string) string {
 	return phraseFor(blockedReasons, code)
 }
 
-// retried is why the last attempt ended.
+// attemptReason returns in words why the last attempt ended.
 func attemptReason(last *types.AttemptDetail) string {
 	status, reason, code := aws.ToString(last.StatusReason), "", (*int32)(nil)
 	if last.Container != nil {

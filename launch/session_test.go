@@ -17,7 +17,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
-// stream takes what a session writes, as a job's log.
+// stream appends the lines that a session writes to its job's log.
 type stream struct {
 	c *cloud
 	j *fakeJob
@@ -28,8 +28,8 @@ func (s stream) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run is a job's container: a session's real door, life and events, with neither
-// a display nor a game behind them. It is called under the cloud's lock.
+// run plays a job's container: a session's real door, life and events, without a display
+// or a game. It is called under the cloud's lock.
 func (c *cloud) run(t *testing.T, j *fakeJob) {
 	j.status, j.stream, j.started = "RUNNING", "alice/default/"+j.id, j.created+1
 	c.streams[j.stream] = nil

@@ -12,39 +12,40 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Session is one session as AWS Batch and its log tell it. The JSON names are
-// what `launch --json` prints and stay as they are.
+// Session is a session as AWS Batch describes it, with the events of its log. The
+// JSON names are those of `launch --json` and stay as they are.
 type Session struct {
 	JobID string `json:"jobId"`
 	User  string `json:"user"`
 	// State is AWS Batch's: SUBMITTED, PENDING, RUNNABLE, STARTING, RUNNING,
 	// SUCCEEDED or FAILED.
 	State string `json:"state"`
-	// Wait is what the session waits for, in words; empty when it is ready or over.
+	// Wait says in words why the player waits; empty if the session is ready or has
+	// ended.
 	Wait string `json:"wait,omitempty"`
-	// URL is where the player goes; empty unless the session is ready.
+	// URL is the session's address for the player; empty unless it is ready.
 	URL string `json:"url,omitempty"`
-	// Certificate is the SHA-256, hexadecimal, of the certificate that the session
-	// answers with: see Client.
+	// Certificate is the SHA-256, hexadecimal, of the session's certificate: see
+	// Client.
 	Certificate string `json:"certificateSha256,omitempty"`
-	// New tells that this Start submitted the session; it was there otherwise.
+	// New reports whether this Start submitted the session.
 	New     bool      `json:"new,omitempty"`
 	Created time.Time `json:"created"`
 	Started time.Time `json:"started,omitzero"` // of the newest attempt
 	Stopped time.Time `json:"stopped,omitzero"`
 	// Attempt counts from 1; 0 for a session that ended and never ran.
 	Attempt int `json:"attempt"`
-	// ExitCode is the session's own (contract.ExitCodes); nil where it did not end
-	// by itself.
+	// ExitCode is the session's own (contract.ExitCodes); nil if it did not end by
+	// itself.
 	ExitCode *int `json:"exitCode,omitempty"`
-	// Reason is why the session ended, in words.
+	// Reason says in words why the session ended.
 	Reason    string `json:"reason,omitempty"`
 	LogStream string `json:"logStream,omitempty"`
-	// Steps are what a Start with Wait waited for, in order.
+	// Steps are the steps that a Start with Wait went through, in order.
 	Steps []Step `json:"steps,omitempty"`
 }
 
-// plain is what the job alone tells.
+// sessionOf returns a session without its place in the queue and without its log.
 func sessionOf(j job) Session {
 	s := Session{
 		JobID: j.id(), User: j.user(), State: string(j.Status), Attempt: j.attempt(), LogStream: j.latestStream(),
@@ -64,10 +65,11 @@ func timeOf(ms *int64) time.Time {
 	return time.UnixMilli(*ms).UTC()
 }
 
-// view is all of a session: with its place in the queue and the events of its log.
+// describeSession returns a session with its place in the queue and the events of its
+// log.
 func (l *Launcher) describeSession(ctx context.Context, j job, now queueState) (Session, error) {
 	s := sessionOf(j)
-	log := sessionLog{logCursor: logCursor{stream: j.attemptStream()}}
+	log := newSessionLog(j.attemptStream())
 	if j.ended() {
 		err := l.readLogEnd(ctx, &log)
 		s.Reason = endReason(j, log.ended)
@@ -84,16 +86,16 @@ func (l *Launcher) describeSession(ctx context.Context, j job, now queueState) (
 	return s, nil
 }
 
-// ListOptions say what List lists.
+// ListOptions are the options of List.
 type ListOptions struct {
-	// Ended adds sessions that are over, as long as AWS Batch keeps them: 7 days.
+	// Ended adds sessions that have ended, for as long as AWS Batch keeps them: 7 days.
 	Ended bool
 }
 
-// parallel is how many sessions' logs are read at once.
+// parallelReads is the number of logs that are read at once.
 const parallelReads = 8
 
-// List lists the stack's sessions, by user, each user's oldest first.
+// List returns the stack's sessions, by user, each user's oldest first.
 func (l *Launcher) List(ctx context.Context, o ListOptions) ([]Session, error) {
 	keep := func(s types.JobSummary) bool { return o.Ended || !hasEnded(s.Status) }
 	jobs, err := l.findJobs(ctx, contract.NamePrefix(l.stack.Stack)+"*", keep)
@@ -121,7 +123,7 @@ func (l *Launcher) List(ctx context.Context, o ListOptions) ([]Session, error) {
 	return sessions, nil
 }
 
-// lineFor looks at the queue only where one of the jobs waits for its turn.
+// queueStateFor looks at the queue only if one of the jobs waits in it.
 func (l *Launcher) queueStateFor(ctx context.Context, jobs ...job) (queueState, error) {
 	if !slices.ContainsFunc(jobs, func(j job) bool { return j.Status == types.JobStatusRunnable }) {
 		return queueState{}, nil
@@ -129,8 +131,8 @@ func (l *Launcher) queueStateFor(ctx context.Context, jobs ...job) (queueState, 
 	return l.queueState(ctx)
 }
 
-// Show is a user's session, or their last one where it is over. It fails with
-// ErrNoSession where AWS Batch knows none, and with *UnknownUser.
+// Show returns a user's session, or their last one if all have ended. It fails with
+// ErrNoSession if AWS Batch knows none, and with *UnknownUser.
 func (l *Launcher) Show(ctx context.Context, user string) (Session, error) {
 	j, err := l.currentJob(ctx, user)
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// StartOptions say how Start goes about it.
+// StartOptions are the options of Start.
 type StartOptions struct {
-	// Wait has Start return when the session is ready; else it returns when the
-	// session is in the queue.
+	// Wait makes Start return when the session is ready, and not when it is in the
+	// queue.
 	Wait bool
 	// Progress is called, from Start's own goroutine, when another step begins or
 	// a step's words change.
@@ -29,22 +29,22 @@ type StartOptions struct {
 	Limit time.Duration
 }
 
-// DefaultStartLimit is how long Start waits at most, if nothing else is said.
+// DefaultStartLimit is the default of StartOptions.Limit.
 const DefaultStartLimit = 20 * time.Minute
 
 const (
-	submitTries     = 3                // how often a session is submitted where AWS does not answer
+	submitTries     = 3                // submissions, if AWS does not answer
 	submitLimit     = 30 * time.Second // for one answer
 	looksForLostJob = 5                // looks for a job whose submission was not answered
 	looksForOwnJob  = 10               // looks for one's own job in AWS Batch's lists
 )
 
-// Start gives a user a session: the one that they have, or a new one. The session
-// that it returns beside an error is as far as it came.
+// Start gives a user a session: the one that they have, or a new one. Beside an error
+// it returns the session as it was seen last.
 //
-// It fails with *UnknownUser; with *Failed where the session ends before it is
-// ready; with *LimitPassed and, where ctx is cancelled, context.Canceled: then
-// the session stays in the queue, and another Start takes it up; with *Denied.
+// It fails with *UnknownUser; with *Denied; with *Failed if the session ends before it
+// is ready; and with *LimitPassed or, if ctx is cancelled, context.Canceled: then the
+// session stays in the queue, and another Start finds it there.
 func (l *Launcher) Start(ctx context.Context, user string, o StartOptions) (Session, error) {
 	if err := l.checkUser(user); err != nil {
 		return Session{}, err
@@ -60,16 +60,16 @@ func (l *Launcher) Start(ctx context.Context, user string, o StartOptions) (Sess
 type start struct {
 	*Launcher
 	user      string
-	nonce     string // contract.EnvLaunch of what this call submits
+	nonce     string // contract.EnvLaunch of the job that this call submits
 	submitted bool
-	id        string // of what was submitted, if AWS answered
-	followed  job    // the session, as AWS Batch told last
+	id        string // of the submitted job, if AWS answered
+	followed  job    // the session as AWS Batch described it last
 	seen      Session
 	log       sessionLog // of the followed job's present attempt
 	began     time.Time
 	steps     []Step
 	progress  func(Step)
-	waits     string // for what, in words
+	waits     string // why it is not ready, in words
 }
 
 func (s *start) run(ctx context.Context, wait bool) error {
@@ -86,7 +86,7 @@ func (s *start) run(ctx context.Context, wait bool) error {
 	return err
 }
 
-// session is how far the start came.
+// session returns the session as it was seen last.
 func (s *start) session() Session {
 	if s.seen.JobID == "" && s.followed.JobId != nil {
 		s.seen = sessionOf(s.followed)
@@ -95,8 +95,8 @@ func (s *start) session() Session {
 	return s.seen
 }
 
-// take takes the session that the user has, or submits one. One that is leaving
-// is none: its player would be told an address that is gone in a moment.
+// findOrSubmit follows the session that the user has, or submits one. A session that
+// is ending is not followed: its address is gone in a moment.
 func (s *start) findOrSubmit(ctx context.Context) error {
 	for {
 		live, err := s.liveJobsOf(ctx, s.user)
@@ -125,14 +125,14 @@ func (s *start) leaving(ctx context.Context, j job) (bool, error) {
 	if aws.ToBool(j.IsTerminated) || aws.ToBool(j.IsCancelled) {
 		return true, nil
 	}
-	log := sessionLog{logCursor: logCursor{stream: j.attemptStream()}}
+	log := newSessionLog(j.attemptStream())
 	err := s.readLogEnd(ctx, &log)
 	return log.ended != nil, err
 }
 
-// submit submits a session. Where it stays open whether AWS took it, it looks
-// before it tries again: SubmitJob has no client token, and the SDK's own retries
-// would make two.
+// submit submits a session. If a submission may have succeeded, it looks for the job
+// before it tries again: SubmitJob takes no client token, so the SDK's own retries
+// could make two.
 func (s *start) submit(ctx context.Context) error {
 	for try := 1; ; try++ {
 		id, err := s.submitOnce(ctx)
@@ -170,8 +170,8 @@ func (s *start) submitOnce(ctx context.Context) (string, error) {
 	return aws.ToString(out.JobId), nil
 }
 
-// open tells whether a session may be there, or may be submitted again, though
-// SubmitJob failed: AWS did not answer, or not with a plain no.
+// mayHaveBeenSubmitted reports whether there may be a session though SubmitJob failed,
+// or SubmitJob may be called again: AWS did not answer, or did not refuse the call.
 func mayHaveBeenSubmitted(err error) bool {
 	throttled := retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
 	if throttled.IsErrorThrottle(err) == aws.TrueTernary {
@@ -188,7 +188,7 @@ func mayHaveBeenSubmitted(err error) bool {
 	return errors.As(err, &unsent) || errors.As(err, &canceled)
 }
 
-// lookUp looks for what a submission without an answer may have left.
+// lookUp looks for the job of a submission without an answer.
 func (s *start) lookUp(ctx context.Context) (bool, error) {
 	for range looksForLostJob {
 		if err := sleep(ctx, s.poll); err != nil {
@@ -206,9 +206,8 @@ func (s *start) lookUp(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// settle waits until AWS Batch's lists have what was submitted, so that two
-// launchers who came at once see each other. That is not for ever: every later
-// look compares again.
+// settle waits until AWS Batch lists the submitted job, so that two launchers at once
+// see each other's. It does not wait for long: every later look compares again.
 func (s *start) settle(ctx context.Context) error {
 	for range looksForOwnJob {
 		if !s.submitted {
@@ -228,14 +227,14 @@ func (s *start) settle(ctx context.Context) error {
 	return nil
 }
 
-// mine tells the jobs of this call: by the id that AWS answered, or, where the
-// answer was lost, by the nonce.
+// submittedByThis reports whether a job was submitted by this call: it has the id that
+// AWS answered or, if the answer was lost, the nonce.
 func (s *start) submittedByThis(j job) bool {
 	return s.submitted && (j.id() == s.id || j.variable(contract.EnvLaunch) == s.nonce)
 }
 
-// contest has the oldest session stay, and ends what this call submitted beside
-// it. The other launchers do alike, each with its own.
+// contest lets the oldest session stay, and ends a younger one that this call
+// submitted. Every launcher does so with its own.
 func (s *start) contest(ctx context.Context, live []job) error {
 	for _, j := range live[1:] {
 		if s.submittedByThis(j) && !aws.ToBool(j.IsTerminated) {
@@ -248,7 +247,7 @@ func (s *start) contest(ctx context.Context, live []job) error {
 	return nil
 }
 
-// wait looks again and again until the session is ready, or over.
+// wait looks again and again until the session is ready or has ended.
 func (s *start) wait(ctx context.Context) error {
 	for {
 		if ready, err := s.judge(ctx); ready || err != nil {
@@ -263,8 +262,8 @@ func (s *start) wait(ctx context.Context) error {
 	}
 }
 
-// renew looks at the user's sessions anew. Lists may lag behind, so an older
-// session may come to light late, and then it stays.
+// renew looks at the user's sessions again. Lists may lag behind, so an older session
+// may be listed later, and then it is the one that stays.
 func (s *start) renew(ctx context.Context) error {
 	live, err := s.liveJobsOf(ctx, s.user)
 	if err != nil {
@@ -276,7 +275,7 @@ func (s *start) renew(ctx context.Context) error {
 			return err
 		}
 		if !j.described() {
-			return nil // without the time of its submission it can't be compared with others
+			return nil // without the time of its submission it can't be compared
 		}
 		s.followed = j
 		if j.ended() {
@@ -288,11 +287,11 @@ func (s *start) renew(ctx context.Context) error {
 	return s.contest(ctx, live)
 }
 
-// judge tells whether the session is ready, and fails where it is over.
+// judge reports whether the session is ready, and fails if it has ended.
 func (s *start) judge(ctx context.Context) (ready bool, err error) {
 	j := s.followed
 	if stream := j.attemptStream(); stream != s.log.stream {
-		s.log = sessionLog{logCursor: logCursor{stream: stream}}
+		s.log = newSessionLog(stream)
 	}
 	if err := s.updateLog(ctx, &s.log); err != nil {
 		return false, err

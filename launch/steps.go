@@ -24,15 +24,14 @@ const (
 
 // Step is a part of a start.
 type Step struct {
-	Name  string `json:"step"`  // StepQueue to StepReady
-	Words string `json:"words"` // the newest ones
-	// At is when it began, and Seconds how long it took, or takes so far.
-	At      time.Duration `json:"-"` // since Start was called
-	Seconds float64       `json:"seconds"`
+	Name    string        `json:"step"`    // StepQueue to StepReady
+	Words   string        `json:"words"`   // the newest ones
+	At      time.Duration `json:"-"`       // of its beginning, since Start was called
+	Seconds float64       `json:"seconds"` // that it took, or has taken so far
 }
 
-// step notes where the session is, and tells where that is news. A session whose
-// host went away comes to a step again.
+// step notes the session's step and reports progress if it is another, or has other
+// words. A session that lost its host comes to a step again.
 func (s *start) step(name, words string) {
 	s.waits = words
 	at := time.Since(s.began)
@@ -41,20 +40,20 @@ func (s *start) step(name, words string) {
 			return
 		}
 		s.steps[n-1].Words = words
-		s.tell(Step{Name: name, Words: words, At: at, Seconds: (at - s.steps[n-1].At).Seconds()})
+		s.report(Step{Name: name, Words: words, At: at, Seconds: (at - s.steps[n-1].At).Seconds()})
 		return
 	}
 	s.steps = append(s.steps, Step{Name: name, Words: words, At: at})
-	s.tell(Step{Name: name, Words: words, At: at})
+	s.report(Step{Name: name, Words: words, At: at})
 }
 
-func (s *start) tell(step Step) {
+func (s *start) report(step Step) {
 	if s.progress != nil {
 		s.progress(step)
 	}
 }
 
-// timed are the steps with the time that each took.
+// timed returns the steps with the time that each took.
 func (s *start) timed() []Step {
 	end := time.Since(s.began)
 	steps := slices.Clone(s.steps)
@@ -65,7 +64,7 @@ func (s *start) timed() []Step {
 	return steps
 }
 
-// Took is how long each step of a Start was, in words: "host 2.1 s, image 0.6 s".
+// Took returns the time of each step of a Start: "host 2.1 s, image 0.6 s".
 func (s Session) Took() string {
 	var parts []string
 	for _, step := range s.Steps {
@@ -76,7 +75,7 @@ func (s Session) Took() string {
 	return strings.Join(parts, ", ")
 }
 
-// stateTexts are the states of a session that a player waits in.
+// stateTexts are the states of a session in which its player waits.
 var stateTexts = map[contract.State]string{
 	contract.StateUser:    "creating the player's account",
 	contract.StateDisplay: "starting the X server",
@@ -85,7 +84,7 @@ var stateTexts = map[contract.State]string{
 	contract.StateEnding:  "the session is ending",
 }
 
-// waiting is the step that a session is at, and what it waits for in words.
+// currentStep returns the step of a session that is not ready, in words too.
 func currentStep(j job, now queueState, log sessionLog) (step, text string) {
 	switch j.Status {
 	case types.JobStatusRunning:
@@ -103,8 +102,8 @@ func currentStep(j job, now queueState, log sessionLog) (step, text string) {
 	return step, text
 }
 
-// queued tells of a session without a host. Where AWS Batch gives no reason at
-// the queue's head, a host is on its way: that takes AWS minutes.
+// queueStep returns the step of a session without a host. If AWS Batch gives no reason
+// for the session at the queue's head, it starts a host, which takes minutes.
 func queueStep(j job, now queueState) (step, text string) {
 	before, counted := now.before[j.id()]
 	reason := aws.ToString(j.StatusReason)

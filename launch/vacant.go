@@ -10,7 +10,7 @@ import (
 
 // Occupied says that people play or wait on a stack.
 type Occupied struct {
-	Sessions []Session // by user; each as its job alone shows it
+	Sessions []Session // by user, without their logs
 }
 
 // Error lists the sessions, one a line.
@@ -26,9 +26,9 @@ func (e *Occupied) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Vacant returns nil if nobody plays or waits, and *Occupied otherwise. It is
-// for whoever is about to destroy the stack: AWS Batch ends the jobs of a queue
-// that is deleted (AWS Batch API reference, DeleteJobQueue).
+// Vacant returns nil if nobody plays or waits, and *Occupied otherwise. Call
+// it before a stack is destroyed: AWS Batch ends the jobs of a queue that is deleted
+// (AWS Batch API reference, DeleteJobQueue).
 func (l *Launcher) Vacant(ctx context.Context) error {
 	jobs, err := l.liveJobs(ctx)
 	if err != nil {
