@@ -73,7 +73,7 @@ func dispatch(ctx context.Context, args []string, s streams) error {
 
 func flagSet() *flag.FlagSet {
 	flags := flag.NewFlagSet("launch", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // an error says it
+	flags.SetOutput(io.Discard) // the error is printed once, by run
 	return flags
 }
 

@@ -19,7 +19,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// streams are a process's. Results go to out, as text or as one JSON document;
+// streams are the standard streams. Results go to out, as text or as one JSON document;
 // progress and errors go to err.
 type streams struct {
 	in       io.Reader

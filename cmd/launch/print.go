@@ -12,7 +12,7 @@ import (
 	"github.com/intraverse/dcv-sessions/launch"
 )
 
-// started is what a start tells.
+// started is the result of a start.
 type started struct {
 	launch.Session
 	Credentials *contract.Credentials `json:"credentials,omitempty"` // with --password
@@ -29,7 +29,7 @@ func (s started) print(w io.Writer) {
 	}
 }
 
-// progress tells a person what a start waits for, and how long each step took.
+// progress prints a step of a start with the time since it began.
 func (in *invocation) progress(began time.Time, step launch.Step) {
 	since := time.Since(began).Round(time.Second)
 	fmt.Fprintf(in.err, "%6s  %-8s %s\n", since, step.Name, step.Words)
@@ -81,10 +81,10 @@ func (in *invocation) findings(checks []contract.Check) {
 	}
 }
 
-// lineWidth is that of a narrow terminal.
+// lineWidth fits a narrow terminal.
 const lineWidth = 100
 
-// indented writes a text under a label, in lines that a terminal does not break.
+// indented prints a text under a label, in lines that fit a terminal.
 func indented(w io.Writer, label, text string) {
 	label, line := fmt.Sprintf("%-7s", label+":"), ""
 	for _, word := range strings.Fields(text) {
