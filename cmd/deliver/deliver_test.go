@@ -71,10 +71,10 @@ func TestATokenIsOneLineOfStandardInput(t *testing.T) {
 	}
 }
 
-// definitions are images by job definition, the oldest revision's first.
+// definitions are the images of job definitions' revisions, the oldest first.
 type definitions map[string][]string
 
-// DescribeJobDefinitions gives a page a revision, and the newest not first.
+// DescribeJobDefinitions returns one revision a page, the oldest first.
 func (d definitions) DescribeJobDefinitions(_ context.Context, in *batch.DescribeJobDefinitionsInput, _ ...func(*batch.Options)) (*batch.DescribeJobDefinitionsOutput, error) {
 	images, there := d[*in.JobDefinitionName]
 	if !there {
@@ -127,7 +127,7 @@ func TestWhereNoImageCameBeforeOneIsAskedFor(t *testing.T) {
 	assert.ErrorContains(t, err, "denied")
 }
 
-// shelf is a repository of images by their digests, with what is put into it.
+// shelf is a repository with the manifests of images by digest, and notes its calls.
 type shelf struct {
 	manifests map[string]string
 	put       []*ecr.PutImageInput
@@ -174,7 +174,7 @@ func TestAnImageOfAnotherRepositoryIsNotOursToKeep(t *testing.T) {
 	assert.Equal(t, "stack output --json --stack prod\n", called())
 }
 
-// A pulumi that notes how it was called.
+// pulumi puts a program of that name into PATH that notes its arguments.
 func pulumi(t *testing.T, answer outputs.Outputs) (called func() string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -20,17 +20,16 @@ type images interface {
 	PutImage(context.Context, *ecr.PutImageInput, ...func(*ecr.Options)) (*ecr.PutImageOutput, error)
 }
 
-// keep has the stack's repository keep the image that is deployed. One of another
-// repository is the affair of the stack that built it, which tagged it when it was
-// deployed there.
-func (o options) keep(ctx context.Context) error {
+// keep makes the stack's repository keep the deployed image. An image of another
+// repository was tagged when the stack that built it was deployed.
+func (o options) keep(ctx context.Context, _ string) error {
 	of, err := o.outputs(ctx)
 	if err != nil {
 		return err
 	}
 	repository, digest, _ := strings.Cut(of.ImageURI, "@")
 	if repository != of.RepositoryURL {
-		fmt.Printf("stack %s: the image is another repository's, which has to keep it: %s\n", o.stack, of.ImageURI)
+		fmt.Printf("stack %s: the image is in another repository, which has to keep it: %s\n", o.stack, of.ImageURI)
 		return nil
 	}
 	aws, err := config.LoadDefaultConfig(ctx, config.WithRegion(of.Region))
@@ -45,9 +44,9 @@ func (o options) keep(ctx context.Context) error {
 	return nil
 }
 
-// tagReleased gives an image of the stack's repository the tag by which the
-// repository keeps it. It moves no layer (Amazon ECR user guide, "Retagging an
-// image"), and changes nothing where the image has the tag.
+// tagReleased gives an image the tag by which the stack's repository keeps it. It copies
+// no layer (Amazon ECR user guide, "Retagging an image"), and changes nothing if the
+// image has the tag.
 func tagReleased(ctx context.Context, client images, of outputs.Outputs, digest string) (tag string, err error) {
 	_, name, _ := strings.Cut(of.RepositoryURL, "/")
 	found, err := client.BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: &name, ImageIds: []types.ImageIdentifier{{ImageDigest: &digest}}})

@@ -1,8 +1,8 @@
-// Command deliver is what a person does about delivery: it gives the connection
-// to GitHub its token, checks who may use the runner that deploys, goes back to an
-// earlier image, and has the repository keep the one that is deployed. `make
-// delivery-token`, `make check-runners`, `make rollback` and `make keep-image` call
-// it, the last also .ci/deploy.
+// Command deliver has the parts of delivery that a person starts: it gives the
+// connection to GitHub its token, checks which workflows may use the runner that
+// deploys, goes back to an earlier image, and makes the repository keep the deployed
+// one. `make delivery-token`, `make check-runners`, `make rollback` and `make
+// keep-image` call it, the last also .ci/deploy.
 package main
 
 import (
@@ -26,14 +26,17 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
-const usage = `usage: deliver -stack NAME COMMAND
-  token             give the connection to GitHub the token on standard input
-  runners GROUP     check that only the rollout on its branch may use GitHub's runner group; the token is on standard input
-  keep              tag the deployed image, so that the stack's repository keeps it as a released one
-  rollback [IMAGE]  let new sessions run IMAGE, a tag or repository@sha256:…, or the one before the present one
-  -by PROGRAM       deploy by PROGRAM set KEY=VALUE and PROGRAM up, not by pulumi
-  -yes              deploy without asking
-`
+// commands are all commands, in the order of the help. Each has at most one argument.
+var commands = []struct {
+	name, argument, does string
+	least, most          int // arguments
+	run                  func(o options, ctx context.Context, argument string) error
+}{
+	{"token", "", "give the connection to GitHub the token on standard input", 0, 0, options.token},
+	{"runners", "GROUP", "check that only the rollout on its branch may use GitHub's runner group; the token is on standard input", 1, 1, options.runners},
+	{"keep", "", "tag the deployed image, so that the stack's repository keeps it as a released one", 0, 0, options.keep},
+	{"rollback", "[IMAGE]", "let new sessions run IMAGE, a tag or repository@sha256:…, or the one before the present one", 0, 1, options.rollback},
+}
 
 // options are the command line.
 type options struct {
@@ -44,12 +47,12 @@ type options struct {
 }
 
 func main() {
-	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // for life
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // until the process ends
 	var o options
 	flag.StringVar(&o.stack, "stack", "", "")
 	flag.StringVar(&o.by, "by", "", "")
 	flag.BoolVar(&o.yes, "yes", false, "")
-	flag.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	flag.Usage = usage
 	flag.Parse()
 	o.args = flag.Args()
 	if err := run(ctx, o); err != nil {
@@ -59,19 +62,22 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	command := strings.Join(o.args[:min(1, len(o.args))], "")
-	switch {
-	case o.stack != "" && command == "token" && len(o.args) == 1:
-		return o.token(ctx, os.Stdin)
-	case o.stack != "" && command == "runners" && len(o.args) == 2:
-		return o.runners(ctx, os.Stdin, o.args[1])
-	case o.stack != "" && command == "keep" && len(o.args) == 1:
-		return o.keep(ctx)
-	case o.stack != "" && command == "rollback" && len(o.args) <= 2:
-		return o.rollback(ctx, strings.Join(o.args[1:], ""))
+	for _, c := range commands {
+		if count := len(o.args) - 1; o.stack != "" && count >= c.least && count <= c.most && o.args[0] == c.name {
+			return c.run(o, ctx, strings.Join(o.args[1:], ""))
+		}
 	}
-	flag.Usage()
+	usage()
 	return errors.New("wrong usage")
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: deliver -stack NAME COMMAND")
+	for _, c := range commands {
+		fmt.Fprintf(os.Stderr, "  %-17s %s\n", c.name+" "+c.argument, c.does)
+	}
+	fmt.Fprintln(os.Stderr, "  -by PROGRAM       deploy by PROGRAM set KEY=VALUE and PROGRAM up, not by pulumi")
+	fmt.Fprintln(os.Stderr, "  -yes              deploy without asking")
 }
 
 // outputs returns the stack's outputs, by the pulumi of PATH.
@@ -81,12 +87,12 @@ func (o options) outputs(ctx context.Context) (outputs.Outputs, error) {
 	return outputs.Read(pulumi, o.stack)
 }
 
-func (o options) token(ctx context.Context, in *os.File) error {
+func (o options) token(ctx context.Context, _ string) error {
 	of, err := o.outputs(ctx)
 	if err != nil {
 		return err
 	}
-	token, err := readToken(in)
+	token, err := readToken(os.Stdin)
 	if err != nil {
 		return err
 	}
@@ -101,7 +107,7 @@ func (o options) token(ctx context.Context, in *os.File) error {
 	return nil
 }
 
-// readToken reads a line, which a terminal does not show.
+// readToken reads a line. A terminal does not show it.
 func readToken(in *os.File) (string, error) {
 	if term.IsTerminal(int(in.Fd())) {
 		fmt.Fprint(os.Stderr, "The token, and Enter (it is not shown): ")
@@ -116,8 +122,8 @@ func readToken(in *os.File) (string, error) {
 	return strings.TrimSpace(line), err
 }
 
-// rollback lets new sessions run another image. Nothing is built: sessions that
-// run keep theirs.
+// rollback lets new sessions run another image. Nothing is built, and present sessions
+// keep theirs.
 func (o options) rollback(ctx context.Context, to string) error {
 	of, err := o.outputs(ctx)
 	if err != nil {
@@ -133,30 +139,30 @@ func (o options) rollback(ctx context.Context, to string) error {
 		}
 	}
 	fmt.Printf("stack %s: new sessions run\n  %s\nand are to run\n  %s\n", o.stack, of.ImageURI, to)
-	for _, c := range o.commands(to) {
+	for _, c := range o.deployCommands(to) {
 		cmd := exec.CommandContext(ctx, c[0], c[1:]...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-		// Interrupted, it ends in order.
+		// An interrupted pulumi ends in order.
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(c, " "), err)
 		}
 	}
 	fmt.Printf("\nTo come back: make rollback STACK=%s TO=%s\n", o.stack, of.ImageURI)
-	return o.keep(ctx)
+	return o.keep(ctx, "")
 }
 
-// imageUse is the key that takes an image instead of building one.
-const imageUse = "dcv-sessions:image.use"
+// imageUseKey is the key of an image to use instead of building one.
+const imageUseKey = "dcv-sessions:image.use"
 
-// commands set the image and deploy.
-func (o options) commands(image string) [][]string {
+// deployCommands returns the commands that set the image and deploy.
+func (o options) deployCommands(image string) [][]string {
 	if o.by != "" {
-		return [][]string{{o.by, "set", imageUse + "=" + image}, {o.by, "up"}}
+		return [][]string{{o.by, "set", imageUseKey + "=" + image}, {o.by, "up"}}
 	}
 	up := []string{"pulumi", "up", "--stack", o.stack}
 	if o.yes {
 		up = append(up, "--yes")
 	}
-	return [][]string{{"pulumi", "config", "set", "--stack", o.stack, imageUse, image}, up}
+	return [][]string{{"pulumi", "config", "set", "--stack", o.stack, imageUseKey, image}, up}
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
-// imageBefore is the image that new sessions ran before the present one: of the
-// revisions of a user's job definition the newest with another. It is what was
-// deployed; the registry knows only what was pushed. Revisions that are no longer
-// active are described for 180 days (AWS Batch API, DeregisterJobDefinition).
+// imageBefore returns the image that was deployed before the present one: that of the
+// newest revision of a user's job definition with another image. The registry would
+// know only the pushed ones. AWS Batch describes revisions for 180 days after they were
+// deregistered (AWS Batch API reference, DeregisterJobDefinition).
 func imageBefore(ctx context.Context, client batch.DescribeJobDefinitionsAPIClient, of outputs.Outputs) (string, error) {
 	for _, user := range slices.Sorted(maps.Keys(of.JobDefinitions)) {
 		revisions, err := revisions(ctx, client, of.JobDefinitions[user])
@@ -30,11 +30,11 @@ func imageBefore(ctx context.Context, client batch.DescribeJobDefinitionsAPIClie
 			}
 		}
 	}
-	return "", errors.New("no user's sessions ever ran another image: name one, make rollback TO=tag; " +
+	return "", errors.New("no job definition had another image before: name one, make rollback TO=tag; " +
 		"`aws ecr describe-images` lists those of " + of.RepositoryURL)
 }
 
-// revisions are a job definition's, newest first.
+// revisions returns a job definition's revisions, the newest first.
 func revisions(ctx context.Context, client batch.DescribeJobDefinitionsAPIClient, name string) ([]types.JobDefinition, error) {
 	var all []types.JobDefinition
 	pages := batch.NewDescribeJobDefinitionsPaginator(client, &batch.DescribeJobDefinitionsInput{JobDefinitionName: &name})

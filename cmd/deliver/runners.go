@@ -17,12 +17,12 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// rollout is the workflow that deploys dev, and the only one that may have the
-// runner with dev's rights. GitHub compares the workflow that defines a job, not the
+// rollout is the workflow that deploys dev, and the only one that may use the runner
+// with dev's rights. GitHub compares the workflow that defines a job, not the
 // one that calls it ("Managing access to self-hosted runners using groups").
 const rollout = ".github/workflows/rollout.yml"
 
-// gitHub is what the check of a runner group asks.
+// gitHub is the repository of a stack, and the token for GitHub's API.
 type gitHub struct {
 	API        string `yaml:"dcv-sessions:delivery.api"`
 	Repository string `yaml:"dcv-sessions:delivery.repository"` // OWNER/NAME
@@ -30,7 +30,7 @@ type gitHub struct {
 	token      string
 }
 
-// readGitHub returns what a stack's file says of its repository.
+// readGitHub reads the repository from a stack's file.
 func readGitHub(file string) (gitHub, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -68,17 +68,17 @@ func (g runnerGroup) access() string {
 	return "selected workflows: " + strings.Join(g.Workflows, ", ")
 }
 
-// checkRunners refuses a runner group that anything else than the rollout on its
-// branch may use, and runners of the repository itself, which are in no group. It
-// writes which other groups the repository may use.
+// checkRunners returns an error if any workflow but the rollout on its branch may use a
+// runner group, or if the repository has runners of its own, which are in no group. It
+// prints the other groups that the repository may use.
 func (g gitHub) checkRunners(ctx context.Context, group string, out io.Writer) error {
 	owner, name, _ := strings.Cut(g.Repository, "/")
 	var listed struct {
 		Groups []runnerGroup `json:"runner_groups"`
 	}
-	// A page holds 100; an organization with more groups is refused below at worst.
+	// A page has 100 groups. If there are more, this one may be missing, which is refused.
 	if err := g.get(ctx, "/orgs/"+owner+"/actions/runner-groups?per_page=100&visible_to_repository="+url.QueryEscape(name), &listed); err != nil {
-		return fmt.Errorf("runner groups are an organization's, and reading them takes a token with its permission Self-hosted runners (read): %w", err)
+		return fmt.Errorf("runner groups belong to an organization, and reading them takes a token with its permission Self-hosted runners (read): %w", err)
 	}
 	var own struct {
 		Count int `json:"total_count"`
@@ -128,16 +128,16 @@ func (g gitHub) get(ctx context.Context, path string, into any) error {
 }
 
 // runners checks the runner group of the stack's repository.
-func (o options) runners(ctx context.Context, in *os.File, group string) error {
+func (o options) runners(ctx context.Context, group string) error {
 	at, err := readGitHub("Pulumi." + o.stack + ".yaml")
 	if err != nil {
 		return err
 	}
-	if at.token, err = readToken(in); err != nil {
+	if at.token, err = readToken(os.Stdin); err != nil {
 		return err
 	}
 	if !tokenPattern.MatchString(at.token) {
-		return fmt.Errorf("what came on standard input is no token (%d characters)", len(at.token))
+		return fmt.Errorf("the token on standard input has %d characters; allowed: one line that matches %s", len(at.token), tokenPattern)
 	}
 	return at.checkRunners(ctx, group, os.Stdout)
 }

@@ -14,21 +14,22 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// connections is the part of its client that a token needs.
+// connections is the part of Amazon EventBridge's client that sets a token.
 type connections interface {
 	UpdateConnection(context.Context, *eventbridge.UpdateConnectionInput, ...func(*eventbridge.Options)) (*eventbridge.UpdateConnectionOutput, error)
 }
 
-// tokenPattern is any of GitHub's tokens, and no line break or second word.
+// tokenPattern matches every kind of GitHub's tokens, and no text with a line break or
+// a second word.
 var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{20,512}$`)
 
-// setToken gives a stack's connection its token, of which no error tells anything.
+// setToken gives a stack's connection its token. No error contains the token.
 func setToken(ctx context.Context, client connections, stack, token string) error {
 	if !contract.StackPattern.MatchString(stack) {
-		return fmt.Errorf("the stack's name %q is not allowed: %s", stack, contract.StackPattern)
+		return fmt.Errorf("the stack's name is %q; allowed: %s", stack, contract.StackPattern)
 	}
 	if !tokenPattern.MatchString(token) {
-		return fmt.Errorf("what came on standard input is no token (%d characters): one line of 20 to 512 letters, digits and . _ -", len(token))
+		return fmt.Errorf("the token on standard input has %d characters; allowed: one line that matches %s", len(token), tokenPattern)
 	}
 	name := delivery.ConnectionName(stack)
 	_, err := client.UpdateConnection(ctx, &eventbridge.UpdateConnectionInput{
