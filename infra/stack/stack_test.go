@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -139,18 +140,19 @@ func ofEach(t *testing.T, test func(t *testing.T, name string, mode componenttes
 	}
 }
 
-// graph is "type name parent" of every resource, sorted.
+// graph returns the lines of all resources, sorted.
 func graph(r stackRun) string {
 	var lines []string
 	for _, res := range r.Resources {
-		parent := res.Parent
-		if parent == "" {
-			parent = "(stack)"
-		}
-		lines = append(lines, fmt.Sprintf("%s %s %s\n", res.Type, res.Name, parent))
+		lines = append(lines, line(res)+"\n")
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "")
+}
+
+// line returns "type name parent" of a resource.
+func line(res componenttest.Resource) string {
+	return fmt.Sprintf("%s %s %s", res.Type, res.Name, cmp.Or(res.Parent, "(stack)"))
 }
 
 func TestEachEnvironmentsGraphIsAsReviewed(t *testing.T) {
