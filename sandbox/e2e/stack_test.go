@@ -41,6 +41,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		assert.Equal(t, before, s.aws(t).everything(t))
 	})
 
+	step("a stack that an earlier release deployed is updated without a replacement", func(t *testing.T) { s.updateEarlierRelease(t, base) })
+
 	var deployed outputs.Outputs
 	step("up from nothing deploys the stack", func(t *testing.T) {
 		r := s.deploy(t, "up", base)
