@@ -59,7 +59,7 @@ func (c *cloud) run(t *testing.T, j *fakeJob) {
 				URL: door.URL(loopback, listener.Addr().(*net.TCPAddr).Port, ""),
 			})
 		},
-		Players: front.Players(), Asked: asked, Board: board, Tell: log.Write,
+		Players: front.Players(), Asked: asked, Board: board, Write: log.Write,
 		Save: func(context.Context) {}, Close: func(ctx context.Context) { _ = front.Close(ctx) },
 	}
 	ctx, stop := context.WithCancel(context.Background())
