@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strconv"
 	"sync"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -24,16 +21,19 @@ import (
 func ecrImages(address string) Behaviour {
 	e := &images{registry: newRegistry(address)}
 	return Behaviour{Name: "ecr images", Service: "ecr", Answers: map[string]Handler{
-		"DescribeImages":   e.describe,
-		"ListImages":       e.list,
-		"BatchGetImage":    e.get,
-		"PutImage":         e.put,
-		"BatchDeleteImage": e.remove,
-		"DeleteRepository": e.removeRepository,
-
+		"DescribeImages":        e.describe,
+		"BatchGetImage":         e.get,
+		"PutImage":              e.put,
+		"DeleteRepository":      e.removeRepository,
 		"PutLifecyclePolicy":    e.putLifecyclePolicy,
 		"GetAuthorizationToken": e.login,
+		"ListImages":            notImages, // moto would answer of its own images, and has none
+		"BatchDeleteImage":      notImages,
 	}}
+}
+
+func notImages(c *Call) (*http.Response, error) {
+	return nil, Unsupported("the sandbox does not know ECR's %s", c.Operation)
 }
 
 type images struct {
@@ -52,16 +52,11 @@ func (id imageID) String() string {
 	return fmt.Sprintf("{imageDigest:'%s', imageTag:'%s'}", cmp.Or(id.Digest, "null"), cmp.Or(id.Tag, "null"))
 }
 
-// imagesInput is what the image calls take, all of them together.
+// imagesInput has the members of all these calls that the sandbox knows.
 type imagesInput struct {
 	RegistryID     string    `json:"registryId"`
 	RepositoryName string    `json:"repositoryName"`
 	ImageIDs       []imageID `json:"imageIds"`
-	Filter         struct {
-		TagStatus string `json:"tagStatus"` // TAGGED, UNTAGGED or, by default, ANY
-	} `json:"filter"`
-	MaxResults int    `json:"maxResults"`
-	NextToken  string `json:"nextToken"`
 
 	Force bool `json:"force"` // DeleteRepository
 
@@ -78,7 +73,7 @@ type imageCall struct {
 	account string
 }
 
-// failure is how the batch calls report one image.
+// failure is how BatchGetImage reports an image that is not there.
 type failure struct {
 	ID     imageID `json:"imageId"`
 	Code   string  `json:"failureCode"`
@@ -88,7 +83,7 @@ type failure struct {
 // open reads a call and its repository; one that moto does not have is refused
 // in moto's words.
 func (e *images) open(c *Call) (in imageCall, err error) {
-	if err := c.JSON(&in.imagesInput); err != nil {
+	if err := c.Known(&in.imagesInput); err != nil {
 		return in, err
 	}
 	var known struct {
@@ -134,9 +129,9 @@ func (e *images) expire(c *Call, name string) (repository, error) {
 	if err != nil {
 		return repo, err
 	}
-	gone := policy.expired(repo.images, time.Now())
+	gone := policy.expired(repo.images)
 	for _, i := range gone {
-		if err := repo.delete(i, ""); err != nil {
+		if err := repo.delete(i); err != nil {
 			return repo, err
 		}
 	}
@@ -185,7 +180,7 @@ func (e *images) describe(c *Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := withTagStatus(in.images, in.Filter.TagStatus)
+	chosen := in.images
 	if len(in.ImageIDs) > 0 {
 		chosen = nil
 	}
@@ -200,10 +195,6 @@ func (e *images) describe(c *Call) (*http.Response, error) {
 		}
 		chosen = append(chosen, *found)
 	}
-	chosen, next, err := page(chosen, in.imagesInput)
-	if err != nil {
-		return nil, err
-	}
 	details := []map[string]any{}
 	for _, i := range chosen {
 		detail, err := in.detail(i)
@@ -212,7 +203,7 @@ func (e *images) describe(c *Call) (*http.Response, error) {
 		}
 		details = append(details, detail)
 	}
-	return answerPage(c, "imageDetails", details, next), nil
+	return answerJSON(c, http.StatusOK, map[string]any{"imageDetails": details}), nil
 }
 
 // detail is an image as DescribeImages shows it.
@@ -235,71 +226,12 @@ func (in imageCall) detail(i image) (map[string]any, error) {
 	return detail, nil
 }
 
-func (e *images) list(c *Call) (*http.Response, error) {
-	in, err := e.open(c)
-	if err != nil {
-		return nil, err
-	}
-	ids := []imageID{}
-	for _, i := range withTagStatus(in.images, in.Filter.TagStatus) {
-		ids = append(ids, i.ids()...)
-	}
-	ids, next, err := page(ids, in.imagesInput)
-	if err != nil {
-		return nil, err
-	}
-	return answerPage(c, "imageIds", ids, next), nil
-}
-
 func (e *images) get(c *Call) (*http.Response, error) {
 	in, err := e.open(c)
 	if err != nil {
 		return nil, err
 	}
-	got := []map[string]any{}
-	failures, err := in.each(func(id imageID, i image) error {
-		manifest, err := in.get(i.digest)
-		if err != nil {
-			return err
-		}
-		got = append(got, in.shown(imageID{i.digest, id.Tag}, string(manifest.Manifest), manifest.MediaType))
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return answerJSON(c, http.StatusOK, map[string]any{"images": got, "failures": failures}), nil
-}
-
-// remove deletes by digest, or by tag: the image goes with its last one.
-func (e *images) remove(c *Call) (*http.Response, error) {
-	in, err := e.open(c)
-	if err != nil {
-		return nil, err
-	}
-	removed := []imageID{}
-	failures, err := in.each(func(id imageID, i image) error {
-		if err := in.delete(i, id.Tag); err != nil {
-			return err
-		}
-		if id.Tag != "" {
-			removed = append(removed, imageID{i.digest, id.Tag})
-		} else {
-			removed = append(removed, i.ids()...)
-		}
-		in.repository, err = e.registry.open(c.Request.Context(), in.name) // the next may name the same image
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return answerJSON(c, http.StatusOK, map[string]any{"imageIds": removed, "failures": failures}), nil
-}
-
-// each does something with every image that a batch call names, and returns
-// those that are not there.
-func (in *imageCall) each(do func(imageID, image) error) ([]failure, error) {
-	failures := []failure{}
+	got, failures := []map[string]any{}, []failure{}
 	for _, id := range in.ImageIDs {
 		found, err := in.find(id)
 		if err != nil {
@@ -309,11 +241,13 @@ func (in *imageCall) each(do func(imageID, image) error) ([]failure, error) {
 			failures = append(failures, failure{id, "ImageNotFound", "Requested image not found"})
 			continue
 		}
-		if err := do(id, *found); err != nil {
+		manifest, err := in.get(found.digest)
+		if err != nil {
 			return nil, err
 		}
+		got = append(got, in.shown(imageID{found.digest, id.Tag}, string(manifest.Manifest), manifest.MediaType))
 	}
-	return failures, nil
+	return answerJSON(c, http.StatusOK, map[string]any{"images": got, "failures": failures}), nil
 }
 
 // put takes a manifest whose layers are there: how an image gets a further tag.
@@ -356,7 +290,7 @@ func (e *images) removeRepository(c *Call) (*http.Response, error) {
 			"The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", in.name, in.account)
 	}
 	for _, i := range in.images {
-		if err := in.delete(i, ""); err != nil {
+		if err := in.delete(i); err != nil {
 			return nil, err
 		}
 	}
@@ -369,46 +303,4 @@ func (in imageCall) shown(id imageID, manifest string, mediaType types.MediaType
 		"registryId": in.account, "repositoryName": in.name, "imageId": id,
 		"imageManifest": manifest, "imageManifestMediaType": mediaType,
 	}
-}
-
-// ids are an image's names, one a tag.
-func (i image) ids() []imageID {
-	if len(i.tags) == 0 {
-		return []imageID{{Digest: i.digest}}
-	}
-	var ids []imageID
-	for _, tag := range i.tags {
-		ids = append(ids, imageID{i.digest, tag})
-	}
-	return ids
-}
-
-func withTagStatus(all []image, status string) []image {
-	return slices.DeleteFunc(slices.Clone(all), func(i image) bool {
-		return status == "TAGGED" && len(i.tags) == 0 || status == "UNTAGGED" && len(i.tags) > 0
-	})
-}
-
-// page cuts a list at maxResults (100 by default, as in ECR); the token is how
-// many came before.
-func page[T any](list []T, in imagesInput) (part []T, next string, err error) {
-	from := 0
-	if in.NextToken != "" {
-		if from, err = strconv.Atoi(in.NextToken); err != nil || from < 0 || from > len(list) {
-			return nil, "", badRequest("InvalidParameterException", "Invalid parameter at 'nextToken'")
-		}
-	}
-	to := min(from+cmp.Or(in.MaxResults, 100), len(list))
-	if to < len(list) {
-		next = strconv.Itoa(to)
-	}
-	return list[from:to], next, nil
-}
-
-func answerPage(c *Call, key string, list any, next string) *http.Response {
-	value := map[string]any{key: list}
-	if next != "" {
-		value["nextToken"] = next
-	}
-	return answerJSON(c, http.StatusOK, value)
 }

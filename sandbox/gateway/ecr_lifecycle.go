@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
 // lifecyclePolicy is a repository's lifecycle policy, in Amazon ECR's own form
@@ -22,28 +20,25 @@ type lifecycleRule struct {
 	Priority    int    `json:"rulePriority"`
 	Description string `json:"description"`
 	Selection   struct {
-		TagStatus      string   `json:"tagStatus"`
-		TagPrefixList  []string `json:"tagPrefixList"`
-		TagPatternList []string `json:"tagPatternList"`
-		CountType      string   `json:"countType"`
-		CountUnit      string   `json:"countUnit"`
-		CountNumber    int      `json:"countNumber"`
+		TagStatus     string   `json:"tagStatus"`
+		TagPrefixList []string `json:"tagPrefixList"`
+		CountType     string   `json:"countType"`
+		CountNumber   int      `json:"countNumber"`
 	} `json:"selection"`
 	Action struct {
 		Type string `json:"type"`
 	} `json:"action"`
 }
 
-// What a rule may say of tags and counts. Archiving images, and counting from
-// their last pull, is not known here and refused.
+// What the sandbox knows of a rule: tags by their prefix, and a number of images.
 const (
-	statusTagged, statusUntagged, statusAny = "tagged", "untagged", "any"
-	countNewest                             = "imageCountMoreThan"
-	countAge                                = "sinceImagePushed"
+	statusTagged, statusAny = "tagged", "any"
+	countNewest             = "imageCountMoreThan"
 )
 
 // parseLifecyclePolicy returns the policy with its rules in the order of their
-// priority, or why Amazon ECR would refuse it.
+// priority. The error is why Amazon ECR would refuse it, or the part of it that the
+// sandbox does not know.
 func parseLifecyclePolicy(text string) (p lifecyclePolicy, err error) {
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
 	d.DisallowUnknownFields()
@@ -52,28 +47,20 @@ func parseLifecyclePolicy(text string) (p lifecyclePolicy, err error) {
 	}
 	slices.SortStableFunc(p.Rules, func(a, b lifecycleRule) int { return cmp.Compare(a.Priority, b.Priority) })
 	last := len(p.Rules) - 1
-	untaggedRules := 0
 	for i, r := range p.Rules {
 		s := r.Selection
-		if s.TagStatus == statusUntagged {
-			untaggedRules++
-		}
-		lists := len(s.TagPrefixList) + len(s.TagPatternList)
 		for _, check := range []struct {
 			ok  bool
 			why string
 		}{
 			{r.Priority >= 1, "rulePriority has to be 1 or more"},
 			{i == 0 || r.Priority != p.Rules[i-1].Priority, "rulePriority has to be unique"},
-			{slices.Contains([]string{statusTagged, statusUntagged, statusAny}, s.TagStatus), "tagStatus has to be tagged, untagged or any"},
+			{s.TagStatus == statusTagged || s.TagStatus == statusAny, "the sandbox knows the tagStatus tagged and any"},
 			{s.TagStatus != statusAny || i == last, "a rule with tagStatus any has to have the highest rulePriority"},
-			{untaggedRules <= 1, "only one rule may have the tagStatus untagged"},
-			{(s.TagStatus == statusTagged) == (lists > 0), "tagPrefixList or tagPatternList goes with tagStatus tagged, and with no other"},
-			{len(s.TagPrefixList) == 0 || len(s.TagPatternList) == 0, "tagPrefixList and tagPatternList exclude each other"},
-			{!slices.ContainsFunc(s.TagPatternList, func(pattern string) bool { return strings.Count(pattern, "*") > 4 }), "a pattern may have four wildcards at most"},
-			{s.CountType == countNewest && s.CountUnit == "" || s.CountType == countAge && s.CountUnit == "days", "countType has to be " + countNewest + ", or " + countAge + " with countUnit days"},
+			{(s.TagStatus == statusTagged) == (len(s.TagPrefixList) > 0), "tagPrefixList goes with tagStatus tagged, and with no other"},
+			{s.CountType == countNewest, "the sandbox knows the countType " + countNewest},
 			{s.CountNumber >= 1, "countNumber has to be 1 or more"},
-			{r.Action.Type == "expire", "action has to be expire"},
+			{r.Action.Type == "expire", "the sandbox knows the action expire"},
 		} {
 			if !check.ok {
 				return p, fmt.Errorf("rule %d: %s", r.Priority, check.why)
@@ -91,7 +78,7 @@ func parseLifecyclePolicy(text string) (p lifecyclePolicy, err error) {
 // another rule keeps too; an image whose tags meet a rule is no later rule's to
 // expire, whether or not the first one does (Amazon ECR user guide, "How lifecycle
 // policies work").
-func (p lifecyclePolicy) expired(all []image, now time.Time) []image {
+func (p lifecyclePolicy) expired(all []image) []image {
 	var gone []image
 	taken := map[string]bool{} // by the digest: a rule of higher priority has decided
 	for _, r := range p.Rules {
@@ -101,7 +88,7 @@ func (p lifecyclePolicy) expired(all []image, now time.Time) []image {
 				identified = append(identified, i)
 			}
 		}
-		for _, i := range r.marked(identified, now) {
+		for _, i := range identified[:max(0, len(identified)-r.Selection.CountNumber)] {
 			if !taken[i.digest] {
 				gone = append(gone, i)
 			}
@@ -113,41 +100,10 @@ func (p lifecyclePolicy) expired(all []image, now time.Time) []image {
 	return gone
 }
 
-// marked returns those that a rule expires of the images it identifies, the oldest
-// first.
-func (r lifecycleRule) marked(identified []image, now time.Time) []image {
-	if r.Selection.CountType == countNewest {
-		return identified[:max(0, len(identified)-r.Selection.CountNumber)]
-	}
-	limit := now.AddDate(0, 0, -r.Selection.CountNumber)
-	young := slices.IndexFunc(identified, func(i image) bool { return !i.pushed.Before(limit) })
-	if young < 0 {
-		return identified
-	}
-	return identified[:young]
-}
-
-// identifies reports whether an image meets a rule's tag status, and each entry of
+// identifies reports whether an image meets a rule's tag status, and each prefix of
 // its list is met by one of the image's tags.
 func (r lifecycleRule) identifies(i image) bool {
-	switch r.Selection.TagStatus {
-	case statusAny:
-		return true
-	case statusUntagged:
-		return len(i.tags) == 0
-	}
-	met := func(list []string, meets func(entry, tag string) bool) bool {
-		return !slices.ContainsFunc(list, func(entry string) bool {
-			return !slices.ContainsFunc(i.tags, func(tag string) bool { return meets(entry, tag) })
-		})
-	}
-	return met(r.Selection.TagPrefixList, func(prefix, tag string) bool { return strings.HasPrefix(tag, prefix) }) &&
-		met(r.Selection.TagPatternList, matchesTag)
-}
-
-// matchesTag reports whether a tag is as a pattern says, in which * stands for any
-// characters or none.
-func matchesTag(pattern, tag string) bool {
-	text := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*")
-	return regexp.MustCompile("^" + text + "$").MatchString(tag)
+	return !slices.ContainsFunc(r.Selection.TagPrefixList, func(prefix string) bool {
+		return !slices.ContainsFunc(i.tags, func(tag string) bool { return strings.HasPrefix(tag, prefix) })
+	})
 }

@@ -164,26 +164,10 @@ func (r repository) put(id imageID, m remote.Taggable) error {
 	return remote.Put(ref, m, remote.WithContext(r.ctx))
 }
 
-// delete removes an image, or one of several tags. The registry deletes by
-// digest only, so the tags that stay are put back.
-func (r repository) delete(i image, tag string) error {
-	manifest, err := r.get(i.digest)
-	if err != nil {
-		return err
-	}
+// delete removes an image with its tags.
+func (r repository) delete(i image) error {
 	if err := remote.Delete(r.at.Digest(i.digest), remote.WithContext(r.ctx)); err != nil {
 		return err
-	}
-	if tag != "" && len(i.tags) > 1 {
-		for _, stays := range i.tags {
-			if stays == tag {
-				continue
-			}
-			if err := r.put(imageID{i.digest, stays}, manifest); err != nil {
-				return err
-			}
-		}
-		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -32,7 +32,7 @@ var operations = []operation{
 	{"ecr", []string{"GetAuthorizationToken"}, nothing},
 	{"ecr", []string{
 		"BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "DescribeImages", "DescribeRepositories",
-		"GetDownloadUrlForLayer", "InitiateLayerUpload", "ListImages", "PutImage", "UploadLayerPart",
+		"GetDownloadUrlForLayer", "InitiateLayerUpload", "PutImage", "UploadLayerPart",
 	}, repositories},
 	{"ecs", []string{"RegisterContainerInstance", "SubmitAttachmentStateChanges", "SubmitContainerStateChange", "SubmitTaskStateChange"}, cluster},
 	{"ecs", []string{"DiscoverPollEndpoint"}, nothing},
