@@ -41,7 +41,7 @@ func read(c *gateway.Call, into any) error {
 	if err := c.JSON(&all); err != nil {
 		return err
 	}
-	if list := unsupported(all, reflect.TypeOf(into).Elem(), ""); len(list) > 0 {
+	if list := gateway.Unknown(all, reflect.TypeOf(into)); len(list) > 0 {
 		return clientFault("the sandbox's AWS Batch does not know %s", strings.Join(list, ", "))
 	}
 	return c.JSON(into)
@@ -113,7 +113,7 @@ func (s *Service) definition(c *gateway.Call, named string) (Definition, error) 
 	}
 	d := typed[latest]
 	delete(raw[latest], "containerOrchestrationType") // ECS, always
-	faults := unsupported(raw[latest], reflect.TypeFor[Definition](), "")
+	faults := gateway.Unknown(raw[latest], reflect.TypeFor[Definition]())
 	if d.Type != "container" {
 		faults = append(faults, "type "+d.Type)
 	}

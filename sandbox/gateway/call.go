@@ -84,21 +84,6 @@ func (c *Call) JSON(into any) error {
 	return nil
 }
 
-// Known decodes the call's body and refuses, by its name, a member that into has no
-// field for.
-func (c *Call) Known(into any) error {
-	b, err := c.Body()
-	if err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return Unsupported("the sandbox does not know all of this %s: %s", c.Operation, strings.TrimPrefix(err.Error(), "json: "))
-	}
-	return nil
-}
-
 // Ask calls another operation of the same service at moto, on behalf of the
 // caller, in AWS's JSON protocol. What moto refuses becomes the caller's answer.
 func (c *Call) Ask(operation string, in, out any) error {

@@ -154,7 +154,7 @@ func TestAnImageCallThatTheSandboxDoesNotKnowIsRefusedByItsName(t *testing.T) {
 	_, remove := g.BatchDeleteImage(ctx, &ecr.BatchDeleteImageInput{RepositoryName: g.name, ImageIds: []types.ImageIdentifier{byTag("v1")}})
 	_, filter := g.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: g.name, Filter: &types.DescribeImagesFilter{TagStatus: types.TagStatusTagged}})
 	_, page := g.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: g.name, MaxResults: aws.Int32(1)})
-	for part, err := range map[string]error{"ListImages": list, "BatchDeleteImage": remove, `"filter"`: filter, `"maxResults"`: page} {
+	for part, err := range map[string]error{"ListImages": list, "BatchDeleteImage": remove, "filter of DescribeImages": filter, "maxResults of DescribeImages": page} {
 		requireCode(t, err, "NotImplemented")
 		require.ErrorContains(t, err, part)
 	}

@@ -1,6 +1,7 @@
-package batch
+package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -8,9 +9,24 @@ import (
 	"strings"
 )
 
-// unsupported returns the paths of a decoded JSON value that a type does not have:
-// this Batch would silently ignore them. Empty values are ignored.
-func unsupported(value any, t reflect.Type, path string) []string {
+// Known decodes the call's body and refuses, by their names, members that into has
+// no field for: the sandbox does not know them.
+func (c *Call) Known(into any) error {
+	sent := map[string]any{}
+	if err := c.JSON(&sent); err != nil {
+		return err
+	}
+	if list := Unknown(sent, reflect.TypeOf(into)); len(list) > 0 {
+		return Unsupported("the sandbox does not know %s of %s", strings.Join(list, ", "), c.Operation)
+	}
+	return c.JSON(into)
+}
+
+// Unknown returns the paths of a decoded JSON value that a type does not have, by
+// its json tags or else the names of its fields. Empty values are ignored.
+func Unknown(value any, t reflect.Type) []string { return unknown(value, t, "") }
+
+func unknown(value any, t reflect.Type, path string) []string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -27,12 +43,12 @@ func unsupported(value any, t reflect.Type, path string) []string {
 			case !known:
 				list = append(list, strings.TrimPrefix(path+"."+key, "."))
 			default:
-				list = append(list, unsupported(part, field, path+"."+key)...)
+				list = append(list, unknown(part, field, path+"."+key)...)
 			}
 		}
 	case []any:
 		for i, part := range value {
-			list = append(list, unsupported(part, t.Elem(), fmt.Sprintf("%s[%d]", path, i))...)
+			list = append(list, unknown(part, t.Elem(), fmt.Sprintf("%s[%d]", path, i))...)
 		}
 	}
 	slices.Sort(list)
@@ -41,7 +57,7 @@ func unsupported(value any, t reflect.Type, path string) []string {
 
 func fieldOf(t reflect.Type, key string) (reflect.Type, bool) {
 	for field := range t.Fields() {
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name == key {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); cmp.Or(name, field.Name) == key {
 			return field.Type, true
 		}
 	}
