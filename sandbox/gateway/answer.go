@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Fault is an error of AWS's own. A handler returns it, and the caller is
-// answered in the protocol of the service.
+// Fault is an error of AWS's own. A handler returns it, and the caller gets it in the
+// protocol of the service.
 type Fault struct {
 	Status  int    // HTTP status, e.g. 400
 	Code    string // e.g. "ImageNotFoundException"
@@ -37,23 +37,23 @@ func isFault(err error, code string) bool {
 	return errors.As(err, &fault) && fault.Code == code
 }
 
-// response is the fault as the service writes it: XML for S3 and in the query
-// protocol, else JSON with the code where either JSON protocol looks for it.
+// response returns the fault as the service writes it: XML for S3 and in the query
+// protocol, else JSON with the code in both places in which SDKs look for it.
 func (f *Fault) response(c *Call) *http.Response {
-	told := faultXML{Code: f.Code, Message: f.Message}
+	fault := faultXML{Code: f.Code, Message: f.Message}
 	switch {
 	case c.Service == "s3":
-		return answerXML(c, f.Status, told)
+		return answerXML(c, f.Status, fault)
 	case speaksQuery(c) && c.Service == "ec2":
 		return answerXML(c, f.Status, struct {
 			XMLName xml.Name `xml:"Response"`
 			Error   faultXML `xml:"Errors>Error"`
-		}{Error: told})
+		}{Error: fault})
 	case speaksQuery(c):
 		return answerXML(c, f.Status, struct {
 			XMLName xml.Name `xml:"ErrorResponse"`
 			Error   faultXML
-		}{Error: told})
+		}{Error: fault})
 	}
 	res := answerJSON(c, f.Status, map[string]string{"__type": f.Code, "message": f.Message})
 	res.Header.Set("X-Amzn-Errortype", f.Code)
@@ -65,7 +65,7 @@ type faultXML struct {
 	Code, Message string
 }
 
-// speaksQuery tells whether a call came in the query protocol.
+// speaksQuery reports whether a call came in the query protocol.
 func speaksQuery(c *Call) bool {
 	if c.Request == nil || c.Request.Header.Get("X-Amz-Target") != "" {
 		return false
@@ -80,7 +80,7 @@ func (r *refusal) Error() string { return "moto refuses: " + r.res.Status }
 
 func succeeded(res *http.Response) bool { return res.StatusCode/100 == 2 }
 
-// answer makes a response to a call.
+// answer returns a response to a call.
 func answer(c *Call, status int, contentType string, body []byte) *http.Response {
 	res := &http.Response{
 		StatusCode: status, Status: fmt.Sprintf("%d %s", status, http.StatusText(status)),
@@ -110,7 +110,7 @@ func answerXML(c *Call, status int, value any) *http.Response {
 	return answer(c, status, "application/xml", append([]byte(xml.Header), body...))
 }
 
-// answerQuery makes a successful answer in the query protocol.
+// answerQuery returns a successful answer in the query protocol.
 func answerQuery(c *Call, result any) *http.Response {
 	var body bytes.Buffer
 	start := func(end string) xml.StartElement { return xml.StartElement{Name: xml.Name{Local: c.Operation + end}} }
@@ -130,7 +130,7 @@ func setBody(res *http.Response, body []byte) {
 	res.Header.Set("Content-Length", fmt.Sprint(len(body)))
 }
 
-// readBody reads an answer whole and leaves it to be read again.
+// readBody reads the whole body of an answer and leaves the answer readable.
 func readBody(res *http.Response) ([]byte, error) {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -151,8 +151,7 @@ func readJSON(res *http.Response, into any) error {
 	return unmarshal(body, into)
 }
 
-// EditJSON changes the answer to a call that succeeded, and leaves a refusal as
-// it is.
+// EditJSON changes a successful answer. Others stay as they are.
 func EditJSON(res *http.Response, edit func(map[string]any)) (*http.Response, error) {
 	if !succeeded(res) {
 		return res, nil
@@ -170,15 +169,14 @@ func EditJSON(res *http.Response, edit func(map[string]any)) (*http.Response, er
 	return res, nil
 }
 
-// unmarshal keeps numbers as they are written: times and sizes must not pass
-// through a float.
+// unmarshal keeps numbers as they are written: a float would change times and sizes.
 func unmarshal(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	return d.Decode(into)
 }
 
-// Objects are the objects in a list of a decoded JSON value.
+// Objects returns the objects of a list in a decoded JSON value.
 func Objects(list any) []map[string]any {
 	var found []map[string]any
 	items, _ := list.([]any)

@@ -39,8 +39,7 @@ func MotoConfig(moto *url.URL) aws.Config {
 // queryVersions are the API versions of the services that behaviours ask.
 var queryVersions = map[string]string{"ec2": "2016-11-15", "iam": "2010-05-08", "sns": "2010-03-31", "sqs": "2012-11-05", "sts": "2011-06-15"}
 
-// ask calls moto itself, which decides nothing, in the query protocol. moto's refusal is a
-// *Fault.
+// ask calls moto directly, in the query protocol. moto's refusal is a *Fault.
 func ask(ctx context.Context, moto *url.URL, service, operation string, params ...string) (*element, error) {
 	in := url.Values{"Action": {operation}, "Version": {queryVersions[service]}}
 	for i := 0; i < len(params); i += 2 {
@@ -64,7 +63,7 @@ func ask(ctx context.Context, moto *url.URL, service, operation string, params .
 	return answer, nil
 }
 
-// askJSON does the same in the JSON protocol; target is AWS's, as in
+// askJSON calls moto directly, in the JSON protocol. target is AWS's, as in
 // "TrentService.DescribeKey".
 func askJSON(ctx context.Context, moto *url.URL, service, target string, in, out any) error {
 	body, err := json.Marshal(in)

@@ -8,25 +8,24 @@ import (
 	"sync"
 )
 
-// kept says what moto forgets of one kind of Batch resource. A property that
-// isn't read back is set anew by every later `pulumi up`.
+// kept describes the properties that moto forgets of one kind of Batch resource.
+// Pulumi would set a property that is not read back at every later `pulumi up`.
 type kept struct {
-	create, update, remove, describe string // operations; "" where AWS has none
+	create, update, remove, describe string // operations; "" if AWS has none
 
-	arn, name string // their keys in the answers to create, update and describe
+	arn, name string // keys in the answers to create, update and describe
 	ref       string // the key in the requests to update and remove: a name or an ARN
 	list      string // the key of describe's list
 
-	fields    []string // shown as they were sent last
-	merged    []string // objects of which an update sends the changed fields only
-	unread    []string // fields of those that AWS takes and does not show
-	inherited []string // what moto takes from another revision where none was sent
+	fields    []string // described as in the last request
+	merged    []string // objects of which an update has the changed fields only
+	unread    []string // fields of merged that AWS accepts and does not describe
+	inherited []string // fields that moto copies from another revision if a request has none
 }
 
-// batchKinds were read in moto 5.2.1, moto/batch/models.py. An update there
-// changes the state, the service role, a queue's priority and its order, and
-// nothing else; a job definition's second revision has the first one's
-// capabilities and tag propagation, whatever it asks for.
+// batchKinds follow moto 5.2.1, moto/batch/models.py. An update there changes the
+// state, the service role, and a queue's priority and order, and nothing else; a job
+// definition's second revision gets the first one's capabilities and tag propagation.
 var batchKinds = []kept{{
 	create: "CreateComputeEnvironment", update: "UpdateComputeEnvironment", remove: "DeleteComputeEnvironment",
 	describe: "DescribeComputeEnvironments", list: "computeEnvironments",
@@ -47,7 +46,8 @@ var batchKinds = []kept{{
 	inherited: []string{"parameters", "retryStrategy", "platformCapabilities", "propagateTags"},
 }}
 
-// batchKept keeps what moto's Batch forgets and adds it to its answers.
+// batchKept remembers the properties that moto's Batch forgets and adds them to its
+// answers.
 func batchKept() Behaviour {
 	b := Behaviour{Name: "batch kept properties", Service: "batch", Answers: map[string]Handler{}}
 	for _, kind := range batchKinds {
@@ -63,7 +63,7 @@ func batchKept() Behaviour {
 	return b
 }
 
-// memory is what was sent of the resources of one kind.
+// memory holds the requests for the resources of one kind.
 type memory struct {
 	kept
 	mu        sync.Mutex
@@ -81,7 +81,7 @@ func (m *memory) created(c *Call) (*http.Response, error) {
 
 func (m *memory) updated(c *Call) (*http.Response, error) { return m.keep(c, m.merge) }
 
-// keep passes a call on and, where moto takes it, remembers what it sent.
+// keep forwards a call and, if it succeeds, remembers its request.
 func (m *memory) keep(c *Call, join func(before, sent map[string]any) map[string]any) (*http.Response, error) {
 	sent := map[string]any{}
 	if err := c.JSON(&sent); err != nil {
@@ -96,7 +96,7 @@ func (m *memory) keep(c *Call, join func(before, sent map[string]any) map[string
 		defer m.mu.Unlock()
 		arn, _ := answer[m.arn].(string)
 		r := m.resources[arn]
-		if r.name == "" { // an update's answer may carry what it was called with
+		if r.name == "" { // an update's answer may have the ARN in its place
 			r.name, _ = answer[m.name].(string)
 		}
 		r.sent = join(r.sent, sent)
@@ -159,7 +159,7 @@ func (m *memory) described(c *Call) (*http.Response, error) {
 	})
 }
 
-// show puts what was sent into what moto shows.
+// show adds the requested properties to moto's description.
 func (m *memory) show(sent, shown map[string]any) {
 	for _, key := range m.inherited {
 		if _, asked := sent[key]; !asked {

@@ -5,20 +5,19 @@ import (
 	"sync"
 )
 
-// Handler answers a call, with or without passing it on. It returns a *Fault
-// where AWS would refuse; any other error is the sandbox's own (502).
+// Handler answers a call, with or without forwarding it. It returns a *Fault if AWS
+// would refuse the call; any other error is the sandbox's own (502).
 type Handler func(*Call) (*http.Response, error)
 
-// Behaviour is something that moto lacks: what the gateway does on top of it,
-// or in its place, for some operations of one service.
+// Behaviour adds to moto, or replaces it, for some operations of one service.
 type Behaviour struct {
-	Name    string             // counted by the health page, e.g. "ecr images"
+	Name    string             // its calls are counted under this name on the health page, e.g. "ecr images"
 	Service string             // as in Call; "*" for every service, with the operation "*" only
 	Answers map[string]Handler // by operation in AWS's spelling; "*" for every operation
 }
 
-// behaviours are the built-in ones. Of two that want the same operation, the
-// earlier is asked first and the later by its Forward.
+// behaviours returns the built-in ones. Of two for the same operation, the earlier
+// gets the call first, and its Forward calls the later.
 func behaviours(config Config) []Behaviour {
 	var eventBridge sync.Map // the buckets that send their events there
 	return []Behaviour{

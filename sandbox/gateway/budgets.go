@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// budgetsKept answers what moto's Budgets does not implement. The provider asks
-// for subscribers and tags at every read, and tries for many minutes where an
-// operation is unknown; it changes a budget by UpdateBudget.
+// budgetsKept answers operations that moto's Budgets lacks. The provider reads
+// subscribers and tags at every refresh, retries an unknown operation for many
+// minutes, and changes a budget by UpdateBudget.
 func budgetsKept() Behaviour {
 	b := &budgetMemory{known: map[budgetKey]*budget{}}
 	return Behaviour{Name: "budgets", Service: "budgets", Answers: map[string]Handler{
@@ -35,12 +35,12 @@ type budgetMemory struct {
 type budgetKey struct{ account, name string }
 
 type budget struct {
-	changed     map[string]any         // as UpdateBudget sent it last
+	changed     map[string]any         // the last UpdateBudget's
 	subscribers map[notification][]any // each {SubscriptionType, Address}
 	tags        map[string]string
 }
 
-// notification is what tells a budget's notifications from each other.
+// notification identifies one of a budget's notifications.
 type notification struct {
 	NotificationType, ComparisonOperator, ThresholdType string
 	Threshold                                           float64
@@ -53,7 +53,7 @@ type subscribedNotification struct {
 
 type resourceTag struct{ Key, Value string }
 
-// budgetsInput is what these operations take, all of them together.
+// budgetsInput has the members of all these operations.
 type budgetsInput struct {
 	AccountID  string `json:"AccountId"`
 	BudgetName string
@@ -66,7 +66,7 @@ type budgetsInput struct {
 	ResourceTagKeys              []string
 }
 
-// key finds the budget that a call is about, whichever way it is named there.
+// key returns the budget that a call names, in any of the three ways.
 func (in budgetsInput) key() budgetKey {
 	name := in.BudgetName + in.Budget.BudgetName
 	if changed, ok := in.NewBudget["BudgetName"].(string); ok {
@@ -79,7 +79,8 @@ func (in budgetsInput) key() budgetKey {
 	return budgetKey{in.AccountID, name}
 }
 
-// normal fills in the default, so that one notification has one key.
+// normal returns the notification with its default type, so that one notification has
+// one key.
 func (n notification) normal() notification {
 	if n.ThresholdType == "" {
 		n.ThresholdType = "PERCENTAGE"
@@ -87,7 +88,7 @@ func (n notification) normal() notification {
 	return n
 }
 
-// after passes a call on and, where moto takes it, does something of its own.
+// after forwards a call and, if it succeeds, calls do.
 func (b *budgetMemory) after(c *Call, do func(in budgetsInput)) (*http.Response, error) {
 	var in budgetsInput
 	if err := c.JSON(&in); err != nil {
@@ -103,7 +104,7 @@ func (b *budgetMemory) after(c *Call, do func(in budgetsInput)) (*http.Response,
 	return res, nil
 }
 
-// instead answers in moto's place for a budget that exists.
+// instead answers a call about an existing budget without moto.
 func (b *budgetMemory) instead(c *Call, do func(in budgetsInput, of *budget) (any, error)) (*http.Response, error) {
 	var in budgetsInput
 	if err := c.JSON(&in); err != nil {

@@ -38,7 +38,7 @@ func TestABudgetsSubscribersAreReadBack(t *testing.T) {
 			Notification: at(threshold), Subscribers: subscribers})
 		require.NoError(t, err)
 	}
-	// As the provider does: what moto shows of the notifications is asked with.
+	// As the provider does: it queries with the notifications that moto returns.
 	shown, err := client.DescribeNotificationsForBudget(ctx, &budgets.DescribeNotificationsForBudgetInput{AccountId: aws.String(account), BudgetName: aws.String("subscribers")})
 	require.NoError(t, err)
 	require.Len(t, shown.Notifications, 2)

@@ -13,19 +13,19 @@ import (
 
 // Call is one call of an AWS operation.
 type Call struct {
-	Service   string        // as in a credential scope: "ecr", "batch", "s3"; "" where nothing tells
-	Operation string        // AWS's name, in lower case where only a REST path tells it; "" where unknown
-	Region    string        // "" where nothing tells
+	Service   string        // as in a credential scope: "ecr", "batch", "s3"; "" if unknown
+	Operation string        // AWS's name, in lower case if it comes from a REST path; "" if unknown
+	Region    string        // "" if unknown
 	Request   *http.Request // as it goes to moto
 
 	body []byte
 	read bool
-	rest []Handler // the behaviours that have not been asked yet
+	rest []Handler // the behaviours that the call has not reached yet
 	moto http.RoundTripper
 }
 
-// Forward asks the next behaviour, or moto where none is left. It may be called
-// again: the body is replayed once Body has been called.
+// Forward calls the next behaviour, or moto after the last. It may be called again:
+// the body is sent again if Body has been called.
 func (c *Call) Forward() (*http.Response, error) {
 	if len(c.rest) == 0 {
 		c.rewind()
@@ -38,8 +38,7 @@ func (c *Call) Forward() (*http.Response, error) {
 	return res, err
 }
 
-// Body reads the call's body, once. It stays in memory: don't ask for the body
-// of an S3 object.
+// Body returns the call's body. It is kept in memory: do not call it for S3 objects.
 func (c *Call) Body() ([]byte, error) {
 	if c.read || c.Request.Body == nil {
 		return c.body, nil
@@ -52,7 +51,7 @@ func (c *Call) Body() ([]byte, error) {
 	return b, nil
 }
 
-// SetBody replaces what goes on to moto.
+// SetBody replaces the body that moto gets.
 func (c *Call) SetBody(b []byte) {
 	c.body, c.read = b, true
 	c.Request.ContentLength = int64(len(b))
@@ -63,7 +62,7 @@ func (c *Call) SetBody(b []byte) {
 	c.rewind()
 }
 
-// Answer is a successful answer in JSON, for behaviours of other packages.
+// Answer returns a successful answer in JSON, for behaviours of other packages.
 func (c *Call) Answer(value any) *http.Response { return answerJSON(c, http.StatusOK, value) }
 
 func (c *Call) rewind() {
@@ -72,7 +71,7 @@ func (c *Call) rewind() {
 	}
 }
 
-// JSON decodes the call's body; an absent one changes nothing.
+// JSON decodes the call's body. Without a body, into stays as it is.
 func (c *Call) JSON(into any) error {
 	b, err := c.Body()
 	if err != nil || len(b) == 0 {
@@ -84,8 +83,8 @@ func (c *Call) JSON(into any) error {
 	return nil
 }
 
-// Ask calls another operation of the same service at moto, on behalf of the
-// caller, in AWS's JSON protocol. What moto refuses becomes the caller's answer.
+// Ask calls another operation of the same service at moto for the caller, in AWS's
+// JSON protocol. If moto refuses it, the caller gets that refusal.
 func (c *Call) Ask(operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -100,8 +99,8 @@ func (c *Call) Ask(operation string, in, out any) error {
 	return readJSON(res, out)
 }
 
-// send calls moto on behalf of the caller and refuses what moto refuses. path
-// may carry a query.
+// send calls moto for the caller; an unsuccessful answer is a *refusal. path may have
+// a query.
 func (c *Call) send(method, path string, header http.Header, body []byte) (*http.Response, error) {
 	target := c.Request.URL.Scheme + "://" + c.Request.URL.Host + path
 	r, err := http.NewRequestWithContext(c.Request.Context(), method, target, bytes.NewReader(body))
@@ -110,7 +109,7 @@ func (c *Call) send(method, path string, header http.Header, body []byte) (*http
 	}
 	r.Host = c.Request.Host
 	maps.Copy(r.Header, header)
-	r.Header["Authorization"] = c.Request.Header["Authorization"] // moto finds service, account and Region in it
+	r.Header["Authorization"] = c.Request.Header["Authorization"] // moto reads service, account and Region from it
 	res, err := c.moto.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -121,8 +120,8 @@ func (c *Call) send(method, path string, header http.Header, body []byte) (*http
 	return res, nil
 }
 
-// identify tells service and operation of a request. The signature's scope
-// names the service; how the operation is named depends on its protocol.
+// identify returns a request's service and operation. The signature's scope names the
+// service; the place of the operation's name depends on the protocol.
 func identify(r *http.Request) (*Call, error) {
 	c := &Call{Request: r}
 	c.Region, c.Service = scope(r)
@@ -149,14 +148,15 @@ func identify(r *http.Request) (*Call, error) {
 	return c, nil
 }
 
-// targetService tells the service of unsigned calls in the JSON protocol.
+// targetService is the service of unsigned calls in the JSON protocol, by the prefix
+// of their target.
 var targetService = map[string]string{
 	"AmazonEC2ContainerRegistry_V20150921": "ecr",
 	"AWSBudgetServiceGateway":              "budgets",
 }
 
-// scope reads Region and service of a signature, of the header or of a
-// presigned URL: "Credential=KEY/20260101/us-east-1/ecr/aws4_request".
+// scope returns Region and service of a signature, in the header or a presigned URL:
+// "Credential=KEY/20260101/us-east-1/ecr/aws4_request".
 func scope(r *http.Request) (region, service string) {
 	credential := r.URL.Query().Get("X-Amz-Credential")
 	if _, after, found := strings.Cut(r.Header.Get("Authorization"), "Credential="); found {
@@ -172,7 +172,7 @@ func scope(r *http.Request) (region, service string) {
 	return region, parts[len(parts)-2]
 }
 
-// restOperation names the operations of REST protocols by method and path.
+// restOperation sets the operation of REST protocols, by method and path.
 func restOperation(c *Call) {
 	path := c.Request.URL.Path
 	switch {

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// ec2InstanceGroups shows an instance's security groups, which moto keeps with
-// its network interface only: a `pulumi refresh` would find them gone.
+// ec2InstanceGroups adds an instance's security groups, which moto keeps only with
+// its network interface: after a `pulumi refresh` they would be gone.
 func ec2InstanceGroups() Behaviour {
 	return Behaviour{Name: "ec2 instance groups", Service: "ec2", Answers: map[string]Handler{
 		"RunInstances":      instanceGroups,
@@ -29,7 +29,7 @@ func instanceGroups(c *Call) (*http.Response, error) {
 	})
 }
 
-// showGroups gives an instance the groups of its first network interface.
+// showGroups adds the groups of an instance's first network interface.
 func showGroups(instance *element) {
 	shown := instance.child("groupSet")
 	if shown == nil {

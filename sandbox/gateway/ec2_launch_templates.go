@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// ec2LaunchTemplates puts the tags of launch templates right, of which moto has
-// two wrong, so that a later `pulumi up` would change them again: a new
-// template's own tags are shown among those of the hosts that it starts, and the
-// template's own are shown for ever as it was created with.
+// ec2LaunchTemplates corrects the tags of launch templates. moto lists a new
+// template's own tags among those of its hosts, and never changes the template's own
+// tags; a later `pulumi up` would set both again.
 func ec2LaunchTemplates() Behaviour {
 	return Behaviour{Name: "ec2 launch template tags", Service: "ec2", Answers: map[string]Handler{
 		"DescribeLaunchTemplates":        currentTags,
@@ -19,7 +18,8 @@ func ec2LaunchTemplates() Behaviour {
 	}}
 }
 
-// currentTags takes the tags from where moto keeps them up to date.
+// currentTags replaces a template's tags by those of DescribeTags, which moto keeps
+// up to date.
 func currentTags(c *Call) (*http.Response, error) {
 	res, err := c.Forward()
 	if err != nil {
@@ -47,7 +47,7 @@ func currentTags(c *Call) (*http.Response, error) {
 	})
 }
 
-// askTags are the tags of resources, by id, as EC2 writes them.
+// askTags returns the tags of resources, by id, as EC2 writes them.
 func askTags(c *Call, resources []*element) (map[string][]*element, error) {
 	form := url.Values{"Action": {"DescribeTags"}, "Version": {"2016-11-15"}, "Filter.1.Name": {"resource-id"}}
 	for i, id := range resources {
@@ -72,7 +72,7 @@ func askTags(c *Call, resources []*element) (map[string][]*element, error) {
 	return tags, err
 }
 
-// hostTags leaves out what is no resource that a template starts.
+// hostTags removes the template's own tags from those of its hosts.
 func hostTags(c *Call) (*http.Response, error) {
 	res, err := c.Forward()
 	if err != nil {

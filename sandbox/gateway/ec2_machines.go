@@ -12,43 +12,42 @@ import (
 	"sync"
 )
 
-// Machines are what EC2's instances really are here. moto keeps their records.
+// Machines run EC2's instances on this machine; moto has their records.
 type Machines interface {
-	// State is "pending", "running", "stopping" or "stopped", as in EC2; "" of an
-	// instance that has no machine yet, which moto says the state of.
+	// State returns "pending", "running", "stopping" or "stopped", as EC2 does, or
+	// "" for an instance that has no machine yet: moto has its state.
 	State(ctx context.Context, id string) (string, error)
 	// Start begins to start a machine, which runs its user data at its first start.
-	// An error says why none may be started.
+	// The error says why it may not be started.
 	Start(id string, userData []byte) error
-	// Stop begins to stop one, Remove to remove it with its disk.
+	// Stop begins to stop a machine; Remove begins to remove it with its disk.
 	Stop(id string)
 	Remove(id string)
-	// Online tells whether the machine is so far that commands can be run.
+	// Online reports whether commands can be run on the machine.
 	Online(id string) bool
-	// Run runs a script as root. An error is one of the machine's, not the script's.
+	// Run runs a script as root. An error is the machine's, not the script's.
 	Run(ctx context.Context, id, script string) (Ran, error)
 }
 
-// Ran is how a script ended.
+// Ran is the result of a script.
 type Ran struct {
 	Code           int
 	Stdout, Stderr string
 }
 
-// machines ties EC2 and Systems Manager to machines.
+// machines connects EC2 and Systems Manager to Machines.
 type machines struct {
 	Machines
 	moto  *url.URL
-	newID func() string // a UUID, which names a command
+	newID func() string // returns a UUID, the id of a command
 
 	mu          sync.Mutex
 	invocations map[string]*invocation // by command and instance
 }
 
-// MachineBehaviours let instances be machines: EC2 starts and stops them, and
-// Systems Manager runs commands on them. A machine is made when somebody asks
-// Systems Manager for its instance, or starts it: an instance that nobody uses
-// is a record.
+// MachineBehaviours start and stop machines by EC2's calls and run commands on them
+// by Systems Manager's. A machine is made when its instance is started, or when
+// Systems Manager is asked about it: an unused instance is only a record.
 func MachineBehaviours(moto *url.URL, of Machines, newID func() string) []Behaviour {
 	m := &machines{Machines: of, moto: moto, newID: newID, invocations: map[string]*invocation{}}
 	return []Behaviour{
@@ -66,10 +65,11 @@ func MachineBehaviours(moto *url.URL, of Machines, newID func() string) []Behavi
 	}
 }
 
-// stateCodes are EC2's (API reference, InstanceState).
+// stateCodes are EC2's codes (API reference, InstanceState).
 var stateCodes = map[string]string{"pending": "0", "running": "16", "stopping": "64", "stopped": "80"}
 
-// describe shows the states of the machines in moto's answer.
+// describe replaces the instances' states in moto's answer by those of their
+// machines.
 func (m *machines) describe(c *Call) (*http.Response, error) {
 	res, err := c.Forward()
 	if err != nil {
@@ -93,7 +93,8 @@ func (m *machines) describe(c *Call) (*http.Response, error) {
 	})
 }
 
-// each passes a call on and then does the same to the machines.
+// each returns a handler that forwards a call and, if it succeeds, calls do for each
+// of its instances.
 func (m *machines) each(do func(ctx context.Context, id string) error) Handler {
 	return func(c *Call) (*http.Response, error) {
 		in, err := form(c)

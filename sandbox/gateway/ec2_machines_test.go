@@ -17,7 +17,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/mototest"
 )
 
-// fakeMachines note what is asked of them; a test says how they are.
+// fakeMachines record their calls; a test sets their states.
 type fakeMachines struct {
 	mu    sync.Mutex
 	state map[string]string

@@ -2,9 +2,9 @@ package gateway
 
 import "net/http"
 
-// ecrAddresses puts the local registry's address where moto answers with
-// ACCOUNT.dkr.ecr.REGION.amazonaws.com, which cannot be set there and leads to
-// AWS. Docker needs no TLS for a registry on a loopback address.
+// ecrAddresses replaces ACCOUNT.dkr.ecr.REGION.amazonaws.com in moto's answers, an
+// address of AWS that cannot be configured there, by the local registry's. Docker
+// needs no TLS for a registry on a loopback address.
 func ecrAddresses(registry string) Behaviour {
 	repository := func(r map[string]any) {
 		if name, ok := r["repositoryName"].(string); ok {
@@ -32,7 +32,7 @@ func ecrAddresses(registry string) Behaviour {
 	}}
 }
 
-// edited passes a call on and changes the answer.
+// edited returns a handler that forwards a call and changes the answer.
 func edited(edit func(answer map[string]any)) Handler {
 	return func(c *Call) (*http.Response, error) {
 		res, err := c.Forward()

@@ -10,14 +10,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// ecrImages answers ECR's image calls from the local registry, where images are
-// pushed to: moto knows no registry, only what PutImage tells it. Which
-// repositories exist is still moto's to say.
+// ecrImages answers ECR's image calls from the local registry, to which images are
+// pushed: moto has no registry and knows only the images of PutImage. moto still has
+// the repositories.
 //
-// Lifecycle policies, which moto only keeps, are carried out. Amazon ECR expires
-// images within 24 hours; here it is done before each call about a repository's
-// images, and before a login. Whoever pushes logs in first, so that images are
-// seen in the order in which they were pushed.
+// Lifecycle policies, which moto only stores, are applied. Amazon ECR expires images
+// within 24 hours; here it happens before each call about a repository's images, and
+// before a login. Every push begins with a login, so images are seen in the order in
+// which they were pushed.
 func ecrImages(address string) Behaviour {
 	e := &images{registry: newRegistry(address)}
 	return Behaviour{Name: "ecr images", Service: "ecr", Answers: map[string]Handler{
@@ -27,12 +27,12 @@ func ecrImages(address string) Behaviour {
 		"DeleteRepository":      e.removeRepository,
 		"PutLifecyclePolicy":    e.putLifecyclePolicy,
 		"GetAuthorizationToken": e.login,
-		"ListImages":            notImages, // moto would answer of its own images, and has none
-		"BatchDeleteImage":      notImages,
+		"ListImages":            refuseImages, // moto would answer without images
+		"BatchDeleteImage":      refuseImages,
 	}}
 }
 
-func notImages(c *Call) (*http.Response, error) {
+func refuseImages(c *Call) (*http.Response, error) {
 	return nil, Unsupported("the sandbox does not know ECR's %s", c.Operation)
 }
 
@@ -41,18 +41,19 @@ type images struct {
 	expiring sync.Mutex // one call at a time expires images
 }
 
-// imageID names an image by digest, by tag, or by both, which must then agree.
+// imageID identifies an image by digest, by tag, or by both, which then have to
+// agree.
 type imageID struct {
 	Digest string `json:"imageDigest,omitempty"`
 	Tag    string `json:"imageTag,omitempty"`
 }
 
-// String is how AWS writes it into an error.
+// String returns the id as AWS writes it in an error.
 func (id imageID) String() string {
 	return fmt.Sprintf("{imageDigest:'%s', imageTag:'%s'}", cmp.Or(id.Digest, "null"), cmp.Or(id.Tag, "null"))
 }
 
-// imagesInput has the members of all these calls that the sandbox knows.
+// imagesInput has the members of these calls that the sandbox knows.
 type imagesInput struct {
 	RegistryID     string    `json:"registryId"`
 	RepositoryName string    `json:"repositoryName"`
@@ -60,28 +61,28 @@ type imagesInput struct {
 
 	Force bool `json:"force"` // DeleteRepository
 
-	Tag                    string `json:"imageTag"` // PutImage, as what follows
+	Tag                    string `json:"imageTag"` // PutImage, as the next three
 	Digest                 string `json:"imageDigest"`
 	ImageManifest          string `json:"imageManifest"`
 	ImageManifestMediaType string `json:"imageManifestMediaType"`
 }
 
-// imageCall is an image call that was read.
+// imageCall is an image call with its repository.
 type imageCall struct {
 	imagesInput
 	repository
 	account string
 }
 
-// failure is how BatchGetImage reports an image that is not there.
+// failure is BatchGetImage's answer for an image that does not exist.
 type failure struct {
 	ID     imageID `json:"imageId"`
 	Code   string  `json:"failureCode"`
 	Reason string  `json:"failureReason"`
 }
 
-// open reads a call and its repository; one that moto does not have is refused
-// in moto's words.
+// open decodes a call and opens its repository. If moto does not have the repository,
+// moto's refusal is the answer.
 func (e *images) open(c *Call) (in imageCall, err error) {
 	if err := c.Known(&in.imagesInput); err != nil {
 		return in, err
@@ -98,7 +99,7 @@ func (e *images) open(c *Call) (in imageCall, err error) {
 	if err := c.Ask("DescribeRepositories", ask, &known); err != nil {
 		return in, err
 	}
-	if len(known.Repositories) == 0 { // moto has one by this name, but of another account
+	if len(known.Repositories) == 0 { // moto has one with this name in another account
 		return in, badRequest("RepositoryNotFoundException", "The repository with name '%s' does not exist in the registry with id '%s'", in.RepositoryName, in.RegistryID)
 	}
 	in.account = known.Repositories[0].RegistryID
@@ -106,7 +107,8 @@ func (e *images) open(c *Call) (in imageCall, err error) {
 	return in, err
 }
 
-// expire opens a repository once what its lifecycle policy expires is gone.
+// expire returns a repository after deleting the images that its lifecycle policy
+// expires.
 func (e *images) expire(c *Call, name string) (repository, error) {
 	e.expiring.Lock()
 	defer e.expiring.Unlock()
@@ -141,7 +143,7 @@ func (e *images) expire(c *Call, name string) (repository, error) {
 	return e.registry.open(c.Request.Context(), name)
 }
 
-// login expires images of every repository before it lets somebody push or pull.
+// login expires images of every repository before it answers.
 func (e *images) login(c *Call) (*http.Response, error) {
 	var known struct {
 		Repositories []struct {
@@ -159,8 +161,8 @@ func (e *images) login(c *Call) (*http.Response, error) {
 	return c.Forward()
 }
 
-// putLifecyclePolicy refuses a policy that Amazon ECR would refuse, or that is not
-// carried out here.
+// putLifecyclePolicy refuses a policy that Amazon ECR would refuse, or that the
+// sandbox cannot apply.
 func (e *images) putLifecyclePolicy(c *Call) (*http.Response, error) {
 	var in struct {
 		Text string `json:"lifecyclePolicyText"`
@@ -206,7 +208,7 @@ func (e *images) describe(c *Call) (*http.Response, error) {
 	return answerJSON(c, http.StatusOK, map[string]any{"imageDetails": details}), nil
 }
 
-// detail is an image as DescribeImages shows it.
+// detail returns an image as DescribeImages does.
 func (in imageCall) detail(i image) (map[string]any, error) {
 	manifest, err := in.get(i.digest)
 	if err != nil {
@@ -250,7 +252,7 @@ func (e *images) get(c *Call) (*http.Response, error) {
 	return answerJSON(c, http.StatusOK, map[string]any{"images": got, "failures": failures}), nil
 }
 
-// put takes a manifest whose layers are there: how an image gets a further tag.
+// put adds a tag to an image: it stores a manifest with layers that the registry has.
 func (e *images) put(c *Call) (*http.Response, error) {
 	in, err := e.open(c)
 	if err != nil {
@@ -278,8 +280,8 @@ func (e *images) put(c *Call) (*http.Response, error) {
 	return answerJSON(c, http.StatusOK, map[string]any{"image": in.shown(id, in.ImageManifest, m.mediaType)}), nil
 }
 
-// removeRepository keeps a repository with images, as ECR does, unless forced;
-// then the images go too, which moto knows nothing of.
+// removeRepository refuses to delete a repository with images unless forced, as ECR
+// does, and deletes the images, which moto does not know.
 func (e *images) removeRepository(c *Call) (*http.Response, error) {
 	in, err := e.open(c)
 	if err != nil {
@@ -297,7 +299,7 @@ func (e *images) removeRepository(c *Call) (*http.Response, error) {
 	return c.Forward()
 }
 
-// shown is an image as BatchGetImage and PutImage show it.
+// shown returns an image as BatchGetImage and PutImage do.
 func (in imageCall) shown(id imageID, manifest string, mediaType types.MediaType) map[string]any {
 	return map[string]any{
 		"registryId": in.account, "repositoryName": in.name, "imageId": id,

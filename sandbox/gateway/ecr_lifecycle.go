@@ -30,14 +30,15 @@ type lifecycleRule struct {
 	} `json:"action"`
 }
 
-// What the sandbox knows of a rule: tags by their prefix, and a number of images.
+// The values that the sandbox knows: a rule selects by prefixes of tags, or all
+// images, and keeps a number of them.
 const (
 	statusTagged, statusAny = "tagged", "any"
 	countNewest             = "imageCountMoreThan"
 )
 
-// parseLifecyclePolicy returns the policy with its rules in the order of their
-// priority. The error is why Amazon ECR would refuse it, or the part of it that the
+// parseLifecyclePolicy returns the policy with its rules in order of priority. The
+// error is the reason for which Amazon ECR would refuse it, or the part that the
 // sandbox does not know.
 func parseLifecyclePolicy(text string) (p lifecyclePolicy, err error) {
 	d := json.NewDecoder(bytes.NewReader([]byte(text)))
@@ -73,11 +74,11 @@ func parseLifecyclePolicy(text string) (p lifecyclePolicy, err error) {
 	return p, nil
 }
 
-// expired returns the images that the policy expires, of all, the oldest first.
-// Each rule identifies images as if none had expired, so that it counts those that
-// another rule keeps too; an image whose tags meet a rule is no later rule's to
-// expire, whether or not the first one does (Amazon ECR user guide, "How lifecycle
-// policies work").
+// expired returns the images that the policy expires, of all, the oldest first. Each
+// rule counts the images that it identifies as if none had expired, also those that
+// another rule keeps. An image that one rule identifies is not expired by a later
+// rule, even if the first keeps it (Amazon ECR user guide, "How lifecycle policies
+// work").
 func (p lifecyclePolicy) expired(all []image) []image {
 	var gone []image
 	taken := map[string]bool{} // by the digest: a rule of higher priority has decided
@@ -100,8 +101,8 @@ func (p lifecyclePolicy) expired(all []image) []image {
 	return gone
 }
 
-// identifies reports whether an image meets a rule's tag status, and each prefix of
-// its list is met by one of the image's tags.
+// identifies reports whether a rule selects an image: each prefix of the rule is that
+// of one of the image's tags.
 func (r lifecycleRule) identifies(i image) bool {
 	return !slices.ContainsFunc(r.Selection.TagPrefixList, func(prefix string) bool {
 		return !slices.ContainsFunc(i.tags, func(tag string) bool { return strings.HasPrefix(tag, prefix) })

@@ -1,8 +1,8 @@
-// Package gateway is the sandbox's one AWS endpoint: a reverse proxy in front
-// of the moto server. What moto does well passes through unchanged; what it
-// forgets or cannot do is a behaviour, one a file, listed in behaviours.go.
+// Package gateway is the sandbox's one AWS endpoint: a reverse proxy in front of the
+// moto server. Each file is a behaviour that corrects or replaces some of moto's
+// operations; behaviours.go lists them. Other calls pass unchanged.
 //
-// It keeps what it knows in memory, as moto does: both begin and end together.
+// Its state is in memory, as moto's is: both begin and end together.
 package gateway
 
 import (
@@ -22,31 +22,30 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// Config is what a gateway needs to know.
+// Config configures a gateway.
 type Config struct {
-	Upstream *url.URL  // the moto server, e.g. http://127.0.0.1:5000 or a local.SocketURL; its path is not used
-	Registry string    // the local image registry that stands behind ECR, e.g. "127.0.0.1:5001"
-	StartID  string    // which start of the sandbox this is; told by the health page
-	Log      io.Writer // one line a fault; default: none
+	Upstream *url.URL  // the moto server, e.g. http://127.0.0.1:5000 or a local.SocketURL; without a path
+	Registry string    // the local image registry, e.g. "127.0.0.1:5001"
+	StartID  string    // identifies this start of the sandbox on the health page
+	Log      io.Writer // gets a line for each fault; default: none
 
-	// Models are AWS's own of its services, which every call is checked against;
-	// nil: none is.
+	// Models are AWS's API models, against which every call is checked; nil: no call
+	// is checked.
 	Models *awsmodel.Models
 
-	// Behaviours are asked before the built-in ones: how a part of the sandbox
-	// that is too large for a file here (the Batch host) takes its calls.
+	// Behaviours get calls before the built-in ones. They are the parts of the
+	// sandbox that are too large for a file here, such as the Batch host.
 	Behaviours []Behaviour
 
-	// ObjectChanged is told of every object that was made or deleted in a bucket
-	// that sends its events to EventBridge; nil: nobody is.
+	// ObjectChanged is called for every object that was created or deleted in a
+	// bucket that sends its events to EventBridge; it may be nil.
 	ObjectChanged func(ObjectChange)
 
-	// Pages are the sandbox's own beside the health page, by path. No AWS service
-	// has a path that begins with "/_".
+	// Pages are the sandbox's own pages beside the health page, by path. No AWS
+	// service has a path that begins with "/_".
 	Pages map[string]http.HandlerFunc
 
-	// AccessKey is the administrator's, without which no page under OwnPages is
-	// served.
+	// AccessKey is the administrator's. Pages under OwnPages are served to it only.
 	AccessKey string
 }
 
@@ -55,15 +54,15 @@ type Gateway struct {
 	config   Config
 	handlers map[string][]counted // by "service.operation" in lower case, "*" for any
 	calls    counter              // every AWS call, by "service.Operation"
-	answered counter              // calls that a behaviour took part in, by its name
-	refused  counter              // calls that violate AWS's model, by "service.Operation: refusal"
+	answered counter              // calls of each behaviour, by its name
+	refused  counter              // calls that AWS's model forbids, by "service.Operation: refusal"
 	moto     http.RoundTripper
 	proxy    *httputil.ReverseProxy
 	guarded  http.Handler
 	log      *log.Logger
 }
 
-// New makes a gateway. It refuses a Config without Upstream or Registry.
+// New returns a gateway. Upstream and Registry are required.
 func New(config Config) (*Gateway, error) {
 	if config.Upstream == nil || config.Upstream.Host == "" {
 		return nil, errors.New("gateway: Upstream is missing: the moto server's URL")
@@ -97,15 +96,15 @@ func New(config Config) (*Gateway, error) {
 	return g, nil
 }
 
-// toMoto is the way to moto. Answers are read and changed, so they must come as
-// they are.
+// toMoto returns the transport to moto. It asks for no compression, because answers
+// are read and changed.
 func toMoto() *http.Transport {
 	t := local.Transport()
 	t.DisableCompression, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 64, time.Minute
 	return t
 }
 
-// counted is a handler with the name under which its calls are counted.
+// counted is a handler with the name of its counter.
 type counted struct {
 	name   string
 	handle Handler
@@ -118,15 +117,15 @@ func (g *Gateway) register(b Behaviour) {
 	}
 }
 
-// handlerKey ignores case: REST paths spell operations in lower case.
+// handlerKey ignores case: REST paths have operations in lower case.
 func handlerKey(service, operation string) string { return strings.ToLower(service + "." + operation) }
 
-// ServeHTTP answers one AWS call, or one of the sandbox's own pages; nothing that
-// a web page asks for.
+// ServeHTTP answers an AWS call or serves one of the sandbox's own pages. It refuses
+// requests of web pages.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.guarded.ServeHTTP(w, r) }
 
-// OwnPages is the path of the sandbox's own pages, which no AWS service uses. They
-// are the administrator's.
+// OwnPages is the path of the sandbox's own pages, which no AWS service uses. Only
+// the administrator gets them.
 const OwnPages = "/_sandbox/"
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
@@ -145,18 +144,18 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	g.proxy.ServeHTTP(w, r)
 }
 
-// rewrite turns a call to the gateway into one to moto. Host and query stay as
-// they came: moto builds addresses (SQS queues) from the one, and the proxy
-// would drop what it cannot parse of the other.
+// rewrite redirects a call to moto. Host and query stay as they are: moto makes
+// addresses (SQS queues) of the host, and the proxy would drop parts of the query
+// that it cannot parse.
 func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
 	p.Out.URL.Scheme, p.Out.URL.Host = g.config.Upstream.Scheme, g.config.Upstream.Host
 	p.Out.URL.RawQuery = p.In.URL.RawQuery
 	p.Out.Host = p.In.Host
 	p.Out.Header.Del("Accept-Encoding")
-	p.Out.Header.Del("Expect") // answered here; moto must not be waited for
+	p.Out.Header.Del("Expect") // answered here, without waiting for moto
 }
 
-// answer leads a call through the behaviours that want it, and on to moto.
+// answer passes a call through its behaviours to moto.
 func (g *Gateway) answer(r *http.Request) (*http.Response, error) {
 	c, err := identify(r)
 	if err != nil {
@@ -170,12 +169,12 @@ func (g *Gateway) answer(r *http.Request) (*http.Response, error) {
 	return g.render(c, res, err)
 }
 
-// distance is how far AWS is at least. Its SDKs for Go can't bear less: they
-// close a request's body as soon as there is an answer, and where net/http has
-// not looked for the body's end by then, it takes that for a failed request and
-// closes the connection under the answer ("use of closed network connection";
-// smithy-go, safeWriteToReadCloser.WriteTo). A small answer survives it, because
-// it is written at once and so read at once.
+// distance is the shortest time in which the gateway answers. AWS's SDKs for Go close
+// a request's body as soon as there is an answer. If net/http has not seen the body's
+// end by then, it treats the request as failed and closes the connection under the
+// answer ("use of closed network connection"; smithy-go,
+// safeWriteToReadCloser.WriteTo). A small answer survives, because it is read at
+// once.
 const distance = 20 * time.Millisecond
 
 func (g *Gateway) chain(c *Call) []Handler {
@@ -191,7 +190,7 @@ func (g *Gateway) chain(c *Call) []Handler {
 	return chain
 }
 
-// render makes an answer of the errors that AWS has answers for.
+// render turns faults and refusals into answers.
 func (g *Gateway) render(c *Call, res *http.Response, err error) (*http.Response, error) {
 	var fault *Fault
 	var refused *refusal
@@ -206,7 +205,7 @@ func (g *Gateway) render(c *Call, res *http.Response, err error) (*http.Response
 	return res, nil
 }
 
-// unanswered says that moto or the registry failed. AWS clients try a 502 again.
+// unanswered answers that moto or the registry failed. AWS's clients retry a 502.
 func (g *Gateway) unanswered(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() == nil {
 		g.log.Printf("%s %s: %v", r.Method, r.URL.Path, err)

@@ -28,7 +28,7 @@ type sandbox struct {
 
 func TestMain(m *testing.M) { mototest.Main(m) }
 
-// newSandbox skips the test where the machine has no moto or no registry.
+// newSandbox skips the test if the machine has no moto or no registry.
 func newSandbox(t *testing.T) sandbox {
 	t.Helper()
 	registry := mototest.Registry(t)

@@ -7,16 +7,15 @@ import (
 	"sync"
 )
 
-// HealthPath is the gateway's own page. No AWS service has a path like it: S3
-// bucket names begin with a letter or a digit.
+// HealthPath is the path of the health page.
 const HealthPath = OwnPages + "health"
 
-// Health is the JSON of the health page. All counts are since the start.
+// Health is the JSON of the health page. Counts begin at the start.
 type Health struct {
 	StartID    string         `json:"startId"`
 	Calls      map[string]int `json:"calls"`      // AWS calls by "service.Operation"
-	Behaviours map[string]int `json:"behaviours"` // calls that a behaviour took part in, by its name
-	Refusals   map[string]int `json:"refusals"`   // calls that AWS's own model of the service does not allow, by "service.Operation: Code: message"
+	Behaviours map[string]int `json:"behaviours"` // calls of each behaviour, by its name
+	Refusals   map[string]int `json:"refusals"`   // calls that AWS's model of the service forbids, by "service.Operation: Code: message"
 }
 
 func (g *Gateway) health(w http.ResponseWriter) {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Known decodes the call's body and refuses, by their names, members that into has
-// no field for: the sandbox does not know them.
+// Known decodes the call's body and refuses, by name, members for which into has no
+// field: the sandbox does not know them.
 func (c *Call) Known(into any) error {
 	sent := map[string]any{}
 	if err := c.JSON(&sent); err != nil {

@@ -8,14 +8,12 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/awsmodel"
 )
 
-// ModelsName is the name under which the health page counts the calls that were
-// checked.
+// ModelsName is the name under which the health page counts checked calls.
 const ModelsName = "AWS's API models"
 
-// modelChecked refuses what AWS's own model of a service does not allow: moto
-// accepts nearly anything. It comes after the caller's rights, as on AWS, and
-// before everything else. Only callers' calls come here, not those that the
-// gateway itself makes at moto.
+// modelChecked refuses calls that AWS's model of the service forbids: moto accepts
+// nearly anything. The check follows that of the caller's rights, as in AWS, and
+// precedes all other behaviours. The gateway's own calls to moto are not checked.
 func modelChecked(models *awsmodel.Models, refused *counter, log *log.Logger) Behaviour {
 	check := func(c *Call) (*http.Response, error) {
 		if c.Service == "" { // nothing names it, e.g. a browser's unsigned request

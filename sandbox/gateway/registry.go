@@ -17,12 +17,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// registry is the local image registry. It tells neither when an image came nor
-// which ones have lost their tags: an image counts as pushed when it was first
-// seen here, and one whose tag has moved on is listed if it was seen before.
+// registry is the local image registry. It has neither the time of a push nor a list
+// of untagged images. So an image counts as pushed when the gateway first saw it, and
+// an untagged one is listed if the gateway saw it before.
 type registry struct {
 	address string
-	puller  *remote.Puller // asks once whether the registry wants a login, not at every call
+	puller  *remote.Puller // finds out once, and not at every call, that the registry wants no login
 
 	mu   sync.Mutex
 	seen map[imageKey]time.Time
@@ -30,17 +30,17 @@ type registry struct {
 
 type imageKey struct{ repository, digest string }
 
-// image is a manifest of the registry and its tags.
+// image is a manifest of the registry with its tags.
 type image struct {
 	digest string
 	tags   []string // sorted
 	pushed time.Time
 }
 
-// repository is a part of the registry, as it was when it was read.
+// repository is a snapshot of a repository of the registry.
 type repository struct {
 	*registry
-	ctx    context.Context // of the call that it was read for
+	ctx    context.Context // of the call
 	at     name.Repository
 	name   string
 	images []image // oldest push first
@@ -54,7 +54,7 @@ func newRegistry(address string) *registry {
 	return &registry{address: address, puller: puller, seen: map[imageKey]time.Time{}}
 }
 
-// open reads a repository; one to which nothing was pushed is empty.
+// open returns a repository. One without a push is empty.
 func (r *registry) open(ctx context.Context, repositoryName string) (repository, error) {
 	repo := repository{registry: r, ctx: ctx, name: repositoryName}
 	var err error
@@ -99,7 +99,7 @@ func (r repository) options() []remote.Option {
 	return []remote.Option{remote.Reuse(r.puller), remote.WithContext(r.ctx)}
 }
 
-// digest is what a tag or digest stands for; "" where there is nothing.
+// digest returns the digest of a tag or digest; "" if there is no such image.
 func (r repository) digest(ref name.Reference) (string, error) {
 	head, err := remote.Head(ref, r.options()...)
 	if absent(err) {
@@ -133,8 +133,8 @@ func (r repository) firstSeen(digest string) time.Time {
 	return r.seen[key]
 }
 
-// find looks an image up; nil where there is none. One that was never seen and
-// has no tag is known to the registry alone.
+// find returns an image; nil if it does not exist. An untagged image that the gateway
+// never saw is in the registry only.
 func (r repository) find(id imageID) (*image, error) {
 	for _, i := range r.images {
 		if (id.Tag == "" || slices.Contains(i.tags, id.Tag)) && (id.Digest == "" || id.Digest == i.digest) {
@@ -164,7 +164,7 @@ func (r repository) put(id imageID, m remote.Taggable) error {
 	return remote.Put(ref, m, remote.WithContext(r.ctx))
 }
 
-// delete removes an image with its tags.
+// delete deletes an image with its tags.
 func (r repository) delete(i image) error {
 	if err := remote.Delete(r.at.Digest(i.digest), remote.WithContext(r.ctx)); err != nil {
 		return err
@@ -175,8 +175,8 @@ func (r repository) delete(i image) error {
 	return nil
 }
 
-// size is what a manifest's blobs take in the registry; of several platforms
-// the largest one's, as ECR has it.
+// size returns the size of a manifest's blobs in the registry; of several platforms
+// the largest one's, as in ECR.
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageDetail.html
 func (r repository) size(d *remote.Descriptor) (int64, error) {
 	var m struct {
@@ -205,14 +205,15 @@ func (r repository) size(d *remote.Descriptor) (int64, error) {
 	return size, nil
 }
 
-// manifest is one that came with a call.
+// manifest is the manifest of a PutImage.
 type manifest struct {
 	raw       []byte
 	mediaType types.MediaType
 	digest    string
 }
 
-// newManifest takes the media type from the manifest where none is given.
+// newManifest returns a manifest with its digest. Without a media type, the
+// manifest's own counts.
 func newManifest(raw, mediaType string) (manifest, error) {
 	var m struct {
 		MediaType string `json:"mediaType"`
@@ -227,7 +228,7 @@ func newManifest(raw, mediaType string) (manifest, error) {
 	return manifest{[]byte(raw), types.MediaType(mediaType), digest.String()}, err
 }
 
-// RawManifest and MediaType are what a push asks for.
+// RawManifest and MediaType make it a remote.Taggable.
 func (m manifest) RawManifest() ([]byte, error)        { return m.raw, nil }
 func (m manifest) MediaType() (types.MediaType, error) { return m.mediaType, nil }
 

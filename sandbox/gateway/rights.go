@@ -18,27 +18,27 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// Rights decides the calls that are made with a role's temporary credentials, by
-// the role's own policies, which moto keeps and does not apply. What the account's
-// administrator calls passes.
+// Rights decides calls with a role's temporary credentials by the role's policies,
+// which moto stores and does not apply. The administrator's calls pass.
 //
-// Signatures are not checked: who knows an access key has its rights.
+// Signatures are not checked: an access key alone has its rights.
 type Rights struct {
-	// JobTags finds a Batch job's tags, for policies that look at them; without
-	// it no job has any. Set it before the first call.
+	// JobTags returns a Batch job's tags, for policies with conditions on them; nil:
+	// no job has tags. Set it before the first call.
 	JobTags func(jobID string) map[string]string
 
-	// AccessKey is the administrator's; "": there is none. Set it before the first call.
+	// AccessKey is the administrator's; "": there is none. Set it before the first
+	// call.
 	AccessKey string
 
 	moto *url.URL
-	used counter // what a policy allowed when it was asked for, by "POLICY ACTION"
+	used counter // actions that a policy allowed, by "POLICY ACTION"
 
 	mu       sync.Mutex
 	sessions map[string]session // by access key
-	opened   map[string]string  // Session Manager's sessions: whose each is, as aws:userid, by its id
-	roles    map[string]*role   // by ARN, as last read
-	changes  int                // how often IAM may have changed
+	opened   map[string]string  // the aws:userid of each Session Manager session, by its id
+	roles    map[string]*role   // by ARN
+	changes  int                // counts the calls that may have changed IAM
 }
 
 // Credentials are a role's temporary credentials.
@@ -48,14 +48,14 @@ type Credentials struct {
 	RoleARN                                    string
 }
 
-// session is who calls: a role under a session's name, or the administrator.
-// userID is AWS's aws:userid: "ROLE-ID:SESSION-NAME" of a role, else the account.
+// session is a caller: a role under a session's name, or the administrator. userID is
+// AWS's aws:userid: "ROLE-ID:SESSION-NAME" of a role, else the account.
 type session struct{ arn, roleARN, userID string }
 
 var administrator = session{arn: "arn:aws:iam::" + local.Account + ":root", userID: local.Account}
 
-// role is a role as IAM has it. Its trust policy is parsed where it is needed:
-// what the sandbox does not know of it is no matter to the role's own calls.
+// role is a role of IAM. Its trust policy is parsed only when it is needed, so that
+// unknown parts of it do not affect the role's own calls.
 type role struct {
 	arn      string
 	trust    string
@@ -63,12 +63,12 @@ type role struct {
 	boundary *policy // its permissions boundary; nil without one
 }
 
-// decision is what a role's policies say of a need, and what its permissions
-// boundary says, which is allowed if the role has none. What both allow is allowed
+// decision is the verdict of a role's policies on a need, and that of its permissions
+// boundary, which is allowed if the role has none. A need is allowed if both allow it
 // (IAM user guide, "Permissions boundaries for IAM entities").
 type decision struct{ identity, boundary verdict }
 
-// refusal is AWS's reason (IAM user guide, "Troubleshoot access denied error
+// refusal returns AWS's reason (IAM user guide, "Troubleshoot access denied error
 // messages"); "" if the need is allowed.
 func (d decision) refusal(action string) string {
 	switch {
@@ -94,7 +94,7 @@ func (r *role) keyed(n need, userID string) need {
 	return n
 }
 
-// decide weighs a need.
+// decide returns the role's decision on a need.
 func (r *role) decide(n need) (so decision, err error) {
 	so.boundary = allowed
 	if so.identity, err = decide(r.policies, n); err == nil && r.boundary != nil {
@@ -106,19 +106,19 @@ func (r *role) decide(n need) (so decision, err error) {
 	return so, nil
 }
 
-// NewRights makes Rights over the IAM and STS of a moto server.
+// NewRights returns Rights over the IAM and STS of a moto server.
 func NewRights(moto *url.URL) *Rights {
 	return &Rights{moto: moto, sessions: map[string]session{}, opened: map[string]string{}, roles: map[string]*role{}}
 }
 
-// Behaviour is asked first of all, for every call.
+// Behaviour returns the check of rights, which every call passes first.
 func (r *Rights) Behaviour() Behaviour {
 	return Behaviour{Name: "rights", Service: "*", Answers: map[string]Handler{"*": r.check}}
 }
 
-// Issue gives an AWS service, e.g. "ecs-tasks.amazonaws.com", temporary
-// credentials of a role. A role that is not there or does not trust the service
-// is a *Fault with the code AccessDenied.
+// Issue returns temporary credentials of a role for an AWS service, e.g.
+// "ecs-tasks.amazonaws.com". If the role does not exist or does not trust the
+// service, the error is a *Fault with the code AccessDenied.
 func (r *Rights) Issue(ctx context.Context, roleARN, service string) (Credentials, error) {
 	how, err := r.trusts(ctx, roleARN, principal{service: service})
 	if err != nil {
@@ -135,8 +135,8 @@ func (r *Rights) Issue(ctx context.Context, roleARN, service string) (Credential
 	return r.remember(given, roleARN)
 }
 
-// Grants tells whether an AWS service may take an action on a resource as a role:
-// the role has to trust the service, and its policies have to allow the action.
+// Grants returns an error unless an AWS service may take an action on a resource as a
+// role: the role has to trust the service, and its policies have to allow the action.
 func (r *Rights) Grants(ctx context.Context, roleARN, service, action, resource string) error {
 	how, err := r.trusts(ctx, roleARN, principal{service: service})
 	if err != nil {
@@ -165,13 +165,13 @@ func accessDenied(format string, args ...any) *Fault {
 	return &Fault{http.StatusForbidden, "AccessDenied", fmt.Sprintf(format, args...)}
 }
 
-// check lets a call pass or refuses it.
+// check forwards a call or refuses it.
 func (r *Rights) check(c *Call) (*http.Response, error) {
 	who, err := r.caller(c)
 	if err != nil {
 		return nil, err
 	}
-	if changesIAM(c) { // whatever comes of it: what was read before it counts no more
+	if changesIAM(c) { // even if it fails: roles that were read before may be stale
 		defer r.forget()
 	}
 	switch {
@@ -190,7 +190,7 @@ func calls(c *Call, service, operation string) bool {
 	return handlerKey(c.Service, c.Operation) == handlerKey(service, operation)
 }
 
-// caller is who makes a call.
+// caller returns the session of a call.
 func (r *Rights) caller(c *Call) (session, error) {
 	key := accessKey(c.Request)
 	switch key {
@@ -208,7 +208,7 @@ func (r *Rights) caller(c *Call) (session, error) {
 	return who, nil
 }
 
-// accessKey reads it where scope reads service and Region.
+// accessKey returns the access key in the signature's scope.
 func accessKey(r *http.Request) string {
 	credential := r.URL.Query().Get("X-Amz-Credential")
 	if _, after, found := strings.Cut(r.Header.Get("Authorization"), "Credential="); found {
@@ -218,13 +218,14 @@ func accessKey(r *http.Request) string {
 	return key
 }
 
-// changesIAM goes by the name: IAM's other operations all change something.
+// changesIAM reports whether a call may change IAM, by its name: all operations
+// change something except these.
 func changesIAM(c *Call) bool {
 	reads := func(verb string) bool { return strings.HasPrefix(c.Operation, verb) }
 	return c.Service == "iam" && !slices.ContainsFunc([]string{"Get", "List", "Simulate", "Generate"}, reads)
 }
 
-// forget makes roles be read anew, also those that are being read just now.
+// forget discards the roles that were read, and those that are being read.
 func (r *Rights) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -232,13 +233,13 @@ func (r *Rights) forget() {
 	clear(r.roles)
 }
 
-// wording is how a protocol refuses.
+// wording is a protocol's way to refuse.
 type wording struct {
 	status             int // of a denial
 	denied, invalidKey string
 }
 
-// ownWordings are of services that have their own.
+// ownWordings are those of services with their own.
 var ownWordings = map[string]wording{
 	"ec2": {http.StatusForbidden, "UnauthorizedOperation", "AuthFailure"},
 	"s3":  {http.StatusForbidden, "AccessDenied", "InvalidAccessKeyId"},
@@ -262,19 +263,20 @@ func invalidKey(c *Call) *Fault {
 	return &Fault{http.StatusForbidden, wordingOf(c).invalidKey, "The security token included in the request is invalid."}
 }
 
-// denial is AWS's refusal of a call for want of a right.
+// denial returns AWS's refusal of a call without the right to it.
 func denial(c *Call, who session, n need, why string) *Fault {
 	said := fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", who.arn, n.action, cmp.Or(n.resource, "*"))
 	w := wordingOf(c)
 	return &Fault{w.status, w.denied, said + why}
 }
 
-// undecided is the sandbox's refusal to guess.
+// undecided returns the fault of a call that the sandbox cannot decide: it does not
+// guess.
 func undecided(roleARN string, err error) *Fault {
 	return Unsupported("the sandbox can't decide by the policies of %s: %v", roleARN, err)
 }
 
-// decide refuses a role's call unless its policies allow all that the call needs.
+// decide refuses a role's call unless its policies allow all needs of the call.
 func (r *Rights) decide(c *Call, who session) error {
 	needs, err := r.needs(c)
 	if err != nil {
@@ -292,10 +294,10 @@ func (r *Rights) decide(c *Call, who session) error {
 	return nil
 }
 
-// verdict is what the caller's role has to say of a need.
+// verdict returns the decision of the caller's role on a need.
 func (r *Rights) verdict(c *Call, who session, n need) (decision, error) {
 	own, err := r.role(c.Request.Context(), who.roleARN)
-	if errors.Is(err, errNoRole) { // it was deleted, and its sessions with it
+	if errors.Is(err, errNoRole) { // it was deleted, and so were its sessions
 		return decision{}, invalidKey(c)
 	}
 	if err != nil {
@@ -309,11 +311,12 @@ func (r *Rights) verdict(c *Call, who session, n need) (decision, error) {
 	return so, err
 }
 
-// assumable are the parameters of AssumeRole that the sandbox knows. Others make
-// a session with fewer rights than its role, or with tags.
+// assumable are the parameters of AssumeRole that the sandbox knows. Others restrict
+// the session, or tag it.
 var assumable = []string{"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"}
 
-// assume passes AssumeRole on for who may, and remembers whose the new key is.
+// assume forwards an allowed AssumeRole and remembers the session of the new access
+// key.
 func (r *Rights) assume(c *Call, who session) (*http.Response, error) {
 	in, err := form(c)
 	if err != nil {
@@ -343,11 +346,11 @@ func (r *Rights) assume(c *Call, who session) (*http.Response, error) {
 	return res, err
 }
 
-// mayAssume asks the role's trust policy, and the caller's own policies unless
-// the trust policy names the caller's role. Even then these can forbid it, and the
-// caller's boundary has to allow it: only what a policy grants to a session's own
-// ARN goes beyond a boundary (IAM user guide, "Permissions boundaries for IAM
-// entities"), and such a name the sandbox refuses.
+// mayAssume checks the role's trust policy, and the caller's own policies unless the
+// trust policy names the caller's role. Even then these may deny it, and the caller's
+// boundary has to allow it: only a policy that names a session's own ARN exceeds a
+// boundary (IAM user guide, "Permissions boundaries for IAM entities"), and the
+// sandbox refuses such a name.
 func (r *Rights) mayAssume(c *Call, who session, roleARN string) error {
 	n := need{action: assumeRole, resource: roleARN}
 	how, err := r.trusts(c.Request.Context(), roleARN, principal{account: local.Account, roleARN: who.roleARN})
@@ -370,7 +373,7 @@ func (r *Rights) mayAssume(c *Call, who session, roleARN string) error {
 	return nil
 }
 
-// trusts asks a role's trust policy.
+// trusts returns the decision of a role's trust policy on a caller.
 func (r *Rights) trusts(ctx context.Context, roleARN string, who principal) (trust, error) {
 	asked, err := r.role(ctx, roleARN)
 	if errors.Is(err, errNoRole) {
@@ -390,7 +393,7 @@ func (r *Rights) trusts(ctx context.Context, roleARN string, who principal) (tru
 	return how, nil
 }
 
-// remember keeps whose an access key is that AssumeRole has given.
+// remember stores the session of an access key that AssumeRole returned.
 func (r *Rights) remember(given *element, roleARN string) (Credentials, error) {
 	credentials, users := given.all("Credentials"), given.all("AssumedRoleUser")
 	if len(credentials) != 1 || len(users) != 1 {
@@ -412,7 +415,7 @@ func (r *Rights) remember(given *element, roleARN string) (Credentials, error) {
 
 var errNoRole = errors.New("there is no such role")
 
-// role finds a role with its policies. It is read once, until IAM changes.
+// role returns a role with its policies. It is read once, until IAM changes.
 func (r *Rights) role(ctx context.Context, arn string) (*role, error) {
 	r.mu.Lock()
 	known, changes := r.roles[arn], r.changes
@@ -432,7 +435,7 @@ func (r *Rights) role(ctx context.Context, arn string) (*role, error) {
 	return found, nil
 }
 
-// read asks IAM for a role and all its policies.
+// read reads a role and all its policies from IAM.
 func (r *Rights) read(ctx context.Context, arn string) (*role, error) {
 	name := path.Base(arn)
 	answer, err := r.ask(ctx, "iam", "GetRole", "RoleName", name)
@@ -442,7 +445,7 @@ func (r *Rights) read(ctx context.Context, arn string) (*role, error) {
 	if err != nil {
 		return nil, err
 	}
-	if answer.one("Arn") != arn { // of another account, or another path
+	if answer.one("Arn") != arn { // in another account, or under another path
 		return nil, errNoRole
 	}
 	found := &role{arn: arn}
@@ -466,7 +469,8 @@ func (r *Rights) read(ctx context.Context, arn string) (*role, error) {
 	return found, nil
 }
 
-// boundary reads the policy that is a role's permissions boundary; "" is none.
+// boundary returns the policy that is a role's permissions boundary; nil without an
+// ARN.
 func (r *Rights) boundary(ctx context.Context, roleARN, policyARN string) (*policy, error) {
 	if policyARN == "" {
 		return nil, nil
@@ -484,7 +488,7 @@ func (r *Rights) boundary(ctx context.Context, roleARN, policyARN string) (*poli
 
 type document struct{ name, text string }
 
-// documents are a role's inline policies and those attached to it.
+// documents returns a role's inline policies and those attached to it.
 func (r *Rights) documents(ctx context.Context, roleName string) ([]document, error) {
 	var found []document
 	inline, err := r.list(ctx, "ListRolePolicies", roleName, "member")
@@ -512,7 +516,7 @@ func (r *Rights) documents(ctx context.Context, roleName string) ([]document, er
 	return found, nil
 }
 
-// list is what a listing of a role's policies has in all elements of a name.
+// list returns the text of all elements of a name in a listing of a role's policies.
 func (r *Rights) list(ctx context.Context, operation, roleName, name string) ([]string, error) {
 	answer, err := r.ask(ctx, "iam", operation, "RoleName", roleName)
 	if err != nil {
@@ -545,7 +549,8 @@ func (r *Rights) document(ctx context.Context, name, operation string, params ..
 	return url.PathUnescape(answer.one(name))
 }
 
-// one is what the first element of that name holds, however deep; "" without one.
+// one returns the text of the first element of that name, at any depth; "" without
+// one.
 func (e *element) one(name string) string {
 	for _, found := range e.all(name) {
 		return found.Text
@@ -553,12 +558,12 @@ func (e *element) one(name string) string {
 	return ""
 }
 
-// ask asks moto.
+// ask calls moto.
 func (r *Rights) ask(ctx context.Context, service, operation string, params ...string) (*element, error) {
 	return ask(ctx, r.moto, service, operation, params...)
 }
 
-// form is what a call in the query protocol says.
+// form returns the parameters of a call in the query protocol.
 func form(c *Call) (url.Values, error) {
 	body, err := c.Body()
 	if err != nil || len(body) == 0 {

@@ -22,12 +22,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// deployment is the stack dev in its network, with a deploy role whose policies
-// are those that the tests of components/githubroles hold.
+// deployment is the stack dev in its network, with a deploy role that has the
+// policies tested in components/githubroles.
 type deployment struct {
 	guarded
 	role, profile string
-	network       map[string]place // by the stack whose tag it has; "" for none
+	network       map[string]place // by the stack of its tag; "" without one
 }
 
 type place struct{ subnet, group string }
@@ -58,7 +58,7 @@ func newDeployment(t *testing.T) deployment {
 	return d
 }
 
-// The builder's role and the boundary are what the policies name.
+// The policies name the builder's role and the boundary.
 const (
 	builderRole = "roles-builder-0a1b2c3"
 	boundaryARN = "arn:aws:iam::123456789012:policy/roles-boundary-0a1b2c3"
@@ -82,8 +82,8 @@ func (d deployment) stackRole(t *testing.T) {
 
 var devTag = []iamtypes.Tag{{Key: aws.String(stackTag), Value: aws.String("dev")}}
 
-// makeRole makes a role of the stack dev that anybody in the account may assume
-// who has the right to.
+// makeRole makes a role of the stack dev that anybody in the account with the right
+// to may assume.
 func (d deployment) makeRole(t *testing.T, name string, boundary *string) {
 	t.Helper()
 	admin := iam.NewFromConfig(d.Config)
@@ -274,8 +274,8 @@ func TestTheDeployRoleOpensAndEndsItsOwnSessionsOnly(t *testing.T) {
 	refused(t, err, "AccessDeniedException", "ssm:StartSession on resource: arn:aws:ssm:us-east-1::document/AWS-StartPortForwardingSession")
 }
 
-// What whoever merges may try: the deploy role's own credentials, in every way that
-// IAM has of making oneself more.
+// A person with the right to merge could try this with the deploy role's credentials:
+// every way that IAM has of gaining rights.
 func TestTheDeployRoleMakesItselfNoAdministrator(t *testing.T) {
 	d := newDeployment(t)
 	admin, me := iam.NewFromConfig(d.Config), iam.NewFromConfig(d.session(t, "run-7"))
@@ -346,7 +346,7 @@ func TestTheDeployRoleMakesItselfNoAdministrator(t *testing.T) {
 		})
 	}
 
-	// What it may: and the boundary ends it.
+	// The builder's role may get policies, and the boundary limits them.
 	require.NoError(t, put(builderRole))
 	require.NoError(t, attach(builderRole, ssmCore))
 	t.Cleanup(func() {

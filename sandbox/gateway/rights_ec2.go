@@ -11,27 +11,27 @@ import (
 	"strings"
 )
 
-// resourceTypes are by how the ids of EC2's resources begin.
+// resourceTypes are EC2's types of resources, by the prefix of their ids.
 var resourceTypes = map[string]string{
 	"ami": "image", "eni": "network-interface", "i": "instance", "igw": "internet-gateway", "lt": "launch-template", "rtb": "route-table",
 	"sg": "security-group", "sgr": "security-group-rule", "subnet": "subnet", "vol": "volume", "vpc": "vpc", "vpce": "vpc-endpoint",
 }
 
-// existing are the needs of a call about resources that exist.
+// existing returns the needs of a call about existing resources.
 func (r *Rights) existing(c *Call, ids []string) ([]need, error) {
 	var needs []need
 	for _, id := range ids {
 		prefix, _, _ := strings.Cut(id, "-")
 		kind, known := resourceTypes[prefix]
 		if !known {
-			return nil, undecided(id, notKnown("what kind of resource it is"))
+			return nil, undecided(id, notKnown("the type of this resource"))
 		}
 		tags, err := r.ec2Tags(c.Request.Context(), id)
 		if err != nil {
 			return nil, err
 		}
 		arn := arnOf(c, "ec2", kind+"/"+id)
-		if kind == "image" { // most are of another account: their ARNs have none
+		if kind == "image" { // most belong to another account: their ARNs have none
 			arn = "arn:aws:ec2:" + c.Region + "::image/" + id
 		}
 		needs = append(needs, need{resource: arn, requestTags: map[string]string{}, resourceTags: tags})
@@ -39,7 +39,7 @@ func (r *Rights) existing(c *Call, ids []string) ([]need, error) {
 	return needs, nil
 }
 
-// ec2Tags are a resource's tags.
+// ec2Tags returns a resource's tags.
 func (r *Rights) ec2Tags(ctx context.Context, id string) (map[string]string, error) {
 	answer, err := r.ask(ctx, "ec2", "DescribeTags", "Filter.1.Name", "resource-id", "Filter.1.Value.1", id)
 	if err != nil {
@@ -52,7 +52,8 @@ func (r *Rights) ec2Tags(ctx context.Context, id string) (map[string]string, err
 	return tags, nil
 }
 
-// instances are those that a call names, by InstanceId or InstanceId.N.
+// instances returns the needs of a call about instances, named by InstanceId or
+// InstanceId.N.
 func instances(r *Rights, c *Call) ([]need, error) {
 	in, err := form(c)
 	if err != nil {
@@ -61,8 +62,8 @@ func instances(r *Rights, c *Call) ([]need, error) {
 	return r.existing(c, members(in, regexp.MustCompile(`^InstanceId(\.\d+)?$`)))
 }
 
-// retagged are the resources of CreateTags and DeleteTags as calls of their own.
-// ec2:CreateAction is of the tags that come with a new resource only.
+// retagged returns the needs of CreateTags and DeleteTags. They have no
+// ec2:CreateAction: only tags that come with a new resource have it.
 func retagged(r *Rights, c *Call) ([]need, error) {
 	in, err := form(c)
 	if err != nil {
@@ -75,9 +76,9 @@ func retagged(r *Rights, c *Call) ([]need, error) {
 	return needs, err
 }
 
-// What RunInstances makes in every case, and the parameters that would bring
-// further resources into the call (Service Authorization Reference, "Actions
-// defined by Amazon EC2").
+// The resources that every RunInstances creates, and the parameters that would add
+// others to the call (Service Authorization Reference, "Actions defined by Amazon
+// EC2").
 var (
 	launched = []string{"instance", "network-interface", "volume"}
 	placedIn = regexp.MustCompile(`^(NetworkInterface\.\d+\.)?(SubnetId|SecurityGroupId\.\d+)$|^ImageId$`)
@@ -85,9 +86,9 @@ var (
 		`NetworkInterface\.\d+\.NetworkInterfaceId|BlockDeviceMapping\.\d+\.Ebs\.SnapshotId|SecurityGroup\.\d+)$`)
 )
 
-// launch is RunInstances: it needs to be allowed for everything that it makes,
-// with the tags that this gets within the call, and for everything that it takes.
-// The tags need ec2:CreateTags too, and an instance profile iam:PassRole.
+// launch returns the needs of RunInstances: everything that it creates, with the tags
+// from the call, and everything that it uses. The tags need ec2:CreateTags too, and
+// an instance profile iam:PassRole.
 func launch(r *Rights, c *Call) ([]need, error) {
 	in, err := form(c)
 	if err != nil {
@@ -120,8 +121,8 @@ func launch(r *Rights, c *Call) ([]need, error) {
 	return append(needs, passed...), err
 }
 
-// launchTags are the tags that what RunInstances makes gets within the call, by
-// the kind of resource.
+// launchTags returns the tags that RunInstances gives the resources that it creates,
+// by their type.
 func launchTags(in url.Values) map[string]map[string]string {
 	tags := map[string]map[string]string{}
 	for _, kind := range launched {
@@ -140,7 +141,8 @@ func launchTags(in url.Values) map[string]map[string]string {
 	}
 }
 
-// passed is the role of an instance profile, which EC2 gets; "" is no profile.
+// passed returns the needs of passing an instance profile's role to EC2; none without
+// a profile.
 func (r *Rights) passed(c *Call, profile string) ([]need, error) {
 	if profile == "" {
 		return nil, nil
@@ -158,7 +160,7 @@ func (r *Rights) passed(c *Call, profile string) ([]need, error) {
 	return needs, nil
 }
 
-// members are the values of the parameters with such names, in the names' order.
+// members returns the values of the parameters with such names, in the names' order.
 func members(in url.Values, name *regexp.Regexp) []string {
 	var values []string
 	for _, parameter := range parameters(in, name) {
@@ -171,7 +173,7 @@ func parameters(in url.Values, name *regexp.Regexp) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(in)), func(parameter string) bool { return !name.MatchString(parameter) })
 }
 
-// pairs are the tags of a list in the query protocol.
+// pairs returns the tags of a list in the query protocol.
 func pairs(in url.Values, prefix string) map[string]string {
 	tags := map[string]string{}
 	for i := 1; in.Has(fmt.Sprintf("%s%d.Key", prefix, i)); i++ {

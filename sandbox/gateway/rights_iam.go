@@ -7,20 +7,20 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// boundaryKey and policyKey are IAM's condition keys. The first is known for what
-// sets or removes a role's boundary and for what changes a role's policies, and
-// the second for attaching and detaching only (Service Authorization Reference,
-// "Actions defined by AWS Identity and Access Management"): for other actions a
-// condition on them never holds.
+// boundaryKey and policyKey are IAM's condition keys. Actions that set or remove a
+// role's boundary, or change its policies, have the first; actions that attach and
+// detach policies have the second (Service Authorization Reference, "Actions defined
+// by AWS Identity and Access Management"). For other actions a condition on them
+// never holds.
 const (
 	boundaryKey = "iam:permissionsboundary"
 	policyKey   = "iam:policyarn"
 )
 
-// boundaryActions are those for which IAM knows the boundary of an existing role.
+// boundaryActions are those that have the boundary of an existing role as a key.
 var boundaryActions = []string{"AttachRolePolicy", "DeleteRolePermissionsBoundary", "DeleteRolePolicy", "DetachRolePolicy", "PutRolePolicy"}
 
-// boundedRole is for calls that say which boundary a role gets.
+// boundedRole returns the needs of calls that set a role's boundary.
 func boundedRole(r *Rights, c *Call) ([]need, error) {
 	needs, err := existingRole(r, c)
 	if err != nil {
@@ -34,8 +34,8 @@ func boundedRole(r *Rights, c *Call) ([]need, error) {
 	return needs, err
 }
 
-// existingRole is for calls about a role by its name. One that does not exist has
-// no tags and no boundary.
+// existingRole returns the needs of calls about a role by its name. One that does not
+// exist has no tags and no boundary.
 func existingRole(r *Rights, c *Call) ([]need, error) {
 	in, err := form(c)
 	if err != nil {
@@ -58,8 +58,8 @@ func existingRole(r *Rights, c *Call) ([]need, error) {
 	return []need{n}, nil
 }
 
-// managedPolicy is for calls about a managed policy, by its ARN or by the name
-// that it is to have.
+// managedPolicy returns the needs of calls about a managed policy, by its ARN or its
+// new name.
 func managedPolicy(r *Rights, c *Call) ([]need, error) {
 	in, err := form(c)
 	if err != nil {
@@ -83,12 +83,12 @@ func managedPolicy(r *Rights, c *Call) ([]need, error) {
 
 func noKeys() map[string]string { return map[string]string{boundaryKey: "", policyKey: ""} }
 
-// iamARN is the ARN of a role or policy; IAM's have no Region.
+// iamARN returns the ARN of a role or policy, which has no Region.
 func iamARN(kind, path, name string) string {
 	return "arn:aws:iam::" + local.Account + ":" + kind + cmp.Or(path, "/") + name
 }
 
-// iamTags are the tags in IAM's description of a role or policy.
+// iamTags returns the tags in IAM's description of a role or policy.
 func iamTags(description *element) map[string]string {
 	tags := map[string]string{}
 	for _, list := range description.all("Tags") {

@@ -38,7 +38,7 @@ func TestALauncherSubmitsToItsOwnQueueUnderItsOwnTag(t *testing.T) {
 	for name, c := range map[string]struct {
 		queue, definition string
 		tags              map[string]string
-		denied            string // what of it; "" for nothing
+		denied            string // the resource that is denied; "" for none
 	}{
 		"names":              {"queue-1", definition, dev, ""},
 		"revision":           {"queue-1", definition + ":3", dev, ""},
@@ -70,8 +70,8 @@ func TestALauncherSubmitsToItsOwnQueueUnderItsOwnTag(t *testing.T) {
 	refused(t, err, "AccessDeniedException", "batch:deregisterjobdefinition")
 }
 
-// Who submits with tags needs the right to tag the queue and the definition, not
-// the job: see components/roles, launch.
+// A submission with tags needs the right to tag the queue and the definition, not the
+// job: see components/roles, launch.
 func TestASubmissionWithTagsNeedsTheRightToTagQueueAndDefinition(t *testing.T) {
 	g := newGuarded(t)
 	const queue, definition = batchARN + "job-queue/q", batchARN + "job-definition/d:1"
@@ -130,7 +130,8 @@ func TestALauncherEndsNoForeignJobByTaggingItFirst(t *testing.T) {
 	refused(t, err, "AccessDeniedException", "batch:UntagResource")
 }
 
-// Every principal that may only read is refused what a session asks AWS for.
+// Every principal with read access only is refused the calls by which a session
+// proves its launcher.
 func TestAReadOnlyRoleProvesNothingToASession(t *testing.T) {
 	g := newGuarded(t)
 	g.jobTags(map[string]map[string]string{"mine": {stackTag: "dev"}})

@@ -11,16 +11,16 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// operation is a row of what calls need. about tells the resources; an action
-// that it leaves out is the operation itself.
+// operation has the needs of some operations. about returns them; without an action
+// they need the operation itself.
 type operation struct {
 	service string // as in Call
 	names   []string
 	about   func(*Rights, *Call) ([]need, error)
 }
 
-// operations are those of which the sandbox knows what a call is about (Service
-// Authorization Reference, "Actions defined by" each service).
+// operations are those with needs that the sandbox knows (Service Authorization
+// Reference, "Actions defined by" each service).
 var operations = []operation{
 	{"batch", []string{"SubmitJob"}, submission},
 	{"batch", []string{"CancelJob", "TerminateJob"}, job},
@@ -56,10 +56,11 @@ var operations = []operation{
 	{"ssm", []string{"DescribeInstanceInformation", "GetCommandInvocation"}, nothing},
 }
 
-// iamPrefix is how policies write a service whose scope has another name.
+// iamPrefix is the prefix of a service's actions, by the service's name in a scope,
+// if they differ.
 var iamPrefix = map[string]string{"email": "ses", "monitoring": "cloudwatch", "tagging": "tag"}
 
-// needs tells what a call has to be allowed, all of it.
+// needs returns everything that a call has to be allowed.
 func (r *Rights) needs(c *Call) ([]need, error) {
 	if c.Service == "s3" {
 		return []need{s3Need(c.Request)}, nil
@@ -79,17 +80,17 @@ func (r *Rights) needs(c *Call) ([]need, error) {
 	return []need{{action: prefix + c.Operation, nameless: slices.Contains(methods, c.Operation)}}, nil
 }
 
-// methods are what an operation is called where only a REST path tells it.
+// methods are the names of operations for which a REST path has no name.
 var methods = []string{"", http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodPut}
 
-// nothing is for actions without a resource level.
+// nothing returns the needs of actions that have no resource types.
 func nothing(*Rights, *Call) ([]need, error) { return []need{{resource: "*"}}, nil }
 
 func arnOf(c *Call, service, resource string) string {
 	return "arn:aws:" + service + ":" + c.Region + ":" + local.Account + ":" + resource
 }
 
-// named is the ARN of what a call gives by its name or by its ARN.
+// named returns the ARN of a resource that a call names by its name or its ARN.
 func named(c *Call, service, kind, given string) string {
 	if strings.HasPrefix(given, "arn:") {
 		return given
@@ -97,7 +98,7 @@ func named(c *Call, service, kind, given string) string {
 	return arnOf(c, service, kind+given)
 }
 
-// fields are a call's body. They are found by their exact names, as AWS does.
+// fields is a call's body. Its names are case-sensitive, as in AWS.
 type fields map[string]any
 
 func fieldsOf(c *Call) (fields, error) {
@@ -131,7 +132,8 @@ func submission(_ *Rights, c *Call) ([]need, error) {
 		{resource: arnOf(c, "batch", "job/*"), requestTags: tags},
 	}
 	if len(tags) > 0 {
-		// To tag what the call names, not the job: see components/roles, launch.
+		// SubmitJob tags the queue and the definition, not the job: see
+		// components/roles, launch.
 		for _, names := range needs[:2] {
 			needs = append(needs, need{action: "batch:TagResource", resource: names.resource, requestTags: tags})
 		}
@@ -155,7 +157,7 @@ func (r *Rights) jobTags(id string) map[string]string {
 	return tags
 }
 
-// tagged is what Batch's operations on tags have in their path.
+// tagged returns the needs of Batch's operations on tags, with the ARN in their path.
 func tagged(r *Rights, c *Call) ([]need, error) {
 	in, err := fieldsOf(c)
 	n := need{resource: strings.TrimPrefix(c.Request.URL.Path, "/v1/tags/"), requestTags: in.tags()}
@@ -182,13 +184,14 @@ func repositories(_ *Rights, c *Call) ([]need, error) {
 	return needs, err
 }
 
-// cluster returns what a container instance's call needs: the right to its cluster.
+// cluster returns the needs of a container instance's call: its cluster.
 func cluster(_ *Rights, c *Call) ([]need, error) {
 	in, err := fieldsOf(c)
 	return []need{{resource: named(c, "ecs", "cluster/", cmp.Or(in.text("cluster"), "default"))}}, err
 }
 
-// logGroup's ARN is a stream's without its name, which "GROUP:*" matches.
+// logGroup returns a log group's ARN as a stream's without the name, which "GROUP:*"
+// matches.
 func logGroup(_ *Rights, c *Call) ([]need, error) { return logNeed(c, "") }
 
 func logStream(_ *Rights, c *Call) ([]need, error) { return logNeed(c, "logStreamName") }
@@ -199,7 +202,7 @@ func logNeed(c *Call, stream string) ([]need, error) {
 	return []need{{resource: named(c, "logs", "log-group:", group) + ":log-stream:" + in.text(stream)}}, err
 }
 
-// secret asks moto for the whole ARN, which ends in six characters of AWS's.
+// secret gets the whole ARN from moto: it ends in six characters of AWS's.
 func secret(_ *Rights, c *Call) ([]need, error) {
 	in, err := fieldsOf(c)
 	if err != nil {
@@ -214,19 +217,19 @@ func secret(_ *Rights, c *Call) ([]need, error) {
 	return []need{{resource: found.ARN}}, err
 }
 
-// topic is "*" for a text message to a telephone.
+// topic returns "*" for a text message to a telephone.
 func topic(_ *Rights, c *Call) ([]need, error) {
 	in, err := form(c)
 	return []need{{resource: cmp.Or(in.Get("TopicArn"), in.Get("TargetArn"), "*")}}, err
 }
 
-// s3Row is a call of S3 by what tells it from others: its method, whether it is
-// about an object, and the one query parameter that names a part or a version.
+// s3Row identifies calls of S3 by their method, by whether they are about an object,
+// and by the one query parameter that names a part or a version.
 type s3Row struct {
 	method   string
 	object   bool
 	part     string   // "" for none
-	harmless []string // query parameters that do not change what it needs
+	harmless []string // query parameters that do not change the needs
 	action   string
 }
 
@@ -243,12 +246,12 @@ var (
 		{http.MethodGet, false, "", s3Page, "s3:ListBucket"},
 		{http.MethodHead, false, "", nil, "s3:ListBucket"},
 	}
-	// s3Further are headers by which writing an object needs more rights than that.
+	// s3Further are headers with which writing an object needs further rights.
 	s3Further = []string{"X-Amz-Acl", "X-Amz-Copy-Source", "X-Amz-Grant-", "X-Amz-Object-Lock-", "X-Amz-Tagging"}
 )
 
-// s3Need is nameless for what is not in the table: S3's operations are called
-// otherwise than its actions.
+// s3Need returns a nameless need for a call that is not in the table: S3's operations
+// and actions have different names.
 func s3Need(r *http.Request) need {
 	bucket, key := s3Bucket(r)
 	for _, row := range s3Rows {

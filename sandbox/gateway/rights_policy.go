@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// policy is a policy document: what a role may do, who may assume it, or who may
-// use a resource. What it says in a way that the sandbox does not know is an error, when it is parsed
-// or when it would decide: it never lets a call pass.
+// policy is a policy document: a role's rights, its trust policy, or a resource's
+// policy. Parts of it that the sandbox does not know are an error, when they are
+// parsed or when they would decide: they never let a call pass.
 type policy struct {
 	name       string
 	statements []statement
-	variables  bool // whether "${KEY}" stands for a condition key's value: since the Version 2012-10-17
+	variables  bool // whether "${KEY}" is replaced by a condition key's value: since the Version 2012-10-17
 }
 
 type statement struct {
@@ -27,10 +27,10 @@ type statement struct {
 	conditions         map[string]map[string]json.RawMessage // by operator and key
 }
 
-// grammar is how a statement takes each element that it may have.
+// grammar has the elements that a statement may have, with their parsers.
 type grammar map[string]func(*statement, json.RawMessage) error
 
-// What a statement may say. An identity policy must not have a Principal, and a
+// The elements of statements. An identity policy must not have a Principal, and a
 // trust policy must not have a Resource.
 var (
 	rightsGrammar   = grammar{"Sid": takeSid, "Effect": takeEffect, "Action": takeAction, "Resource": takeResource, "Condition": takeCondition}
@@ -95,7 +95,7 @@ func notKnown(format string, args ...any) error {
 	return fmt.Errorf("the sandbox does not know "+format, args...)
 }
 
-// stringList reads a string or a list of strings.
+// stringList parses a string or a list of strings.
 func stringList(raw json.RawMessage) ([]string, error) {
 	if !bytes.HasPrefix(raw, []byte("[")) {
 		raw = slices.Concat([]byte("["), raw, []byte("]"))
@@ -173,31 +173,32 @@ func (s *statement) take(said map[string]json.RawMessage, known grammar) error {
 	return nil
 }
 
-// need is one thing that a call needs to be allowed.
+// need is a right that a call needs.
 type need struct {
 	action   string // "service:Operation" as IAM spells it
-	nameless bool   // the operation's part of action is no name of AWS's
-	resource string // an ARN; "*" where the action is about none; "" where the sandbox does not know
+	nameless bool   // the operation in action is not AWS's name
+	resource string // an ARN; "*" if the action has no resource; "" if the sandbox does not know
 
-	requestTags, resourceTags map[string]string // nil where the sandbox does not know
+	requestTags, resourceTags map[string]string // nil if the sandbox does not know
 
-	// keys are the other condition keys that the sandbox knows the values of, in
+	// keys are the values of the other condition keys that the sandbox knows, in
 	// lower case. A key with "" is one that the call does not have.
 	keys map[string]string
 
-	variables bool // whether the policy that is asked has policy variables
+	variables bool // whether the policy has policy variables
 }
 
-// verdict is what policies say of a need.
+// verdict is the verdict of policies on a need.
 type verdict int
 
 const (
-	unsaid verdict = iota // which is a refusal too
+	unsaid verdict = iota // a refusal too
 	allowed
 	denied
 )
 
-// decide weighs identity policies as IAM does: a Deny wins over every Allow.
+// decide returns the verdict of identity policies, as IAM does: a Deny overrides
+// every Allow.
 func decide(policies []policy, n need) (verdict, error) {
 	so := unsaid
 	for _, p := range policies {
@@ -222,8 +223,7 @@ func (s statement) verdict() verdict {
 	return allowed
 }
 
-// covers looks at the conditions last: one that the sandbox does not know
-// matters only where all else fits.
+// covers checks the conditions last: an unknown one matters only if all else matches.
 func (s statement) covers(n need) (bool, error) {
 	for _, fits := range []func(need) (bool, error){s.acts, s.reaches, s.holds} {
 		if ok, err := fits(n); err != nil || !ok {
@@ -245,7 +245,7 @@ func (s statement) acts(n need) (bool, error) {
 		of, operation, _ := strings.Cut(strings.ToLower(pattern), ":")
 		switch {
 		case pattern == "*" || operation == "*" && wildcard(of, service):
-			return true, nil // whatever the operation is called
+			return true, nil // it matches every name
 		case wildcard(of, service):
 			perhaps = notKnown("whether the Action %q is this call (%s)", pattern, n.action)
 		}
@@ -258,7 +258,7 @@ func (s statement) reaches(n need) (bool, error) {
 		return true, nil
 	}
 	if n.resource == "" {
-		return false, notKnown("what resource a call of %s is about, and the Resource is not \"*\"", n.action)
+		return false, notKnown("the resource of a call of %s, and the Resource is not \"*\"", n.action)
 	}
 	for _, pattern := range s.resources {
 		filled, resolved, err := n.fill(pattern)
@@ -277,9 +277,9 @@ func (s statement) reaches(n need) (bool, error) {
 
 var policyVariable = regexp.MustCompile(`\$\{([^}]*)\}`)
 
-// fill puts values in the place of policy variables. A text with one that the
-// call has no value for is not resolved, and matches nothing (IAM user guide,
-// "IAM policy elements: Variables and tags").
+// fill replaces policy variables by their values. A text with a variable that the
+// call has no value for is not resolved, and matches nothing (IAM user guide, "IAM
+// policy elements: Variables and tags").
 func (n need) fill(text string) (filled string, resolved bool, err error) {
 	resolved = true
 	filled = policyVariable.ReplaceAllStringFunc(text, func(variable string) string {
@@ -293,10 +293,10 @@ func (n need) fill(text string) (filled string, resolved bool, err error) {
 	return filled, resolved, err
 }
 
-// arnParts is how many parts an ARN has; the last may hold colons.
+// arnParts is the number of parts of an ARN; the last may have colons.
 const arnParts = 6
 
-// matchARN compares part by part: a wildcard ends where its part does.
+// matchARN compares part by part: a wildcard matches within a part.
 func matchARN(pattern, arn string) (bool, error) {
 	if strings.Count(pattern, ":") < arnParts-1 {
 		return false, notKnown("the Resource %q: it has to be a whole ARN", pattern)
@@ -308,13 +308,14 @@ func likeARN(pattern, arn string) bool {
 	return slices.EqualFunc(strings.SplitN(pattern, ":", arnParts), strings.SplitN(arn, ":", arnParts), wildcard)
 }
 
-// wildcard matches "*" with anything and "?" with one character.
+// wildcard reports whether a text matches a pattern, in which "*" is any text and "?"
+// one character.
 func wildcard(pattern, text string) bool {
 	expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
 	return regexp.MustCompile(`(?s)^` + expression + `$`).MatchString(text)
 }
 
-// operators compare a key's value with what a condition wants.
+// operators compare a key's value with those of a condition.
 var operators = map[string]func(value string, there bool, want []string) bool{
 	"StringEquals": func(value string, there bool, want []string) bool { return there && slices.Contains(want, value) },
 	"StringEqualsIfExists": func(value string, there bool, want []string) bool {
@@ -331,7 +332,7 @@ func arnLike(value string, there bool, want []string) bool {
 	return there && slices.ContainsFunc(want, func(pattern string) bool { return likeARN(pattern, value) })
 }
 
-// holds asks every condition, so that an unknown one is found even where another
+// holds evaluates every condition, so that an unknown one is found even if another
 // one fails.
 func (s statement) holds(n need) (bool, error) {
 	all := true
@@ -363,12 +364,12 @@ func (s statement) holds(n need) (bool, error) {
 	return all, nil
 }
 
-// forAllValues compares every value of a key that may have several (IAM user guide,
-// "Set operators for multivalued context keys"). A key without a value fits.
+// forAllValues compares every value of a key with several (IAM user guide, "Set
+// operators for multivalued context keys"). It holds for a key without a value.
 const forAllValues = "ForAllValues:StringEquals"
 
-// allOf reports whether all values of a key are among those that a condition
-// allows. Of such keys the sandbox knows the tags that a call sets.
+// allOf reports whether a condition allows all values of a key. Of keys with several
+// values the sandbox knows the tags that a call sets.
 func (n need) allOf(key string, raw json.RawMessage) (bool, error) {
 	_, operation, _ := strings.Cut(n.action, ":")
 	if !strings.EqualFold(key, "aws:TagKeys") || n.requestTags == nil || strings.HasPrefix(operation, "Untag") {
@@ -386,7 +387,7 @@ func (n need) allOf(key string, raw json.RawMessage) (bool, error) {
 	return true, nil
 }
 
-// wanted are the values that a condition allows.
+// wanted returns the values that a condition allows.
 func (n need) wanted(raw json.RawMessage) ([]string, error) {
 	list, err := stringList(raw)
 	if err != nil {
@@ -405,7 +406,8 @@ func (n need) wanted(raw json.RawMessage) ([]string, error) {
 	return want, nil
 }
 
-// value is a condition key's value. The names of keys and tags ignore case there.
+// value returns a condition key's value. The names of keys and tags ignore case
+// there.
 func (n need) value(key string) (value string, there bool, err error) {
 	if value, known := n.keys[strings.ToLower(key)]; known {
 		return value, value != "", nil
@@ -429,26 +431,27 @@ func (n need) value(key string) (value string, there bool, err error) {
 	return value, there, nil
 }
 
-// principal is who asks for a role: an AWS service, or a member of an account.
+// principal is the caller that a trust policy is about: an AWS service, or a member
+// of an account.
 type principal struct {
 	service string // e.g. "ec2.amazonaws.com"
 	account string
 	roleARN string // "" for the account's administrator
 }
 
-// trust is how far a role's trust policy goes.
+// trust is the extent of a role's trust policy.
 type trust int
 
 const (
 	distrusted trust = iota
-	byAccount        // the policy admits the account; its own policies must let a role of it do so
-	byName           // the policy names who asks
+	byAccount        // the policy admits the account; a role of it needs the right in its own policies
+	byName           // the policy names the caller
 	forbidden
 )
 
 const assumeRole = "sts:AssumeRole"
 
-// trusts tells whether a trust policy admits who asks.
+// trusts returns the extent to which a trust policy admits a caller.
 func (p policy) trusts(who principal) (trust, error) {
 	so := distrusted
 	for _, s := range p.statements {
@@ -494,7 +497,7 @@ var (
 	roleName    = regexp.MustCompile(`^arn:aws:iam::\d{12}:role/[^*?]+$`)
 )
 
-// is compares who asks with a name of the kind "AWS".
+// is compares a caller with a name of the kind "AWS".
 func (who principal) is(name string) (trust, error) {
 	account := accountName.FindStringSubmatch(name)
 	switch {

@@ -15,7 +15,7 @@ func read(resource string) need {
 	return need{action: "secretsmanager:GetSecretValue", resource: resource}
 }
 
-// said is what a document says of a need.
+// said returns a document's verdict on a need.
 func said(text string, n need) (verdict, error) {
 	p, err := parsePolicy("p", text, rightsGrammar)
 	if err != nil {
@@ -253,7 +253,7 @@ func TestWhatTheSandboxDoesNotKnowIsAnErrorAndNeverAPass(t *testing.T) {
 	}
 }
 
-// AWS's own policies have conditions on what the sandbox never calls.
+// AWS's own policies have conditions on calls that the sandbox never makes.
 func TestAnUnknownConditionIsNoMatterWhereItsStatementDoesNotFit(t *testing.T) {
 	const condition = `"Condition":{"Bool":{"aws:SecureTransport":false}}}`
 	document := statements(`{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*"}`,

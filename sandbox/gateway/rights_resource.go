@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// guardedResource is a kind of resource with a policy of its own, and with a
-// KMS key where it is encrypted by one.
+// guardedResource is a kind of resource with a policy of its own, and with a KMS key
+// if it is encrypted.
 type guardedResource struct {
 	service, operation string
 	params             func(arn string) []string
 	name, value        string // the elements of an attribute in the answer
 
-	// unconditional reports whether EventBridge is let in by statements without a
-	// Condition only.
+	// unconditional is whether only statements without a Condition admit
+	// EventBridge.
 	unconditional bool
 }
 
-// guardedResources are those to which the sandbox's services make calls.
+// guardedResources are those that the sandbox's services call.
 var guardedResources = []guardedResource{
 	// "You can't use Condition blocks in Amazon SNS topic policies for EventBridge"
 	// (EventBridge user guide, "Using resource-based policies", "Amazon SNS
@@ -31,8 +31,8 @@ var guardedResources = []guardedResource{
 	{service: "sqs", operation: "GetQueueAttributes", params: queueParams, name: "Name", value: "Value"},
 }
 
-// missing are parts of the codes by which moto refuses a topic or a queue that
-// does not exist.
+// missing are parts of the codes with which moto refuses a topic or a queue that does
+// not exist.
 var missing = []string{"NotFound", "NonExistentQueue"}
 
 const eventBridge = "events.amazonaws.com"
@@ -59,9 +59,9 @@ func (g guardedResource) attributes(ctx context.Context, r *Rights, arn string) 
 
 // Admits returns an error unless an AWS service, e.g. "events.amazonaws.com", may
 // take an action on a topic or a queue for a source, e.g. a rule's ARN: the
-// resource's own policy has to allow it, and the policy of the KMS key that
-// encrypts the resource, the use of the key. A resource that does not exist
-// admits everybody: the call itself finds it missing.
+// resource's policy has to allow it, and the policy of the KMS key that encrypts the
+// resource has to allow the use of the key. A resource that does not exist admits
+// every service: the call itself fails.
 func (r *Rights) Admits(ctx context.Context, service, source, action, resource string) error {
 	i := slices.IndexFunc(guardedResources, func(g guardedResource) bool { return strings.HasPrefix(resource, "arn:aws:"+g.service+":") })
 	if i < 0 {
@@ -83,7 +83,7 @@ func (r *Rights) Admits(ctx context.Context, service, source, action, resource s
 	return r.keyAdmits(ctx, kind, found["KmsMasterKeyId"], service, keys)
 }
 
-// keyAdmits asks the policy of the key that encrypts a resource; "" is none.
+// keyAdmits checks the policy of the key that encrypts a resource; "" is no key.
 func (r *Rights) keyAdmits(ctx context.Context, kind guardedResource, id, service string, keys map[string]string) error {
 	if id == "" {
 		return nil
@@ -111,7 +111,7 @@ func (r *Rights) keyAdmits(ctx context.Context, kind guardedResource, id, servic
 	return nil
 }
 
-// admits returns an error unless a resource's policy allows a service what it needs.
+// admits returns an error unless a resource's policy allows a service's need.
 func (g guardedResource) admits(text, service string, n need) error {
 	if text == "" {
 		return serviceDenied(service, n, "it has no policy")
@@ -138,8 +138,8 @@ func (g guardedResource) admits(text, service string, n need) error {
 	return nil
 }
 
-// names reports whether a statement is about an AWS service. "*" is everybody,
-// services too (IAM user guide, aws:PrincipalIsAWSService).
+// names reports whether a statement is about an AWS service. "*" includes services
+// (IAM user guide, aws:PrincipalIsAWSService).
 func (s statement) names(service string) bool {
 	return slices.Contains(s.principals["Service"], service) || slices.Contains(s.principals["AWS"], "*")
 }
@@ -148,7 +148,7 @@ func serviceDenied(service string, n need, why string) *Fault {
 	return accessDenied("%s is not authorized to perform: %s on resource: %s because %s", service, n.action, n.resource, why)
 }
 
-// accountOf is the account in an ARN; "" without one.
+// accountOf returns the account in an ARN; "" without one.
 func accountOf(arn string) string {
 	parts := strings.SplitN(arn, ":", arnParts)
 	if len(parts) != arnParts {

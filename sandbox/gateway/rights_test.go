@@ -36,8 +36,8 @@ const (
 	trustAdmins = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}]}`
 )
 
-// guarded is a sandbox whose gateway decides by the roles' policies. Batch's
-// jobs are played: what passes is answered with {}.
+// guarded is a sandbox with a gateway that decides by the roles' policies. Batch's
+// jobs are faked: a call that passes is answered with {}.
 type guarded struct {
 	sandbox
 	rights *Rights
@@ -69,13 +69,13 @@ func (g guarded) role(t *testing.T, trust string, list ...string) (arn string) {
 	return "arn:aws:iam::123456789012:role/" + name
 }
 
-// grant sets what a role's inline policy says.
+// grant sets a role's inline policy.
 func (g guarded) grant(t *testing.T, role string, list ...string) {
 	t.Helper()
 	g.query(t, "iam", "2010-05-08", "PutRolePolicy", "RoleName", path.Base(role), "PolicyName", "own", "PolicyDocument", statements(list...))
 }
 
-// as is what clients need to call as a role that trusts ECS tasks.
+// as returns the configuration of clients that call as a role that trusts ECS tasks.
 func (g guarded) as(t *testing.T, roleARN string) aws.Config {
 	t.Helper()
 	issued, err := g.rights.Issue(ctx, roleARN, tasks)
@@ -93,13 +93,13 @@ func allow(action, resource string) string {
 	return fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, action, resource)
 }
 
-// refused tells an SDK's error apart.
+// refused requires an SDK's error to have a code and a part of its message.
 func refused(t *testing.T, err error, code, part string) {
 	t.Helper()
-	var told smithy.APIError
-	require.ErrorAs(t, err, &told)
-	assert.Equal(t, code, told.ErrorCode())
-	assert.Contains(t, told.ErrorMessage(), part)
+	var fault smithy.APIError
+	require.ErrorAs(t, err, &fault)
+	assert.Equal(t, code, fault.ErrorCode())
+	assert.Contains(t, fault.ErrorMessage(), part)
 }
 
 func (g guarded) secret(t *testing.T, name string) (arn string) {
@@ -348,7 +348,7 @@ func TestAChangedPolicyCountsAtOnce(t *testing.T) {
 	refused(t, list(), "UnrecognizedClientException", "invalid")
 }
 
-// What was read while a change was under way must not outlive it.
+// A role that was read during a change must not be kept.
 func TestARoleReadDuringAChangeIsNotKept(t *testing.T) {
 	var r *Rights
 	var once sync.Once
@@ -391,7 +391,7 @@ func TestAWSsOwnPoliciesCount(t *testing.T) {
 	res := g.call(t, config, "logs", "Logs_20140328.PutLogEvents", `{"logGroupName":"absent","logStreamName":"s","logEvents":[]}`)
 	assert.Contains(t, res, "ResourceNotFoundException", "moto was asked")
 	assert.Contains(t, g.call(t, config, "ecs", "AmazonEC2ContainerServiceV20141113.TagResource", `{}`), `Condition key \"ecs:CreateAction\"`)
-	assert.Contains(t, g.call(t, config, "ecs", "AmazonEC2ContainerServiceV20141113.ListTagsForResource", `{}`), "what resource a call of ecs:ListTagsForResource is about")
+	assert.Contains(t, g.call(t, config, "ecs", "AmazonEC2ContainerServiceV20141113.ListTagsForResource", `{}`), "the resource of a call of ecs:ListTagsForResource")
 	assert.Contains(t, g.call(t, config, "ecs", "AmazonEC2ContainerServiceV20141113.ListClusters", `{}`), "AccessDeniedException")
 }
 

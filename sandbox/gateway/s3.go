@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// s3Bucket is the bucket of a path-style call, which is how the sandbox's
-// clients are set up: a bucket can't be a part of the host name 127.0.0.1.
+// s3Bucket returns the bucket and key of a path-style call. The sandbox's clients
+// make such calls, because the host name 127.0.0.1 cannot begin with a bucket.
 func s3Bucket(r *http.Request) (bucket, key string) {
 	bucket, key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	return bucket, key
 }
 
-// s3Operations are the bucket's operations that a behaviour wants, by method and
-// the query parameter that names the part of the bucket.
+// s3Operations are the operations on buckets that have a behaviour, by method and the
+// query parameter that names the part of the bucket.
 var s3Operations = map[string]string{
 	"PUT policy":       "PutBucketPolicy",
 	"GET policy":       "GetBucketPolicy",
@@ -22,7 +22,7 @@ var s3Operations = map[string]string{
 	"GET notification": "GetBucketNotificationConfiguration",
 }
 
-// s3Operation names one of them, or deleting a bucket; else it is the method.
+// s3Operation returns one of them, DeleteBucket, or else the method.
 func s3Operation(r *http.Request) string {
 	bucket, key := s3Bucket(r)
 	if bucket == "" || key != "" {
@@ -33,7 +33,7 @@ func s3Operation(r *http.Request) string {
 		if operation, known := s3Operations[r.Method+" "+part]; known {
 			return operation
 		}
-		if part != "x-id" && !strings.HasPrefix(part, "X-Amz-") { // those say nothing of the operation
+		if part != "x-id" && !strings.HasPrefix(part, "X-Amz-") { // those do not identify the operation
 			parts++
 		}
 	}
@@ -43,7 +43,7 @@ func s3Operation(r *http.Request) string {
 	return r.Method
 }
 
-// forgetBucket passes DeleteBucket on and forgets what was kept of the bucket.
+// forgetBucket forwards DeleteBucket and, if it succeeds, calls forget.
 func forgetBucket(forget func(bucket string)) Handler {
 	return func(c *Call) (*http.Response, error) {
 		res, err := c.Forward()

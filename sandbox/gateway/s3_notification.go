@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// s3Notifications keeps a bucket's EventBridge switch and does not pass it on:
-// moto would leave it out of what it reads back, so that every later `pulumi up`
-// sets it again, and would deliver the events itself, without transformers.
+// s3Notifications stores a bucket's EventBridge configuration and does not forward
+// it: moto does not return it, so that every later `pulumi up` would set it again,
+// and would deliver the events itself, without transformers.
 func s3Notifications(switchedOn *sync.Map) Behaviour {
 	put := func(c *Call) (*http.Response, error) {
 		on, err := switchOff(c)
@@ -45,7 +45,8 @@ func s3Notifications(switchedOn *sync.Map) Behaviour {
 
 var notificationXML = xml.Name{Space: "http://s3.amazonaws.com/doc/2006-03-01/", Local: "NotificationConfiguration"}
 
-// switchOff takes the switch out of a call and tells whether it was there.
+// switchOff removes the EventBridge configuration from a call and reports whether the
+// call had it.
 func switchOff(c *Call) (on bool, err error) {
 	body, err := c.Body()
 	if err != nil {
@@ -53,7 +54,7 @@ func switchOff(c *Call) (on bool, err error) {
 	}
 	config := &element{}
 	if xml.Unmarshal(body, config) != nil || config.child("EventBridgeConfiguration") == nil {
-		return false, nil // moto refuses what is no XML
+		return false, nil // moto refuses a body that is not XML
 	}
 	config.remove(func(e *element) bool { return e.XMLName.Local == "EventBridgeConfiguration" })
 	config.dropNamespaces()
@@ -70,8 +71,8 @@ func switchOff(c *Call) (on bool, err error) {
 	return true, nil
 }
 
-// switchOn rewrites an answer as a whole: moto closes an empty one at once, and
-// gives it another name.
+// switchOn adds the EventBridge configuration to an answer. It rewrites the whole
+// element: moto's is empty and has another name.
 func switchOn(res *http.Response) (*http.Response, error) {
 	body, err := readBody(res)
 	if err != nil {

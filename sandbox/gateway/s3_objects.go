@@ -9,23 +9,24 @@ import (
 	"sync"
 )
 
-// ObjectChange is an object that was made or deleted, as S3 tells EventBridge.
+// ObjectChange is the creation or deletion of an object, as S3 reports it to
+// EventBridge.
 type ObjectChange struct {
 	Bucket, Key string
 	Reason      string // PutObject, CopyObject, CompleteMultipartUpload or DeleteObject
-	Deletion    string // "Permanently Deleted" or "Delete Marker Created"; "" where it was made
-	Size        int64  // with ETag only where it was made
+	Deletion    string // "Permanently Deleted" or "Delete Marker Created"; "" for a creation
+	Size        int64  // this and ETag: of a creation only
 	ETag        string
-	VersionID   string // "" where the bucket has no versions
+	VersionID   string // "" if the bucket has no versions
 	RequestID   string
 	SourceIP    string
 }
 
-// s3Objects tells of changes in buckets that send their events to EventBridge.
-// moto's own events are wrong, and s3Notifications keeps it from sending any.
-// DeleteObjects and uploads by a browser's form are not told.
+// s3Objects reports changes in buckets that send their events to EventBridge, in
+// place of moto, whose events are wrong: s3Notifications switches those off.
+// DeleteObjects and uploads by a browser's form are not reported.
 func s3Objects(switchedOn *sync.Map, changed func(ObjectChange)) Behaviour {
-	tell := func(c *Call) (*http.Response, error) {
+	report := func(c *Call) (*http.Response, error) {
 		bucket, key := s3Bucket(c.Request)
 		reason := s3Reason(c.Request)
 		_, on := switchedOn.Load(bucket)
@@ -52,12 +53,12 @@ func s3Objects(switchedOn *sync.Map, changed func(ObjectChange)) Behaviour {
 		return res, nil
 	}
 	return Behaviour{Name: "s3 object events", Service: "s3", Answers: map[string]Handler{
-		http.MethodPut: tell, http.MethodPost: tell, http.MethodDelete: tell,
+		http.MethodPut: report, http.MethodPost: report, http.MethodDelete: report,
 	}}
 }
 
-// s3Reason is what a call does to an object, in S3's words; "" for nothing that
-// EventBridge is told here. Parts of uploads, tags and the like have parameters.
+// s3Reason returns S3's name of a call's effect on an object; "" if EventBridge gets
+// no event. Parts of uploads, tags and the like have parameters.
 func s3Reason(r *http.Request) string {
 	parameters := map[string]bool{}
 	for name := range r.URL.Query() {
@@ -79,7 +80,7 @@ func s3Reason(r *http.Request) string {
 	return ""
 }
 
-// describe asks moto for what is there now: not every answer tells it.
+// describe reads the object from moto: not every answer has its size.
 func (o *ObjectChange) describe(c *Call) error {
 	path := c.Request.URL.EscapedPath()
 	if o.VersionID != "" {

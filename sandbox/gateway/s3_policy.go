@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// s3Policies keeps bucket policies and does not pass them on: in moto a
-// statement with a Condition denies everything, whatever the condition says, so
-// a policy that asks for TLS would block every upload.
+// s3Policies stores bucket policies and does not forward them: in moto a statement
+// with a Condition denies everything, whatever the condition is, so a policy that
+// requires TLS would block every upload.
 func s3Policies() Behaviour {
 	var policies sync.Map // the text, by bucket
 	put := func(c *Call) (*http.Response, error) {
@@ -53,8 +53,8 @@ func s3Policies() Behaviour {
 	}}
 }
 
-// bucketExists asks moto for a part that every bucket has, so that a missing
-// bucket is refused in moto's words (a HEAD's refusal would carry none).
+// bucketExists reads a part that every bucket has, so that the refusal of a missing
+// bucket is moto's (that of a HEAD has no text).
 func bucketExists(c *Call) error {
 	bucket, _ := s3Bucket(c.Request)
 	res, err := c.send(http.MethodGet, "/"+bucket+"?location", nil, nil)

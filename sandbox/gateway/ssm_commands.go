@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// shellScript is the one document of Run Command that is known here.
+// shellScript is the only document of Run Command that the sandbox knows.
 const shellScript = "AWS-RunShellScript"
 
-// What GetCommandInvocation shows at most (API reference).
+// The longest output that GetCommandInvocation returns (API reference).
 const (
 	shownStdout = 24000
 	shownStderr = 8000
@@ -24,8 +24,8 @@ type instanceFilter struct {
 	Values []string
 }
 
-// information tells which instances have an agent that has reported: those of
-// the machines that run. One that should run and has no machine gets one now.
+// information returns the instances with machines that are online. An instance that
+// should run and has no machine gets one.
 func (m *machines) information(c *Call) (*http.Response, error) {
 	var in struct{ Filters []instanceFilter }
 	if err := c.JSON(&in); err != nil {

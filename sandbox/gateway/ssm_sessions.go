@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// SessionManager is Systems Manager's Session Manager as far as who may open,
-// resume and end a session goes. What a session carries does not pass here: the
-// sandbox's connection to a machine is `sandbox relay`.
+// SessionManager returns Systems Manager's Session Manager without connections: it
+// opens, resumes and ends sessions for callers with the right to. The sandbox's
+// connection to a machine is `sandbox relay`.
 func (r *Rights) SessionManager() Behaviour {
 	return Behaviour{Name: "ssm sessions", Service: "ssm", Answers: map[string]Handler{
 		"StartSession": r.startSession, "ResumeSession": r.resumeSession, "TerminateSession": r.terminateSession,
 	}}
 }
 
-// defaultDocument is the session document of a StartSession that names none.
+// defaultDocument is the session document of a StartSession without one.
 const defaultDocument = "SSM-SessionManagerRunShell"
 
-// sessionTag is the tag by which Session Manager keeps whose a session is: it has
-// the aws:userid of who started it (Systems Manager user guide, "Additional
-// sample IAM policies for Session Manager").
+// sessionTag is the tag with which Session Manager marks a session's owner: it has
+// the aws:userid of the caller of StartSession (Systems Manager user guide,
+// "Additional sample IAM policies for Session Manager").
 const sessionTag = "aws:ssmmessages:session-id"
 
-// startSession opens a session on a running instance. Its id begins with the name
-// of the caller's role session.
+// startSession opens a session on a running instance. Its id begins with the name of
+// the caller's role session.
 func (r *Rights) startSession(c *Call) (*http.Response, error) {
 	in, err := fieldsOf(c)
 	if err != nil {
@@ -58,7 +58,7 @@ func (r *Rights) resumeSession(c *Call) (*http.Response, error) {
 	return r.sessionAnswer(c, in.text("SessionId")), nil
 }
 
-// terminateSession succeeds for a session that has ended already, as at AWS.
+// terminateSession succeeds for a session that has ended, as in AWS.
 func (r *Rights) terminateSession(c *Call) (*http.Response, error) {
 	in, err := fieldsOf(c)
 	if err != nil {
@@ -76,14 +76,15 @@ func (r *Rights) sessionAnswer(c *Call, id string) *http.Response {
 	})
 }
 
-// ownerOf is the aws:userid of who started a session; "" where there is none.
+// ownerOf returns the aws:userid of a session's owner; "" if there is no such
+// session.
 func (r *Rights) ownerOf(id string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.opened[id]
 }
 
-// name is the name of a role's session; the administrator's is "root".
+// name returns the name of a role's session; the administrator's is "root".
 func (s session) name() string {
 	if _, name, isRole := strings.Cut(s.userID, ":"); isRole {
 		return name
@@ -104,7 +105,7 @@ func randomHex(bytes int) string {
 	return hex.EncodeToString(b)
 }
 
-// opening is StartSession: the instance and the session document.
+// opening returns the needs of StartSession: the instance and the session document.
 func opening(r *Rights, c *Call) ([]need, error) {
 	in, err := fieldsOf(c)
 	if err != nil {
@@ -113,7 +114,7 @@ func opening(r *Rights, c *Call) ([]need, error) {
 	return r.reach(c, []string{in.text("Target")}, cmp.Or(in.text("DocumentName"), defaultDocument))
 }
 
-// command is SendCommand: the instances and the document.
+// command returns the needs of SendCommand: the instances and the document.
 func command(r *Rights, c *Call) ([]need, error) {
 	var in struct {
 		DocumentName string
@@ -129,20 +130,20 @@ func command(r *Rights, c *Call) ([]need, error) {
 	return r.reach(c, in.InstanceIDs, in.DocumentName)
 }
 
-// reach is what Systems Manager needs to be allowed for instances by a document.
+// reach returns the needs of Systems Manager's calls on instances with a document.
 func (r *Rights) reach(c *Call, ids []string, document string) ([]need, error) {
 	needs, err := r.existing(c, ids)
 	if err != nil {
 		return nil, err
 	}
 	arn := arnOf(c, "ssm", "document/"+document)
-	if strings.HasPrefix(document, "AWS-") { // AWS's own are of no account
+	if strings.HasPrefix(document, "AWS-") { // AWS's own belong to no account
 		arn = "arn:aws:ssm:" + c.Region + "::document/" + document
 	}
 	return append(needs, need{resource: arn, resourceTags: map[string]string{}}), nil
 }
 
-// opened is a session, with the tag that says whose it is.
+// opened returns the needs of a call on a session, with the tag of its owner.
 func opened(r *Rights, c *Call) ([]need, error) {
 	in, err := fieldsOf(c)
 	id := in.text("SessionId")

@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// element is any XML element without attributes: EC2 uses none.
+// element is an XML element without attributes: EC2 uses none.
 type element struct {
 	XMLName  xml.Name
 	Text     string     `xml:",chardata"`
 	Children []*element `xml:",any"`
 }
 
-// all finds the elements of a name, however deep.
+// all returns the elements of a name, at any depth.
 func (e *element) all(name string) []*element {
 	var found []*element
 	for _, child := range e.Children {
@@ -25,7 +25,7 @@ func (e *element) all(name string) []*element {
 	return found
 }
 
-// child is the first child of that name; nil without one.
+// child returns the first child of that name; nil without one.
 func (e *element) child(name string) *element {
 	for _, child := range e.Children {
 		if child.XMLName.Local == name {
@@ -35,7 +35,7 @@ func (e *element) child(name string) *element {
 	return nil
 }
 
-// text is what a child of that name holds; "" without one.
+// text returns the text of the first child of that name; "" without one.
 func (e *element) text(name string) string {
 	if child := e.child(name); child != nil {
 		return child.Text
@@ -47,8 +47,7 @@ func (e *element) remove(unwanted func(*element) bool) {
 	e.Children = slices.DeleteFunc(e.Children, unwanted)
 }
 
-// editXML changes the answer to a call that succeeded, and leaves a refusal as
-// it is.
+// editXML changes a successful answer. Others stay as they are.
 func editXML(res *http.Response, edit func(*element) error) (*http.Response, error) {
 	if !succeeded(res) {
 		return res, nil
@@ -74,7 +73,8 @@ func editXML(res *http.Response, edit func(*element) error) (*http.Response, err
 	return res, nil
 }
 
-// dropNamespaces spares every element the namespace that it would be written with.
+// dropNamespaces removes the namespaces with which encoding/xml would write each
+// element.
 func (e *element) dropNamespaces() {
 	e.XMLName.Space = ""
 	for _, child := range e.Children {
