@@ -10,9 +10,9 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// Behaviours returns the gateway's behaviours of this service. Rules, targets and
-// the rest are moto's; a call that would have an effect which the sandbox does not
-// know is refused.
+// Behaviours returns the gateway's behaviours of EventBridge. moto keeps rules,
+// targets, connections and API destinations; a call with an effect that the sandbox
+// does not know is refused.
 func (s *Service) Behaviours() []gateway.Behaviour {
 	answers := map[string]gateway.Handler{
 		"PutRule": putRule, "PutTargets": putTargets,
@@ -27,10 +27,10 @@ func (s *Service) Behaviours() []gateway.Behaviour {
 	return []gateway.Behaviour{{Name: "events", Service: "events", Answers: answers}}
 }
 
-// unsupported are operations that moto answers and whose effect nobody would see.
+// unsupported are operations that moto answers and that would have no effect here.
 var unsupported = []string{"CreateArchive", "CreateEventBus", "PutEvents", "StartReplay"}
 
-// putRule refuses a pattern that the sandbox would not understand later.
+// putRule refuses a rule that the sandbox cannot match.
 func putRule(c *gateway.Call) (*http.Response, error) {
 	var in struct{ EventPattern, ScheduleExpression string }
 	if err := c.JSON(&in); err != nil {
@@ -92,13 +92,14 @@ func putDestination(c *gateway.Call) (*http.Response, error) {
 	return c.Forward()
 }
 
-// apiKey is the header by which a connection authorizes its calls.
+// apiKey is the header with which a connection authorizes its calls.
 type apiKey struct {
 	Name  string `json:"ApiKeyName"`
 	Value string `json:"ApiKeyValue,omitempty"`
 }
 
-// connection is what the sandbox knows of CreateConnection and UpdateConnection.
+// connection has the members of CreateConnection and UpdateConnection that the
+// sandbox knows.
 type connection struct {
 	Name, Description, AuthorizationType string `json:",omitempty"`
 	AuthParameters                       struct {
@@ -106,8 +107,8 @@ type connection struct {
 	}
 }
 
-// putConnection keeps a connection's key and does not pass its value on: moto would
-// show it.
+// putConnection stores a connection's key and does not forward its value: moto would
+// return it in DescribeConnection.
 func (s *Service) putConnection(c *gateway.Call) (*http.Response, error) {
 	var in connection
 	if err := c.Known(&in); err != nil {

@@ -12,24 +12,24 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// delivery is an event on its way to a rule's target.
+// delivery is the delivery of an event to a target of a rule.
 type delivery struct {
 	event    Event
 	received time.Time
 	rule     types.Rule
 	target   types.Target
 
-	attempts  int      // those that were made
-	failed    *failure // of the last one; nil where it arrived
-	exhausted string   // which condition of the retry policy ended it; "" for none
+	attempts  int      // made so far
+	failed    *failure // of the last one; nil if it succeeded
+	exhausted string   // the condition of the retry policy that ended it, or ""
 }
 
-// failure is why an attempt failed, with one of AWS's error codes (EventBridge
-// user guide, "Using dead-letter queues"). It never holds a secret.
+// failure is the reason for a failed attempt, with one of AWS's error codes
+// (EventBridge user guide, "Using dead-letter queues"). It never holds a secret.
 type failure struct {
 	code, message string
-	retry         bool          // whether another attempt may help
-	after         time.Duration // how long the target asks to be left alone
+	retry         bool          // whether another attempt may succeed
+	after         time.Duration // the wait that the target asks for
 }
 
 func (f *failure) Error() string { return f.code + ": " + f.message }
@@ -38,30 +38,30 @@ func failed(code, format string, args ...any) *failure {
 	return &failure{code: code, message: fmt.Sprintf(format, args...)}
 }
 
-// again makes a failure one that is tried again.
+// again marks a failure as one that is retried.
 func (f *failure) again() *failure {
 	f.retry = true
 	return f
 }
 
-// AWS's retry policy where a target has none.
+// AWS's retry policy, if a target has none.
 const (
 	defaultRetries = 185
 	defaultAge     = 24 * time.Hour
 )
 
-// longestWait is the limit of the back-off, in first waits.
+// longestWait is the limit of the back-off, as a multiple of the first wait.
 const longestWait = 40
 
-// deliver tries until the event arrives, trying again is of no use or the retry
-// policy is exhausted; then the dead-letter queue has it.
+// deliver repeats attempts until the event is delivered, a retry is useless, or the
+// retry policy is exhausted; then the event goes to the dead-letter queue.
 func (s *Service) deliver(ctx context.Context, d *delivery) {
-	s.tell(d, "delivering")
+	s.record(d, "delivering")
 	retries, deadline := d.policy()
 	for wait := s.config.FirstRetry; ; wait = min(2*wait, longestWait*s.config.FirstRetry) {
 		d.attempts++
 		if d.failed = s.send(ctx, d); d.failed == nil {
-			s.tell(d, "delivered")
+			s.record(d, "delivered")
 			return
 		}
 		pause := max(wait, d.failed.after)
@@ -72,11 +72,11 @@ func (s *Service) deliver(ctx context.Context, d *delivery) {
 		case s.config.Now().Add(pause).After(deadline):
 			d.exhausted = "MaximumEventAgeInSeconds"
 		default:
-			s.tell(d, "retrying")
+			s.record(d, "retrying")
 			select {
 			case <-time.After(pause):
 				continue
-			case <-ctx.Done(): // the sandbox ends, and forgets everything
+			case <-ctx.Done(): // the sandbox ends
 				return
 			}
 		}
@@ -85,7 +85,7 @@ func (s *Service) deliver(ctx context.Context, d *delivery) {
 	s.giveUp(ctx, d)
 }
 
-// policy returns how many times an attempt is repeated, and until when.
+// policy returns the greatest number of retries, and the time of the last.
 func (d *delivery) policy() (retries int, deadline time.Time) {
 	retries, age := defaultRetries, defaultAge
 	if set := d.target.RetryPolicy; set != nil && set.MaximumRetryAttempts != nil {
@@ -105,10 +105,10 @@ func (s *Service) giveUp(ctx context.Context, d *delivery) {
 		state, end = "lost", fmt.Sprintf("is lost, its dead-letter queue does not take it: %v", err)
 	}
 	s.config.Logf("rule %s, target %s: the event %s %s after %d attempts: %v", *d.rule.Name, *d.target.Arn, d.event.ID, end, d.attempts, d.failed)
-	s.tell(d, state)
+	s.record(d, state)
 }
 
-// deadLetter sends the event as it came, with the attributes that AWS gives it.
+// deadLetter sends the event as it came, with AWS's attributes.
 func (s *Service) deadLetter(ctx context.Context, d *delivery) error {
 	queue := *d.target.DeadLetterConfig.Arn
 	at, err := queueURL(queue)
@@ -123,7 +123,7 @@ func (s *Service) deadLetter(ctx context.Context, d *delivery) error {
 		"RULE_ARN": *d.rule.Arn, "TARGET_ARN": *d.target.Arn, "ERROR_CODE": d.failed.code, "ERROR_MESSAGE": d.failed.message,
 		"EXHAUSTED_RETRY_CONDITION": d.exhausted, "RETRY_ATTEMPTS": strconv.Itoa(d.attempts - 1),
 	} {
-		if value != "" { // SQS takes none that is empty
+		if value != "" { // SQS refuses empty ones
 			attributes[name] = sqstypes.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tried is what became of a delivery whose attempts fail, one failure each; the
-// last one is repeated, nil arrives.
+// tried is the result of a delivery with attempts that fail, one failure each; the
+// last failure is repeated, and nil is a success.
 type tried struct {
 	*delivery
 	at     []time.Duration // when it was tried, since it arrived

@@ -15,12 +15,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 )
 
-// answerLimit is how long EventBridge waits for an API destination's answer.
+// answerLimit is the time that EventBridge waits for an API destination's answer.
 const answerLimit = 5 * time.Second
 
-// toDestination calls an API destination's endpoint. The destination and its
-// connection's key are read for each attempt: a token that was corrected counts at
-// once.
+// toDestination calls an API destination's endpoint. Each attempt reads the
+// destination and its connection's key again, so that a corrected token has an
+// effect.
 func (s *Service) toDestination(ctx context.Context, d *delivery, body []byte) *failure {
 	_, path, _ := strings.Cut(*d.target.Arn, ":api-destination/")
 	name, _, _ := strings.Cut(path, "/")
@@ -46,8 +46,8 @@ func (s *Service) toDestination(ctx context.Context, d *delivery, body []byte) *
 	return ofStatus(*d.target.Arn, res)
 }
 
-// request returns the call of an endpoint: EventBridge's own headers replace the
-// target's, and the connection's key replaces either.
+// request returns the call of an endpoint. EventBridge's own headers replace the
+// target's, and the connection's key replaces both.
 func (s *Service) request(ctx context.Context, d *delivery, to *eventbridge.DescribeApiDestinationOutput, body []byte) (*http.Request, *failure) {
 	s.mu.Lock()
 	key, known := s.keys[*to.ConnectionArn]
@@ -81,20 +81,21 @@ func (s *Service) request(ctx context.Context, d *delivery, to *eventbridge.Desc
 	return r, nil
 }
 
-// mapped is an address on this machine in the place of the endpoint's.
+// mapped returns an endpoint's address on this machine.
 func (s *Service) mapped(at *url.URL) (*url.URL, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	here, known := s.hosts[strings.ToLower(at.Host)]
 	if !known {
-		return nil, failed("CONNECTION_FAILURE", "the sandbox reaches nothing outside this machine: POST %s?host=%s&to=http://127.0.0.1:PORT names who answers for this host", Path, at.Host)
+		return nil, failed("CONNECTION_FAILURE", "the sandbox reaches nothing outside this machine: POST %s?host=%s&to=http://127.0.0.1:PORT sets its address on this machine", Path, at.Host)
 	}
 	local := *at
 	local.Scheme, local.Host = here.Scheme, here.Host
 	return &local, nil
 }
 
-// ofTransport tells nothing of the address: its query may hold a secret.
+// ofTransport returns the failure of a call without an answer. It leaves the address
+// out.
 func ofTransport(arn string, err error) *failure {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -106,15 +107,15 @@ func ofTransport(arn string, err error) *failure {
 	return failed("CONNECTION_FAILURE", "%s can't be reached: %v", arn, err).again()
 }
 
-// retried are the statuses below 500 that are tried again: somebody may put the
-// authorization right meanwhile (user guide, "API destination error codes").
+// retried are the statuses below 500 that are retried: the authorization may be
+// corrected meanwhile (user guide, "API destination error codes").
 var retried = map[int]string{
 	http.StatusUnauthorized: "SDK_CLIENT_ERROR", http.StatusProxyAuthRequired: "SDK_CLIENT_ERROR",
 	http.StatusConflict: "SDK_CLIENT_ERROR", http.StatusTooManyRequests: "THROTTLING",
 }
 
-// ofStatus tells nothing of the answer but its status: what else it holds may be
-// what it was called with.
+// ofStatus returns the failure of an answer, with nothing but its status: the rest
+// may repeat secrets of the call.
 func ofStatus(arn string, res *http.Response) *failure {
 	if res.StatusCode/100 == 2 {
 		return nil

@@ -1,9 +1,9 @@
-// Package events delivers the sandbox's EventBridge events: it finds the rules that
-// match an event, and delivers it to their targets, which are topics and API
-// destinations, with retries and dead-letter queues. Rules, targets, connections and
-// API destinations are moto's; no event reaches moto, which would deliver it too.
+// Package events delivers the sandbox's EventBridge events: it matches an event with
+// the rules, and delivers it to their targets, which are topics and API destinations,
+// with retries and dead-letter queues. Rules, targets, connections and API
+// destinations are moto's. No event reaches moto, which would deliver it too.
 //
-// What AWS does, and in which words, follows AWS's user guide and API reference.
+// Behaviour and texts follow AWS's user guide and API reference.
 package events
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// Event is an event as patterns, transformers and targets see it.
+// Event is an event, as patterns, transformers and targets get it.
 type Event struct {
 	Version    string          `json:"version"` // always "0"
 	ID         string          `json:"id"`
@@ -29,20 +29,20 @@ type Event struct {
 	Detail     json.RawMessage `json:"detail"`
 }
 
-// text is the event as JSON. It can't fail: Detail was checked on arrival.
+// text returns the event as JSON. It cannot fail: Detail is valid JSON.
 func (e Event) text() []byte { return encode(e) }
 
-// tree is the event for patterns and paths; numbers stay as they are written.
+// tree returns the event for patterns and paths; numbers stay as they are written.
 func (e Event) tree() map[string]any {
 	tree := map[string]any{}
 	d := json.NewDecoder(bytes.NewReader(e.text()))
 	d.UseNumber()
-	_ = d.Decode(&tree) // it was encoded just now
+	_ = d.Decode(&tree) // text returns JSON
 	return tree
 }
 
-// encode writes JSON without the escapes that json.Marshal puts for "<" and "&",
-// which AWS does not.
+// encode returns JSON without json.Marshal's escapes for "<" and "&", which AWS does
+// not write.
 func encode(value any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -53,7 +53,7 @@ func encode(value any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// event is a new one of an AWS service's.
+// event returns a new event of an AWS service.
 func (s *Service) event(source, detailType string, resources []string, detail any) Event {
 	return Event{
 		Version: "0", ID: s.config.NewID(), DetailType: detailType, Source: source, Account: local.Account,
@@ -61,7 +61,7 @@ func (s *Service) event(source, detailType string, resources []string, detail an
 	}
 }
 
-// timestamp is whole seconds, as AWS writes an event's time.
+// timestamp returns a time in whole seconds, as in AWS's events.
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // objectDetail is the detail of S3's events (S3 user guide, "EventBridge event
@@ -81,7 +81,7 @@ type bucketName struct {
 	Name string `json:"name"`
 }
 
-// object has no size and ETag where it was deleted for good.
+// object has no size and ETag after a permanent deletion.
 type object struct {
 	Key       string `json:"key"`
 	Size      *int64 `json:"size,omitempty"`
@@ -90,8 +90,8 @@ type object struct {
 	Sequencer string `json:"sequencer"`
 }
 
-// ObjectChanged takes an object's change from the gateway, which tells of
-// buckets only that send their events to EventBridge.
+// ObjectChanged publishes the event of an object's change. The gateway reports
+// changes only in buckets that send events to EventBridge.
 func (s *Service) ObjectChanged(c gateway.ObjectChange) {
 	detail := objectDetail{
 		Version: "0", Bucket: bucketName{c.Bucket},
@@ -105,7 +105,8 @@ func (s *Service) ObjectChanged(c gateway.ObjectChange) {
 	s.Publish(s.event("aws.s3", kind, []string{"arn:aws:s3:::" + c.Bucket}, detail))
 }
 
-// JobChanged takes a Batch job's new state, as DescribeJobs shows the job.
+// JobChanged publishes the event of a Batch job's new state. detail is the job as in
+// DescribeJobs.
 func (s *Service) JobChanged(jobARN string, detail any) {
 	s.Publish(s.event("aws.batch", "Batch Job State Change", []string{jobARN}, detail))
 }

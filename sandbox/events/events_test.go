@@ -222,7 +222,7 @@ func (c cloud) settled(t *testing.T, rule string, n int) []events.Outcome {
 	return of
 }
 
-// publish brings an event to the default bus.
+// publish publishes an event.
 func (c cloud) publish(source, detail string) {
 	c.Publish(events.Event{Version: "0", ID: newID(), DetailType: "test", Source: source, Detail: json.RawMessage(detail)})
 }
@@ -234,7 +234,7 @@ func (c cloud) s3() *s3.Client {
 	}, func(o *s3.Options) { o.UsePathStyle = true })
 }
 
-// bucket makes one with versions that tells EventBridge.
+// bucket creates a bucket with versions that sends its events to EventBridge.
 func (c cloud) bucket(t *testing.T, name string) *s3.Client {
 	t.Helper()
 	client := c.s3()
@@ -313,8 +313,8 @@ func (r *receiver) taken() []called {
 
 const token = "the-real-token"
 
-// destination makes an API destination with a connection whose token was set by
-// a later call, as `make delivery-token` does.
+// destination creates an API destination with a connection. A later call sets its
+// token, as `make delivery-token` does.
 func (c cloud) destination(t *testing.T, name, endpoint string) (arn string) {
 	connection := c.events(t, "CreateConnection", map[string]any{
 		"Name": name, "AuthorizationType": "API_KEY", "AuthParameters": map[string]any{

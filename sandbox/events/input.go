@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 )
 
-// input returns the text that a target gets of an event.
+// input returns the body that a target gets of an event.
 func input(target types.Target, e Event) ([]byte, error) {
 	if target.InputTransformer == nil {
 		return e.text(), nil
@@ -21,7 +21,8 @@ func input(target types.Target, e Event) ([]byte, error) {
 }
 
 var (
-	// placeholder is a variable in a template; other text between "<" and ">" is text.
+	// placeholder is a variable in a template; anything else between "<" and ">" is
+	// text.
 	placeholder = regexp.MustCompile(`<([A-Za-z0-9_.\-]+)>`)
 	// jsonPath is the form of JSON paths that the sandbox knows: $.name.name
 	jsonPath = regexp.MustCompile(`^\$(\.[^.\[\]*\s]+)+$`)
@@ -42,9 +43,10 @@ func checkTransformer(t types.InputTransformer) error {
 	return nil
 }
 
-// transform fills the template in. A placeholder outside of quotes becomes a JSON
+// transform replaces a template's placeholders. One outside of quotes becomes a JSON
 // value, or nothing if the event does not have it. One between quotes becomes plain
-// text, in which AWS escapes nothing. A text that is no JSON then is not delivered.
+// text, which AWS does not escape. If the result is not one JSON value, the event is
+// not delivered.
 func transform(t types.InputTransformer, e Event) ([]byte, error) {
 	if err := checkTransformer(t); err != nil {
 		return nil, err
@@ -75,17 +77,16 @@ func transform(t types.InputTransformer, e Event) ([]byte, error) {
 
 var errNoJSON = errors.New("the filled InputTemplate is not one JSON value: a variable that the event does not have, or one between quotes that holds a quote itself")
 
-// escaped is a character in a JSON string that a backslash stands before.
+// escaped is an escape sequence of a JSON string.
 var escaped = regexp.MustCompile(`\\.`)
 
-// quoted reports whether a template's next character is between quotes.
+// quoted reports whether the text after a part of a template is between quotes.
 func quoted(before string) bool {
 	return strings.Count(escaped.ReplaceAllString(before, ""), `"`)%2 == 1
 }
 
-// plain returns a value as it is written between quotes: an object or a list
-// without its quotes (EventBridge user guide, "Common issues with transforming
-// input").
+// plain returns a value's text between quotes: that of an object or a list is without
+// its quotes (EventBridge user guide, "Common issues with transforming input").
 func plain(value any) string {
 	if text, is := value.(string); is {
 		return text

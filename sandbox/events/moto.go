@@ -19,7 +19,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// moto has the rules, their targets, the topics and the queues.
+// moto has the clients of the rules and their targets, the topics and the queues.
 type moto struct {
 	events *eventbridge.Client
 	topics *sns.Client
@@ -58,7 +58,7 @@ func (m moto) targets(ctx context.Context, rule *string) (all []types.Target, er
 	}
 }
 
-// enabled reports whether a rule matches events: two of its three states begin so.
+// enabled reports whether a rule matches events: it does in two of its three states.
 func enabled(rule types.Rule) bool { return strings.HasPrefix(string(rule.State), "ENABLED") }
 
 // queueURL returns the URL of a queue.

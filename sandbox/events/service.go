@@ -17,21 +17,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Config is what a Service needs.
+// Config configures a Service.
 type Config struct {
-	Moto *url.URL // has the rules, topics and queues
+	Moto *url.URL // with the rules, topics and queues
 
-	// Grants tells whether a role lets EventBridge take an action on a resource;
-	// it is asked wherever a target names a role.
+	// Grants returns an error unless a role lets EventBridge take an action on a
+	// resource. It is called if a target names a role.
 	Grants func(ctx context.Context, roleARN, service, action, resource string) error
 
-	// Admits returns an error unless a topic's or a queue's own policy lets
-	// EventBridge take an action on it for a source, a rule's ARN. It is asked
-	// wherever a target names no role, and of dead-letter queues.
+	// Admits returns an error unless the policy of a topic or a queue lets
+	// EventBridge take an action on it for a source, a rule's ARN. It is called if a
+	// target names no role, and for dead-letter queues.
 	Admits func(ctx context.Context, service, source, action, resource string) error
 
-	// FirstRetry is how long EventBridge waits before it tries a target again, and
-	// twice as long each time after that, up to 40 times as long.
+	// FirstRetry is the wait before the first retry. Each later wait is twice as
+	// long as the last, up to 40 times FirstRetry.
 	FirstRetry time.Duration
 
 	Now   func() time.Time
@@ -43,25 +43,25 @@ type Config struct {
 type Service struct {
 	config  Config
 	moto    moto
-	send    func(context.Context, *delivery) *failure // tries a delivery once
-	bury    func(context.Context, *delivery) error    // puts one into its dead-letter queue
+	send    func(context.Context, *delivery) *failure // attempts a delivery once
+	bury    func(context.Context, *delivery) error    // sends the event to the dead-letter queue
 	arrived chan arrival
-	http    http.Client // of API destinations: it reaches this machine only
+	http    http.Client // for API destinations; connects to this machine only
 
 	mu     sync.Mutex
 	keys   map[string]apiKey   // by the ARN of a connection
-	hosts  map[string]*url.URL // by the host of an API destination's endpoint: who answers for it
+	hosts  map[string]*url.URL // addresses on this machine, by the host of an endpoint
 	recent []Outcome           // the oldest first
-	faults []string            // what could not be understood, the oldest first
+	faults []string            // the oldest first
 }
 
-// arrival is an event on its way to the default bus, the only one that gets any.
+// arrival is an event that was published to the default bus, the only one in use.
 type arrival struct {
 	event    Event
 	received time.Time
 }
 
-// New makes a Service; Run lets it work.
+// New returns a Service, which delivers events while Run runs.
 func New(config Config) *Service {
 	s := &Service{
 		config: config, moto: newMoto(config.Moto),
@@ -75,8 +75,8 @@ func New(config Config) *Service {
 	return s
 }
 
-// dialLoopback is the last of the doors: whatever was mapped, nothing leaves
-// this machine.
+// dialLoopback refuses addresses of other machines, whatever an endpoint was mapped
+// to.
 func dialLoopback(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := onThisMachine(address); err != nil {
 		return nil, err
@@ -93,11 +93,10 @@ func onThisMachine(address string) error {
 	return nil
 }
 
-// Publish brings an event to the default bus, as soon as Run gets to it.
+// Publish publishes an event to the default bus. Run delivers it.
 func (s *Service) Publish(e Event) { s.arrived <- arrival{e, s.config.Now()} }
 
-// Run delivers what arrives until the context ends; what is under way then is
-// given up.
+// Run delivers published events until the context ends, and abandons the rest.
 func (s *Service) Run(ctx context.Context) {
 	var under sync.WaitGroup
 	defer under.Wait()
@@ -111,7 +110,7 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// route starts an event's deliveries: one a target of each rule that matches.
+// route delivers an event to each target of each rule that matches.
 func (s *Service) route(ctx context.Context, a arrival) {
 	rules, err := s.moto.rules(ctx)
 	if err != nil {
@@ -143,7 +142,7 @@ func (s *Service) route(ctx context.Context, a arrival) {
 	}
 }
 
-// fault tells of what could not be understood, on the page and in the log.
+// fault writes a fault to the page and to the log.
 func (s *Service) fault(format string, args ...any) {
 	said := fmt.Sprintf(format, args...)
 	s.config.Logf("%s", said)
@@ -153,12 +152,12 @@ func (s *Service) fault(format string, args ...any) {
 	s.faults = s.faults[max(0, len(s.faults)-kept):]
 }
 
-// kept is how many deliveries and faults the page remembers.
+// kept is the number of deliveries and of faults on the page.
 const kept = 200
 
-// DeliverTo names who on this machine answers for the host of an API
-// destination's endpoint. Every other host is refused: the sandbox never reaches
-// anything outside this machine.
+// DeliverTo sets the address on this machine that gets the calls for the host of an
+// API destination's endpoint. Calls to all other hosts are refused: the sandbox never
+// connects to another machine.
 func (s *Service) DeliverTo(host, address string) error {
 	to, err := url.Parse(address)
 	if err == nil && (to.Scheme != "http" || strings.Trim(to.Path, "/") != "" || to.RawQuery != "") {
@@ -179,7 +178,7 @@ func (s *Service) DeliverTo(host, address string) error {
 	return nil
 }
 
-// Outcome is what became of a delivery so far.
+// Outcome is the state of a delivery.
 type Outcome struct {
 	Event      string // its id
 	DetailType string
@@ -190,15 +189,15 @@ type Outcome struct {
 	Error      string `json:",omitempty"` // of the last attempt
 }
 
-// Status is what the page tells.
+// Status is the JSON of the page.
 type Status struct {
 	Deliveries []Outcome         // the newest last
-	Faults     []string          // what could not be understood, the newest last
-	DeliverTo  map[string]string // who answers for which host
+	Faults     []string          // rules that were not understood or could not be read, the newest last
+	DeliverTo  map[string]string // addresses on this machine, by host
 }
 
-// Path is the page of the deliveries: GET tells Status; POST with ?host=HOST&to=URL
-// names who on this machine answers for an API destination's host.
+// Path is the page of deliveries: GET returns Status; POST with ?host=HOST&to=URL is
+// DeliverTo.
 const Path = "/_sandbox/events"
 
 // Page serves Path.
@@ -215,7 +214,7 @@ func (s *Service) Page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Status tells the latest deliveries and faults.
+// Status returns the latest deliveries and faults.
 func (s *Service) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -226,8 +225,8 @@ func (s *Service) Status() Status {
 	return all
 }
 
-// tell keeps a delivery's state for the page.
-func (s *Service) tell(d *delivery, state string) {
+// record stores a delivery's state for the page.
+func (s *Service) record(d *delivery, state string) {
 	o := Outcome{Event: d.event.ID, DetailType: d.event.DetailType, Rule: *d.rule.Name, Target: *d.target.Arn, Attempts: d.attempts, State: state}
 	if d.failed != nil {
 		o.Error = d.failed.Error()

@@ -11,13 +11,13 @@ import (
 
 // kind is a kind of target.
 type kind struct {
-	mark   string // the part of an ARN by which it is known
+	mark   string // the part of an ARN that identifies it
 	action string // the action that EventBridge takes on it
-	role   bool   // whether the target has to name a role; else its own policy decides
+	role   bool   // whether the target has to name a role; else the resource's policy decides
 	send   func(*Service, context.Context, *delivery, []byte) *failure
 }
 
-// kinds are those that the sandbox delivers to.
+// kinds are those to which the sandbox delivers.
 var kinds = []kind{
 	{mark: ":sns:", action: "sns:Publish", send: (*Service).toTopic},
 	{mark: ":api-destination/", action: "events:InvokeApiDestination", role: true, send: (*Service).toDestination},
@@ -38,7 +38,7 @@ const (
 	sendMessage = "sqs:SendMessage"
 )
 
-// sendOnce tries a delivery once.
+// sendOnce attempts a delivery once.
 func (s *Service) sendOnce(ctx context.Context, d *delivery) *failure {
 	k := kindOf(*d.target.Arn)
 	if k == nil { // PutTargets refuses it
@@ -57,7 +57,7 @@ func (s *Service) sendOnce(ctx context.Context, d *delivery) *failure {
 	return k.send(s, ctx, d, body)
 }
 
-// mayInvoke asks the policies of the role that a target names or, without one, the
+// mayInvoke checks the policies of the role that a target names or, without one, the
 // target's own policy.
 func (s *Service) mayInvoke(ctx context.Context, d *delivery, k *kind) *failure {
 	var err error
