@@ -14,12 +14,12 @@ import (
 	"strings"
 )
 
-// Check returns how AWS refuses a call, nil if its model allows it. service is
-// the signature's, e.g. "monitoring" for CloudWatch; body returns the call's
-// body and is not asked where it is a file, e.g. an S3 object.
+// Check returns AWS's refusal of a call, nil if its model allows it. service is the
+// signature's, e.g. "monitoring" for CloudWatch; body returns the call's body and is
+// not called if it is a file, e.g. an S3 object.
 //
-// An error means that the call cannot be checked: its service has no model or
-// its protocol is not known here.
+// An error means that the call cannot be checked: its service has no model, or its
+// protocol is not known here.
 func (m *Models) Check(service string, call *http.Request, body func() ([]byte, error)) (*Refusal, error) {
 	s, err := m.service(service)
 	if err != nil {
@@ -45,7 +45,7 @@ func (m *Models) Check(service string, call *http.Request, body func() ([]byte, 
 	return s.refuse(operation.name, r.found), nil
 }
 
-// order sorts wrong types first, since AWS reads a call before it checks it, then
+// order sorts wrong types first, since AWS parses a call before it checks it, then
 // unknown members, then all others as they were found.
 func (k kind) order() kind { return min(k, missing) }
 
@@ -85,7 +85,7 @@ func (r *reader) read(call *http.Request, body func() ([]byte, error)) (*operati
 	return r.readForm(call, body)
 }
 
-// operation finds an operation by its name, and its input; without one it takes nothing.
+// operation returns an operation by its name, and its input, which may be empty.
 func (r *reader) operation(name string) (*operation, *shape, error) {
 	o := r.Operations[name]
 	switch {
@@ -154,7 +154,7 @@ func (r *reader) readForm(call *http.Request, body func() ([]byte, error)) (*ope
 	return o, form{r, r.Metadata.Protocol == "ec2"}.call(values, input), nil
 }
 
-// readXML reads an XML body; nil where there is none.
+// readXML parses an XML body; nil if it is empty.
 func readXML(body func() ([]byte, error)) (*element, error) {
 	text, err := body()
 	if err != nil || len(text) == 0 {

@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// kind is what sort of rule a member violates.
+// kind is the kind of rule that a member violates.
 type kind int
 
 const (
-	wrongType     kind = iota // it cannot be read as what it should be
+	wrongType     kind = iota // it is not of the member's type
 	unknownMember             // the model does not have it
 	missing                   // it is required
 	outOfBounds               // its value or length is too small or too large
@@ -29,10 +29,11 @@ type violation struct {
 	value  any
 	hidden bool   // the value is a secret, or may hold one
 	rule   string // e.g. "Member must not be null"
-	text   string // what the rule names: a pattern
+	text   string // the pattern of the rule
 }
 
-// check notes what a value violates. Types have been checked when it was read.
+// check records the rules that a value violates. Its type was checked when it was
+// parsed.
 func (r *reader) check(ref *ref, value any, at path) {
 	switch v := value.(type) {
 	case object:
@@ -90,7 +91,7 @@ func (r *reader) checkMap(ref *ref, value object, at path) {
 	}
 }
 
-// checkAll notes one violation of the whole if any of its parts violates a rule.
+// checkAll records one violation of the whole if any of its parts violates a rule.
 func (r *reader) checkAll(sh *shape, part *ref, parts []any, whole any, at path, words string) {
 	for _, item := range parts {
 		broken := r.broken(part, item)
@@ -109,7 +110,7 @@ func (r *reader) checkAll(sh *shape, part *ref, parts []any, whole any, at path,
 	}
 }
 
-// checkScalar notes each rule that a value, or a list or map as a whole, violates.
+// checkScalar records each rule that a value, or a list or map as a whole, violates.
 func (r *reader) checkScalar(ref *ref, value any, at path) {
 	for _, rule := range r.broken(ref, value) {
 		r.found = append(r.found, violation{kind: rule.kind, at: at, value: value, hidden: ref.shape.secret() && !empty(value), rule: rule.text, text: rule.pattern})
@@ -206,7 +207,8 @@ func empty(value any) bool {
 	return false
 }
 
-// size is what minimum and maximum limit: a number itself, else the length.
+// size returns the number that minimum and maximum limit: a number itself, else the
+// length.
 func size(value any) (float64, bool) {
 	switch v := value.(type) {
 	case json.Number:

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// check is what a toy service answers to a body.
+// check returns a toy service's answer to a body.
 func check(t *testing.T, operation, body string) *Refusal {
 	t.Helper()
 	models, err := Open("testdata")

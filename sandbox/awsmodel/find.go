@@ -28,9 +28,8 @@ func Find(ctx context.Context, server string) (string, error) {
 	return "", fmt.Errorf("AWS's API models: no Python with moto and botocore found for %s (tried %s)", program, strings.Join(tried, ", "))
 }
 
-// pythons are the Python programs that may run a script: the one that its first
-// line names, as pip writes it, and the one beside it, where the script is only
-// a version manager's.
+// pythons returns the Python programs that may run a script: the one in its first
+// line, as pip writes it, and the one beside it, for scripts of a version manager.
 func pythons(script string) []string {
 	beside := filepath.Join(filepath.Dir(script), "python3")
 	text, err := os.ReadFile(script)

@@ -34,8 +34,8 @@ func (f *field) part(name string) *field {
 	return f.parts[name]
 }
 
-// unsigned are the parameters that are no members: what is called, and the
-// signature of a call whose parameters are in its URL.
+// unsigned are parameters that are no members: the operation and its version, and the
+// signature of a call with its parameters in the URL.
 var unsigned = []string{
 	"Action", "Version", "AWSAccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "Timestamp", "SecurityToken",
 	"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Security-Token", "X-Amz-Signature", "X-Amz-SignedHeaders",

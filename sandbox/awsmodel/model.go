@@ -1,10 +1,10 @@
-// Package awsmodel checks calls against AWS's own API models: the files that
-// AWS publishes with its Python SDK (botocore's service-2.json), from which its
-// SDKs and the reference pages are made. They say which members an operation
-// takes, which are required, and what values each may have.
+// Package awsmodel checks calls against AWS's own API models: the files that AWS
+// publishes with its Python SDK (botocore's service-2.json), from which its SDKs and
+// the reference pages are made. They have an operation's members, which of them are
+// required, and the values that each may have.
 //
-// moto accepts nearly anything, so a call that AWS would refuse is otherwise
-// noticed only there.
+// moto accepts nearly anything, so without this check a call that AWS refuses would
+// fail only there.
 package awsmodel
 
 import (
@@ -105,7 +105,7 @@ type shape struct {
 	EventStream bool
 
 	name  string
-	rules []rule // what values are checked against
+	rules []rule // the rules for values
 }
 
 // ref is the use of a shape as a member, element, key or value.

@@ -17,7 +17,7 @@ import (
 //     an expression of its own. Any other, and every lookbehind, cannot be
 //     expressed: such a pattern accepts everything.
 type pattern struct {
-	whole          *regexp.Regexp   // the text matches it from beginning to end; nil where Go cannot express it
+	whole          *regexp.Regexp   // the text matches it from beginning to end; nil if Go cannot express it
 	begins, denies []*regexp.Regexp // lookaheads at the beginning
 }
 
@@ -93,7 +93,8 @@ func unlimited(repetition string) string {
 	return fmt.Sprintf("{%d,}", min(least, most))
 }
 
-// closing returns where the group that text begins with ends; -1 if nowhere.
+// closing returns the index at which the group that text begins with ends; -1 if it
+// does not.
 func closing(text string) int {
 	depth, class := 0, false
 	for i := 0; i < len(text); i++ {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// readREST reads a call of which method, path and query name the operation.
+// readREST reads a call with an operation that follows from method, path and query.
 func (r *reader) readREST(call *http.Request, body func() ([]byte, error)) (*operation, any, error) {
 	o, labels := r.route(call)
 	if o == nil {
@@ -24,9 +24,9 @@ func (r *reader) readREST(call *http.Request, body func() ([]byte, error)) (*ope
 	return o, out, r.inside(o.Input.shape, call, body, out)
 }
 
-// route finds the operation of a method, path and query, and what the path gives
-// for its labels. Of several, e.g. PutObject and CopyObject, it is the one with
-// the most of its own query parameters and required headers in the call.
+// route returns the operation of a method, path and query, and the values of the
+// path's labels. Of several, e.g. PutObject and CopyObject, it is the one with most
+// of its own query parameters and required headers in the call.
 func (r *reader) route(call *http.Request) (*operation, map[string]string) {
 	var best *operation
 	var bestLabels map[string]string
@@ -49,7 +49,8 @@ func (r *reader) route(call *http.Request) (*operation, map[string]string) {
 	return best, bestLabels
 }
 
-// score weighs how specific to a call an operation is whose path fits.
+// score returns how specific an operation is to a call, and whether the call has its
+// query: by its own query parameters, its fixed path and its required members.
 func (r *reader) score(o *operation, query string, call *http.Request) (score int, fits bool) {
 	sent := call.URL.Query()
 	if query != "" {

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// A value is what a call gives for a shape, whatever protocol it came in:
+// A value is a call's value for a shape, in any protocol:
 //
 //	structure        object, by member
 //	list             []any
@@ -56,7 +56,7 @@ func dotted(parent, name string) string {
 	return parent + "." + name
 }
 
-// reader turns a call into a value and notes what does not fit the model.
+// reader parses a call into a value and records members that do not fit the model.
 type reader struct {
 	*service
 	found []violation
@@ -66,7 +66,7 @@ func (r *reader) note(kind kind, at path, rule string) {
 	r.found = append(r.found, violation{kind: kind, at: at, rule: rule})
 }
 
-// unknown notes a member that the model does not have.
+// unknown records a member that the model does not have.
 func (r *reader) unknown(at path) {
 	r.note(unknownMember, at, "Member is not one of the request's")
 }
@@ -211,7 +211,8 @@ func bits(sh *shape) int {
 	return 64
 }
 
-// conversion is how AWS's JSON services refuse a value of another type.
+// conversion returns the text with which AWS's JSON services refuse a value of
+// another type.
 func conversion(raw any, sh *shape) string {
 	var is string
 	switch in := raw.(type) {
@@ -248,8 +249,7 @@ func wireName(member string, ref *ref) string {
 	return member
 }
 
-// shown writes a value into a message as AWS does: lists in brackets, the rest
-// as text.
+// shown returns a value as in AWS's messages: lists in brackets, the rest as text.
 func shown(value any) string {
 	switch v := value.(type) {
 	case string:

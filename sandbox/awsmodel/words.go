@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Refusal is how AWS answers a call that violates its model.
+// Refusal is AWS's answer to a call that violates its model.
 type Refusal struct {
-	Operation string // "" where the call names none that exists
+	Operation string // "" if the call names none that exists
 	Code      string // e.g. "ValidationException"
 	Message   string
 }
@@ -35,8 +35,8 @@ func (s *service) refuse(operation string, found []violation) *Refusal {
 	case s.Metadata.Protocol == "ec2" || s.name == "sqs":
 		r.Code, r.Message = wordsOfEC2(first)
 	case first.kind == unknownMember:
-		// AWS's other services ignore what they do not know. It is refused here, in
-		// EC2's words, because nothing that AWS ignores is meant.
+		// AWS's other services ignore unknown members. They are refused here, in
+		// EC2's words, because the caller meant something by them.
 		r.Code, r.Message = wordsOfEC2(violation{kind: unknownMember, at: path{wire: first.at.member}})
 	case first.kind == wrongType && s.Metadata.Protocol != "query":
 		r.Code, r.Message = "SerializationException", first.rule+" at '"+first.at.member+"'"

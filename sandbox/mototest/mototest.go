@@ -1,5 +1,5 @@
-// Package mototest gives tests the real servers behind the gateway: moto and an
-// image registry, started once a test binary.
+// Package mototest starts the real servers behind the gateway, moto and an image
+// registry, once for each test binary.
 package mototest
 
 import (
@@ -24,8 +24,8 @@ var shared struct {
 	moto, registry string
 }
 
-// Main runs a package's tests and stops the servers that they started: it is the
-// whole body of a TestMain.
+// Main runs a package's tests and stops the servers. It is the whole body of
+// TestMain.
 func Main(m *testing.M) {
 	code := m.Run()
 	for _, stop := range shared.stop {
@@ -92,7 +92,7 @@ func Registry(t *testing.T) string {
 	return shared.registry
 }
 
-// start runs a server on a free port until Main ends it.
+// start starts a server on a free port, which runs until Main ends.
 func start(t *testing.T, program, path string, args func(address string) []string) (address string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
