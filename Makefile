@@ -131,4 +131,5 @@ $(deliver): FORCE
 
 $(sandbox): FORCE
 	@mkdir -p $(@D)
+	@[[ -e $@ ]] || echo "==> building the sandbox (once a work tree; about 1 minute on a fresh machine)"
 	@cd sandbox && go build -o ../$@ .

@@ -11,9 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/intraverse/dcv-sessions/sandbox/baseimage"
 	"github.com/intraverse/dcv-sessions/sandbox/game"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -41,16 +38,14 @@ func refresh(ctx context.Context, args []string) error { return deploy(ctx, "ref
 
 func destroy(ctx context.Context, args []string) error { return deploy(ctx, "destroy", args) }
 
+// deployment is one run of the engine, as the flags of up, preview, refresh and
+// destroy name it.
+type deployment struct{ command, config, report, json, playing, program, stack string }
+
 // deploy prepares all that a deployment needs, then runs it.
 func deploy(ctx context.Context, command string, args []string) error {
-	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	config := flags.String("config", "", "the stack's configuration (default: Pulumi.sandbox.yaml at the root)")
-	report := flags.String("report", "", "write what was done, resource by resource, as JSON to this file")
-	json := flags.String("json", "", "let preview write what `pulumi preview --json` prints to this file")
-	playing := playingFlag(flags)
-	program := flags.String("program", "infra", "infra, or consumer: the example of another team's program")
-	stack := flags.String("stack", local.Stack, "the stack's name: several can be in the local AWS")
-	if err := flags.Parse(args); err != nil {
+	d, err := parseDeployment(command, args)
+	if err != nil {
 		return err
 	}
 	started := time.Now()
@@ -59,29 +54,55 @@ func deploy(ctx context.Context, command string, args []string) error {
 		return err
 	}
 	defer unlock()
-	cloud, err := prepare(ctx, tree, p)
-	if err != nil {
+	all, install := installation(tree, p, false)
+	var cloud *local.Cloud
+	start := &step{name: "local AWS", usual: 10 * time.Second, done: local.Runs(ctx, tree), work: func(ctx context.Context) (err error) {
+		cloud, err = local.Ensure(ctx, tree, p)
+		return err
+	}}
+	engine := &step{name: "pulumi " + command, usual: time.Minute, work: func(ctx context.Context) error { return d.run(ctx, tree, cloud, p) }}
+	all = append(all, start, engine)
+	all.announce(p)
+	if err := sequence(install, start.run, engine.run)(ctx); err != nil {
 		return err
 	}
-	if command == "destroy" && *program == "infra" {
-		if err := checkVacant(ctx, tree, cloud, *stack, *playing, command); err != nil {
-			return err
-		}
-	}
-	if *config == "" {
-		if *config, err = settled(tree, cloud); err != nil {
-			return err
-		}
-	}
-	file, err := configure(ctx, tree, cloud, p, *program, *stack, *config)
-	if err != nil {
-		return err
-	}
-	if err := runDeploy(ctx, tree, cloud, command, "-config-file", file, "-report", *report, "-json", *json, "-program", *program, "-stack", *stack); err != nil {
-		return err
-	}
+	all.report(p)
 	p.Say("%s in %s all told", command, time.Since(started).Round(100*time.Millisecond))
 	return nil
+}
+
+func parseDeployment(command string, args []string) (deployment, error) {
+	d := deployment{command: command}
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	flags.StringVar(&d.config, "config", "", "the stack's configuration (default: Pulumi.sandbox.yaml at the root)")
+	flags.StringVar(&d.report, "report", "", "write what was done, resource by resource, as JSON to this file")
+	flags.StringVar(&d.json, "json", "", "let preview write what `pulumi preview --json` prints to this file")
+	playing := playingFlag(flags)
+	flags.StringVar(&d.program, "program", "infra", "infra, or consumer: the example of another team's program")
+	flags.StringVar(&d.stack, "stack", local.Stack, "the stack's name: several can be in the local AWS")
+	err := flags.Parse(args)
+	d.playing = *playing
+	return d, err
+}
+
+// run writes the stack's configuration and runs the engine.
+func (d deployment) run(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) error {
+	if d.command == "destroy" && d.program == "infra" {
+		if err := checkVacant(ctx, tree, cloud, d.stack, d.playing, d.command); err != nil {
+			return err
+		}
+	}
+	config, err := d.config, error(nil)
+	if config == "" {
+		if config, err = settled(tree, cloud); err != nil {
+			return err
+		}
+	}
+	file, err := configure(ctx, tree, cloud, p, d.program, d.stack, config)
+	if err != nil {
+		return err
+	}
+	return runDeploy(ctx, tree, cloud, d.command, "-config-file", file, "-report", d.report, "-json", d.json, "-program", d.program, "-stack", d.stack)
 }
 
 // enter finds the work tree and lets one command at a time in.
@@ -113,44 +134,19 @@ func install(ctx context.Context, args []string) error {
 		return err
 	}
 	defer unlock()
-	return installAll(ctx, tree, p, *tests)
-}
-
-// installAll makes the base image and the game beside the compiling: much of either is
-// waiting for one core, or for a download.
-func installAll(ctx context.Context, tree local.Tree, p local.Progress, tests bool) error {
-	if err := local.Install(ctx, p, tests); err != nil {
+	all, run := installation(tree, p, *tests)
+	all.announce(p)
+	if err := run(ctx); err != nil {
 		return err
 	}
-	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error {
-		if err := baseOf(tree).Make(ctx, p); err != nil {
-			return err
-		}
-		_, err := game.Ensure(ctx, p, tree.Cache)
-		return err
-	})
-	both.Go(func() error { return buildAll(ctx, tree, p) })
-	return both.Wait()
-}
-
-func buildAll(ctx context.Context, tree local.Tree, p local.Progress) error {
-	for _, step := range []func() error{
-		func() error { return local.InstallMoto(ctx, tree, p) },
-		func() error { return local.Pulumi(ctx, tree, p) },
-		func() error { return local.InstallPlugins(ctx, tree, p) },
-		func() error { return local.BuildDeploy(ctx, tree, p) },
-	} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
+	all.report(p)
 	return nil
 }
 
 // prepare installs, builds and starts whatever is missing.
 func prepare(ctx context.Context, tree local.Tree, p local.Progress) (*local.Cloud, error) {
-	if err := installAll(ctx, tree, p, false); err != nil {
+	_, install := installation(tree, p, false)
+	if err := install(ctx); err != nil {
 		return nil, err
 	}
 	return local.Ensure(ctx, tree, p)
@@ -172,11 +168,6 @@ func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local
 
 func ensureBase(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) (string, error) {
 	return baseOf(tree).Ensure(ctx, p, cloud.DockerHost, local.BaseImage)
-}
-
-// baseOf is the base image of a work tree's session image.
-func baseOf(tree local.Tree) baseimage.Base {
-	return baseimage.Base{Cache: tree.Cache, Packages: filepath.Join(tree.Root, "image", "packages")}
 }
 
 func runDeploy(ctx context.Context, tree local.Tree, cloud *local.Cloud, command string, flags ...string) error {

@@ -60,6 +60,16 @@ func (b Base) Ensure(ctx context.Context, p local.Progress, host, name string) (
 	})
 }
 
+// Made reports whether the machine has the file of the image.
+func (b Base) Made() bool {
+	key, err := b.key()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(b.file(key))
+	return err == nil
+}
+
 // Make makes the file of the image if the machine has none. It needs no Docker.
 func (b Base) Make(ctx context.Context, p local.Progress) error {
 	key, err := b.key()

@@ -47,7 +47,7 @@ func Ensure(ctx context.Context, p local.Progress, cache string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "game-"+key)
+	dir := folderIn(cache, key)
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
@@ -55,6 +55,18 @@ func Ensure(ctx context.Context, p local.Progress, cache string) (string, error)
 		return build(ctx, p, dir)
 	})
 }
+
+// Made reports whether cache has the game.
+func Made(cache string) bool {
+	key, err := key()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(folderIn(cache, key))
+	return err == nil
+}
+
+func folderIn(cache, key string) string { return filepath.Join(cache, "game-"+key) }
 
 // key names a folder by its ingredients, except the packages' point release.
 func key() (string, error) {

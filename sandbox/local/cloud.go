@@ -178,6 +178,12 @@ func (c *Cloud) lost(ctx context.Context) string {
 // Running tells whether every part of the cloud runs.
 func (c *Cloud) Running(ctx context.Context) bool { return c.lost(ctx) == "" }
 
+// Runs reports whether the work tree has a cloud of which every part runs.
+func Runs(ctx context.Context, t Tree) bool {
+	c, err := Open(t)
+	return err == nil && c != nil && c.Running(ctx)
+}
+
 // Remove stops what this cloud started, last first, and removes its containers,
 // images, data and state. Docker ends last: until the gateway has ended, new
 // containers may come, and without Docker none can be removed.

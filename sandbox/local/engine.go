@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ func Pulumi(ctx context.Context, t Tree, p Progress) error {
 	}
 	return linkTo(built, link)
 }
+
+// PulumiInstalled reports whether the work tree has a CLI.
+func PulumiInstalled(t Tree) bool { return exists(filepath.Join(t.Bin(), "pulumi")) }
 
 var engineRelease = regexp.MustCompile(`^v?3\.(\d+)\.`)
 
@@ -73,9 +77,19 @@ func InstallPlugins(ctx context.Context, t Tree, p Progress) error {
 	return nil
 }
 
+// PluginsInstalled reports whether the work tree has every provider.
+func PluginsInstalled(t Tree) bool {
+	return !slices.ContainsFunc(Plugins, func(plugin Plugin) bool { return !exists(plugin.binary(t)) })
+}
+
+// binary returns the path at which the engine looks for the plugin.
+func (plugin Plugin) binary(t Tree) string {
+	folder := fmt.Sprintf("resource-%s-%s", plugin.Name, plugin.Version)
+	return filepath.Join(t.PulumiHome(), "plugins", folder, "pulumi-resource-"+plugin.Name)
+}
+
 func (plugin Plugin) install(ctx context.Context, t Tree, p Progress) error {
-	dir := filepath.Join(t.PulumiHome(), "plugins", fmt.Sprintf("resource-%s-%s", plugin.Name, plugin.Version))
-	binary := filepath.Join(dir, "pulumi-resource-"+plugin.Name)
+	binary := plugin.binary(t)
 	// A released provider is a file there, the sandbox's own build a link.
 	switch found, err := os.Lstat(binary); {
 	case err == nil && found.Mode().IsRegular():
@@ -87,7 +101,7 @@ func (plugin Plugin) install(ctx context.Context, t Tree, p Progress) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
 		return err
 	}
 	return linkTo(path, binary)
@@ -131,9 +145,14 @@ func buildDockerProvider(ctx context.Context, t Tree, p Progress) (string, error
 	return built, goBuild(ctx, t, p, built, "./dockerprovider", "the released one can't be reached")
 }
 
+// DeployBuilt reports whether the work tree has the program that BuildDeploy builds.
+func DeployBuilt(t Tree) bool { return exists(t.deploy()) }
+
+func (t Tree) deploy() string { return filepath.Join(t.Bin(), "deploy") }
+
 // BuildDeploy builds the program that runs infra's stack by the Automation API.
 func BuildDeploy(ctx context.Context, t Tree, p Progress) error {
-	return goBuild(ctx, t, p, filepath.Join(t.Bin(), "deploy"), "./deploy", "the first time compiles Pulumi's AWS packages: up to 4 minutes")
+	return goBuild(ctx, t, p, t.deploy(), "./deploy", "the first time compiles Pulumi's AWS packages: up to 4 minutes")
 }
 
 // goBuild builds a package of the sandbox's module; Go itself knows whether
@@ -142,7 +161,7 @@ func goBuild(ctx context.Context, t Tree, p Progress, out, pkg, why string) erro
 	build := func() error {
 		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-v", "-trimpath", "-o", out, pkg)) // -v: what is compiled is its progress
 	}
-	if _, err := os.Stat(out); err == nil {
+	if exists(out) {
 		return build()
 	}
 	return p.Step("building "+filepath.Base(out), why, build)
@@ -151,7 +170,7 @@ func goBuild(ctx context.Context, t Tree, p Progress, out, pkg, why string) erro
 // buildOnce builds a file of the cache unless it is there. It appears whole or
 // not at all, whoever else builds it at the same time.
 func buildOnce(path string, build func(out string) error) error {
-	if _, err := os.Stat(path); err == nil {
+	if exists(path) {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -163,6 +182,12 @@ func buildOnce(path string, build func(out string) error) error {
 		return err
 	}
 	return os.Rename(out, path)
+}
+
+// exists reports whether there is a file, or one at the end of a link.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func linkTo(target, link string) error {

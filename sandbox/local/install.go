@@ -50,16 +50,10 @@ var testPrograms = []program{
 // Install adds the Debian packages that are missing, those of the tests too
 // where they are wanted.
 func Install(ctx context.Context, p Progress, tests bool) error {
-	wanted := programs
-	if tests {
-		wanted = slices.Concat(programs, testPrograms)
-	}
 	var missing []string
-	for _, prog := range wanted {
-		if !prog.there() {
-			p.Say("%s is missing: package %s, which %s", prog.program, prog.pkg, prog.why)
-			missing = append(missing, prog.pkg)
-		}
+	for _, prog := range missingPrograms(tests) {
+		p.Say("%s is missing: package %s, which %s", prog.program, prog.pkg, prog.why)
+		missing = append(missing, prog.pkg)
 	}
 	if len(missing) == 0 {
 		return nil
@@ -72,6 +66,17 @@ func Install(ctx context.Context, p Progress, tests bool) error {
 		}
 		return nil
 	})
+}
+
+// Installed reports whether no Debian package is missing.
+func Installed(tests bool) bool { return len(missingPrograms(tests)) == 0 }
+
+func missingPrograms(tests bool) []program {
+	wanted := programs
+	if tests {
+		wanted = slices.Concat(programs, testPrograms)
+	}
+	return slices.DeleteFunc(slices.Clone(wanted), program.there)
 }
 
 func asRoot(ctx context.Context, args []string) *exec.Cmd {
@@ -92,14 +97,19 @@ func motoServer(t Tree) string {
 	return filepath.Join(t.Cache, "moto-"+motoVersion, "bin", "moto_server")
 }
 
+// MotoInstalled reports whether there is a moto server.
+func MotoInstalled(t Tree) bool {
+	_, err := exec.LookPath(motoServer(t))
+	return err == nil
+}
+
 // InstallMoto puts the moto server into a Python environment of the cache where
 // the machine has none.
 func InstallMoto(ctx context.Context, t Tree, p Progress) error {
-	server := motoServer(t)
-	if _, err := exec.LookPath(server); err == nil {
+	if MotoInstalled(t) {
 		return nil
 	}
-	venv := filepath.Dir(filepath.Dir(server))
+	venv := filepath.Dir(filepath.Dir(motoServer(t)))
 	return p.Step("installing the moto server "+motoVersion, "it stands in for AWS's control plane", func() error {
 		if err := p.Command(ctx, command(ctx, "", nil, "python3", "-m", "venv", venv)); err != nil {
 			return fmt.Errorf("%w\nneeds python3 with venv (Debian: python3-venv)", err)

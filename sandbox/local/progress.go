@@ -25,7 +25,7 @@ func (p Progress) Step(name, why string, do func() error) error {
 	if err := do(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	p.printf("    done in %s\n", time.Since(start).Round(100*time.Millisecond))
+	p.Say("%s: done in %s", name, time.Since(start).Round(100*time.Millisecond))
 	return nil
 }
 

@@ -58,6 +58,9 @@ func stateFolder() string {
 	return ".sandbox"
 }
 
+// Packages is the folder of the session image's package lists.
+func (t Tree) Packages() string { return filepath.Join(t.Root, "image", "packages") }
+
 // Bin holds the binaries built from this work tree.
 func (t Tree) Bin() string { return filepath.Join(t.State, "bin") }
 

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/intraverse/dcv-sessions/sandbox/baseimage"
+	"github.com/intraverse/dcv-sessions/sandbox/game"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// task is a part of a command's work.
+type task func(context.Context) error
+
+// sequence returns the task that runs tasks one after the other.
+func sequence(tasks ...task) task {
+	return func(ctx context.Context) error {
+		for _, run := range tasks {
+			if err := run(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// together returns the task that runs tasks side by side. The first error ends the
+// others.
+func together(tasks ...task) task {
+	return func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, run := range tasks {
+			group.Go(func() error { return run(ctx) })
+		}
+		return group.Wait()
+	}
+}
+
+// step is a task that the lists of a command's steps name.
+type step struct {
+	name  string
+	usual time.Duration // on a fresh machine with two cores that can download no built program
+	done  bool          // nothing remained to be done when the command began
+	took  time.Duration
+	work  task
+}
+
+func (s *step) run(ctx context.Context) error {
+	start := time.Now()
+	err := s.work(ctx)
+	s.took = time.Since(start)
+	return err
+}
+
+// steps are those of a command, in the order of its lists.
+type steps []*step
+
+// announce lists the steps and how long each usually takes.
+func (all steps) announce(p local.Progress) {
+	all.list(p, "steps, and how long each takes on a fresh machine with two cores", func(s *step) (time.Duration, bool) { return s.usual, s.done })
+}
+
+// report lists how long each step took. A step that had nothing to do only looked
+// whether that is so.
+func (all steps) report(p local.Progress) {
+	all.list(p, "steps, and how long each took", func(s *step) (time.Duration, bool) { return s.took, s.took < time.Second })
+}
+
+func (all steps) list(p local.Progress, title string, row func(*step) (took time.Duration, done bool)) {
+	fmt.Fprintf(p.Out, "==> %s\n", title)
+	var done []string
+	for _, s := range all {
+		took, nothing := row(s)
+		if nothing {
+			done = append(done, s.name)
+			continue
+		}
+		p.Say("%-16s %6s", s.name, took.Round(time.Second))
+	}
+	if len(done) > 0 {
+		p.Say("nothing to do: %s", strings.Join(done, ", "))
+	}
+}
+
+// installation is the steps that install and build what is missing.
+func installation(tree local.Tree, p local.Progress, tests bool) (steps, task) {
+	base := baseOf(tree)
+	var (
+		packages  = &step{name: "Debian packages", usual: time.Minute, done: local.Installed(tests), work: func(ctx context.Context) error { return local.Install(ctx, p, tests) }}
+		moto      = &step{name: "moto", usual: time.Minute, done: local.MotoInstalled(tree), work: func(ctx context.Context) error { return local.InstallMoto(ctx, tree, p) }}
+		baseImage = &step{name: "base image", usual: 4 * time.Minute, done: base.Made(), work: func(ctx context.Context) error { return base.Make(ctx, p) }}
+		theGame   = &step{name: "game", usual: time.Minute, done: game.Made(tree.Cache), work: func(ctx context.Context) error {
+			_, err := game.Ensure(ctx, p, tree.Cache)
+			return err
+		}}
+		cli       = &step{name: "Pulumi CLI", usual: 3 * time.Minute, done: local.PulumiInstalled(tree), work: func(ctx context.Context) error { return local.Pulumi(ctx, tree, p) }}
+		providers = &step{name: "providers", usual: 6 * time.Minute, done: local.PluginsInstalled(tree), work: func(ctx context.Context) error { return local.InstallPlugins(ctx, tree, p) }}
+		program   = &step{name: "program", usual: 5 * time.Minute, done: local.DeployBuilt(tree), work: func(ctx context.Context) error { return local.BuildDeploy(ctx, tree, p) }}
+	)
+	// The base image and the game wait for downloads or use one core, so they run beside
+	// the compiling. The CLI comes first: it compiles the packages that the others share,
+	// and downloads the providers if they can be reached.
+	return steps{packages, moto, baseImage, theGame, cli, providers, program},
+		sequence(packages.run, together(
+			moto.run,
+			sequence(baseImage.run, theGame.run),
+			sequence(cli.run, together(providers.run, program.run)),
+		))
+}
+
+// baseOf is the base image of a work tree's session image.
+func baseOf(tree local.Tree) baseimage.Base {
+	return baseimage.Base{Cache: tree.Cache, Packages: tree.Packages()}
+}
