@@ -23,6 +23,8 @@ import (
 //   - env: the environment variable; a range of ports has two, separated by "|". A
 //     variable never changes its name: an older image, which image.use may name,
 //     reads it too.
+//   - default: the value in DefaultSettings; of ports the first one. The
+//     configuration's key has the same default.
 //   - min, max: the bounds of a duration, which the environment has in seconds.
 //   - values: the only values of a text, separated by "|".
 //   - optional: "true" for a text that may be empty, and then has no variable.
@@ -31,7 +33,7 @@ type Settings struct {
 	User   string    `env:"DCV_USER"`   // the user's name
 	Image  string    `env:"DCV_IMAGE"`  // repository@sha256:… that the job runs
 	Region string    `env:"AWS_REGION"` // AWS Batch sets none on EC2
-	Ports  PortRange `env:"DCV_PORT_FIRST|DCV_PORT_LAST"`
+	Ports  PortRange `env:"DCV_PORT_FIRST|DCV_PORT_LAST" default:"8443"`
 
 	// Endpoints of AWS services, in the SDKs' own variables, if the stack's
 	// aws:endpoints names any.
@@ -40,21 +42,21 @@ type Settings struct {
 
 	Limits
 
-	DisplayMode       DisplayMode `env:"DCV_SESSION_TYPE" values:"console|virtual"` // DCV's name for it is "session type"
-	NativeClients     bool        `env:"DCV_NATIVE_CLIENTS"`                        // players may use DCV's native clients too
-	SoftwareRendering bool        `env:"DCV_SOFTWARE_RENDERING"`                    // the game may run without a GPU
+	DisplayMode       DisplayMode `env:"DCV_SESSION_TYPE" default:"console" values:"console|virtual"` // DCV's name for it is "session type"
+	NativeClients     bool        `env:"DCV_NATIVE_CLIENTS" default:"false"`                          // players may use DCV's native clients too
+	SoftwareRendering bool        `env:"DCV_SOFTWARE_RENDERING" default:"false"`                      // the game may run without a GPU
 }
 
 // Limits are the durations that end a session.
 type Limits struct {
-	FirstConnect time.Duration `env:"DCV_FIRST_CONNECT_SECONDS" min:"1m" max:"24h"` // until the first player comes
-	Grace        time.Duration `env:"DCV_GRACE_SECONDS" min:"10s" max:"2h"`         // while the player is away
-	Idle         time.Duration `env:"DCV_IDLE_SECONDS" min:"0s" max:"24h"`          // while the player does nothing; 0: forever
-	Max          time.Duration `env:"DCV_MAX_SECONDS" min:"1m" max:"168h"`          // in all, from the session's start
+	FirstConnect time.Duration `env:"DCV_FIRST_CONNECT_SECONDS" default:"15m" min:"1m" max:"24h"` // until the first player comes
+	Grace        time.Duration `env:"DCV_GRACE_SECONDS" default:"5m" min:"10s" max:"2h"`          // while the player is away
+	Idle         time.Duration `env:"DCV_IDLE_SECONDS" default:"30m" min:"0s" max:"24h"`          // while the player does nothing; 0: forever
+	Max          time.Duration `env:"DCV_MAX_SECONDS" default:"5h" min:"1m" max:"168h"`           // in all, from the session's start
 	// Stop is the time from SIGTERM to SIGKILL on the host: the game's time to save,
 	// and 10 seconds for closing the session. A Spot interruption leaves two minutes
 	// in all.
-	Stop time.Duration `env:"DCV_STOP_SECONDS" min:"12s" max:"110s"`
+	Stop time.Duration `env:"DCV_STOP_SECONDS" default:"30s" min:"12s" max:"110s"`
 }
 
 // DisplayMode is the kind of screen that DCV shows: its "session type".
@@ -70,6 +72,7 @@ const (
 type Setting struct {
 	Name      string   // the field's name: "Idle"
 	Variables []string // of the environment
+	Default   string   // as its variable has it; of ports the first one; "": none
 	Min, Max  int      // of a duration in seconds, or of a port; both 0: unbounded
 	Values    []string // the only ones; nil: any
 
@@ -105,7 +108,7 @@ func describe(t reflect.Type) []Setting {
 			continue
 		}
 		s := Setting{
-			Name: field.Name, Variables: strings.Split(field.Tag.Get("env"), "|"),
+			Name: field.Name, Variables: strings.Split(field.Tag.Get("env"), "|"), Default: field.Tag.Get("default"),
 			optional: field.Tag.Get("optional") == "true", index: field.Index,
 		}
 		if values := field.Tag.Get("values"); values != "" {
@@ -116,6 +119,7 @@ func describe(t reflect.Type) []Setting {
 			s.Min, s.Max = FirstSessionPort, LastSessionPort
 		case reflect.TypeFor[time.Duration]():
 			s.Min, s.Max = seconds(field.Tag.Get("min")), seconds(field.Tag.Get("max"))
+			s.Default = strconv.Itoa(seconds(s.Default))
 		}
 		all = append(all, s)
 	}
@@ -128,6 +132,18 @@ func seconds(tag string) int {
 		panic("contract: " + err.Error())
 	}
 	return int(d / time.Second)
+}
+
+// DefaultSettings returns settings with each default, and without a stack, a user, an
+// image and a Region.
+func DefaultSettings() Settings {
+	var s Settings
+	for _, setting := range settings {
+		if setting.Default != "" {
+			setting.parse(&faults.Faults{}, setting.of(&s), func(string) (string, bool) { return setting.Default, true })
+		}
+	}
+	return s
 }
 
 // Environ returns the settings as a job's environment: NAME=value, in ascending

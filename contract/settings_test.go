@@ -196,6 +196,19 @@ func TestSettingsOutOfTheirRangeAreFaults(t *testing.T) {
 	}
 }
 
+func TestTheDefaultsAreAllowed(t *testing.T) {
+	s := DefaultSettings()
+	s.Stack = "dev"
+	assert.Empty(t, faultsOf(s))
+	assert.Equal(t, PortRange{First: 8443, Last: 8443}, s.Ports)
+	assert.Equal(t, 5*time.Hour, s.Max)
+	for _, setting := range settings {
+		if _, text := setting.of(&s).(*string); !text {
+			assert.NotEmpty(t, setting.Default, "%s has none", setting.Name)
+		}
+	}
+}
+
 func TestWhatHasItsFaultAlreadyIsNotCheckedAgain(t *testing.T) {
 	var f faults.Faults
 	Settings{}.Check(&f, func(string) string { return "" })

@@ -56,12 +56,10 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 		for _, u := range all {
 			sessions = append(sessions, session.User{Name: u.Name, CredentialsARN: told.Credentials[u.Name], NotificationARN: told.Notifications[u.Name]})
 		}
+		settings := contract.DefaultSettings()
+		settings.Stack, settings.Region = stack, componenttest.Region
 		_, err = session.NewSessions(ctx, "sessions", &session.SessionsArgs{
-			Settings: contract.Settings{
-				Stack: stack, Region: componenttest.Region, Ports: contract.PortRange{First: 8443, Last: 8446}, DisplayMode: contract.DisplayConsole,
-				Limits: contract.Limits{FirstConnect: 15 * time.Minute, Grace: 5 * time.Minute, Max: 8 * time.Hour, Stop: 45 * time.Second},
-			},
-			Users: sessions, Image: pulumi.String("game@sha256:1111"), VCPUs: 3, MemoryMiB: 14000, GPUs: 1, SharedMemoryMiB: 1024, Attempts: 2,
+			Settings: settings, Users: sessions, Image: pulumi.String("game@sha256:1111"), VCPUs: 3, MemoryMiB: 14000, GPUs: 1, SharedMemoryMiB: 1024, Attempts: 2,
 			CertificateARN: longestARN, LogGroupName: pulumi.String(group),
 			ExecutionRoleARN: access.ExecutionRoleARN, SessionRoleARN: access.SessionRoleARN, EnsureCredentials: (&userresources.Passwords{}).Ensure,
 		})

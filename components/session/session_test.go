@@ -24,14 +24,10 @@ const (
 )
 
 func goodArgs() session.SessionsArgs {
+	settings := contract.DefaultSettings()
+	settings.Stack, settings.Region, settings.Max = "dev", "eu-central-1", 8*time.Hour
 	return session.SessionsArgs{
-		Settings: contract.Settings{
-			Stack:       "dev",
-			Region:      "eu-central-1",
-			Ports:       contract.PortRange{First: 8443, Last: 8446},
-			Limits:      contract.Limits{FirstConnect: 15 * time.Minute, Grace: 5 * time.Minute, Idle: 30 * time.Minute, Max: 8 * time.Hour, Stop: 45 * time.Second},
-			DisplayMode: contract.DisplayConsole,
-		},
+		Settings: settings,
 		Users: []session.User{
 			{Name: "player1", CredentialsARN: pulumi.String("arn:secret:player1"), NotificationARN: pulumi.String("arn:notify:player1")},
 			{Name: "player2", CredentialsARN: pulumi.String("arn:secret:player2")},
@@ -95,7 +91,13 @@ func TestEachUserHasAJobDefinitionOfAFixedName(t *testing.T) {
 func TestASessionIsToldWhatTheContractSays(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		made := run(t, mode, goodArgs()).Must(t).Named(t, definition, "sessions-player1")
-		variable := func(name, value string) any { return map[string]any{"name": name, "value": value} }
+		settings := goodArgs().Settings
+		settings.User, settings.Image = "player1", image
+		var environment []any
+		for _, pair := range settings.Environ() {
+			name, value, _ := strings.Cut(pair, "=")
+			environment = append(environment, map[string]any{"name": name, "value": value})
+		}
 		assert.Equal(t, map[string]any{
 			"image": image,
 			"resourceRequirements": []any{
@@ -103,23 +105,7 @@ func TestASessionIsToldWhatTheContractSays(t *testing.T) {
 				map[string]any{"type": "MEMORY", "value": "14000"},
 				map[string]any{"type": "VCPU", "value": "3"},
 			},
-			"environment": []any{
-				variable("AWS_REGION", "eu-central-1"),
-				variable("DCV_CONTRACT", "1"),
-				variable("DCV_FIRST_CONNECT_SECONDS", "900"),
-				variable("DCV_GRACE_SECONDS", "300"),
-				variable("DCV_IDLE_SECONDS", "1800"),
-				variable("DCV_IMAGE", image),
-				variable("DCV_MAX_SECONDS", "28800"),
-				variable("DCV_NATIVE_CLIENTS", "false"),
-				variable("DCV_PORT_FIRST", "8443"),
-				variable("DCV_PORT_LAST", "8446"),
-				variable("DCV_SESSION_TYPE", "console"),
-				variable("DCV_SOFTWARE_RENDERING", "false"),
-				variable("DCV_STACK", "dev"),
-				variable("DCV_STOP_SECONDS", "45"),
-				variable("DCV_USER", "player1"),
-			},
+			"environment": environment,
 			"secrets": []any{
 				map[string]any{"name": "DCV_CREDENTIALS", "valueFrom": "arn:secret:player1"},
 				map[string]any{"name": seal(t, made), "valueFrom": "arn:secret:player1:username::"},

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,18 +15,17 @@ import (
 
 const secret = "correct-horse"
 
-// good are a stack's settings, without a user and an image.
-var good = contract.Settings{
-	Stack: "dev", User: "player1", Image: "repo@sha256:1", Region: "us-east-1",
-	Ports:       contract.PortRange{First: 8443, Last: 8446},
-	Limits:      contract.Limits{FirstConnect: 15 * time.Minute, Grace: 5 * time.Minute, Max: time.Hour, Stop: 30 * time.Second},
-	DisplayMode: contract.DisplayConsole,
+// good returns a session's settings.
+func good() contract.Settings {
+	s := contract.DefaultSettings()
+	s.Stack, s.User, s.Image, s.Region = "dev", "player1", "repo@sha256:1", "us-east-1"
+	return s
 }
 
 // job is the environment of a job, as the session component, AWS Batch and the
 // image make it. A change without "=" takes a variable away.
 func job(changes ...string) []string {
-	environ := append(good.Environ(), "DCV_DISPLAY_SERVER=dcv",
+	environ := append(good().Environ(), "DCV_DISPLAY_SERVER=dcv",
 		"NVIDIA_VISIBLE_DEVICES=GPU-1", "AWS_BATCH_JOB_ID=job-1",
 		`DCV_CREDENTIALS={"username":"player1","password":"`+secret+`"}`,
 	)
@@ -59,7 +57,7 @@ func TestAJobsEnvironmentIsReadAsTheProgramWritesIt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "job-1", s.session)
 	assert.True(t, s.onBatchHost)
-	assert.Equal(t, good, s.Settings)
+	assert.Equal(t, good(), s.Settings)
 	assert.Equal(t, contract.DCV, s.displayServer)
 	assert.Equal(t, "GPU-1", s.gpu)
 	assert.Nil(t, s.notification)

@@ -23,7 +23,7 @@ import (
 // string as it is), min and max, values (the only ones, by "|"), allowed (what
 // is allowed, in words, where these don't say it), required ("true": the default
 // alone won't do), setting (the field of contract.Settings that the key sets, which
-// has min, max and values), unit (seconds or minutes, of a setting that is a
+// has default, min, max and values), unit (seconds or minutes, of a setting that is a
 // duration), doc.
 type Config struct {
 	Region            string   // aws:region
@@ -65,18 +65,18 @@ type Config struct {
 		GPUs                 int      `key:"session.gpus" default:"1" min:"1" max:"8" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
 		PerGPU               int      `key:"session.perGpu" default:"1" min:"1" max:"16" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
 		SharedMemoryMiB      int      `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
-		FirstPort            int      `key:"session.firstPort" default:"8443" setting:"Ports" doc:"First port of the DCV range, TCP and UDP, below the ports that Linux gives to outgoing connections. The range is as wide as the most sessions that one host carries."`
+		FirstPort            int      `key:"session.firstPort" setting:"Ports" doc:"First port of the DCV range, TCP and UDP, below the ports that Linux gives to outgoing connections. The range is as wide as the most sessions that one host carries."`
 		FormerPorts          []string `key:"session.formerPorts" default:"[]" allowed:"ranges within 1025-65535, such as 8443-8446, each once and other than the present one" doc:"Ranges that go on being admitted after the present one has changed, as long as sessions use them (docs/operations.md, \"Changing ports\")."`
-		StopSeconds          int      `key:"session.stopSeconds" default:"30" setting:"Stop" unit:"seconds" doc:"Seconds between the request to end and the kill: what a game has for saving, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
-		FirstConnectMinutes  int      `key:"session.firstConnectMinutes" default:"15" setting:"FirstConnect" unit:"minutes" doc:"A session that nobody has come to by then ends, minutes."`
-		GraceSeconds         int      `key:"session.graceSeconds" default:"300" setting:"Grace" unit:"seconds" doc:"How long a session waits for a player who has gone, seconds: one who comes back finds the game as it was."`
-		IdleMinutes          int      `key:"session.idleMinutes" default:"30" setting:"Idle" unit:"minutes" doc:"A session whose player has touched neither keyboard nor mouse for so long ends, minutes; 0: never."`
-		MaxMinutes           int      `key:"session.maxMinutes" default:"300" setting:"Max" unit:"minutes" doc:"The longest session, minutes; at most compute.updateTimeoutMinutes, unless compute.updateEndsSessions is true."`
+		StopSeconds          int      `key:"session.stopSeconds" setting:"Stop" unit:"seconds" doc:"Seconds between the request to end and the kill: what a game has for saving, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
+		FirstConnectMinutes  int      `key:"session.firstConnectMinutes" setting:"FirstConnect" unit:"minutes" doc:"A session that nobody has come to by then ends, minutes."`
+		GraceSeconds         int      `key:"session.graceSeconds" setting:"Grace" unit:"seconds" doc:"How long a session waits for a player who has gone, seconds: one who comes back finds the game as it was."`
+		IdleMinutes          int      `key:"session.idleMinutes" setting:"Idle" unit:"minutes" doc:"A session whose player has touched neither keyboard nor mouse for so long ends, minutes; 0: never."`
+		MaxMinutes           int      `key:"session.maxMinutes" setting:"Max" unit:"minutes" doc:"The longest session, minutes; at most compute.updateTimeoutMinutes, unless compute.updateEndsSessions is true."`
 		Attempts             int      `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all where its host fails it. Nothing else is tried again."`
 		Privileged           bool     `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
-		NativeClients        bool     `key:"session.nativeClients" default:"false" setting:"NativeClients" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`
-		DisplayMode          string   `key:"session.display" default:"console" setting:"DisplayMode" doc:"How DCV shows the game: the X server's own screen, on the GPU, or one that DCV makes."`
-		SoftwareRendering    bool     `key:"session.softwareRendering" default:"false" setting:"SoftwareRendering" doc:"Allows the game to run without the GPU, slowly. Else a session whose game would is ended."`
+		NativeClients        bool     `key:"session.nativeClients" setting:"NativeClients" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`
+		DisplayMode          string   `key:"session.display" setting:"DisplayMode" doc:"How DCV shows the game: the X server's own screen, on the GPU, or one that DCV makes."`
+		SoftwareRendering    bool     `key:"session.softwareRendering" setting:"SoftwareRendering" doc:"Allows the game to run without the GPU, slowly. Else a session whose game would is ended."`
 		CertificateSecretARN string   `key:"session.certificateSecretArn" default:"" allowed:"the ARN of a secret of this account and Region, with the six characters that end it" doc:"A Secrets Manager secret with the sessions' certificate, encrypted by the account's default key: {certificate, privateKey}, both PEM (docs/session.md). Without it each session makes its own, which browsers warn of."`
 	}
 	Image struct {

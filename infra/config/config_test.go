@@ -347,7 +347,8 @@ func TestAStacksNameMustFitPhysicalNames(t *testing.T) {
 	}
 }
 
-// limits are the whole numbers' ranges, with what a value at an end needs beside it.
+// limits are the ranges of whole numbers that set no setting, with the keys that a
+// value at an end needs besides.
 var limits = []struct {
 	key         string
 	least, most int
@@ -367,12 +368,6 @@ var limits = []struct {
 	{"session.gpus", 1, 8, values{"compute.instanceTypes": `["g5.48xlarge"]`, "compute.maxVcpus": "192"}},
 	{"session.perGpu", 1, 16, nil},
 	{"session.sharedMemoryMib", 64, 65536, values{"session.memoryMib": "65537", "compute.instanceTypes": `["g5.12xlarge"]`}},
-	{"session.firstPort", 1025, contract.LastSessionPort, nil},
-	{"session.stopSeconds", 12, 110, nil},
-	{"session.firstConnectMinutes", 1, 1440, values{"session.maxMinutes": "1440", "compute.updateEndsSessions": "true"}},
-	{"session.graceSeconds", 10, 7200, nil},
-	{"session.idleMinutes", 0, 1440, nil},
-	{"session.maxMinutes", 1, 10080, values{"session.firstConnectMinutes": "1", "compute.updateEndsSessions": "true"}},
 	{"session.attempts", 1, 10, nil},
 	{"image.gameMaxGib", 1, 16384, nil},
 	{"builder.volumeGib", 30, 16384, nil},
@@ -385,7 +380,6 @@ var limits = []struct {
 var unreachable = map[string]string{
 	"compute.maxVcpus 1":        "at least the 4 vCPUs of one g5.xlarge",
 	"session.memoryMib 1572864": "a type that a session fits", // what the largest type is sold with
-	"session.stopSeconds 12":    "dcv-sessions:image.game: game.yaml: stop.seconds: ",
 }
 
 func TestEachRangeEndsWhereItIsSaidTo(t *testing.T) {
@@ -420,7 +414,7 @@ func TestEachRangeEndsWhereItIsSaidTo(t *testing.T) {
 	}
 	var numbers []string
 	for _, k := range config.Keys() {
-		if k.Type == "integer" && k.Name != "logs.retentionDays" {
+		if field, _ := k.Setting(); field == "" && k.Type == "integer" && k.Name != "logs.retentionDays" {
 			numbers = append(numbers, k.Name)
 		}
 	}
@@ -639,49 +633,30 @@ func TestAGroupSetAsAnObjectIsFound(t *testing.T) {
 	assert.Equal(t, want, faultsOf(t, "dev", all), "each once, where the engine lists them too")
 }
 
-// standard is what the good configuration gives.
-func standard() config.Config {
-	var c config.Config
-	c.Region, c.AllowedAccountIDs = "us-east-1", []string{"123456789012"}
-	c.Network.SubnetIDs = []string{}
-	c.Network.CIDRBlock = "10.20.0.0/16"
-	c.Network.Zones = 2
-	c.Network.PlayerCIDRs = []string{"203.0.113.0/24"}
-	c.Registry.Keep, c.Registry.KeepReleased, c.Registry.PullAccounts = 100, 1000, []string{}
-	c.Users = []config.User{}
-	c.Compute.InstanceTypes = []string{"g5.xlarge"}
-	c.Compute.MaxVCPUs, c.Compute.SpotMaxVCPUs = 64, 64
-	c.Compute.RootGiB = 100
-	c.Compute.UpdateTimeoutMinutes, c.Compute.Image = 300, "latest"
-	c.Queue.MaxWaitMinutes = 30
-	c.Session.VCPUs, c.Session.MemoryMiB, c.Session.GPUs, c.Session.PerGPU = 3, 14000, 1, 1
-	c.Session.SharedMemoryMiB = 1024
-	c.Session.FirstPort, c.Session.FormerPorts = 8443, []string{}
-	c.Session.StopSeconds, c.Session.MaxMinutes, c.Session.Attempts = 30, 300, 2
-	c.Session.FirstConnectMinutes, c.Session.GraceSeconds, c.Session.IdleMinutes = 15, 300, 30
-	c.Session.DisplayMode = "console"
-	c.Image.GameBuild.Version, c.Image.GameMaxGiB = "latest", 40
-	c.Delivery.Prefix, c.Delivery.Workflow, c.Delivery.Ref = "builds/", "release.yml", "main"
-	c.Delivery.API = "https://api.github.com"
-	c.Delivery.OIDCSubjects = []string{}
-	c.Image.BuildOn, c.Image.Base, c.Image.Version = "builder", "ubuntu:24.04", "dev"
-	c.Image.Game, c.Image.Branding = "image/games/intraverse", "image/branding"
-	c.Image.DisplayServer, c.Image.DCVSource = "dcv", "https://d1uj6qtbmh3dt5.cloudfront.net/2025.0/Servers"
-	c.Builder.InstanceType, c.Builder.VolumeGiB = "c6i.xlarge", 200
-	c.Builder.IdleMinutes, c.Builder.MaxHours = 15, 4
-	c.Secrets.RecoveryDays = 30
-	c.Notifications.TeamEmails = []string{}
-	c.Logs.RetentionDays = 30
-	c.Tags = map[string]string{}
-	return c
-}
+// standard returns the good configuration.
+func standard(t *testing.T) config.Config { return *mustLoad(t, nil) }
 
 func TestAStackNeedsOnlyRegionAccountAndPlayers(t *testing.T) {
-	assert.Equal(t, standard(), *mustLoad(t, nil), "everything else has its default: closed, on demand, unprotected")
+	c := standard(t)
+	for _, k := range config.Keys() {
+		switch value := k.Of(&c).(type) {
+		case string, int, bool:
+			assert.Equal(t, k.Default, fmt.Sprint(value), k.Name)
+		case []config.User:
+			assert.Empty(t, value)
+		default:
+			if !k.Required {
+				assert.JSONEq(t, k.Default, text(t, value), k.Name)
+			}
+		}
+	}
+	assert.False(t, c.Network.OpenToWorld || c.Compute.Spot || c.Compute.SupportAccess || c.Session.Privileged || c.Protect,
+		"everything else has its default: closed, on demand, unprotected")
+	assert.Zero(t, c.Compute.MinVCPUs)
 }
 
 func TestEveryValueReachesItsField(t *testing.T) {
-	want := standard()
+	want := standard(t)
 	want.Region, want.AllowedAccountIDs = "eu-central-1", []string{"111111111111", "222222222222"}
 	want.Network.VPCID, want.Network.SubnetIDs = "vpc-1", []string{"subnet-2", "subnet-1"}
 	want.Network.CIDRBlock, want.Network.Zones = "10.30.0.0/20", 3
@@ -817,10 +792,10 @@ func TestEveryDefaultIsAllowed(t *testing.T) {
 	for _, k := range config.Keys() {
 		if !k.Required {
 			all[k.Name] = k.Default
-			assert.Equal(t, standard(), *mustLoad(t, values{k.Name: k.Default}), k.Name)
+			assert.Equal(t, standard(t), *mustLoad(t, values{k.Name: k.Default}), k.Name)
 		}
 	}
-	assert.Equal(t, standard(), *mustLoad(t, all))
+	assert.Equal(t, standard(t), *mustLoad(t, all))
 	for _, k := range config.Keys() {
 		if k.Required {
 			assert.Len(t, faultsOf(t, "dev", but(values{k.Name: k.Default})), 1, "%s: its default alone won't do", k.Name)

@@ -80,10 +80,13 @@ func (k *Key) bySetting(unit string) {
 	if k.unit = units[unit]; k.unit > 0 {
 		divisor = int(k.unit / time.Second)
 	}
-	k.values = s.Values
+	k.Default, k.values = s.Default, s.Values
 	if s.Max > 0 {
 		low, high := (s.Min+divisor-1)/divisor, s.Max/divisor
 		k.min, k.max = &low, &high
+	}
+	if n, err := strconv.Atoi(s.Default); err == nil {
+		k.Default = strconv.Itoa(n / divisor)
 	}
 }
 

@@ -11,11 +11,10 @@ import (
 // SessionEnvironment returns the environment of a session that is run by hand, without
 // AWS Batch, an agent or instance metadata: it stays on loopback.
 func SessionEnvironment(image, password string, ports contract.PortRange) map[string]string {
-	settings := contract.Settings{
-		Stack: Stack, User: "player1", Image: image, Region: Region, Ports: ports,
-		Limits:      contract.Limits{FirstConnect: 5 * time.Minute, Grace: time.Minute, Max: 10 * time.Minute, Stop: 30 * time.Second},
-		DisplayMode: contract.DisplayConsole, SoftwareRendering: true,
-	}
+	settings := contract.DefaultSettings()
+	settings.Stack, settings.User, settings.Image, settings.Region, settings.Ports = Stack, "player1", image, Region, ports
+	settings.FirstConnect, settings.Grace, settings.Idle, settings.Max = 5*time.Minute, time.Minute, 0, 10*time.Minute
+	settings.SoftwareRendering = true
 	environment := map[string]string{
 		contract.EnvCredentials: fmt.Sprintf(`{"username":"player1","password":%q}`, password),
 		// This machine's own metadata, if any, is not meant.
