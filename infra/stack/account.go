@@ -42,7 +42,7 @@ func newAccount(ctx *pulumi.Context) (*account, error) {
 	}
 	var err error
 	if a.client, err = awsconfig.LoadDefaultConfig(context.Background(), options...); err != nil {
-		return nil, wrap("aws configuration", err)
+		return nil, fmt.Errorf("aws configuration: %w", err)
 	}
 	return a, a.assumeRole()
 }

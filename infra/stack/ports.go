@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/infra/config"
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
@@ -26,18 +25,18 @@ var live = []types.JobStatus{
 // the configuration no longer admits: its player could not come back. A job keeps
 // the range of the definition that it was submitted with. Before the stack's
 // first deployment there is no queue, and nothing to check.
-func (a *account) checkPorts(ctx context.Context, stack string, cfg *config.Config) error {
-	endpoint, err := a.endpoint("batch")
+func (d *deployment) checkPorts() error {
+	endpoint, err := d.account.endpoint("batch")
 	if err != nil {
 		return err
 	}
-	client := batch.NewFromConfig(a.client, func(o *batch.Options) { override(&o.BaseEndpoint, endpoint) })
-	jobs, err := liveJobs(ctx, client, stack)
+	client := batch.NewFromConfig(d.account.client, func(o *batch.Options) { override(&o.BaseEndpoint, endpoint) })
+	jobs, err := liveJobs(d.ctx.Context(), client, d.stack)
 	if err != nil {
-		return wrap("sessions that have not ended", err)
+		return fmt.Errorf("sessions that have not ended: %w", err)
 	}
 	players := map[string][]string{}
-	admitted := append(cfg.FormerPorts(), cfg.Ports())
+	admitted := append(d.cfg.FormerPorts(), d.cfg.Ports())
 	for _, j := range jobs {
 		used, ok := portsOf(j)
 		if ok && !slices.ContainsFunc(admitted, func(r contract.PortRange) bool { return r.Contains(used) }) {
@@ -47,9 +46,9 @@ func (a *account) checkPorts(ctx context.Context, stack string, cfg *config.Conf
 	var f faults.Faults
 	for _, ports := range slices.Sorted(maps.Keys(players)) {
 		slices.Sort(players[ports])
-		f.Add(contract.Product+":session.formerPorts", fmt.Sprint(cfg.Session.FormerPorts), fmt.Sprintf(
+		f.Add(contract.Product+":session.formerPorts", fmt.Sprint(d.cfg.Session.FormerPorts), fmt.Sprintf(
 			"a list with %q too, as long as sessions use these ports (now: %s); the present range is %s",
-			ports, strings.Join(slices.Compact(players[ports]), ", "), cfg.Ports()))
+			ports, strings.Join(slices.Compact(players[ports]), ", "), d.cfg.Ports()))
 	}
 	return f.Err("the stack's configuration")
 }

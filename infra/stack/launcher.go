@@ -1,0 +1,14 @@
+package stack
+
+import "github.com/intraverse/dcv-sessions/components/roles"
+
+// declareLauncherPolicy declares the policy of whoever starts sessions.
+func (d *deployment) declareLauncherPolicy() (err error) {
+	d.launcher, err = roles.NewLauncherPolicy(d.ctx, launcherName, &roles.LauncherPolicyArgs{
+		Stack:       d.stack,
+		QueueARN:    d.queue.ARN,
+		LogGroupARN: d.logs.LogGroupARN,
+		Tags:        d.tags,
+	})
+	return err
+}
