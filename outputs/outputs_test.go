@@ -15,8 +15,8 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// The release's schema lies in testdata as v1.json: made by copying
-// docs/outputs.schema.json when that version of the contract was released.
+// testdata/v1.json is docs/outputs.schema.json as it was when version 1 of the contract
+// was released.
 func TestNoReleasedOutputIsRenamedRemovedOrRetyped(t *testing.T) {
 	text, err := os.ReadFile(fmt.Sprintf("testdata/v%d.json", contract.Version))
 	require.NoError(t, err, "a new contract version needs its released schema")
@@ -25,7 +25,8 @@ func TestNoReleasedOutputIsRenamedRemovedOrRetyped(t *testing.T) {
 	assert.NoError(t, keeps(released.Properties, NewSchema().Properties), "rename nothing: a changed output takes a new contract.Version")
 }
 
-// keeps tells which released properties are gone or have another type.
+// keeps returns an error that names the released properties that are gone or have
+// another type.
 func keeps(released, now map[string]Property) error {
 	var broken []error
 	for name, was := range released {

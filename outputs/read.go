@@ -11,7 +11,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// ErrNone is the error of a stack that was never deployed to its end.
+// ErrNone says that a stack has no outputs: its first update did not come to its end.
 var ErrNone = errors.New("stack outputs: there are none: run pulumi up")
 
 // Read returns the outputs of a deployed stack, by `pulumi stack output --json`.

@@ -1,7 +1,6 @@
-// Package pulumioutputs is the side of the outputs that needs Pulumi's SDK: how
-// the stack exports them, and how another Pulumi program reads them. It is apart
-// from package outputs so that a launcher or a website, which reads the outputs'
-// JSON, does not compile Pulumi.
+// Package pulumioutputs exports a stack's outputs, and reads them in another Pulumi
+// program. It is apart from package outputs so that a launcher or a website, which
+// reads the outputs' JSON, does not compile Pulumi's SDK.
 package pulumioutputs
 
 import (
@@ -55,7 +54,7 @@ func input(field reflect.Value) pulumi.Input {
 	return inputs(field)
 }
 
-// somePlayer returns the first user, for an example that works.
+// somePlayer returns a user's name for SubmitCommand's example.
 func somePlayer(jobDefinitions map[string]pulumi.StringOutput) string {
 	if len(jobDefinitions) == 0 {
 		return "NAME"
@@ -63,20 +62,20 @@ func somePlayer(jobDefinitions map[string]pulumi.StringOutput) string {
 	return slices.Min(slices.Collect(maps.Keys(jobDefinitions)))
 }
 
-// OutputsOutput is an output of outputs.Outputs, for consumers that are Pulumi programs.
+// OutputsOutput is a Pulumi output of outputs.Outputs.
 type OutputsOutput struct{ *pulumi.OutputState }
 
-// ElementType is outputs.Outputs.
+// ElementType returns the type of outputs.Outputs.
 func (OutputsOutput) ElementType() reflect.Type { return reflect.TypeFor[outputs.Outputs]() }
 
 func init() { pulumi.RegisterOutputType(OutputsOutput{}) }
 
-// FromStack reads the outputs of a stack that another program refers to:
+// FromStack returns the outputs of a stack that another program refers to:
 //
 //	ref, err := pulumi.NewStackReference(ctx, "organization/dcv-sessions/dev", nil)
 //	queue := pulumioutputs.FromStack(ref).ApplyT(func(o outputs.Outputs) string { return o.QueueARN }).(pulumi.StringOutput)
 //
-// It fails where outputs.Parse does.
+// It fails as outputs.Parse does.
 func FromStack(ref *pulumi.StackReference) OutputsOutput {
 	return ref.Outputs.ApplyT(func(all map[string]any) (outputs.Outputs, error) {
 		text, err := json.Marshal(all)

@@ -1,5 +1,5 @@
-// Package program is another team's Pulumi program: it knows the sessions' stack
-// by its name and its outputs, and nothing else of it.
+// Package program is another team's Pulumi program. It knows only the name and the
+// outputs of the sessions' stack.
 package program
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs/pulumioutputs"
 )
 
-// Program exports what the team's website needs to start a user's session.
+// Program exports the outputs that the team's website needs to start a user's session.
 //
-// Configuration: stack, the sessions' stack ("organization/dcv-sessions/dev"),
-// and user, whose session it is.
+// Its configuration has two keys: stack, the sessions' stack
+// ("organization/dcv-sessions/dev"), and user, the user of the session.
 func Program(ctx *pulumi.Context) error {
 	cfg := config.New(ctx, "")
 	user := cfg.Require("user")
