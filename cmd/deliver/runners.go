@@ -94,7 +94,7 @@ func (g gitHub) checkRunners(ctx context.Context, group string, out io.Writer) e
 	} else {
 		f.Check(listed.Groups[i].restrictedTo(workflow), "runner group "+group, listed.Groups[i].access(), "selected workflows: "+workflow)
 	}
-	f.Check(own.Count == 0, "runners of "+g.Repository+" itself", own.Count, "0: any workflow of any branch may name one")
+	f.Check(own.Count == 0, "the number of "+g.Repository+"'s own runners", own.Count, "0: any workflow of any branch may name one")
 	if err := f.Err("GitHub"); err != nil {
 		return err
 	}

@@ -42,15 +42,15 @@ func TestARunnerGroupIsForTheRolloutOnMainOnly(t *testing.T) {
 
 	for name, c := range map[string]struct{ groups, runners, want string }{
 		"every workflow": {`{"runner_groups":[{"name":"dev"}]}`, `{"total_count":0}`,
-			`runner group dev: "all workflows" is not allowed: selected workflows: studio/game/.github/workflows/rollout.yml@refs/heads/main`},
+			`runner group dev is "all workflows"; allowed: selected workflows: studio/game/.github/workflows/rollout.yml@refs/heads/main`},
 		"a list that is not in force": {`{"runner_groups":[{"name":"dev","restricted_to_workflows":false,"selected_workflows":["studio/game/.github/workflows/rollout.yml@refs/heads/main"]}]}`,
-			`{"total_count":0}`, `"all workflows" is not allowed`},
+			`{"total_count":0}`, `"all workflows"; allowed`},
 		"any branch": {`{"runner_groups":[{"name":"dev","restricted_to_workflows":true,"selected_workflows":["studio/game/.github/workflows/rollout.yml@*"]}]}`,
-			`{"total_count":0}`, `rollout.yml@*" is not allowed`},
+			`{"total_count":0}`, `rollout.yml@*"; allowed`},
 		"one more": {`{"runner_groups":[{"name":"dev","restricted_to_workflows":true,"selected_workflows":["studio/game/.github/workflows/rollout.yml@refs/heads/main","studio/game/.github/workflows/preview.yml@refs/heads/main"]}]}`,
-			`{"total_count":0}`, `preview.yml@refs/heads/main" is not allowed`},
-		"no such group":              {`{"runner_groups":[{"name":"Default"}]}`, `{"total_count":0}`, `runner group: "dev" is not allowed: a group of studio that studio/game may use`},
-		"a runner of the repository": {`{"runner_groups":[` + onlyRollout + `]}`, `{"total_count":1}`, `runners of studio/game itself: 1 is not allowed: 0`},
+			`{"total_count":0}`, `preview.yml@refs/heads/main"; allowed`},
+		"no such group":              {`{"runner_groups":[{"name":"Default"}]}`, `{"total_count":0}`, `runner group is "dev"; allowed: a group of studio that studio/game may use`},
+		"a runner of the repository": {`{"runner_groups":[` + onlyRollout + `]}`, `{"total_count":1}`, `the number of studio/game's own runners is 1; allowed: 0`},
 		"no right to ask":            {"", "", "takes a token with its permission Self-hosted runners (read): GitHub answers 403 Forbidden"},
 		"half a right":               {`{"runner_groups":[` + onlyRollout + `]}`, "", "takes a token with its permission Administration (read)"},
 	} {

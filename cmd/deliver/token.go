@@ -26,7 +26,7 @@ var tokenPattern = regexp.MustCompile(`^[A-Za-z0-9._-]{20,512}$`)
 // setToken gives a stack's connection its token. No error contains the token.
 func setToken(ctx context.Context, client connections, stack, token string) error {
 	if !contract.StackPattern.MatchString(stack) {
-		return fmt.Errorf("the stack's name is %q; allowed: %s", stack, contract.StackPattern)
+		return fmt.Errorf("the stack's name is %q; allowed: text that matches %s", stack, contract.StackPattern)
 	}
 	if !tokenPattern.MatchString(token) {
 		return fmt.Errorf("the token on standard input has %d characters; allowed: one line that matches %s", len(token), tokenPattern)

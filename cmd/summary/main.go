@@ -38,7 +38,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	if !contract.StackPattern.MatchString(*stack) {
-		return fmt.Errorf("--stack: %q is not allowed: text that matches %s", *stack, contract.StackPattern)
+		return fmt.Errorf("--stack is %q; allowed: text that matches %s", *stack, contract.StackPattern)
 	}
 	text, err := input(flags.Arg(0), in)
 	if err != nil {

@@ -51,12 +51,12 @@ func TestWhatIsMissingIsToldAtOnceAndNothingPrinted(t *testing.T) {
 	got, err := target(t, "config: {}\n", "--stack", "dev", "--role", "deploy")
 	assert.Empty(t, got)
 	assert.ErrorContains(t, err, "has 3 faults")
-	for _, key := range []string{"aws:region: ", "aws:allowedAccountIds: ", "dcv-sessions:delivery.stateBucket: "} {
+	for _, key := range []string{"aws:region is ", "aws:allowedAccountIds is ", "dcv-sessions:delivery.stateBucket is "} {
 		assert.ErrorContains(t, err, key)
 	}
 	_, err = target(t, good, "--stack", "../dev", "--role", "admin")
-	assert.ErrorContains(t, err, `--stack: "../dev" is not allowed`)
-	assert.ErrorContains(t, err, `--role: "admin" is not allowed: preview or deploy`)
+	assert.ErrorContains(t, err, `--stack is "../dev"; allowed`)
+	assert.ErrorContains(t, err, `--role is "admin"; allowed: preview or deploy`)
 	_, err = target(t, good, "--stack", "prod", "--role", "deploy")
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -70,9 +70,9 @@ func (a *BuilderArgs) validate() error {
 	var f faults.Faults
 	f.Check(ValidType(a.InstanceType), "instanceType", a.InstanceType, "an x86_64 EC2 instance type, such as c6i.xlarge: the session hosts are x86_64")
 	f.Between("volumeGib", a.VolumeGiB, 30, 16384)
-	f.Check(a.VPCID != nil, "vpcId", "nothing", "a VPC's id")
-	f.Check(a.SubnetID != nil, "subnetId", "nothing", "a subnet's id")
-	f.Check(a.InstanceProfileName != nil, "instanceProfileName", "nothing", "the builder role's instance profile")
+	f.Required(a.VPCID != nil, "vpcId", "a VPC's id")
+	f.Required(a.SubnetID != nil, "subnetId", "a subnet's id")
+	f.Required(a.InstanceProfileName != nil, "instanceProfileName", "the builder role's instance profile")
 	return f.Err("builder")
 }
 

@@ -162,9 +162,9 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 	r := run(t, componenttest.Preview, builder.BuilderArgs{InstanceType: "large", VolumeGiB: 8})
 	require.Error(t, r.Err)
 	assert.ErrorContains(t, r.Err, "builder has 5 faults")
-	assert.ErrorContains(t, r.Err, `instanceType: "large" is not allowed: an x86_64 EC2 instance type, such as c6i.xlarge`)
-	assert.ErrorContains(t, r.Err, "volumeGib: 8 is not allowed: a whole number from 30 to 16384")
-	for _, path := range []string{"vpcId: ", "subnetId: ", "instanceProfileName: "} {
+	assert.ErrorContains(t, r.Err, `instanceType is "large"; allowed: an x86_64 EC2 instance type, such as c6i.xlarge`)
+	assert.ErrorContains(t, r.Err, "volumeGib is 8; allowed: a whole number from 30 to 16384")
+	for _, path := range []string{"vpcId is not set", "subnetId is not set", "instanceProfileName is not set"} {
 		assert.ErrorContains(t, r.Err, path)
 	}
 	assert.Empty(t, r.Resources)

@@ -28,10 +28,10 @@ type HooksArgs struct {
 
 func (a *HooksArgs) validate() error {
 	var f faults.Faults
-	f.Check(a.EC2 != nil && a.SSM != nil, "ec2", "nothing", "clients of EC2 and of Systems Manager")
-	f.Check(a.InstanceID != nil, "instanceId", "nothing", "the builder's instance id")
-	f.Check(a.InstanceURN != nil, "instanceUrn", "nothing", "the URN of the builder's instance")
-	f.Check(a.LoginDir != "", "loginDir", "nothing", "a folder")
+	f.Required(a.EC2 != nil && a.SSM != nil, "ec2", "clients of EC2 and of Systems Manager")
+	f.Required(a.InstanceID != nil, "instanceId", "the builder's instance id")
+	f.Required(a.InstanceURN != nil, "instanceUrn", "the URN of the builder's instance")
+	f.Required(a.LoginDir != "", "loginDir", "a folder")
 	f.Between("idleMinutes", a.IdleMinutes, 1, 24*60)
 	f.Between("maxHours", a.MaxHours, 1, 48)
 	return f.Err("builder hooks")

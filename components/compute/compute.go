@@ -91,7 +91,7 @@ func ValidImage(text string) bool { return text == Latest || imagePattern.MatchS
 
 func (a *ComputeArgs) validate() error {
 	var f faults.Faults
-	f.Check(len(a.InstanceTypes) > 0, "instanceTypes", "[]", "one or more of "+strings.Join(Known(), ", "))
+	f.Check(len(a.InstanceTypes) > 0, "instanceTypes", a.InstanceTypes, "one or more of "+strings.Join(Known(), ", "))
 	largest := 1
 	for i, name := range a.InstanceTypes {
 		path := fmt.Sprintf("instanceTypes[%d]", i)
@@ -113,9 +113,9 @@ func (a *ComputeArgs) validate() error {
 	f.Between("stopSeconds", a.StopSeconds, 2, 110)
 	f.Between("updateTimeoutMinutes", a.UpdateTimeoutMinutes, 1, 360)
 	f.Between("lastPort", a.LastPort, 1025, contract.LastSessionPort)
-	f.Check(a.SubnetIDs != nil, "subnetIds", "nothing", "subnets that give hosts a public address")
-	f.Check(a.SecurityGroupID != nil, "securityGroupId", "nothing", "a security group's id")
-	f.Check(a.InstanceProfileARN != nil, "instanceProfileArn", "nothing", "an ARN")
+	f.Required(a.SubnetIDs != nil, "subnetIds", "subnets that give hosts a public address")
+	f.Required(a.SecurityGroupID != nil, "securityGroupId", "a security group's id")
+	f.Required(a.InstanceProfileARN != nil, "instanceProfileArn", "an ARN")
 	return f.Err("compute")
 }
 

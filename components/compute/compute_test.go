@@ -340,17 +340,17 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	})
 	require.Error(t, r.Err)
 	for _, fault := range []string{
-		`instanceTypes[0]: "g5g.xlarge" is not allowed: one of g4dn.12xlarge, `,
-		`instanceTypes[2]: "g5.2xlarge" is not allowed: each type once`,
-		"minVcpus: -1 is not allowed: 0 to maxVcpus, 7",
-		"maxVcpus: 7 is not allowed: a whole number from 8 to",
-		"spotMaxVcpus: 0 is not allowed: a whole number from 8 to",
-		"rootGib: 29 is not allowed: a whole number from 30 to 16384",
-		"stopSeconds: 111 is not allowed: a whole number from 2 to 110",
-		"lastPort: 0 is not allowed: a whole number from 1025 to 32767",
-		"updateTimeoutMinutes: 361 is not allowed: a whole number from 1 to 360",
-		`subnetIds: "nothing"`, `securityGroupId: "nothing"`, `instanceProfileArn: "nothing"`,
-		`image: "" is not allowed: an AMI's id, ami-…, or latest`,
+		`instanceTypes[0] is "g5g.xlarge"; allowed: one of g4dn.12xlarge, `,
+		`instanceTypes[2] is "g5.2xlarge"; allowed: each type once`,
+		"minVcpus is -1; allowed: 0 to maxVcpus, 7",
+		"maxVcpus is 7; allowed: a whole number from 8 to",
+		"spotMaxVcpus is 0; allowed: a whole number from 8 to",
+		"rootGib is 29; allowed: a whole number from 30 to 16384",
+		"stopSeconds is 111; allowed: a whole number from 2 to 110",
+		"lastPort is 0; allowed: a whole number from 1025 to 32767",
+		"updateTimeoutMinutes is 361; allowed: a whole number from 1 to 360",
+		`subnetIds is not set`, `securityGroupId is not set`, `instanceProfileArn is not set`,
+		`image is ""; allowed: an AMI's id, ami-…, or latest`,
 		"compute has 13 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)

@@ -49,7 +49,7 @@ func LongestUpdate(updateTimeoutMinutes int) time.Duration {
 // ignores them, with the warning "Resource does not support customTimeouts".
 func Hooks(ctx *pulumi.Context, name string, args *HooksArgs) (*pulumi.ResourceHookBinding, error) {
 	var f faults.Faults
-	f.Check(args.Batch != nil, "batch", "nothing", "a client of AWS Batch")
+	f.Required(args.Batch != nil, "batch", "a client of AWS Batch")
 	f.Between("updateTimeoutMinutes", args.UpdateTimeoutMinutes, 1, 360)
 	if err := f.Err("compute hooks"); err != nil {
 		return nil, err

@@ -112,6 +112,6 @@ func TestTheHooksArgumentsAreChecked(t *testing.T) {
 		return err
 	})
 	require.Error(t, r.Err)
-	assert.ErrorContains(t, r.Err, `batch: "nothing" is not allowed: a client of AWS Batch`)
-	assert.ErrorContains(t, r.Err, "updateTimeoutMinutes: 361 is not allowed: a whole number from 1 to 360")
+	assert.ErrorContains(t, r.Err, `batch is not set; allowed: a client of AWS Batch`)
+	assert.ErrorContains(t, r.Err, "updateTimeoutMinutes is 361; allowed: a whole number from 1 to 360")
 }

@@ -94,9 +94,9 @@ func ConnectionName(stack string) string { return "delivery-" + stack }
 func (a *DeliveryArgs) validate() error {
 	var f faults.Faults
 	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
-	f.Check(a.Bucket != nil, "bucket", "nothing", "the bucket of game builds")
-	f.Check(a.TeamTopicARN != nil, "teamTopicArn", "nothing", "an ARN")
-	f.Check(a.BoundaryARN != nil, "boundaryArn", "nothing", "an ARN")
+	f.Required(a.Bucket != nil, "bucket", "the bucket of game builds")
+	f.Required(a.TeamTopicARN != nil, "teamTopicArn", "an ARN")
+	f.Required(a.BoundaryARN != nil, "boundaryArn", "an ARN")
 	f.Check(ValidPrefix(a.Prefix), "prefix", a.Prefix, "nothing, or folders with a / behind each")
 	if a.Repository != "" {
 		f.Check(ValidRepository(a.Repository), "repository", a.Repository, "OWNER/NAME")

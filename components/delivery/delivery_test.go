@@ -165,7 +165,7 @@ func TestEveryFaultIsToldAtOnce(t *testing.T) {
 	r := run(t, componenttest.Preview, delivery.DeliveryArgs{Stack: "No", Prefix: "/", Repository: "x", Ref: "-", Workflow: "a/b.yml"})
 	require.Error(t, r.Err)
 	for _, property := range []string{"stack", "bucket", "teamTopicArn", "prefix", "repository", "workflow", "ref", "api"} {
-		assert.ErrorContains(t, r.Err, "\n  - "+property+": ")
+		assert.ErrorContains(t, r.Err, "\n  - "+property+" is ")
 	}
 	assert.Empty(t, r.Resources)
 }

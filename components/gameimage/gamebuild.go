@@ -59,7 +59,7 @@ func ValidBuildVersion(version string) bool {
 }
 
 func (b *GameBuild) validate(f *faults.Faults, buildOn string) {
-	f.Check(b.Bucket != nil, "build.bucket", "nothing", "the bucket of game builds")
+	f.Required(b.Bucket != nil, "build.bucket", "the bucket of game builds")
 	f.Check(ValidBuildKey(b.Key), "build.key", b.Key, "an archive's key in the bucket")
 	f.Check(ValidBuildVersion(b.Version), "build.version", b.Version, "an S3 version id, or "+Latest)
 	f.Check(b.Region != "", "build.region", b.Region, "an AWS Region")

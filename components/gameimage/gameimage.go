@@ -96,8 +96,8 @@ func (a GameImageArgs) validate() error {
 	var f faults.Faults
 	f.Check(a.Use == "" || ValidUse(a.Use), "use", a.Use, "a tag, or repository@sha256:…")
 	f.Check(a.BuildOn == BuildOnBuilder || a.BuildOn == BuildOnLocal, "buildOn", a.BuildOn, BuildOnBuilder+" or "+BuildOnLocal)
-	f.Check(a.BuildOn != BuildOnBuilder || a.Host != nil, "host", "nothing", "the builder's Docker, ssh://…")
-	f.Check(a.BuildOn != BuildOnBuilder || a.Use != "" || a.Hooks != nil, "hooks", "nothing", "what starts and stops the builder")
+	f.Required(a.BuildOn != BuildOnBuilder || a.Host != nil, "host", "the builder's Docker, ssh://…")
+	f.Required(a.BuildOn != BuildOnBuilder || a.Use != "" || a.Hooks != nil, "hooks", "the hooks that start and stop the builder")
 	f.Check(a.BaseImage != "", "baseImage", a.BaseImage, "an image")
 	f.Check(slices.Contains(contract.DisplayServers, a.DisplayServer), "displayServer", a.DisplayServer, fmt.Sprintf("%s or %s", contract.DCV, contract.VNC))
 	f.Check(a.DisplayServer != contract.DCV || a.DCVSource != "", "dcvSource", a.DCVSource, "a URL")
@@ -109,7 +109,7 @@ func (a GameImageArgs) validate() error {
 		f.Check(a.Game != "", "game", a.Game, "a game's folder or archive")
 	}
 	f.Check(a.Branding != "", "branding", a.Branding, "a folder")
-	f.Check(a.RepositoryURL != nil && a.RepositoryName != nil && a.RegistryID != nil, "repositoryUrl", "nothing", "a repository")
+	f.Required(a.RepositoryURL != nil && a.RepositoryName != nil && a.RegistryID != nil, "repositoryUrl", "a repository")
 	return f.Err("image")
 }
 

@@ -211,7 +211,7 @@ func TestTheBuilderIsStartedAndStoppedForItsImagesOnly(t *testing.T) {
 
 	args := checkout(t)
 	args.BuildOn, args.Host, args.Hooks = gameimage.BuildOnBuilder, pulumi.String("ssh://builder"), nil
-	assert.ErrorContains(t, run(t, componenttest.Preview, args).Err, `hooks: "nothing" is not allowed: what starts and stops the builder`)
+	assert.ErrorContains(t, run(t, componenttest.Preview, args).Err, `hooks is not set; allowed: the hooks that start and stop the builder`)
 }
 
 func TestAPreviewOfARepositoryAndABuilderThatAreNotThereYet(t *testing.T) {
@@ -229,15 +229,15 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	r := run(t, componenttest.Preview, gameimage.GameImageArgs{Use: "not a tag", BuildOn: "moon"})
 	require.Error(t, r.Err)
 	for _, fault := range []string{
-		`use: "not a tag" is not allowed: a tag, or repository@sha256:…`,
-		`buildOn: "moon" is not allowed: builder or local`,
-		`baseImage: "" is not allowed`,
-		`displayServer: "" is not allowed: dcv or vnc`,
-		`maxGib: 0 is not allowed`,
-		`stopSeconds: 0 is not allowed`,
-		`game: "" is not allowed`,
-		`branding: "" is not allowed`,
-		`repositoryUrl: "nothing" is not allowed`,
+		`use is "not a tag"; allowed: a tag, or repository@sha256:…`,
+		`buildOn is "moon"; allowed: builder or local`,
+		`baseImage is ""; allowed`,
+		`displayServer is ""; allowed: dcv or vnc`,
+		`maxGib is 0; allowed`,
+		`stopSeconds is 0; allowed`,
+		`game is ""; allowed`,
+		`branding is ""; allowed`,
+		`repositoryUrl is not set; allowed: a repository`,
 		"image has 9 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)

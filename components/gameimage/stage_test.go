@@ -236,7 +236,7 @@ func TestWhatDoesNotBelongIntoAGameIsRefusedByName(t *testing.T) {
 func TestAGameIsCheckedBeforeItsBuild(t *testing.T) {
 	args := checkout(t)
 	assert.NoError(t, gameimage.CheckGame(args.Game, 25, 1))
-	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 24, 1), "stop.seconds: 15 is not allowed")
+	assert.ErrorContains(t, gameimage.CheckGame(args.Game, 24, 1), "stop.seconds is 15; allowed")
 	require.NoError(t, os.Chmod(filepath.Join(args.Game, "bin", "play"), 0o600))
 	assert.NoError(t, gameimage.CheckGame(args.Game, 25, 1), "of a folder made on Windows, the build permits the executable")
 	write(t, filepath.Join(args.Game, "game.yaml"), "name: Chess\n")

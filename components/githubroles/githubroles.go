@@ -111,15 +111,15 @@ func (a *GitHubRolesArgs) validate() error {
 	}
 	f.Check(a.StateBucket == "" || ValidBucket(a.StateBucket), "stateBucket", a.StateBucket, "a bucket's name")
 	f.Check(a.SecretsKeyARN == "" || ValidKeyARN(a.SecretsKeyARN), "secretsKeyArn", a.SecretsKeyARN, "a KMS key's ARN")
-	f.Check(a.LauncherPolicyARN != nil, "launcherPolicyArn", "nothing", "an ARN")
-	f.Check(len(a.RoleARNs) > 0, "roleArns", "nothing", "one ARN or more")
-	f.Check(a.BoundaryARN != nil, "boundaryArn", "nothing", "an ARN")
-	f.Check(a.BucketARN != nil, "bucketArn", "nothing", "an ARN")
+	f.Required(a.LauncherPolicyARN != nil, "launcherPolicyArn", "an ARN")
+	f.Required(len(a.RoleARNs) > 0, "roleArns", "one ARN or more")
+	f.Required(a.BoundaryARN != nil, "boundaryArn", "an ARN")
+	f.Required(a.BucketARN != nil, "bucketArn", "an ARN")
 	for _, name := range []struct{ property, value string }{
 		{"registry", a.Names.Registry}, {"gameBuilds", a.Names.GameBuilds}, {"delivery", a.Names.Delivery}, {"roles", a.Names.Roles},
 		{"hosts", a.Names.Hosts}, {"queue", a.Names.Queue}, {"launcher", a.Names.Launcher}, {"teamTopic", a.Names.TeamTopic},
 	} {
-		f.Check(name.value != "", "names."+name.property, "nothing", "a logical name")
+		f.Required(name.value != "", "names."+name.property, "a logical name")
 	}
 	return f.Err("pipeline")
 }

@@ -176,18 +176,18 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 	require.Error(t, r.Err)
 	assert.Contains(t, r.Err.Error(), strings.Join([]string{
 		"pipeline has 12 faults:",
-		`stack: "Dev" is not allowed: ^[a-z][a-z0-9-]{0,20}$`,
-		`repository: "x" is not allowed: OWNER/NAME`,
-		`branch: "ma*" is not allowed: a branch`,
-		`subjects: "repo:a/b" is not allowed: each subject once`,
-		`subjects: "repo:a/*" is not allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID`,
-		`stateBucket: "s*" is not allowed: a bucket's name`,
-		`secretsKeyArn: "alias/key" is not allowed: a KMS key's ARN`,
-		`launcherPolicyArn: "nothing" is not allowed: an ARN`,
-		`roleArns: "nothing" is not allowed: one ARN or more`,
-		`boundaryArn: "nothing" is not allowed: an ARN`,
-		`bucketArn: "nothing" is not allowed: an ARN`,
-		`names.queue: "nothing" is not allowed: a logical name`,
+		`stack is "Dev"; allowed: ^[a-z][a-z0-9-]{0,20}$`,
+		`repository is "x"; allowed: OWNER/NAME`,
+		`branch is "ma*"; allowed: a branch`,
+		`subjects is "repo:a/b"; allowed: each subject once`,
+		`subjects is "repo:a/*"; allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID`,
+		`stateBucket is "s*"; allowed: a bucket's name`,
+		`secretsKeyArn is "alias/key"; allowed: a KMS key's ARN`,
+		`launcherPolicyArn is not set; allowed: an ARN`,
+		`roleArns is not set; allowed: one ARN or more`,
+		`boundaryArn is not set; allowed: an ARN`,
+		`bucketArn is not set; allowed: an ARN`,
+		`names.queue is not set; allowed: a logical name`,
 	}, "\n  - "))
 	assert.Empty(t, r.Resources)
 	assert.Empty(t, r.Calls)

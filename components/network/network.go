@@ -112,7 +112,7 @@ func ValidPorts(r contract.PortRange) bool {
 // bits, is not in its plain form, is named or contained twice, or is the whole
 // internet without the flag.
 func CheckPlayerCIDRs(f *faults.Faults, path string, cidrs []string, openToWorld bool) {
-	f.Check(len(cidrs) > 0, path, "[]", "at least one network that players come from, such as 203.0.113.0/24")
+	f.Check(len(cidrs) > 0, path, cidrs, "at least one network that players come from, such as 203.0.113.0/24")
 	var seen []netip.Prefix
 	for _, text := range cidrs {
 		prefix, err := netip.ParsePrefix(text)

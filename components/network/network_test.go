@@ -159,9 +159,9 @@ func TestExistingSubnetsThatCannotServeAreRefusedTogetherAtPreview(t *testing.T)
 		}))
 		require.Error(t, r.Err)
 		assert.ErrorContains(t, r.Err, "network has 3 faults")
-		assert.ErrorContains(t, r.Err, `subnetIds: "subnet-private" is not allowed: a subnet that gives hosts a public address`)
-		assert.ErrorContains(t, r.Err, `subnetIds: "subnet-elsewhere" is not allowed: a subnet of vpc-1; this one is of vpc-2`)
-		assert.ErrorContains(t, r.Err, `subnetIds: "subnet-gone" is not allowed: an existing subnet`)
+		assert.ErrorContains(t, r.Err, `subnetIds is "subnet-private"; allowed: a subnet that gives hosts a public address`)
+		assert.ErrorContains(t, r.Err, `subnetIds is "subnet-elsewhere"; allowed: a subnet of vpc-1; this one is of vpc-2`)
+		assert.ErrorContains(t, r.Err, `subnetIds is "subnet-gone"; allowed: an existing subnet`)
 		assert.ErrorContains(t, r.Err, "InvalidSubnetID.NotFound")
 		assert.NotContains(t, r.Err.Error(), "subnet-good")
 		assert.Equal(t, []string{component + " network"}, r.Names(), "nothing of AWS")
@@ -310,7 +310,7 @@ func TestTheWholeInternetNeedsTheFlag(t *testing.T) {
 		args.PlayerCIDRs = []string{world}
 		r, _ := run(t, componenttest.Preview, args)
 		require.Error(t, r.Err, world)
-		assert.ErrorContains(t, r.Err, fmt.Sprintf("playerCidrs: %q is not allowed: the whole internet only with openToWorld: true", world))
+		assert.ErrorContains(t, r.Err, fmt.Sprintf("playerCidrs is %q; allowed: the whole internet only with openToWorld: true", world))
 
 		args.OpenToWorld = true
 		r, _ = run(t, componenttest.Preview, args)
@@ -323,30 +323,30 @@ func TestEachFaultIsRefusedBeforeAnythingIsDeclared(t *testing.T) {
 		change func(*network.NetworkArgs)
 		want   string
 	}{
-		"no player network":       {func(a *network.NetworkArgs) { a.PlayerCIDRs = nil }, "playerCidrs: \"[]\" is not allowed: at least one network"},
-		"no network at all":       {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"office"} }, `"office" is not allowed: an IPv4 or IPv6 network`},
-		"an address":              {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"203.0.113.7"} }, `"203.0.113.7" is not allowed: an IPv4 or IPv6 network`},
+		"no player network":       {func(a *network.NetworkArgs) { a.PlayerCIDRs = nil }, "playerCidrs is []; allowed: at least one network"},
+		"no network at all":       {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"office"} }, `"office"; allowed: an IPv4 or IPv6 network`},
+		"an address":              {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"203.0.113.7"} }, `"203.0.113.7"; allowed: an IPv4 or IPv6 network`},
 		"host bits":               {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"203.0.113.7/24"} }, "without host bits: 203.0.113.0/24?"},
 		"IPv6 host bits":          {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"2001:db8::1/32"} }, "without host bits: 2001:db8::/32?"},
 		"IPv6 in another form":    {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"2001:DB8:0::/32"} }, "in its plain form: 2001:db8::/32"},
 		"IPv4 within IPv6":        {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"::ffff:203.0.113.0/120"} }, "an IPv4 or IPv6 network"},
 		"a network twice":         {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"10.0.0.0/8", "10.0.0.0/8"} }, "it overlaps 10.0.0.0/8"},
-		"one within another":      {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"10.1.0.0/16", "10.0.0.0/8"} }, `"10.0.0.0/8" is not allowed: a network apart from the others: it overlaps 10.1.0.0/16`},
-		"a privileged port":       {func(a *network.NetworkArgs) { a.Ports.First = 1024 }, "ports: 1024-8446 is not allowed"},
-		"a port too high":         {func(a *network.NetworkArgs) { a.Ports.Last = 65536 }, "ports: 8443-65536 is not allowed"},
-		"ports in reverse":        {func(a *network.NetworkArgs) { a.Ports.Last = 8442 }, "ports: 8443-8442 is not allowed"},
-		"a former port too low":   {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{{First: 80, Last: 81}} }, "formerPorts: 80-81 is not allowed"},
-		"a former range admitted": {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{a.Ports} }, "formerPorts: 8443-8446 is not allowed: each range once"},
-		"a VPC without subnets":   {func(a *network.NetworkArgs) { a.SubnetIDs = nil }, "vpcId: \"vpc-1\" is not allowed: together with subnetIds"},
-		"subnets without a VPC":   {func(a *network.NetworkArgs) { a.VPCID = "" }, "vpcId: \"\" is not allowed: together with subnetIds"},
-		"a subnet twice":          {func(a *network.NetworkArgs) { a.SubnetIDs[1] = "subnet-a" }, "subnetIds: \"subnet-a\" is not allowed: each subnet once"},
-		"a block with host bits":  {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.20.0.1/16" }, `cidrBlock: "10.20.0.1/16"`},
-		"a block too large":       {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.0.0.0/15" }, `cidrBlock: "10.0.0.0/15"`},
-		"a block too small":       {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.0.0.0/25" }, `cidrBlock: "10.0.0.0/25"`},
-		"an IPv6 block":           {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "2001:db8::/20" }, `cidrBlock: "2001:db8::/20"`},
-		"no block":                {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "" }, `cidrBlock: ""`},
-		"one zone":                {func(a *network.NetworkArgs) { *a = fresh(); a.Zones = 1 }, "zones: 1 is not allowed: a whole number from 2 to 6"},
-		"more zones than allowed": {func(a *network.NetworkArgs) { *a = fresh(); a.Zones = 7 }, "zones: 7 is not allowed"},
+		"one within another":      {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"10.1.0.0/16", "10.0.0.0/8"} }, `"10.0.0.0/8"; allowed: a network apart from the others: it overlaps 10.1.0.0/16`},
+		"a privileged port":       {func(a *network.NetworkArgs) { a.Ports.First = 1024 }, "ports is 1024-8446; allowed"},
+		"a port too high":         {func(a *network.NetworkArgs) { a.Ports.Last = 65536 }, "ports is 8443-65536; allowed"},
+		"ports in reverse":        {func(a *network.NetworkArgs) { a.Ports.Last = 8442 }, "ports is 8443-8442; allowed"},
+		"a former port too low":   {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{{First: 80, Last: 81}} }, "formerPorts is 80-81; allowed"},
+		"a former range admitted": {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{a.Ports} }, "formerPorts is 8443-8446; allowed: each range once"},
+		"a VPC without subnets":   {func(a *network.NetworkArgs) { a.SubnetIDs = nil }, "vpcId is \"vpc-1\"; allowed: together with subnetIds"},
+		"subnets without a VPC":   {func(a *network.NetworkArgs) { a.VPCID = "" }, "vpcId is \"\"; allowed: together with subnetIds"},
+		"a subnet twice":          {func(a *network.NetworkArgs) { a.SubnetIDs[1] = "subnet-a" }, "subnetIds is \"subnet-a\"; allowed: each subnet once"},
+		"a block with host bits":  {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.20.0.1/16" }, `cidrBlock is "10.20.0.1/16"`},
+		"a block too large":       {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.0.0.0/15" }, `cidrBlock is "10.0.0.0/15"`},
+		"a block too small":       {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.0.0.0/25" }, `cidrBlock is "10.0.0.0/25"`},
+		"an IPv6 block":           {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "2001:db8::/20" }, `cidrBlock is "2001:db8::/20"`},
+		"no block":                {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "" }, `cidrBlock is ""`},
+		"one zone":                {func(a *network.NetworkArgs) { *a = fresh(); a.Zones = 1 }, "zones is 1; allowed: a whole number from 2 to 6"},
+		"more zones than allowed": {func(a *network.NetworkArgs) { *a = fresh(); a.Zones = 7 }, "zones is 7; allowed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := existing()
@@ -367,7 +367,7 @@ func TestAllFaultsAreToldInOneRun(t *testing.T) {
 	r, _ := run(t, componenttest.Preview, args)
 	require.Error(t, r.Err)
 	assert.ErrorContains(t, r.Err, "network has 6 faults")
-	for _, path := range []string{"cidrBlock: ", "zones: ", "ports: ", `"office"`, `"10.0.0.1/8"`, `"0.0.0.0/0"`} {
+	for _, path := range []string{"cidrBlock is ", "zones is ", "ports is ", `"office"`, `"10.0.0.1/8"`, `"0.0.0.0/0"`} {
 		assert.ErrorContains(t, r.Err, path)
 	}
 }

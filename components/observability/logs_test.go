@@ -72,7 +72,7 @@ func TestOnlyNamesThatCloudWatchTakesAreTaken(t *testing.T) {
 func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 	r := run(t, componenttest.Preview, observability.LogsArgs{NamePrefix: "a b", RetentionDays: 31})
 	require.Error(t, r.Err)
-	assert.ErrorContains(t, r.Err, `namePrefix: "a b" is not allowed`)
-	assert.ErrorContains(t, r.Err, "retentionDays: 31 is not allowed: one of CloudWatch's retentions: 1 3 5 7 14 30")
+	assert.ErrorContains(t, r.Err, `namePrefix is "a b"; allowed`)
+	assert.ErrorContains(t, r.Err, "retentionDays is 31; allowed: one of CloudWatch's retentions: 1 3 5 7 14 30")
 	assert.Empty(t, r.Resources)
 }

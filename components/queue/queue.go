@@ -42,7 +42,7 @@ func (a QueueArgs) validate() error {
 	var f faults.Faults
 	f.Check(len(a.EnvironmentARNs) >= 1 && len(a.EnvironmentARNs) <= 3, "environmentArns", len(a.EnvironmentARNs), "one to three environments")
 	for i, arn := range a.EnvironmentARNs {
-		f.Check(arn != nil, fmt.Sprintf("environmentArns[%d]", i), "nothing", "an ARN")
+		f.Required(arn != nil, fmt.Sprintf("environmentArns[%d]", i), "an ARN")
 	}
 	f.Between("maxWaitSeconds", a.MaxWaitSeconds, 600, 86400)
 	return f.Err("queue")

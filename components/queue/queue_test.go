@@ -79,7 +79,7 @@ func TestTheWaitIsWithinAWSBatchsLimits(t *testing.T) {
 func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	r := run(t, componenttest.Preview, queue.QueueArgs{EnvironmentARNs: []pulumi.StringInput{nil}, MaxWaitSeconds: 30})
 	require.Error(t, r.Err)
-	assert.ErrorContains(t, r.Err, `environmentArns[0]: "nothing" is not allowed: an ARN`)
-	assert.ErrorContains(t, r.Err, "maxWaitSeconds: 30 is not allowed: a whole number from 600 to 86400")
+	assert.ErrorContains(t, r.Err, `environmentArns[0] is not set; allowed: an ARN`)
+	assert.ErrorContains(t, r.Err, "maxWaitSeconds is 30; allowed: a whole number from 600 to 86400")
 	assert.Empty(t, r.Resources)
 }

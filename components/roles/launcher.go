@@ -31,8 +31,8 @@ type LauncherPolicy struct {
 func NewLauncherPolicy(ctx *pulumi.Context, name string, args *LauncherPolicyArgs, opts ...pulumi.ResourceOption) (*LauncherPolicy, error) {
 	var f faults.Faults
 	f.Check(contract.StackPattern.MatchString(args.Stack), "stack", args.Stack, contract.StackPattern.String())
-	f.Check(args.QueueARN != nil, "queueArn", "nothing", "an ARN")
-	f.Check(args.LogGroupARN != nil, "logGroupArn", "nothing", "an ARN")
+	f.Required(args.QueueARN != nil, "queueArn", "an ARN")
+	f.Required(args.LogGroupARN != nil, "logGroupArn", "an ARN")
 	if err := f.Err("launcher policy"); err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func TestALaunchersARNsAreOfItsPartitionAndRegion(t *testing.T) {
 func TestEveryFaultOfALauncherIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	r := runLauncher(t, componenttest.Preview, roles.LauncherPolicyArgs{Stack: ""})
 	require.Error(t, r.Err)
-	for _, fault := range []string{`stack: ""`, `queueArn: "nothing"`, `logGroupArn: "nothing"`, "launcher policy has 3 faults"} {
+	for _, fault := range []string{`stack is ""`, `queueArn is not set`, `logGroupArn is not set`, "launcher policy has 3 faults"} {
 		assert.ErrorContains(t, r.Err, fault)
 	}
 	assert.Empty(t, r.Resources)

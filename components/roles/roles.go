@@ -127,10 +127,10 @@ func (a *RolesArgs) validate() error {
 		{"gameBuildsBucketArn", a.GameBuildsBucketARN}, {"keyArn", a.KeyARN},
 		{"logGroupArn", a.LogGroupARN}, {"repositoryArn", a.RepositoryARN},
 	} {
-		f.Check(arn.input != nil, arn.property, "nothing", "an ARN")
+		f.Required(arn.input != nil, arn.property, "an ARN")
 	}
-	f.Check(a.RegistryName != "", "registryName", "nothing", "a logical name")
-	f.Check(a.DeliveryName != "", "deliveryName", "nothing", "a logical name")
+	f.Required(a.RegistryName != "", "registryName", "a logical name")
+	f.Required(a.DeliveryName != "", "deliveryName", "a logical name")
 	return f.Err("roles")
 }
 

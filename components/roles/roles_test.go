@@ -299,13 +299,13 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	r := run(t, componenttest.Preview, roles.RolesArgs{Stack: "Dev_1"})
 	require.Error(t, r.Err)
 	assert.ErrorContains(t, r.Err, "roles has 7 faults:"+
-		"\n  - stack: \"Dev_1\" is not allowed: ^[a-z][a-z0-9-]{0,20}$"+
-		"\n  - gameBuildsBucketArn: \"nothing\" is not allowed: an ARN"+
-		"\n  - keyArn: \"nothing\" is not allowed: an ARN"+
-		"\n  - logGroupArn: \"nothing\" is not allowed: an ARN"+
-		"\n  - repositoryArn: \"nothing\" is not allowed: an ARN"+
-		"\n  - registryName: \"nothing\" is not allowed: a logical name"+
-		"\n  - deliveryName: \"nothing\" is not allowed: a logical name")
+		"\n  - stack is \"Dev_1\"; allowed: ^[a-z][a-z0-9-]{0,20}$"+
+		"\n  - gameBuildsBucketArn is not set; allowed: an ARN"+
+		"\n  - keyArn is not set; allowed: an ARN"+
+		"\n  - logGroupArn is not set; allowed: an ARN"+
+		"\n  - repositoryArn is not set; allowed: an ARN"+
+		"\n  - registryName is not set; allowed: a logical name"+
+		"\n  - deliveryName is not set; allowed: a logical name")
 	assert.Empty(t, r.Resources)
 	assert.Empty(t, r.Calls)
 }

@@ -99,9 +99,9 @@ func (a SessionsArgs) validate() error {
 		"executionRoleArn": a.ExecutionRoleARN, "sessionRoleArn": a.SessionRoleARN,
 	}
 	for _, path := range slices.Sorted(maps.Keys(required)) {
-		f.Check(required[path] != nil, path, "nothing", "a value")
+		f.Required(required[path] != nil, path, "a value")
 	}
-	f.Check(a.EnsureCredentials != nil, "ensureCredentials", "nothing", "a function: without one, secrets stay empty and no session starts")
+	f.Required(a.EnsureCredentials != nil, "ensureCredentials", "a function: without one, secrets stay empty and no session starts")
 	return f.Err("session")
 }
 
@@ -112,7 +112,7 @@ func (a SessionsArgs) validateUsers(f *faults.Faults) {
 		f.Check(contract.UserPattern.MatchString(u.Name), path+".name", u.Name, "text that matches "+contract.UserPattern.String())
 		f.Check(!contract.Reserved(u.Name), path+".name", u.Name, "no account of the session image")
 		f.Check(!seen[u.Name], path+".name", u.Name, "a user who isn't named before")
-		f.Check(u.CredentialsARN != nil, path+".credentialsArn", "nothing", "the ARN of the user's secret")
+		f.Required(u.CredentialsARN != nil, path+".credentialsArn", "the ARN of the user's secret")
 		seen[u.Name] = true
 	}
 }

@@ -222,13 +222,13 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	})
 	require.Error(t, r.Err)
 	for _, fault := range []string{
-		`stack: "Dev_1" is not allowed: ^[a-z]`,
-		"recoveryDays: 6 is not allowed: 0, or 7 to 30 days",
-		`users: "Player" is not allowed: ^[a-z]`,
-		`users: "twice" is not allowed: each user once`,
-		`users.player1.notify: "One <one@example.com>" is not allowed: an e-mail address`,
-		`teamEmails: "nobody" is not allowed: an e-mail address`,
-		`teamEmails: "team@example.com" is not allowed: each address once`,
+		`stack is "Dev_1"; allowed: ^[a-z]`,
+		"recoveryDays is 6; allowed: 0, or 7 to 30 days",
+		`users is "Player"; allowed: ^[a-z]`,
+		`users is "twice"; allowed: each user once`,
+		`users.player1.notify is "One <one@example.com>"; allowed: an e-mail address`,
+		`teamEmails is "nobody"; allowed: an e-mail address`,
+		`teamEmails is "team@example.com"; allowed: each address once`,
 		"secrets has 7 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)

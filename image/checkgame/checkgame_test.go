@@ -90,8 +90,8 @@ func TestEveryFaultOfAManifestIsARow(t *testing.T) {
 	rows := rowsOf(t, "manifest", dir, options{})
 	require.Len(t, rows, 2)
 	assert.Equal(t, fault, rows[0].result)
-	assert.Contains(t, rows[0].found, `graphics: "directx"`)
-	assert.Contains(t, rows[1].found, `executable: "play"`)
+	assert.Contains(t, rows[0].found, `graphics is "directx"`)
+	assert.Contains(t, rows[1].found, `executable is "play"`)
 
 	dir = folder(t, map[string]string{"game.yaml": manifestText, "play": "#!/bin/sh\n"})
 	assert.Equal(t, good, rowsOf(t, "manifest", dir, options{stopSeconds: 30})[0].result)

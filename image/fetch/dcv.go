@@ -58,7 +58,7 @@ func readTable(file string) (table, error) {
 func address(source, file string) (string, error) {
 	at, err := url.Parse(source)
 	if err != nil || !trusted(at) {
-		return "", fmt.Errorf("DCV_SOURCE: %q is not allowed: an https:// URL, or an http:// one of this machine", source)
+		return "", fmt.Errorf("DCV_SOURCE is %q; allowed: an https:// URL, or an http:// one of this machine", source)
 	}
 	return at.JoinPath(file).String(), nil
 }

@@ -144,7 +144,7 @@ func TestTheLimitIsABuildArgument(t *testing.T) {
 	env := map[string]string{"GAME_SOURCE": "folder", "GAME_FOLDER": from}
 	for gib, want := range map[string]string{
 		"": "more than 40 GiB", "1": "more than 1 GiB", "1023": "more than 1023 GiB",
-		"0": `GAME_MAX_GIB: "0" is not allowed`, "16385": "a whole number from 1 to 16384", "much": "GAME_MAX_GIB",
+		"0": `GAME_MAX_GIB is "0"; allowed`, "16385": "a whole number from 1 to 16384", "much": "GAME_MAX_GIB",
 	} {
 		env["GAME_MAX_GIB"] = gib
 		_, _, err := fetched(t, env)

@@ -42,11 +42,7 @@ func decode(f *faults.Faults, text []byte, keys []key) error {
 
 func decodeMapping(f *faults.Faults, path string, node *yaml.Node, keys []key) {
 	if node.Kind != yaml.MappingNode {
-		names := make([]string, len(keys))
-		for i, k := range keys {
-			names[i] = k.name
-		}
-		f.Add(cmp.Or(path, "the text"), written(node), "the keys "+strings.Join(names, ", "))
+		f.Add(cmp.Or(path, "the text"), written(node), "the keys "+strings.Join(paths("", keys), ", "))
 		return
 	}
 	seen := map[string]bool{}
@@ -59,9 +55,9 @@ func decodeMapping(f *faults.Faults, path string, node *yaml.Node, keys []key) {
 		at := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
 		switch {
 		case at < 0:
-			f.Add(whole, written(value), "no such key is known")
+			f.Unknown(whole, paths(path, keys))
 		case seen[name]:
-			f.Add(whole, written(value), "a key stands once")
+			f.Add(whole, written(value), "each key once")
 		case value.ShortTag() == "!!null":
 		case keys[at].into == nil:
 			decodeMapping(f, whole, value, keys[at].keys)
@@ -70,6 +66,15 @@ func decodeMapping(f *faults.Faults, path string, node *yaml.Node, keys []key) {
 		}
 		seen[name] = true
 	}
+}
+
+// paths returns the paths of the keys of the mapping at a path.
+func paths(path string, keys []key) []string {
+	all := make([]string, len(keys))
+	for i, k := range keys {
+		all[i] = strings.TrimPrefix(path+"."+k.name, ".")
+	}
+	return all
 }
 
 // written returns a value as it was written.

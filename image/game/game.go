@@ -80,7 +80,7 @@ func (m *Manifest) CheckStop(stopSeconds int) error {
 	if m.Stop.Seconds <= stopSeconds-rest {
 		return nil
 	}
-	return fmt.Errorf("%s: stop.seconds: %d is not allowed: at most %d, which is session.stopSeconds (%d) less the %d seconds that a session needs to close; shorten the one or raise the other",
+	return fmt.Errorf("%s: stop.seconds is %d; allowed: at most %d, which is session.stopSeconds (%d) less the %d seconds that a session needs to close; shorten the one or raise the other",
 		File, m.Stop.Seconds, stopSeconds-rest, stopSeconds, rest)
 }
 
@@ -214,7 +214,7 @@ func (m *Manifest) check(f *faults.Faults) {
 		case !variablePattern.MatchString(name):
 			f.Add(path, value, `a name of capital letters, digits and "_", no digit first`)
 		case strings.HasPrefix(name, "DCV_"), strings.HasPrefix(name, "AWS_"), slices.Contains(ours, name):
-			f.Add(path, value, "the session sets this one itself, as all that begin with DCV_ or AWS_")
+			f.Add(path, value, "a variable that the session does not set itself, and that begins with neither DCV_ nor AWS_")
 		default:
 			f.Check(printable(value), path, value, "text without control characters")
 		}

@@ -75,38 +75,38 @@ func TestWhatAManifestLeavesOutHasADefault(t *testing.T) {
 
 func TestAManifestWithFiveFaultsTellsFive(t *testing.T) {
 	assert.ElementsMatch(t, []string{
-		`exectable: "bin/play" is not allowed: no such key is known`,
-		`executable: "" is not allowed: a file with the right to be executed in the game's folder, by its path from there`,
-		`graphics: "directx" is not allowed: opengl, egl or vulkan`,
-		`window.width: "wide" is not allowed: a whole number`,
-		`stop.seconds: 101 is not allowed: a whole number from 1 to 100`,
+		`exectable is no known key; nearest: executable`,
+		`executable is ""; allowed: a file with the right to be executed in the game's folder, by its path from there`,
+		`graphics is "directx"; allowed: opengl, egl or vulkan`,
+		`window.width is "wide"; allowed: a whole number`,
+		`stop.seconds is 101; allowed: a whole number from 1 to 100`,
 	}, faultsOf(t, folder(t, "name: Chess\nversion: 1\nexectable: bin/play\ngraphics: directx\nwindow: {width: wide}\nstop: {seconds: 101}\n")))
 }
 
 func TestEachKeyHasItsLimits(t *testing.T) {
 	for change, fault := range map[string]string{
-		`name: " "`:                         `name: " " is not allowed`,
-		`name: "a\nb"`:                      "name: ",
-		`version: 1/2`:                      `version: "1/2"`,
-		`executable: data`:                  `executable: "data" is not allowed: a file with the right to be executed`,
+		`name: " "`:                         `name is " "; allowed`,
+		`name: "a\nb"`:                      "name is ",
+		`version: 1/2`:                      `version is "1/2"`,
+		`executable: data`:                  `executable is "data"; allowed: a file with the right to be executed`,
 		`executable: bin`:                   "; it is drwx",
 		`executable: nothing`:               "; it is not there",
-		`directory: data`:                   `directory: "data" is not allowed: a folder`,
-		`arguments: "-level"`:               `arguments: "-level" is not allowed: a list of texts`,
-		`arguments: [a, "b\0"]`:             "arguments[1]: ",
-		`environment: {display: a}`:         "environment.display: ",
-		`environment: {DISPLAY: a}`:         `environment.DISPLAY: "a" is not allowed: the session sets this one itself`,
-		`environment: {DCV_STACK: a}`:       "environment.DCV_STACK: ",
-		`environment: {AWS_PROFILE: a}`:     "environment.AWS_PROFILE: ",
-		`window: {height: 721}`:             "window.height: 721 is not allowed: an even number from 200 to 2160",
-		`window: {width: 318}`:              "window.width: 318",
-		`window: 1920x1080`:                 `window: "1920x1080" is not allowed: the keys width, height`,
-		`window: {depth: 24}`:               `window.depth: "24" is not allowed: no such key is known`,
-		`stop: {signal: SIGKILL}`:           `stop.signal: "SIGKILL" is not allowed: SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2`,
-		`stop: {seconds: 0}`:                "stop.seconds: 0",
-		`keep: [saves, .]`:                  `keep[1]: "."`,
-		`successCodes: [126]`:               "successCodes[0]: 126",
-		"keep: [a]\nkeep: [b]":              `keep: "[b]" is not allowed: a key stands once`,
+		`directory: data`:                   `directory is "data"; allowed: a folder`,
+		`arguments: "-level"`:               `arguments is "-level"; allowed: a list of texts`,
+		`arguments: [a, "b\0"]`:             "arguments[1] is ",
+		`environment: {display: a}`:         "environment.display is ",
+		`environment: {DISPLAY: a}`:         `environment.DISPLAY is "a"; allowed: a variable that the session does not set itself`,
+		`environment: {DCV_STACK: a}`:       "environment.DCV_STACK is ",
+		`environment: {AWS_PROFILE: a}`:     "environment.AWS_PROFILE is ",
+		`window: {height: 721}`:             "window.height is 721; allowed: an even number from 200 to 2160",
+		`window: {width: 318}`:              "window.width is 318",
+		`window: 1920x1080`:                 `window is "1920x1080"; allowed: the keys width, height`,
+		`window: {depth: 24}`:               `window.depth is no known key; nearest: window.width`,
+		`stop: {signal: SIGKILL}`:           `stop.signal is "SIGKILL"; allowed: SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2`,
+		`stop: {seconds: 0}`:                "stop.seconds is 0",
+		`keep: [saves, .]`:                  `keep[1] is "."`,
+		`successCodes: [126]`:               "successCodes[0] is 126",
+		"keep: [a]\nkeep: [b]":              `keep is "[b]"; allowed: each key once`,
 		"version: [":                        "yaml: line 4",
 		"keep: []\n---\nname: another game": "more than one YAML document",
 	} {
@@ -138,9 +138,9 @@ func TestALinkOutOfTheFolderIsNoGame(t *testing.T) {
 	require.NoError(t, os.Symlink("..", filepath.Join(dir, "outside")))
 	faults := faultsOf(t, dir)
 	require.Len(t, faults, 2)
-	assert.Contains(t, faults[0], `executable: "linked" is not allowed`)
+	assert.Contains(t, faults[0], `executable is "linked"; allowed`)
 	assert.Contains(t, faults[0], "path escapes")
-	assert.Contains(t, faults[1], `directory: "outside" is not allowed`)
+	assert.Contains(t, faults[1], `directory is "outside"; allowed`)
 
 	require.NoError(t, os.Remove(filepath.Join(dir, "linked")))
 	require.NoError(t, os.Remove(filepath.Join(dir, "outside")))
@@ -188,7 +188,7 @@ func TestAnExecutableMadeOnWindowsGetsItsPermissionFromTheBuild(t *testing.T) {
 	for _, what := range []string{"bin", "nothing", "../play"} {
 		dir := folder(t, strings.Replace(least, "bin/play", what, 1))
 		_, err := game.LoadSource(dir)
-		assert.ErrorContains(t, err, `executable: "`+what+`" is not allowed: a file in the game's folder`)
+		assert.ErrorContains(t, err, `executable is "`+what+`"; allowed: a file in the game's folder`)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestAStopTimeFitsIntoTheSessions(t *testing.T) {
 	assert.NoError(t, m.CheckStop(30))
 	err := m.CheckStop(29)
 	require.Error(t, err)
-	for _, part := range []string{"stop.seconds: 20", "at most 19", "session.stopSeconds (29)"} {
+	for _, part := range []string{"stop.seconds is 20", "at most 19", "session.stopSeconds (29)"} {
 		assert.Contains(t, err.Error(), part)
 	}
 }

@@ -7,6 +7,7 @@ package config
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -247,14 +248,18 @@ func (v *validator) provider(ctx *pulumi.Context) {
 	v.Region, _ = ctx.GetConfig(region)
 	v.faults.Check(regionPattern.MatchString(v.Region), region, v.Region, "an AWS Region, such as us-east-1")
 	v.MetadataEndpoint, _ = ctx.GetConfig(metadataEndpoint)
-	text, _ := ctx.GetConfig(accounts)
+	text, set := ctx.GetConfig(accounts)
 	const allowed = `a list with the account that this stack belongs to, 12 digits in quotes, such as ["123456789012"]`
-	if json.Unmarshal([]byte(text), &v.AllowedAccountIDs) != nil || len(v.AllowedAccountIDs) == 0 {
-		v.faults.Add(accounts, text, allowed)
+	if !set {
+		v.faults.Required(false, accounts, allowed)
 		return
 	}
-	for _, id := range v.AllowedAccountIDs {
-		v.faults.Check(accountPattern.MatchString(id), accounts, id, allowed)
+	if json.Unmarshal([]byte(text), &v.AllowedAccountIDs) != nil || len(v.AllowedAccountIDs) == 0 {
+		v.faults.Add(accounts, shown(text), allowed)
+		return
+	}
+	for i, id := range v.AllowedAccountIDs {
+		v.faults.Check(accountPattern.MatchString(id), fmt.Sprintf("%s[%d]", accounts, i), id, allowed)
 	}
 }
 

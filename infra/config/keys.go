@@ -136,12 +136,21 @@ func (k Key) parse(ctx *pulumi.Context, v *validator) {
 	text, set := ctx.GetConfig(path(k.Name))
 	if set && !k.assign(text, v) {
 		v.malformed[k.Name] = true
-		v.faults.Add(path(k.Name), text, k.Allowed)
+		v.faults.Add(path(k.Name), shown(text), k.Allowed)
 		set = false
 	}
 	if !set && !k.assign(k.Default, v) {
 		panic("config: the default of " + k.Name + " is not what its own tags allow")
 	}
+}
+
+// shown returns a value as the stack's file has it: text in quotes, everything else
+// as JSON.
+func shown(text string) any {
+	if json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	return text
 }
 
 // assign takes a value into the key's field, or tells that it can't.
@@ -177,7 +186,7 @@ func parseUsers(text string, v *validator) ([]User, bool) {
 		decoder := json.NewDecoder(strings.NewReader(string(entry)))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&user); err != nil { // `name:` alone is null, and fine
-			v.faults.Add(path("users."+name), string(entry), "nothing, or {notify: e-mail address}")
+			v.faults.Add(path("users."+name), entry, "{notify: e-mail address}, or no value")
 		}
 		users = append(users, user)
 	}
@@ -192,26 +201,27 @@ func parseUsers(text string, v *validator) ([]User, bool) {
 // which is what `pulumi config set --path session.firstPort` does.
 func unknownKeys(ctx *pulumi.Context, f *faults.Faults) {
 	known := map[string]bool{}
-	unknown := map[string]bool{}
+	unknown, groups := map[string]bool{}, map[string]bool{}
 	for _, k := range Keys() {
 		known[path(k.Name)] = true
 		group, _, dotted := strings.Cut(k.Name, ".")
 		if _, set := ctx.GetConfig(path(group)); dotted && set {
-			unknown[path(group)] = true
+			groups[path(group)] = true
 		}
 	}
 	var all map[string]json.RawMessage
 	if json.Unmarshal([]byte(os.Getenv(pulumi.EnvConfig)), &all) == nil {
 		for name := range all {
-			if strings.HasPrefix(name, contract.Product+":") && !known[name] {
+			if strings.HasPrefix(name, contract.Product+":") && !known[name] && !groups[name] {
 				unknown[name] = true
 			}
 		}
 	}
-	// The value stays out of the message: it might be a secret's.
+	for _, name := range sorted(groups) {
+		f.Addf("%s is no key but a group of keys; set each of them by itself: `pulumi config set` without --path", name)
+	}
 	for _, name := range sorted(unknown) {
-		f.Add(name, "…", "no such key; nearest: "+nearest(name, sorted(known))+
-			", set flat: `pulumi config set` without --path (docs/configuration.md lists all)")
+		f.Unknown(name, sorted(known))
 	}
 }
 
@@ -222,31 +232,4 @@ func sorted(set map[string]bool) []string {
 	}
 	sort.Strings(list)
 	return list
-}
-
-// nearest is the name that takes the fewest changes to come to.
-func nearest(name string, names []string) string {
-	return slices.MinFunc(names, func(a, b string) int { return distance(name, a) - distance(name, b) })
-}
-
-// distance is the edit distance of two names, whatever their case.
-func distance(a, b string) int {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

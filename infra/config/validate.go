@@ -20,6 +20,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
 	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 var (
@@ -60,7 +61,7 @@ func (v *validator) validate(stack string) {
 func (v *validator) network(keys map[string]Key) {
 	n := v.Network
 	const vpc, subnets, players = "network.vpcId", "network.subnetIds", "network.playerCidrs"
-	v.cross(n.VPCID == "" || len(n.SubnetIDs) > 0, subnets, "[]", "subnets of "+n.VPCID+": an existing VPC comes with its subnets", vpc)
+	v.cross(n.VPCID == "" || len(n.SubnetIDs) > 0, subnets, n.SubnetIDs, "subnets of "+n.VPCID+": an existing VPC comes with its subnets", vpc)
 	v.cross(n.VPCID != "" || len(n.SubnetIDs) == 0, vpc, "", "the VPC of the subnets in "+path(subnets), subnets)
 	v.check(n.VPCID == "" || vpcPattern.MatchString(n.VPCID), keys[vpc], n.VPCID)
 	v.each(keys[subnets], n.SubnetIDs, subnetPattern.MatchString)
@@ -183,10 +184,10 @@ func (v *validator) tags(k Key) {
 
 func (v *validator) instanceTypes(k Key) {
 	types := v.Compute.InstanceTypes
-	v.check(len(types) > 0, k, "[]")
+	v.check(len(types) > 0, k, types)
 	for i, name := range types {
 		_, known := compute.InstanceTypes[name]
-		v.cross(known, k.Name, name, "a type of docs/configuration.md's table; nearest: "+nearest(name, compute.Known()))
+		v.cross(known, k.Name, name, "a type of docs/configuration.md's table; nearest: "+faults.Nearest(name, compute.Known()))
 		v.cross(!slices.Contains(types[:i], name), k.Name, name, "each type once")
 	}
 	sizes, most := len(compute.Sizes(types)), compute.MaxSizes(v.Compute.Spot)

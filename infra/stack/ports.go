@@ -46,7 +46,7 @@ func (d *deployment) checkPorts() error {
 	var f faults.Faults
 	for _, ports := range slices.Sorted(maps.Keys(players)) {
 		slices.Sort(players[ports])
-		f.Add(contract.Product+":session.formerPorts", fmt.Sprint(d.cfg.Session.FormerPorts), fmt.Sprintf(
+		f.Add(contract.Product+":session.formerPorts", d.cfg.Session.FormerPorts, fmt.Sprintf(
 			"a list with %q too, as long as sessions use these ports (now: %s); the present range is %s",
 			ports, strings.Join(slices.Compact(players[ports]), ", "), d.cfg.Ports()))
 	}

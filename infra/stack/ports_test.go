@@ -74,8 +74,8 @@ func TestPortsThatSessionsUseAreNotDropped(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		r := deploy(t, mode, "dev", least(at, values{"session.formerPorts": `["8445-8446"]`}))
 		require.ErrorContains(t, r.Err, "the stack's configuration has 2 faults:\n"+
-			`  - dcv-sessions:session.formerPorts: "[8445-8446]" is not allowed: a list with "7000-7001" too, as long as sessions use these ports (now: carol); the present range is 9443-9443`+"\n"+
-			`  - dcv-sessions:session.formerPorts: "[8445-8446]" is not allowed: a list with "8443-8444" too, as long as sessions use these ports (now: alice, bob); the present range is 9443-9443`)
+			`  - dcv-sessions:session.formerPorts is ["8445-8446"]; allowed: a list with "7000-7001" too, as long as sessions use these ports (now: carol); the present range is 9443-9443`+"\n"+
+			`  - dcv-sessions:session.formerPorts is ["8445-8446"]; allowed: a list with "8443-8444" too, as long as sessions use these ports (now: alice, bob); the present range is 9443-9443`)
 		assert.Empty(t, r.Resources, "nothing is declared")
 
 		r = deploy(t, mode, "dev", least(at, values{"session.formerPorts": `["7000-7001","8443-8446"]`})).mustRun(t)
