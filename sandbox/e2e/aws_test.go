@@ -58,8 +58,8 @@ func (s *sandbox) config(t *testing.T) aws.Config {
 	}
 }
 
-// listings are the calls that show each kind of resource which a stack has, and
-// what stands in the answer once for each. A KMS key is not among them: AWS keeps
+// listings are the calls that list each kind of resource of a stack, with a text that
+// the answer has once for each resource. A KMS key is not among them: AWS keeps
 // it for seven days after its deletion.
 var listings = []struct{ service, call, once string }{
 	{"batch", "POST /v1/describecomputeenvironments", `"computeEnvironmentArn"`},
@@ -85,7 +85,7 @@ var listings = []struct{ service, call, once string }{
 	{"iam", "Action=ListOpenIDConnectProviders&Version=2010-05-08", "<Arn>"},
 }
 
-// everything counts what the local AWS and its registry hold, by kind.
+// everything counts the resources of the local AWS and its registry, by kind.
 func (c cloudClients) everything(t *testing.T) map[string]int {
 	t.Helper()
 	count := map[string]int{"images": c.images(t)}
@@ -131,7 +131,7 @@ func (c cloudClients) activeDefinitions(t *testing.T) []types.JobDefinition {
 	return got.JobDefinitions
 }
 
-// inspect holds what AWS shows against what the stack's outputs promise.
+// inspect compares AWS's resources with the stack's outputs.
 func (s *sandbox) inspect(t *testing.T, out outputs.Outputs) {
 	c := s.aws(t)
 	t.Run("a valid environment behind a valid queue", func(t *testing.T) { c.inspectQueue(t, out) })

@@ -32,7 +32,7 @@ var (
 	phone   = browser.Options{Width: 390, Height: 844, Phone: true, Dark: true}
 )
 
-// What the page shows, as JavaScript that is true when it does.
+// The states of the page, as JavaScript that is true in that state.
 const (
 	waiting = `!document.getElementById("waiting").closest("[hidden]")`
 	signIn  = `document.getElementById("form")`
@@ -89,7 +89,7 @@ func race(b *browser.Browser) {
 	}
 }
 
-// held is a session by hand whose game waits at its start until it is let go.
+// held is a session started by hand. Its game waits at its start until it is let go.
 type held struct{ *container }
 
 // held replaces the script that starts the game; "exec" in it starts the game.
@@ -103,12 +103,12 @@ func (s *sandbox) held(t *testing.T, image, then string) held {
 	return held{s.container(t, image, nil, "--mount", "type=bind,readonly,source="+script+",target=/opt/game/start")}
 }
 
-// theGame is what the script of the sandbox's game does.
+// theGame is the command in the script of the sandbox's game.
 const theGame = `mkdir -p "$HOME/.etr"; cp /opt/game/options.txt "$HOME/.etr/"; exec /opt/game/bin/etr`
 
 func (h held) letGo() { h.s.docker(h.t, "exec", h.id, "touch", "/tmp/go") }
 
-// atHand is where a session by hand is, if it is the only one.
+// atHand is the address of a session started by hand, if it is the only one.
 const atHand = "127.0.0.1:18443"
 
 // visit opens a browser at a session by hand, as soon as its page answers.
@@ -135,7 +135,7 @@ type line struct {
 	address string
 
 	mu   sync.Mutex
-	from net.IP // where the session sees it come from
+	from net.IP // its address, as the session sees it
 	ends []net.Conn
 }
 

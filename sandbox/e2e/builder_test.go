@@ -28,7 +28,7 @@ func (s *sandbox) buildOnBuilder(t *testing.T, out outputs.Outputs) {
 	login := filepath.Join(s.tree.Root, ".build", "login-sandbox")
 
 	step := steps(t)
-	// up deploys and returns what it said.
+	// up deploys and returns the command's output.
 	up := func(t *testing.T, cfg config) string {
 		t.Helper()
 		said, err := s.run(t, "up", "-config", cfg.write(t, s.dir))

@@ -133,7 +133,7 @@ func (c *container) processes() map[int]string {
 	return all
 }
 
-// process is the one whose command holds a text.
+// process returns the id of the process with a text in its command.
 func (c *container) process(text string) int {
 	c.t.Helper()
 	for pid, command := range c.processes() {

@@ -34,7 +34,7 @@ const (
 )
 
 // inspectDCVImage builds the image for DCV from a double of DCV's packages, and
-// plays on it, on what stands for a GPU's host.
+// plays on it, on a stand-in for a GPU's host.
 func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 	packages := t.TempDir()
 	file, sum, err := dcvdouble.Build(t.Context(), s.tree.Root, packages)
@@ -46,7 +46,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 	committed, err := os.ReadFile(table)
 	require.NoError(t, err)
 	remove := func() { s.docker(t, "rmi", "--force", dcvImage) }
-	remove() // what a test that was killed left
+	remove() // the rest of a test that was killed
 	t.Cleanup(remove)
 
 	t.Run("packages with another checksum than the committed one are refused, with both in words", func(t *testing.T) {
@@ -178,7 +178,7 @@ const nvidiaSMI = `#!/bin/sh
 `
 
 // xorg stands for Xorg on a GPU: it takes the same arguments and configuration,
-// loads the driver's modules from where Xorg would, and draws with the processor.
+// loads the driver's modules from Xorg's folders, and draws with the processor.
 const xorg = `#!/bin/sh
 number=$1
 while [ $# -gt 0 ]; do
@@ -200,8 +200,8 @@ size=$(sed -n 's/.*Virtual \([0-9]*\) \([0-9]*\)/\1x\2/p' "$config")
 exec Xtigervnc "$number" -auth "$authority" -geometry "$size" -depth 24 -nolisten tcp -nolisten local -noreset -SecurityTypes None -rfbport -1
 `
 
-// gpuHost are the flags of docker run that put in what a GPU's host does: files
-// of its driver, as the AMI has them and the stack's user data completes them, mounted
+// gpuHost returns the flags of docker run that add what a GPU's host adds: the
+// driver's files, as the AMI has them and the stack's user data completes them, mounted
 // as NVIDIA's runtime mounts them. The X server is of the sandbox's own image.
 func (s *sandbox) gpuHost(t *testing.T, withXtigervnc string) []string {
 	t.Helper()

@@ -119,7 +119,7 @@ func (s *sandbox) deliver(t *testing.T, base config, deployed outputs.Outputs) {
 // deploys it with this test's configuration.
 func (s *sandbox) rollback(t *testing.T, cfg config, want outputs.Outputs) {
 	t.Helper()
-	// What it would have the sandbox do it writes down.
+	// It records the commands that it would give the sandbox.
 	note := filepath.Join(s.dir, "rollback")
 	stand := filepath.Join(s.dir, "stand-in")
 	require.NoError(t, os.WriteFile(stand, []byte("#!/bin/sh\necho \"$*\" >> '"+note+"'\n"), 0o755))
@@ -132,7 +132,7 @@ func (s *sandbox) rollback(t *testing.T, cfg config, want outputs.Outputs) {
 
 	r := s.deploy(t, "up", cfg.with(map[string]any{"image.use": want.ImageURI}))
 	assert.Equal(t, want.ImageURI, stackOutputs(t, r.Outputs).ImageURI)
-	for _, c := range changes(r) { // what would build leaves the state, and the registry keeps what it pushed
+	for _, c := range changes(r) { // the image leaves the state, and the registry keeps it
 		assert.True(t, strings.HasPrefix(c, "update aws:batch/jobDefinition:JobDefinition ") ||
 			c == "delete docker:index/image:Image image" || c == "delete pulumi:providers:docker image", c)
 	}

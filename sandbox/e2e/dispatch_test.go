@@ -26,15 +26,15 @@ import (
 // retries take seconds: set it before the local AWS starts.
 const eventRetry = "5ms"
 
-// startWorkflows uploads builds, of which GitHub is told. What it starts there
-// `deliver` does.
+// startWorkflows uploads builds and checks the calls that GitHub gets for them. The
+// workflow that they start runs `deliver`, which has steps of its own.
 func (s *sandbox) startWorkflows(t *testing.T, out outputs.Outputs) {
 	const token = "github_pat_of-nobody-in-the-sandbox"
 	github := newGitHub(t)
 	s.answerFor(t, "api.github.com", github.URL)
 
 	step := steps(t)
-	// uploaded is a build of nothing: here it is only told of.
+	// uploaded uploads an empty build; here only its event counts.
 	uploaded := func(t *testing.T) string { return s.upload(t, out, []byte("a build"), "") }
 	body := func(version string) string {
 		return `{"ref":"main","inputs":{"bucket":"` + out.GameBuildsBucket + `","key":"` + buildKey + `","versionId":"` + version + `"}}`
@@ -88,7 +88,7 @@ func (s *sandbox) startWorkflows(t *testing.T, out outputs.Outputs) {
 	})
 }
 
-// answerFor names who answers for a host of an API destination.
+// answerFor sets the server that answers for a host of an API destination.
 func (s *sandbox) answerFor(t *testing.T, host, by string) {
 	t.Helper()
 	page := events.Path + "?" + url.Values{"host": {host}, "to": {by}}.Encode()

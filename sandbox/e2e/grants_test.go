@@ -27,8 +27,8 @@ var unexercised = []struct{ grant, reason string }{
 	{"pipeline-* *", "the engine tests deploy as the administrator; TestADeploymentMayChangeAllOfTheStackButWhatDelivers and sandbox/gateway/rights_deploy_test.go try these rights"},
 }
 
-// grantedActions returns what the policies of the stack's roles allow, each as
-// "POLICY ACTION". AWS's own policies are not the stack's to narrow, and a permissions
+// grantedActions returns the actions that the policies of the stack's roles allow,
+// each as "POLICY ACTION". AWS's own policies are not the stack's to narrow, and a permissions
 // boundary grants nothing.
 func (c cloudClients) grantedActions(t *testing.T) []string {
 	t.Helper()

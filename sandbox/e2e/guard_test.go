@@ -18,7 +18,7 @@ func (s *sandbox) attackHost(t *testing.T) {
 	s.session(t, "start", "player1")
 	container := s.docker(t, "ps", "--quiet", "--filter", "label=com.amazonaws.ecs.task-definition-family="+contract.JobDefinition("sandbox", "player1"))
 	require.NotEmpty(t, container)
-	services := map[string]string{} // where the session finds them, by the variable
+	services := map[string]string{} // their addresses, by the variable that the session reads
 	for _, line := range strings.Split(s.docker(t, "inspect", "--format", `{{join .Config.Env "\n"}}`, container), "\n") {
 		name, value, _ := strings.Cut(line, "=")
 		switch name {

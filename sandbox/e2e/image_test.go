@@ -230,7 +230,7 @@ func (c *container) took(from, to contract.EventName) time.Duration {
 	return at[to].Sub(at[from])
 }
 
-// status is /proc/PID/status of the process whose command holds a text.
+// status returns /proc/PID/status of the process with a text in its command.
 func (c *container) status(text string) map[string]string {
 	c.t.Helper()
 	lines, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.process(text)))

@@ -26,7 +26,7 @@ func TestARunKilledInTheMiddleIsCompletedByTheNext(t *testing.T) {
 	s := newSandbox(t)
 	s.downAtEnd(t)
 	base := s.committed(t)
-	s.deploy(t, "preview", base) // what is built and started for it is not what is to be killed
+	s.deploy(t, "preview", base) // so that no build or start is killed with it
 	s.killUp(t, "when the first resources exist", " created (")
 	s.killUp(t, "between the image's push and the state", "digest: sha256:")
 
@@ -65,8 +65,8 @@ func (s *sandbox) killUp(t *testing.T, name, sign string, args ...string) {
 	t.Logf("killed %d processes %s", killed, name)
 }
 
-// killTree kills a process and all that it started, but for what has a session
-// of its own: the local AWS.
+// killTree kills a process and its descendants, except those in a session of their
+// own, which are the local AWS.
 func killTree(pid int) int {
 	_ = syscall.Kill(pid, syscall.SIGSTOP) // it starts nothing more
 	killed := 0

@@ -28,8 +28,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// launch runs the launcher's command as `make session` does, and returns what it
-// printed and its exit code.
+// launch runs the launcher's command as `make session` does, and returns its output
+// and its exit code.
 func (s *sandbox) launch(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(s.binary(), append([]string{"exec", s.launcherBinary(t), "--stack", s.stack, "--poll", "200ms"}, args...)...)
@@ -70,7 +70,7 @@ func (s *sandbox) sessions(t *testing.T) map[string]launch.Session {
 	return byUser
 }
 
-// answers tells whether a session's page does.
+// answers reports whether a session's page answers.
 func answers(url string) bool {
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	res, err := client.Get(strings.TrimSuffix(url, "/") + contract.HealthPath)
@@ -197,7 +197,7 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		assert.NotContains(t, stdout, "not checked")
 		t.Log("\n" + stdout)
 	})
-	s.session(t, "end", "player2") // what follows finds nobody playing
+	s.session(t, "end", "player2") // the next steps want no session
 }
 
 // live are the ids of a user's jobs that have not ended.

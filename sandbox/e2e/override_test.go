@@ -20,8 +20,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// overrideVariables submits jobs as anybody may who holds the launcher policy: with
-// variables of their own choice.
+// overrideVariables submits jobs with overridden environment variables, which the
+// launcher policy allows.
 func (s *sandbox) overrideVariables(t *testing.T, out outputs.Outputs) {
 	c := s.aws(t)
 	const user = "player3"

@@ -14,7 +14,7 @@ const (
 	ingressRule = " aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule network-"
 )
 
-// rules are what happens to the rules of a range of ports.
+// rules returns the steps that an operation on a port range's rules takes.
 func rules(op, ports string) []string {
 	return []string{op + ingressRule + "tcp-" + ports + "-127.0.0.0/8", op + ingressRule + "udp-" + ports + "-127.0.0.0/8"}
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
-// keepReleased tags the image that is deployed as `make keep-image` does, and
-// pushes more images than the repository keeps: what was pushed before is gone,
-// and sessions still start from the released one.
+// keepReleased tags the deployed image as `make keep-image` does, and pushes more
+// images than the repository keeps: earlier ones are gone, and sessions still start
+// from the released one.
 func (s *sandbox) keepReleased(t *testing.T, cfg config) {
 	of := stackOutputs(t, s.deploy(t, "up", cfg.with(map[string]any{"registry.keep": 2})).Outputs)
 	out, err := s.run(t, "exec", s.deliverBinary(t), "-stack", "sandbox", "keep")

@@ -39,7 +39,8 @@ type use struct {
 	call  func(context.Context, aws.Config) error
 }
 
-// uses are what the stack's roles are for, and what lies beside it.
+// uses returns the calls that the stack's roles are for, and similar ones that are
+// none of theirs.
 func uses(out outputs.Outputs, ours, foreign, untagged string) []use {
 	repository := out.RepositoryURL[strings.Index(out.RepositoryURL, "/")+1:]
 	stream := aws.String("player1/default/" + fmt.Sprint(time.Now().UnixNano()))
@@ -155,7 +156,7 @@ func (s *sandbox) inspectRights(t *testing.T, out outputs.Outputs) {
 	s.tryUses(t, uses(out, ours, foreign, untagged), s.roleConfigs(t, out), func(u use, role string) bool { return slices.Contains(u.roles, role) })
 }
 
-// tryUses makes every call in every role, and holds what is allowed against may.
+// tryUses makes every call in every role and compares the result with may.
 func (s *sandbox) tryUses(t *testing.T, all []use, roles map[string]aws.Config, may func(u use, role string) bool) {
 	t.Helper()
 	for name, config := range roles {
@@ -166,8 +167,8 @@ func (s *sandbox) tryUses(t *testing.T, all []use, roles map[string]aws.Config, 
 	}
 }
 
-// deniedBy tells a want of rights from other errors, of which a call on something
-// that isn't there may have some.
+// deniedBy reports whether an error is a denial. A call on a resource that does not
+// exist fails otherwise once it is allowed.
 func deniedBy(t *testing.T, err error) bool {
 	t.Helper()
 	var refused smithy.APIError

@@ -87,7 +87,7 @@ func (s *sandbox) command(args ...string) (*exec.Cmd, *output) {
 	return cmd, out
 }
 
-// output is what a command has said so far.
+// output collects a command's output while the command runs.
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -130,8 +130,8 @@ func (s *sandbox) deploy(t *testing.T, command string, cfg config, args ...strin
 	return r
 }
 
-// steps are subtests in order: one that fails ends the test, since what follows
-// builds upon it.
+// steps runs subtests in order. One that fails ends the test, since the others build
+// on it.
 func steps(t *testing.T) func(name string, test func(t *testing.T)) {
 	return func(name string, test func(t *testing.T)) {
 		t.Helper()
@@ -210,7 +210,7 @@ func (c config) write(t *testing.T, dir string) string {
 	return file
 }
 
-// changes lists what a run did as "op type name", without the stack itself.
+// changes returns the steps of a run as "op type name", without the stack itself.
 func changes(r *report.Report) []string {
 	var list []string
 	for _, step := range r.Changed() {

@@ -13,8 +13,8 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
-// inspectState looks for what must be nowhere but in Secrets Manager: passwords,
-// and the registry's password.
+// inspectState looks for the users' and the registry's passwords, which must be
+// nowhere but in Secrets Manager.
 func (s *sandbox) inspectState(t *testing.T, c cloudClients, out outputs.Outputs) {
 	secrets := map[string]string{}
 	for user := range out.JobDefinitions {
@@ -25,7 +25,7 @@ func (s *sandbox) inspectState(t *testing.T, c cloudClients, out outputs.Outputs
 }
 
 // inNoFile looks for secrets in the state with its history and in every file that
-// the sandbox wrote. It takes each with whose it is.
+// the sandbox wrote. It takes each secret with its description.
 func (s *sandbox) inNoFile(t *testing.T, secrets map[string]string) {
 	t.Helper()
 	cloud := s.cloud(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// previewSummary holds today's stack against what a reviewer is told of it: the
+// previewSummary compares the summaries that a reviewer gets with the stack: the
 // recorded summary of one more user and another instance type, and a preview
 // that fails.
 func (s *sandbox) previewSummary(t *testing.T, base config) {
@@ -32,8 +32,8 @@ func (s *sandbox) previewSummary(t *testing.T, base config) {
 	assert.Contains(t, got, "dcv-sessions:registry.keep")
 }
 
-// summary previews a configuration and returns the summary of what the CLI
-// printed, and whether the preview failed.
+// summary previews a configuration and returns the summary of the CLI's output, and
+// the preview's error.
 func (s *sandbox) summary(t *testing.T, cfg config) (string, error) {
 	t.Helper()
 	file := filepath.Join(s.dir, "preview.json")

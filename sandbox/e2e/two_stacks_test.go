@@ -13,12 +13,12 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// neighbour is a second stack in the account, where somebody plays.
+// neighbour is a second stack in the account, with a session that is being played.
 type neighbour struct {
 	*sandbox
 	config   config
 	out      outputs.Outputs
-	has      map[string]int // what it added to the account, by kind
+	has      map[string]int // the number of resources that it added to the account, by kind
 	playing  launch.Session
 	password string
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// refuseVisitors tries what a web page, another user of this machine and somebody
-// with the administrator's key could make of the sandbox.
+// refuseVisitors attacks the sandbox as a web page, as another user of this machine
+// and with the administrator's key.
 func (s *sandbox) refuseVisitors(t *testing.T, out outputs.Outputs) {
 	cloud := s.cloud(t)
 	t.Run("a web page is refused, and so is a key that everybody knows", func(t *testing.T) {
