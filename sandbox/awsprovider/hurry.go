@@ -9,7 +9,7 @@ import (
 )
 
 // hurried are the resources that AWS may keep busy for longer than the provider
-// waits, which is 20 minutes where a resource declares no timeouts. The sandbox's
+// waits, which is 20 minutes if a resource declares no timeouts. The sandbox's
 // tests don't wait so long.
 var hurried = []string{"aws_batch_compute_environment"}
 

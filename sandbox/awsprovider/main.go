@@ -1,5 +1,5 @@
 // Command pulumi-resource-aws is the real Terraform AWS provider behind
-// Pulumi's own bridge, for the sandbox where the released pulumi-aws can't be
+// Pulumi's own bridge, for the sandbox if the released pulumi-aws can't be
 // reached. It serves the types of ./types and no others, and is built by ./build
 // from a copy of the provider narrowed to them.
 //
@@ -65,7 +65,7 @@ func providerInfo(ctx context.Context) (tfbridge.ProviderInfo, error) {
 	return info, metadata.Set(info.GetMetadata(), "mux", table)
 }
 
-// resolveDispatch asks the bridge, whose type for this is internal.
+// resolveDispatch returns the table that the bridge's shim, an internal type, makes.
 func resolveDispatch(shim any, info *tfbridge.ProviderInfo) (muxer.DispatchTable, error) {
 	return shim.(interface {
 		ResolveDispatch(*tfbridge.ProviderInfo) (muxer.DispatchTable, error)

@@ -1,7 +1,7 @@
 // Command build makes the AWS provider of the parent folder, from a copy of the
-// Terraform provider that is narrowed to the types in use and to what they reach.
+// Terraform provider that is narrowed to the types in use and the code that they reach.
 //
-//	build -key       print what a built provider is keyed by
+//	build -key       print the hash of all that a provider is built from
 //	build -o FILE    build it
 package main
 
@@ -108,7 +108,8 @@ func buildEnv() []string {
 	return append(os.Environ(), "GOFLAGS=-mod=mod", "GONOSUMDB=", "CGO_ENABLED=0")
 }
 
-// shake makes modfile take copies without what the program can't reach.
+// shake makes modfile use copies of the shaken modules, without the code that the
+// program can't reach.
 func shake(work, modfile string) error {
 	packages, err := listPackages(modfile)
 	if err != nil {

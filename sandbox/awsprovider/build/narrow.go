@@ -58,7 +58,7 @@ func narrow(from, to string, wanted []string) ([]string, error) {
 	return names, nil
 }
 
-// closure is the wanted services and those that they import.
+// closure returns the wanted services and those that they import.
 func closure(from string, wanted []string) (map[string]bool, error) {
 	kept := map[string]bool{}
 	for queue := append([]string{}, wanted...); len(queue) > 0; {
@@ -138,7 +138,7 @@ func copyTree(from, to string, kept map[string]bool) error {
 	return nil
 }
 
-// dropped tells whether a folder is a service that is not kept.
+// dropped reports whether a folder is a service that is not kept.
 func dropped(rel string, kept map[string]bool) bool {
 	dir, name := filepath.Split(rel)
 	return dir == "internal/service/" && !kept[name]
@@ -278,7 +278,7 @@ func narrowClients(root, file string) error {
 	})
 }
 
-// rewrite changes a file's tree and drops the imports that only what is gone used.
+// rewrite changes a file's tree and drops the imports that are no longer used.
 // Comments are not kept.
 func rewrite(file string, change func(*ast.File)) error {
 	set := token.NewFileSet()
@@ -322,7 +322,7 @@ func dropImports(parsed *ast.File, before, after map[string]bool) {
 	}
 }
 
-// packageOf is the x of x.Y.
+// packageOf returns the x of x.Y.
 func packageOf(expression ast.Expr) string {
 	if selector, ok := expression.(*ast.SelectorExpr); ok {
 		if name, ok := selector.X.(*ast.Ident); ok {

@@ -274,7 +274,7 @@ func receiverOf(method *ast.FuncDecl) string {
 	}
 }
 
-// visit reaches what a node of a file names.
+// visit reaches the symbols that a node of a file names.
 func (s *shaker) visit(file *sourceFile, node ast.Node) {
 	ast.Inspect(node, func(node ast.Node) bool {
 		switch node := node.(type) {
@@ -343,7 +343,7 @@ func (s *shaker) keep(part *declaration) {
 }
 
 // reachPackage keeps the init functions of a shaken package and of those that it
-// imports for that alone. Of another package it reaches what its files name.
+// imports for that alone. Of another package it reaches the symbols that its files name.
 func (s *shaker) reachPackage(path string) {
 	p := s.packages[path]
 	if s.reached[path] || p == nil || p.Standard {
@@ -377,7 +377,7 @@ func (s *shaker) reachPackage(path string) {
 	}
 }
 
-// write writes what is left of a package's files to a folder.
+// write writes a package's files to a folder, without the dropped declarations.
 func (s *shaker) write(path, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

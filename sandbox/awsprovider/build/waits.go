@@ -11,12 +11,11 @@ import (
 )
 
 // AWS is eventually consistent, so the provider waits before it looks and looks
-// again after it has seen what it wants. The local AWS is consistent at once, and
-// these waits are most of the time that a deployment there takes. What is left is
-// the polling of terraform-plugin-sdk's helper/retry, which begins after 0.1 seconds
-// and doubles.
+// again after it has seen the state that it wants. The local AWS is consistent at
+// once, and these waits would be most of a deployment's time. The polling of
+// terraform-plugin-sdk's helper/retry stays: it begins after 0.1 seconds and doubles.
 
-// waitTypes are the types whose literals have waits.
+// waitTypes are the types with waits in their literals.
 var waitTypes = []string{"StateChangeConf", "WaitOpts"}
 
 // waitFields are the fields of these types that are waits, beside Timeout.
