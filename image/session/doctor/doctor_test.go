@@ -111,8 +111,8 @@ func dcv(t *testing.T, d *fake) Parts {
 
 // guarded answers as a host does that keeps players' processes from its services and
 // from its sessions' ports.
-func guarded(_ context.Context, _ process.User, a Attempts) (results, error) {
-	found := results{}
+func guarded(_ context.Context, _ process.User, a Attempts) (attemptResults, error) {
+	found := attemptResults{}
 	for _, at := range a.Dial {
 		found[at] = "connect: connection refused"
 	}
@@ -123,8 +123,8 @@ func guarded(_ context.Context, _ process.User, a Attempts) (results, error) {
 }
 
 // open answers as a host that does not.
-func open(_ context.Context, _ process.User, a Attempts) (results, error) {
-	found := results{}
+func open(_ context.Context, _ process.User, a Attempts) (attemptResults, error) {
+	found := attemptResults{}
 	for _, at := range append(a.Dial, a.Listen...) {
 		found[at] = ""
 	}
@@ -156,7 +156,7 @@ func run(t *testing.T, p Parts) (int, string, map[string]contract.Check) {
 	t.Helper()
 	byName := map[string]contract.Check{}
 	code, reason := Run(t.Context(), p, func(c contract.Check) { byName[c.Name] = c })
-	assert.Len(t, byName, len(rows), "every row is told once")
+	assert.Len(t, byName, len(checkRows), "every row is told once")
 	for _, c := range byName {
 		assert.NotEmpty(t, c.Found, c.Name)
 		assert.Equal(t, c.Outcome == contract.OutcomeFails, c.Change != "", "%s: what fails says what to change, and nothing else does", c.Name)
@@ -177,7 +177,7 @@ func TestOnAGPUHostWhereAllIsWellOnlyAPlayersRowsAreOpen(t *testing.T) {
 	code, _, checks := run(t, dcv(t, d))
 	assert.Equal(t, contract.ExitOK, code)
 	want := map[string]contract.Outcome{}
-	for _, r := range rows {
+	for _, r := range checkRows {
 		want[r.name] = contract.OutcomeHolds
 	}
 	for _, name := range []string{"a client reconnects with a token that it has used", "native clients find their UDP port", "game pads reach the game"} {
@@ -299,7 +299,7 @@ func TestAttemptsAreMadeAsTheUser(t *testing.T) {
 	there := service(t)
 	asked := Attempts{Dial: []string{there, "127.0.0.1:1"}, Listen: []string{there, "127.0.0.1:2", "127.0.0.1:0"}}
 	const taken = "address already in use"
-	for uid, want := range map[uint32]string{0: "", contract.FirstPlayerUID: denied} {
+	for uid, want := range map[uint32]string{0: "", contract.FirstPlayerUID: deniedText} {
 		found, err := tryAs(t.Context(), process.User{UID: uid, GID: uid}, Attempts{Dial: asked.Dial})
 		require.NoError(t, err)
 		assert.Equal(t, []string{there}, found.succeeded(asked.Dial))
@@ -324,7 +324,7 @@ func TestACheckThatHangsIsAFailedRowAndNotTheEnd(t *testing.T) {
 		}
 		var told []string
 		Run(t.Context(), p, func(c contract.Check) { told = append(told, string(c.Outcome)+": "+c.Found) })
-		assert.Len(t, told, len(rows))
+		assert.Len(t, told, len(checkRows))
 		assert.Equal(t, "fails: it hangs: it did not end 5s after its 1m30s", told[2])
 		assert.Equal(t, "unknown: the display did not start: see its row", told[3])
 		close(d.hang)
@@ -344,5 +344,5 @@ func TestARunThatIsEndedFailsNothing(t *testing.T) {
 		}
 	})
 	assert.Equal(t, contract.ExitOK, code)
-	assert.Len(t, after, len(rows)-6)
+	assert.Len(t, after, len(checkRows)-6)
 }

@@ -14,27 +14,27 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// rows are what nobody could see before there was a GPU host, in the order in
-// which a session would miss it. The last one closes what the others started.
-var rows = []row{
-	{"device nodes and the NVIDIA driver's X module", 30 * time.Second, (*visit).nodes},
-	{"the NVIDIA driver's GLX module", 30 * time.Second, (*visit).glx},
-	{"the X server starts on the GPU", 90 * time.Second, (*visit).xServer},
-	{"no other session of the host can have the display's name", 5 * time.Second, (*visit).name},
-	{"DCV's session attaches to the display", 90 * time.Second, (*visit).session},
-	{"DCV takes the player's sound", 30 * time.Second, (*visit).hears},
-	{"DCV has its licence", 60 * time.Second, (*visit).licence},
-	{"the web client comes through the session's proxy", 30 * time.Second, (*visit).proxy},
-	{"a client reconnects with a token that it has used", time.Second, (*visit).reconnect},
-	{"native clients find their UDP port", time.Second, (*visit).udp},
-	{"Vulkan renders on the GPU", 60 * time.Second, (*visit).vulkan},
-	{"game pads reach the game", time.Second, (*visit).gamePad},
-	{"a player's processes don't reach the host's credentials", 30 * time.Second, (*visit).credentials},
-	{"only root takes the ports of sessions", 30 * time.Second, (*visit).ports},
-	{"the display server ends in time", 2 * time.Minute, (*visit).ends},
+// checkRows are in the order in which a session needs them. The last one closes all that
+// the others have started.
+var checkRows = []row{
+	{"device nodes and the NVIDIA driver's X module", 30 * time.Second, (*examination).nodes},
+	{"the NVIDIA driver's GLX module", 30 * time.Second, (*examination).glx},
+	{"the X server starts on the GPU", 90 * time.Second, (*examination).xServer},
+	{"no other session of the host can have the display's name", 5 * time.Second, (*examination).name},
+	{"DCV's session attaches to the display", 90 * time.Second, (*examination).session},
+	{"DCV takes the player's sound", 30 * time.Second, (*examination).hears},
+	{"DCV has its licence", 60 * time.Second, (*examination).licence},
+	{"the web client comes through the session's proxy", 30 * time.Second, (*examination).proxy},
+	{"a client reconnects with a token that it has used", time.Second, (*examination).reconnect},
+	{"native clients find their UDP port", time.Second, (*examination).udp},
+	{"Vulkan renders on the GPU", 60 * time.Second, (*examination).vulkan},
+	{"game pads reach the game", time.Second, (*examination).gamePad},
+	{"a player's processes don't reach the host's credentials", 30 * time.Second, (*examination).credentials},
+	{"only root takes the ports of sessions", 30 * time.Second, (*examination).ports},
+	{"the display server ends in time", 2 * time.Minute, (*examination).ends},
 }
 
-// What is to be changed, by the stack's configuration keys.
+// The advice for failures, by keys of the stack's configuration.
 const (
 	changeGPU      = "compute.instanceTypes: types with an NVIDIA GPU; session.gpus: 1 or more"
 	changeDevices  = "session.privileged: true gives sessions all of the host's devices"
@@ -49,8 +49,9 @@ const (
 	changeStop     = "session.stopSeconds: longer by the seconds that are missing"
 )
 
-// nodes are granted one by one by NVIDIA's container toolkit, by capability.
-func (v *visit) nodes(context.Context) finding {
+// nodes checks the device nodes and the X driver, which NVIDIA's container toolkit mounts
+// by capability.
+func (v *examination) nodes(context.Context) finding {
 	var there, missing []string
 	change := ""
 	for _, want := range []struct{ pattern, change string }{
@@ -84,9 +85,9 @@ func (v *visit) nodes(context.Context) finding {
 	return holds("%s", strings.Join(there, " "))
 }
 
-// glx looks for the module by which the X server's clients draw on the GPU. NVIDIA's
-// container toolkit mounts it under its versioned name; the session adds the other.
-func (v *visit) glx(context.Context) finding {
+// glx looks for the module that gives the X server's clients OpenGL on the GPU. NVIDIA's
+// container toolkit mounts it under its versioned name; the session adds the plain one.
+func (v *examination) glx(context.Context) finding {
 	const module = "libglxserver_nvidia.so"
 	if path := v.hasFile(module, "/usr/lib", "/usr/lib64"); path != "" {
 		return holds("%s", path)
@@ -97,7 +98,7 @@ func (v *visit) glx(context.Context) finding {
 	return v.gpuFault(changeGLX, "missing: %[1]s, and %[1]s.VERSION: OpenGL would be drawn by the processor", module)
 }
 
-func (v *visit) xServer(ctx context.Context) finding {
+func (v *examination) xServer(ctx context.Context) finding {
 	began := time.Now()
 	x, err := v.Display.StartX(ctx)
 	code, _ := fault.Code(err)
@@ -116,22 +117,22 @@ func (v *visit) xServer(ctx context.Context) finding {
 	return holds("it is on %s after %s; %s", x.Display, took, who)
 }
 
-// name looks at the abstract socket name that X clients try first: the host's
-// sessions share these names.
-func (v *visit) name(context.Context) finding {
+// name checks the abstract socket name that X clients try first. The host's sessions
+// share these names.
+func (v *examination) name(context.Context) finding {
 	x := v.x.Load()
 	if x == nil {
 		return unknown("%v", errNotStarted)
 	}
 	if err := v.kept(x.Display); err != nil {
-		return fails(mend, "%v", err)
+		return fails(changeProgram, "%v", err)
 	}
 	return holds("the name of %s is this session's", x.Display)
 }
 
-// session starts the sound first: the display server looks for it. How that went
-// is another row.
-func (v *visit) session(ctx context.Context) finding {
+// session starts the sound first, which the display server looks for. Another row checks
+// the sound.
+func (v *examination) session(ctx context.Context) finding {
 	if v.x.Load() == nil {
 		return unknown("%v", errNotStarted)
 	}
@@ -141,7 +142,7 @@ func (v *visit) session(ctx context.Context) finding {
 	took := time.Since(began).Round(100 * time.Millisecond)
 	switch {
 	case err != nil && !v.isDCV():
-		return fails(mend, "%v", err)
+		return fails(changeProgram, "%v", err)
 	case err != nil && v.DisplayMode == contract.DisplayVirtual:
 		return fails(changeBack, "%v", err)
 	case err != nil:
@@ -154,7 +155,7 @@ func (v *visit) session(ctx context.Context) finding {
 	return holds("the %s session is there after %s; a player has to see whether it has a picture", v.DisplayMode, took)
 }
 
-func (v *visit) hears(ctx context.Context) finding {
+func (v *examination) hears(ctx context.Context) finding {
 	env, err := v.sound()
 	if err != nil {
 		return fails("nothing: players play without sound", "PulseAudio does not start: %v", err)
@@ -173,7 +174,7 @@ func (v *visit) hears(ctx context.Context) finding {
 	return unknown("PulseAudio answers, and DCV is not its client yet: it may come with a player, which is to be listened for")
 }
 
-func (v *visit) licence(ctx context.Context) finding {
+func (v *examination) licence(ctx context.Context) finding {
 	switch {
 	case !v.isDCV():
 		return unknown(withoutDCV)
@@ -187,26 +188,26 @@ func (v *visit) licence(ctx context.Context) finding {
 	return holds("%s", found)
 }
 
-// proxy asks for the client's page as a player's browser does, behind the door.
-func (v *visit) proxy(ctx context.Context) finding {
+// proxy requests the client's page as the door does for a player's browser.
+func (v *examination) proxy(ctx context.Context) finding {
 	if !v.serves.Load() {
 		return unknown("%v", errNotStarted)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fails(mend, "%v", err)
+		return fails(changeProgram, "%v", err)
 	}
 	server := &http.Server{Handler: v.Display.Handler(), ReadHeaderTimeout: time.Second}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
-	answer, err := fetch(ctx, "http://"+listener.Addr().String()+v.Display.Entry("of-no-session"))
+	answer, err := fetchPage(ctx, "http://"+listener.Addr().String()+v.Display.Entry("of-no-session"))
 	if err != nil {
 		return fails("nothing: see the proxy's and the display server's lines in this job's log", "%v", err)
 	}
 	return holds("%s; the picture itself needs a player", answer)
 }
 
-func fetch(ctx context.Context, url string) (string, error) {
+func fetchPage(ctx context.Context, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return "", err
@@ -226,23 +227,23 @@ func fetch(ctx context.Context, url string) (string, error) {
 	return fmt.Sprintf("its page answers %s with %d bytes", res.Status, size), nil
 }
 
-// needsClient is what no program of ours can be.
-func (v *visit) needsClient(what string) finding {
+// needsClient returns unknown with a check that needs a player's client.
+func (v *examination) needsClient(todo string) finding {
 	if !v.isDCV() {
-		return unknown("%s, nor without a player: %s", withoutDCV, what)
+		return unknown("%s, nor without a player: %s", withoutDCV, todo)
 	}
-	return unknown("can't be known without a player: %s", what)
+	return unknown("can't be known without a player: %s", todo)
 }
 
-func (v *visit) reconnect(context.Context) finding {
+func (v *examination) reconnect(context.Context) finding {
 	return v.needsClient("cut a browser's network for ten seconds and see whether the picture comes back without a reload")
 }
 
-func (v *visit) udp(context.Context) finding {
+func (v *examination) udp(context.Context) finding {
 	return v.needsClient("with session.nativeClients, open the .dcv file in DCV's native client and see in its statistics whether it uses QUIC")
 }
 
-func (v *visit) vulkan(ctx context.Context) finding {
+func (v *examination) vulkan(ctx context.Context) finding {
 	x := v.x.Load()
 	if x == nil {
 		return unknown("%v", errNotStarted)
@@ -254,9 +255,9 @@ func (v *visit) vulkan(ctx context.Context) finding {
 	return holds("%s", who)
 }
 
-// gamePad: a pad would be made by uinput, whose events need device nodes that
-// are not there when the container starts.
-func (v *visit) gamePad(context.Context) finding {
+// gamePad checks for /dev/uinput. DCV would make a pad by it, and the pad's events need
+// device nodes that do not exist when the container starts.
+func (v *examination) gamePad(context.Context) finding {
 	node := "/dev/uinput is there"
 	if len(v.glob("/dev/uinput")) == 0 {
 		node = "/dev/uinput is not there, which session.privileged may give"
@@ -264,13 +265,13 @@ func (v *visit) gamePad(context.Context) finding {
 	return v.needsClient("try a pad in a browser and in DCV's Windows client; " + node)
 }
 
-// credentials asks for the host's services as the player's programs would, and as
-// root, whom they answer.
-func (v *visit) credentials(ctx context.Context) finding {
+// credentials connects to the host's services as the player, which must fail, and as
+// root, which must succeed.
+func (v *examination) credentials(ctx context.Context) finding {
 	asked := Attempts{Dial: v.Services}
 	players, err := v.tryAs(ctx, v.Player, asked)
 	if err != nil {
-		return fails(mend, "%v", err)
+		return fails(changeProgram, "%v", err)
 	}
 	if reached := players.succeeded(v.Services); len(reached) > 0 {
 		return v.gpuFault(changeGuard, "a player's process reaches %s", strings.Join(reached, ", "))
@@ -282,14 +283,14 @@ func (v *visit) credentials(ctx context.Context) finding {
 	return holds("a player's process reaches none of them; root reaches %s", strings.Join(there, ", "))
 }
 
-func (v *visit) ports(ctx context.Context) finding {
+func (v *examination) ports(ctx context.Context) finding {
 	found, err := v.tryAs(ctx, v.Player, Attempts{Listen: v.Ports})
 	if err != nil {
-		return fails(mend, "%v", err)
+		return fails(changeProgram, "%v", err)
 	}
 	var open []string
 	for _, at := range v.Ports {
-		if !strings.Contains(found[at], denied) { // one that is taken too: who may listen there is asked first
+		if !strings.Contains(found[at], deniedText) { // also of a taken port: the kernel checks the permission first
 			open = append(open, at)
 		}
 	}
@@ -299,8 +300,8 @@ func (v *visit) ports(ctx context.Context) finding {
 	return holds("a player's process may not listen on %s", strings.Join(v.Ports, ", "))
 }
 
-// ends closes the display as the session's own end does.
-func (v *visit) ends(ctx context.Context) finding {
+// ends closes the display as a session does.
+func (v *examination) ends(ctx context.Context) finding {
 	began := time.Now()
 	v.Display.Close(ctx)
 	took := time.Since(began).Round(100 * time.Millisecond)

@@ -13,21 +13,20 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// CommandTry is the command of this program by which it tries something as another
-// user: Try says what.
+// CommandTry is the command of this program that runs Try, as another user.
 const CommandTry = "try"
 
-// Attempts are what to try.
+// Attempts are connections and listeners to try.
 type Attempts struct {
 	Dial   []string `json:"dial,omitempty"`   // TCP addresses to connect to
 	Listen []string `json:"listen,omitempty"` // TCP addresses to listen on
 }
 
-// results say of each address why the attempt failed, "" if it did not.
-type results map[string]string
+// attemptResults maps an address to the error of its attempt, "" if it succeeded.
+type attemptResults map[string]string
 
-// succeeded returns the addresses at which an attempt did, of a list.
-func (r results) succeeded(addresses []string) (list []string) {
+// succeeded returns the addresses of a list at which the attempt succeeded.
+func (r attemptResults) succeeded(addresses []string) (list []string) {
 	for _, at := range addresses {
 		if r[at] == "" {
 			list = append(list, at)
@@ -39,7 +38,7 @@ func (r results) succeeded(addresses []string) (list []string) {
 // dialTime is how long a connection may take: what is asked for is on the host.
 const dialTime = 2 * time.Second
 
-// Try makes the attempts that its argument has as JSON, and writes their results.
+// Try makes the Attempts in a JSON argument, and writes their results as JSON.
 func Try(argument string, out io.Writer) error {
 	var a Attempts
 	if err := json.Unmarshal([]byte(argument), &a); err != nil {
@@ -48,8 +47,8 @@ func Try(argument string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(a.try())
 }
 
-func (a Attempts) try() results {
-	found := results{}
+func (a Attempts) try() attemptResults {
+	found := attemptResults{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	each := func(addresses []string, open func(at string) (io.Closer, error)) {
@@ -72,8 +71,8 @@ func (a Attempts) try() results {
 	return found
 }
 
-// tryAs makes attempts as a user, by running this program once more.
-func tryAs(ctx context.Context, user process.User, a Attempts) (results, error) {
+// tryAs makes attempts as a user, by running this program again.
+func tryAs(ctx context.Context, user process.User, a Attempts) (attemptResults, error) {
 	text, err := json.Marshal(a)
 	if err != nil {
 		return nil, err
@@ -82,12 +81,12 @@ func tryAs(ctx context.Context, user process.User, a Attempts) (results, error) 
 	if err != nil {
 		return nil, err
 	}
-	var found results
+	var found attemptResults
 	if err := json.Unmarshal([]byte(out), &found); err != nil {
 		return nil, fmt.Errorf("%q: %w", out, err)
 	}
 	return found, nil
 }
 
-// denied is what an attempt fails with that only root may make.
-var denied = syscall.EACCES.Error()
+// deniedText is what an attempt fails with that only root may make.
+var deniedText = syscall.EACCES.Error()

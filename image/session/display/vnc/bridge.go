@@ -14,27 +14,27 @@ import (
 )
 
 //go:embed client.html client.js client.css
-var client embed.FS
+var clientFiles embed.FS
 
-// page is the client.
-const page = "client.html"
+// clientPage is the page of the client.
+const clientPage = "client.html"
 
-// policy lets noVNC have the pictures that it makes of what it receives: parts of
-// the screen (core/display.js) and the pointer (core/util/cursor.js).
-const policy = "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'"
+// contentPolicy allows noVNC the images that it makes from its data: parts of the screen
+// (core/display.js) and the pointer (core/util/cursor.js).
+const contentPolicy = "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'"
 
-// ping is how often a browser has to show that it is there, and how long it may
-// take for it: who has gone without a word is noticed within twice that.
-const ping = 20 * time.Second
+// pingInterval is the time between two pings of a browser, and how long it may take to
+// answer one: a lost browser is noticed within twice that time.
+const pingInterval = 20 * time.Second
 
-// dialLimit is how long the X server may take to take a connection.
+// dialLimit is how long the X server may take to accept a connection.
 const dialLimit = 5 * time.Second
 
 // Handler serves the client, noVNC's files, and the bridge.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	pages, novnc := http.FileServerFS(client), http.FileServer(http.Dir(s.NoVNC))
-	for _, name := range []string{page, "client.js", "client.css"} {
+	pages, novnc := http.FileServerFS(clientFiles), http.FileServer(http.Dir(s.NoVNC))
+	for _, name := range []string{clientPage, "client.js", "client.css"} {
 		mux.Handle("GET /"+name, pages)
 	}
 	mux.Handle("GET /core/", novnc)
@@ -42,14 +42,14 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /ws", s.bridge)
 	files := http.StripPrefix(display.Path[:len(display.Path)-1], mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Content-Security-Policy", contentPolicy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		files.ServeHTTP(w, r)
 	})
 }
 
-// bridge joins a browser and the X server until either goes. Whether the browser
-// may come, and from which page, the door has decided.
+// bridge connects a browser to the X server until either disconnects. The door has
+// checked the browser's sign-in and origin.
 func (s *Server) bridge(w http.ResponseWriter, r *http.Request) {
 	ctx, limit := context.WithTimeout(r.Context(), dialLimit)
 	defer limit()
@@ -63,13 +63,13 @@ func (s *Server) bridge(w http.ResponseWriter, r *http.Request) {
 		Subprotocols: []string{"binary"}, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
-		return // it has answered
+		return // Accept has answered
 	}
-	join(r.Context(), ws, rfb)
+	copyBoth(r.Context(), ws, rfb)
 }
 
-// join copies both ways and returns when neither side is left.
-func join(ctx context.Context, ws *websocket.Conn, rfb net.Conn) {
+// copyBoth copies in both directions until a side ends, and closes both.
+func copyBoth(ctx context.Context, ws *websocket.Conn, rfb net.Conn) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	browser := websocket.NetConn(ctx, ws, websocket.MessageBinary)
@@ -92,9 +92,9 @@ func join(ctx context.Context, ws *websocket.Conn, rfb net.Conn) {
 	<-done
 }
 
-// keepAlive returns when the browser is no longer there.
+// keepAlive pings the browser, and returns when it no longer answers.
 func keepAlive(ctx context.Context, ws *websocket.Conn) {
-	tick := time.NewTicker(ping)
+	tick := time.NewTicker(pingInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -102,7 +102,7 @@ func keepAlive(ctx context.Context, ws *websocket.Conn) {
 			return
 		case <-tick.C:
 		}
-		limited, cancel := context.WithTimeout(ctx, ping)
+		limited, cancel := context.WithTimeout(ctx, pingInterval)
 		err := ws.Ping(limited)
 		cancel()
 		if err != nil {

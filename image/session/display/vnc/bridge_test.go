@@ -151,7 +151,7 @@ func inBubble(t *testing.T) (browser *websocket.Conn, ended <-chan struct{}) {
 			t.Error(err)
 			return
 		}
-		join(r.Context(), ws, rfb)
+		copyBoth(r.Context(), ws, rfb)
 	})}
 	go func() { _ = server.Serve(listener) }()
 	dial := func(context.Context, string, string) (net.Conn, error) {
@@ -191,7 +191,7 @@ func TestPlayerWhoHasGoneWithoutAWordIsNoticed(t *testing.T) {
 		_, ended := inBubble(t) // nobody answers
 		begin := time.Now()
 		<-ended
-		if took := time.Since(begin); took > 2*ping {
+		if took := time.Since(begin); took > 2*pingInterval {
 			t.Errorf("after %s", took)
 		}
 	})
@@ -235,7 +235,7 @@ func TestClientAndNoVNCAreServedAndNothingElse(t *testing.T) {
 		if strings.Contains(body, "<script>") || strings.Contains(body, "<style") || strings.Contains(body, "onload=") {
 			t.Errorf("%s has code in the page, which the door's policy forbids", name)
 		}
-		if got := answer.Header.Get("Content-Security-Policy"); got != policy {
+		if got := answer.Header.Get("Content-Security-Policy"); got != contentPolicy {
 			t.Errorf("%s has the policy %q", name, got)
 		}
 	}

@@ -23,26 +23,25 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// program is Debian's tigervnc-standalone-server.
-const program = "/usr/bin/Xtigervnc"
+// xtigervnc is the program of Debian's tigervnc-standalone-server.
+const xtigervnc = "/usr/bin/Xtigervnc"
 
-// own is whose the X server is: no account's. It can't read what is the
-// player's, and the game can neither stop it nor reach its RFB socket.
-var own = process.User{UID: 65533, GID: 65533}
+// serverUser runs the X server. It has no account: it can't read the player's files, and
+// the game can neither stop it nor open its RFB socket.
+var serverUser = process.User{UID: 65533, GID: 65533}
 
 const (
 	framesPerSecond = 30
-	// look is how often it is looked whether the server has started.
-	look = 100 * time.Millisecond
-	// patience is how long the server may take to end.
-	patience = 3 * time.Second
+	// pollInterval is the time between two checks of a starting server.
+	pollInterval = 100 * time.Millisecond
+	// stopLimit is how long the server may take to end.
+	stopLimit = 3 * time.Second
 )
 
-// Server is the display.
+// Server is a display.Display.
 type Server struct {
 	display.Config
-	// NoVNC is the folder with noVNC's core and vendor; image/packages/novnc
-	// makes it.
+	// NoVNC is the folder of noVNC's core and vendor. image/packages/novnc makes it.
 	NoVNC string
 
 	x       display.X
@@ -54,18 +53,18 @@ type Server struct {
 
 var _ display.Display = (*Server)(nil)
 
-// New makes a display that hasn't started.
+// New returns a display that has not started.
 func New(c display.Config) *Server {
 	return &Server{Config: c, NoVNC: "/usr/share/novnc", failed: make(chan error, 1)}
 }
 
-// dir is the X server's own folder. Nobody but it and root enters.
+// dir returns the X server's folder. Only the server and root have access.
 func (s *Server) dir() string { return filepath.Join(s.RunDir, "vnc") }
 
-// authority is the file from which the X server takes its cookie.
+// authority returns the file with the X server's cookie.
 func (s *Server) authority() string { return filepath.Join(s.dir(), "authority") }
 
-// socket is where the X server speaks RFB.
+// socket returns the socket of the X server's RFB.
 func (s *Server) socket() string { return filepath.Join(s.dir(), "socket") }
 
 // StartX starts the X server, which is the VNC server too.
@@ -80,7 +79,7 @@ func (s *Server) StartX(ctx context.Context) (display.X, error) {
 		return x, err
 	}
 	p, err := process.Start(process.Command{
-		Name: "Xtigervnc", Path: program, Args: s.args(), User: &own, Dir: s.dir(),
+		Name: "Xtigervnc", Path: xtigervnc, Args: s.args(), User: &serverUser, Dir: s.dir(),
 		Lines: func(line string) { s.Log("vnc", line) },
 	})
 	if err != nil {
@@ -88,13 +87,13 @@ func (s *Server) StartX(ctx context.Context) (display.X, error) {
 	}
 	s.x, s.process = x, p
 	go s.watch()
-	return x, s.until(ctx, "takes no clients", func(ctx context.Context) error { return x11.Answers(ctx, x) })
+	return x, s.waitFor(ctx, "takes no clients", func(ctx context.Context) error { return x11.Answers(ctx, x) })
 }
 
-// prepare makes the folders and the files with the cookie: one for the server,
-// one for the player's programs.
+// prepare makes the folders, and the files with the cookie: one for the server, one for
+// the player's programs.
 func (s *Server) prepare(x display.X) error {
-	// As systemd-tmpfiles makes it: anybody's display, nobody's to take away.
+	// As systemd-tmpfiles makes it: everybody may add a socket, and remove only their own.
 	if err := os.MkdirAll(x11.SocketDir, 0o755); err != nil {
 		return err
 	}
@@ -104,36 +103,36 @@ func (s *Server) prepare(x display.X) error {
 	if err := os.MkdirAll(s.dir(), 0o700); err != nil {
 		return err
 	}
-	if err := os.Chown(s.dir(), int(own.UID), int(own.GID)); err != nil {
+	if err := os.Chown(s.dir(), int(serverUser.UID), int(serverUser.GID)); err != nil {
 		return err
 	}
 	cookie := make([]byte, 16)
 	_, _ = rand.Read(cookie) // it never fails
 	return errors.Join(
-		x11.WriteAuthority(s.authority(), s.Number, cookie, int(own.UID), int(own.GID)),
+		x11.WriteAuthority(s.authority(), s.Number, cookie, int(serverUser.UID), int(serverUser.GID)),
 		x11.WriteAuthority(x.Authority, s.Number, cookie, int(s.Account.UID), int(s.Account.GID)),
 	)
 }
 
-// args are those of Xtigervnc 1.12; see Xvnc(1) and Xserver(1).
+// args returns the arguments of Xtigervnc 1.12; see Xvnc(1) and Xserver(1).
 func (s *Server) args() []string {
 	return []string{
 		":" + strconv.Itoa(s.Number),
 		"-auth", s.authority(),
 		"-geometry", fmt.Sprintf("%dx%d", s.Width, s.Height), "-depth", "24",
-		// X clients come by the socket in x11.SocketDir alone: the abstract name is
-		// held by x11.Name.
+		// X clients use the socket in x11.SocketDir only: x11.Name holds the abstract
+		// name.
 		"-nolisten", "tcp", "-nolisten", "local",
-		"-noreset",         // when a program before the game was the last client
+		"-noreset",         // otherwise the server resets when its last client leaves
 		"-s", "0", "-dpms", // no screen saver
 		"-rfbunixpath", s.socket(), "-rfbunixmode", "0600", "-rfbport", "-1",
-		"-SecurityTypes", "None", "-UseBlacklist=0", // who comes here has signed in at the door
+		"-SecurityTypes", "None", "-UseBlacklist=0", // the door has checked the sign-in
 		"-FrameRate", strconv.Itoa(framesPerSecond), "-AlwaysShared", "-AcceptSetDesktopSize=0",
 		"-desktop", "session",
 	}
 }
 
-// watch says that the X server ended: the game's windows have gone with it.
+// watch fails the session when the X server has ended, since the game's windows are gone.
 func (s *Server) watch() {
 	exit := s.process.Exit()
 	if !s.closing.Load() {
@@ -141,9 +140,9 @@ func (s *Server) watch() {
 	}
 }
 
-// StartServer waits until the X server speaks RFB; it does from its start on.
+// StartServer waits until the X server speaks RFB.
 func (s *Server) StartServer(ctx context.Context) error {
-	return s.until(ctx, "does not speak RFB", s.speaks)
+	return s.waitFor(ctx, "does not speak RFB", s.speaks)
 }
 
 func (s *Server) speaks(ctx context.Context) error {
@@ -159,7 +158,7 @@ func (s *Server) speaks(ctx context.Context) error {
 		return err
 	}
 	if !strings.HasPrefix(string(got), greeting) {
-		return fmt.Errorf("it says %q instead of %q", got, greeting)
+		return fmt.Errorf("it sends %q instead of %q", got, greeting)
 	}
 	return nil
 }
@@ -169,9 +168,9 @@ func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	return dialer.DialContext(ctx, "unix", s.socket())
 }
 
-// until waits until the X server is well.
-func (s *Server) until(ctx context.Context, ill string, check func(context.Context) error) error {
-	tick := time.NewTicker(look)
+// waitFor waits until check succeeds. ill is the fault in the error otherwise.
+func (s *Server) waitFor(ctx context.Context, ill string, check func(context.Context) error) error {
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
 		err := check(ctx)
@@ -180,7 +179,7 @@ func (s *Server) until(ctx context.Context, ill string, check func(context.Conte
 		}
 		select {
 		case <-s.process.Done():
-			return fmt.Errorf("the X server ended with %s; what it said is in the log", s.process.Exit())
+			return fmt.Errorf("the X server ended with %s; its output is in the log", s.process.Exit())
 		case <-ctx.Done():
 			return fmt.Errorf("the X server %s: %w", ill, err)
 		case <-tick.C:
@@ -188,8 +187,8 @@ func (s *Server) until(ctx context.Context, ill string, check func(context.Conte
 	}
 }
 
-// Entry is the client's page; there is nothing to show a token to.
-func (s *Server) Entry(string) string { return display.Path + page }
+// Entry returns the client's page, which needs no token.
+func (s *Server) Entry(string) string { return display.Path + clientPage }
 
 // SessionID returns "": nothing asks the verifier.
 func (s *Server) SessionID() string { return "" }
@@ -197,13 +196,13 @@ func (s *Server) SessionID() string { return "" }
 // Licence returns "": the server is free.
 func (s *Server) Licence(context.Context) (string, error) { return "", nil }
 
-// Idle is for how long no key, button or movement has come from the player.
+// Idle returns the time since the last key, button or movement of the player.
 func (s *Server) Idle(ctx context.Context) (time.Duration, bool) {
 	idle, err := x11.Idle(ctx, s.x)
 	return idle, err == nil
 }
 
-// Failed says that the X server ended.
+// Failed receives one error, when the X server has ended.
 func (s *Server) Failed() <-chan error { return s.failed }
 
 // Close ends the X server, and with it all bridges to it.
@@ -213,7 +212,7 @@ func (s *Server) Close(ctx context.Context) {
 	if s.process == nil {
 		return
 	}
-	left := patience
+	left := stopLimit
 	if deadline, ok := ctx.Deadline(); ok {
 		left = min(left, time.Until(deadline))
 	}

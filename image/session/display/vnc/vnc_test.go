@@ -27,7 +27,7 @@ var firstNumber = 300_000 + os.Getpid()%10_000
 // started is a real display for a user who is nobody in particular.
 func started(t *testing.T) (*Server, display.X) {
 	t.Helper()
-	if err := process.Executable(program); err != nil {
+	if err := process.Executable(xtigervnc); err != nil {
 		t.Skip("needs Debian's tigervnc-standalone-server: ", err)
 	}
 	if os.Geteuid() != 0 {
@@ -138,7 +138,7 @@ func TestGameCanUseTheDisplayAndReachesNothingElseOfIt(t *testing.T) {
 			t.Errorf("the game can reach %s", path)
 		}
 	}
-	if info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(s.process.PID()))); err != nil || info.Sys().(*syscall.Stat_t).Uid != own.UID {
+	if info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(s.process.PID()))); err != nil || info.Sys().(*syscall.Stat_t).Uid != serverUser.UID {
 		t.Errorf("the X server is not its own user's: %v", err)
 	}
 }

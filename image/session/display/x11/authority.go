@@ -12,8 +12,8 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/safefile"
 )
 
-// method is how a client shows that it may use a display (X.Org's Xsecurity(7)).
-const method = "MIT-MAGIC-COOKIE-1"
+// authMethod is the method of a client's authorization (X.Org's Xsecurity(7)).
+const authMethod = "MIT-MAGIC-COOKIE-1"
 
 // Families of addresses (Xauth.h): this host's sockets, and any.
 const (
@@ -21,9 +21,9 @@ const (
 	familyWild  = 65535
 )
 
-// WriteAuthority writes a file by which its owner alone may use a display: the X
-// server takes its cookie, of 16 bytes, from such a file, and clients show it.
-// What was at path is replaced.
+// WriteAuthority writes a file that gives its owner access to a display: the X server
+// reads its cookie, of 16 bytes, from such a file, and clients send it. An existing file
+// at path is replaced.
 func WriteAuthority(path string, number int, cookie []byte, uid, gid int) error {
 	host, err := os.Hostname()
 	if err != nil {
@@ -31,7 +31,7 @@ func WriteAuthority(path string, number int, cookie []byte, uid, gid int) error 
 	}
 	display := strconv.Itoa(number)
 	content := &bytes.Buffer{}
-	for _, e := range []entry{{familyLocal, host, display, method, cookie}, {familyWild, "", display, method, cookie}} {
+	for _, e := range []authEntry{{familyLocal, host, display, authMethod, cookie}, {familyWild, "", display, authMethod, cookie}} {
 		e.write(content)
 	}
 	if err := os.RemoveAll(path); err != nil {
@@ -45,42 +45,42 @@ func WriteAuthority(path string, number int, cookie []byte, uid, gid int) error 
 	return errors.Join(err, file.Chown(uid, gid), file.Close())
 }
 
-// mostAuthority is more than any Xauthority file of one session needs.
-const mostAuthority = 64 << 10
+// maxAuthoritySize is more than the Xauthority file of a session needs.
+const maxAuthoritySize = 64 << 10
 
-// readCookie finds a display's cookie in a file. That of a virtual session's display
-// stands in a folder of the player's.
+// readCookie returns a display's cookie from a file. The file of a virtual session is in
+// a folder of the player.
 func readCookie(path string, number int) ([]byte, error) {
 	f, err := safefile.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, mostAuthority))
+	content, err := io.ReadAll(io.LimitReader(f, maxAuthoritySize))
 	if err != nil {
 		return nil, err
 	}
 	for r := bytes.NewReader(content); r.Len() > 0; {
-		e, err := readEntry(r)
+		e, err := readAuthEntry(r)
 		if err != nil {
 			return nil, fmt.Errorf("%s is no Xauthority file: %w", path, err)
 		}
-		if e.method == method && (e.display == "" || e.display == strconv.Itoa(number)) {
+		if e.method == authMethod && (e.display == "" || e.display == strconv.Itoa(number)) {
 			return e.cookie, nil
 		}
 	}
 	return nil, fmt.Errorf("%s holds no cookie of display :%d", path, number)
 }
 
-// entry is one of an Xauthority file: numbers of two bytes, texts after theirs,
-// the highest byte first.
-type entry struct {
+// authEntry is an entry of an Xauthority file: two-byte numbers, and texts preceded by
+// their length, in big-endian order.
+type authEntry struct {
 	family                   uint16
 	address, display, method string
 	cookie                   []byte
 }
 
-func (e entry) write(w *bytes.Buffer) {
+func (e authEntry) write(w *bytes.Buffer) {
 	w.Write(binary.BigEndian.AppendUint16(nil, e.family))
 	for _, text := range []string{e.address, e.display, e.method, string(e.cookie)} {
 		w.Write(binary.BigEndian.AppendUint16(nil, uint16(len(text))))
@@ -88,8 +88,8 @@ func (e entry) write(w *bytes.Buffer) {
 	}
 }
 
-func readEntry(r io.Reader) (entry, error) {
-	var e entry
+func readAuthEntry(r io.Reader) (authEntry, error) {
+	var e authEntry
 	var cookie string
 	if err := binary.Read(r, binary.BigEndian, &e.family); err != nil {
 		return e, err

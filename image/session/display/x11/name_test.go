@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		_, err := Claim(name)
 		fmt.Println("a neighbour's:", err)
 		fmt.Println("seen:", Kept(name))
-		own, err := number(name)
+		own, err := displayNumber(name)
 		if err == nil {
 			_, err = net.Listen("unix", abstract(own+1))
 		}
@@ -92,12 +92,12 @@ func TestADisplayEvadesNeighboursWhoHaveItsName(t *testing.T) {
 	first := free()
 	listen(t, first)
 	listen(t, first+1)
-	if _, err := hold(first, 2); err == nil {
+	if _, err := holdFrom(first, 2); err == nil {
 		t.Error("a name that is taken was held")
 	} else {
 		noPort(t, err)
 	}
-	name, err := hold(first, 3)
+	name, err := holdFrom(first, 3)
 	if err != nil || name.Number != first+2 {
 		t.Fatalf("got %+v, %v, not display :%d", name, err, first+2)
 	}

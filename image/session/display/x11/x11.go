@@ -1,4 +1,4 @@
-// Package x11 is what the session asks an X server, as a client of it.
+// Package x11 has the session's requests to an X server, and the names of X displays.
 package x11
 
 import (
@@ -19,28 +19,29 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/display"
 )
 
-// SocketDir is where X servers listen, each on X and its number.
+// SocketDir is the folder of X servers' sockets: X and the display's number.
 const SocketDir = "/tmp/.X11-unix"
 
-// A window of that many pixels is more than a probe or a message of a toolkit.
+// The least size of a game's window, in pixels: probes and messages of toolkits are
+// smaller.
 const (
 	windowWidth  = 200
 	windowHeight = 150
 )
 
-// xgb would write to the session's stderr.
+// By default, xgb writes to the session's stderr.
 func init() { xgb.Logger = log.New(io.Discard, "", 0) }
 
-// Answers tells whether the X server takes clients, in words where not.
+// Answers returns an error if the X server does not accept clients.
 func Answers(ctx context.Context, x display.X) error {
 	_, _, err := Size(ctx, x)
 	return err
 }
 
-// Size is the screen's, in pixels.
+// Size returns the size of the screen, in pixels.
 func Size(ctx context.Context, x display.X) (width, height int, err error) {
-	err = ask(ctx, x, func(c *xgb.Conn) error {
-		root, err := xproto.GetGeometry(c, xproto.Drawable(screen(c).Root)).Reply()
+	err = withConn(ctx, x, func(c *xgb.Conn) error {
+		root, err := xproto.GetGeometry(c, xproto.Drawable(defaultScreen(c).Root)).Reply()
 		if err == nil {
 			width, height = int(root.Width), int(root.Height)
 		}
@@ -49,14 +50,14 @@ func Size(ctx context.Context, x display.X) (width, height int, err error) {
 	return width, height, err
 }
 
-// Idle is for how long no key, button or movement has come from the player (the
-// extension MIT-SCREEN-SAVER, request QueryInfo).
+// Idle returns the time since the last key, button or movement of the player (extension
+// MIT-SCREEN-SAVER, request QueryInfo).
 func Idle(ctx context.Context, x display.X) (idle time.Duration, err error) {
-	err = ask(ctx, x, func(c *xgb.Conn) error {
+	err = withConn(ctx, x, func(c *xgb.Conn) error {
 		if err := useScreenSaver(c); err != nil {
 			return err
 		}
-		info, err := screensaver.QueryInfo(c, xproto.Drawable(screen(c).Root)).Reply()
+		info, err := screensaver.QueryInfo(c, xproto.Drawable(defaultScreen(c).Root)).Reply()
 		if err == nil {
 			idle = time.Duration(info.MsSinceUserInput) * time.Millisecond
 		}
@@ -65,11 +66,10 @@ func Idle(ctx context.Context, x display.X) (idle time.Duration, err error) {
 	return idle, err
 }
 
-// Window tells whether a window is on the screen that is large enough to be a
-// game's.
+// Window reports whether the screen shows a window that is large enough for a game.
 func Window(ctx context.Context, x display.X) (shown bool, err error) {
-	err = ask(ctx, x, func(c *xgb.Conn) error {
-		tree, err := xproto.QueryTree(c, screen(c).Root).Reply()
+	err = withConn(ctx, x, func(c *xgb.Conn) error {
+		tree, err := xproto.QueryTree(c, defaultScreen(c).Root).Reply()
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,8 @@ func Window(ctx context.Context, x display.X) (shown bool, err error) {
 	return shown, err
 }
 
-// isPicture says no of a window that has gone meanwhile.
+// isPicture reports whether a window is visible and large enough; a window that no longer
+// exists is not.
 func isPicture(c *xgb.Conn, window xproto.Window) bool {
 	is, err := xproto.GetWindowAttributes(c, window).Reply()
 	if err != nil || is.MapState != xproto.MapStateViewable || is.Class != xproto.WindowClassInputOutput {
@@ -94,10 +95,10 @@ func isPicture(c *xgb.Conn, window xproto.Window) bool {
 	return err == nil && size.Width >= windowWidth && size.Height >= windowHeight
 }
 
-func screen(c *xgb.Conn) *xproto.ScreenInfo { return xproto.Setup(c).DefaultScreen(c) }
+func defaultScreen(c *xgb.Conn) *xproto.ScreenInfo { return xproto.Setup(c).DefaultScreen(c) }
 
-// useScreenSaver does what screensaver.Init does, but for its events: it would
-// change a map that connections of this moment read.
+// useScreenSaver does the same as screensaver.Init except for its events: Init would
+// change a map that other connections read.
 func useScreenSaver(c *xgb.Conn) error {
 	const name = "MIT-SCREEN-SAVER"
 	extension, err := xproto.QueryExtension(c, uint16(len(name)), name).Reply()
@@ -113,9 +114,10 @@ func useScreenSaver(c *xgb.Conn) error {
 	return nil
 }
 
-// ask has a connection for one question. It is cut when ctx ends.
-func ask(ctx context.Context, x display.X, question func(*xgb.Conn) error) error {
-	number, err := number(x.Display)
+// withConn connects to the X server and calls question. The connection is closed when ctx
+// ends.
+func withConn(ctx context.Context, x display.X, question func(*xgb.Conn) error) error {
+	number, err := displayNumber(x.Display)
 	if err != nil {
 		return err
 	}
@@ -129,17 +131,17 @@ func ask(ctx context.Context, x display.X, question func(*xgb.Conn) error) error
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = socket.Close() })()
-	c, err := xgb.NewConnNet(&greeted{Conn: socket, greeting: greeting(cookie)})
+	c, err := xgb.NewConnNet(&setupConn{Conn: socket, request: setupRequest(cookie)})
 	if err != nil {
 		_ = socket.Close()
-		return ended(ctx, x, err)
+		return withCause(ctx, x, err)
 	}
 	defer c.Close()
-	return ended(ctx, x, question(c))
+	return withCause(ctx, x, question(c))
 }
 
-// ended names the reason where a connection was cut.
-func ended(ctx context.Context, x display.X, err error) error {
+// withCause adds the display to an error, and replaces it by the cause if ctx has ended.
+func withCause(ctx context.Context, x display.X, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -149,42 +151,42 @@ func ended(ctx context.Context, x display.X, err error) error {
 	return fmt.Errorf("display %s: %w", x.Display, err)
 }
 
-// number reads ":7" or ":7.0".
-func number(name string) (int, error) {
+// displayNumber returns the number of ":7" or ":7.0".
+func displayNumber(name string) (int, error) {
 	text, local := strings.CutPrefix(name, ":")
 	text, _, _ = strings.Cut(text, ".")
 	n, err := strconv.Atoi(text)
 	if !local || err != nil || n < 0 {
-		return 0, fmt.Errorf("display %q: it is to be of the form :7", name)
+		return 0, fmt.Errorf("display %q is not of the form :7", name)
 	}
 	return n, nil
 }
 
-// greeted is a connection whose first message is ours: xgb would look for the
-// cookie where the environment says, and the session's own has nothing of it.
-type greeted struct {
+// setupConn is a connection that replaces the client's first message by request: xgb takes
+// the cookie from the file in the environment, and the session's environment has none.
+type setupConn struct {
 	net.Conn
-	greeting []byte // nil: it was sent
+	request []byte // nil: already sent
 }
 
-func (g *greeted) Write(b []byte) (int, error) {
-	if g.greeting == nil {
+func (g *setupConn) Write(b []byte) (int, error) {
+	if g.request == nil {
 		return g.Conn.Write(b)
 	}
-	_, err := g.Conn.Write(g.greeting)
-	g.greeting = nil
+	_, err := g.Conn.Write(g.request)
+	g.request = nil
 	return len(b), err
 }
 
-// greeting is a client's first message (X Window System Protocol, "Connection
-// Setup"): the lowest byte first, version 11.0, and its cookie.
-func greeting(cookie []byte) []byte {
-	b := make([]byte, 12+xgb.Pad(len(method))+xgb.Pad(len(cookie)))
+// setupRequest returns a client's first message (X Window System Protocol, "Connection
+// Setup"): little-endian, version 11.0, and its cookie.
+func setupRequest(cookie []byte) []byte {
+	b := make([]byte, 12+xgb.Pad(len(authMethod))+xgb.Pad(len(cookie)))
 	b[0] = 'l'
 	xgb.Put16(b[2:], 11)
-	xgb.Put16(b[6:], uint16(len(method)))
+	xgb.Put16(b[6:], uint16(len(authMethod)))
 	xgb.Put16(b[8:], uint16(len(cookie)))
-	copy(b[12:], method)
-	copy(b[12+xgb.Pad(len(method)):], cookie)
+	copy(b[12:], authMethod)
+	copy(b[12+xgb.Pad(len(authMethod)):], cookie)
 	return b
 }

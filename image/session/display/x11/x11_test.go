@@ -91,7 +91,7 @@ func TestAnAuthorityThatAPlayerReplacedIsNotRead(t *testing.T) {
 
 func TestDisplayOfAnotherFormIsRefused(t *testing.T) {
 	for name, want := range map[string]int{":0": 0, ":8443": 8443, ":7.0": 7, "host:1": -1, ":": -1, ":-1": -1, "": -1, "7": -1} {
-		got, err := number(name)
+		got, err := displayNumber(name)
 		if (err == nil) != (want >= 0) || err == nil && got != want {
 			t.Errorf("%q: got %d, %v", name, got, err)
 		}
@@ -212,13 +212,13 @@ func TestWindowOfAGameIsSeen(t *testing.T) {
 		}
 	}
 	sees(false, "on an empty screen")
-	err := ask(t.Context(), x, func(c *xgb.Conn) error {
+	err := withConn(t.Context(), x, func(c *xgb.Conn) error {
 		show := func(width, height uint16) xproto.Window {
 			id, err := xproto.NewWindowId(c)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := screen(c)
+			s := defaultScreen(c)
 			if err := xproto.CreateWindowChecked(c, s.RootDepth, id, s.Root, 0, 0, width, height, 0, xproto.WindowClassInputOutput, s.RootVisual, 0, nil).Check(); err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +260,7 @@ func TestIdleGrowsAndQuestionsLeaveNothingBehind(t *testing.T) {
 
 func TestClientWithAnotherCookieIsRefused(t *testing.T) {
 	x := realServer(t)
-	n, err := number(x.Display)
+	n, err := displayNumber(x.Display)
 	if err != nil {
 		t.Fatal(err)
 	}
