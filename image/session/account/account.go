@@ -31,15 +31,15 @@ type Account struct {
 // the session's own.
 func (a Account) Env() []string {
 	return []string{
-		"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + shell,
+		"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + loginShell,
 		"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games", "LANG=C.UTF-8",
 		"XDG_RUNTIME_DIR=" + a.RuntimeDir,
 	}
 }
 
 const (
-	useradd = "/usr/sbin/useradd"
-	shell   = "/bin/bash" // DCV starts a session with runuser -l
+	useradd    = "/usr/sbin/useradd"
+	loginShell = "/bin/bash" // DCV starts a session with runuser -l
 )
 
 // gpuGroups are those that the GPU's device nodes may belong to. A player is in
@@ -57,14 +57,16 @@ const (
 //
 // It is the host's fault where it can't be made, for want of disk space say, and
 // the configuration's where the image has an account of that name.
-func Make(ctx context.Context, name string) (Account, error) { return maker{}.account(ctx, name) }
+func Make(ctx context.Context, name string) (Account, error) {
+	return accountMaker{}.account(ctx, name)
+}
 
-// maker makes accounts.
-type maker struct {
+// accountMaker makes accounts.
+type accountMaker struct {
 	prefix string // of every path; "" but in tests
 }
 
-func (m maker) account(ctx context.Context, name string) (Account, error) {
+func (m accountMaker) account(ctx context.Context, name string) (Account, error) {
 	entry, err := m.entry("passwd", name)
 	if err == nil && entry == nil {
 		err = m.add(ctx, name)
@@ -73,37 +75,37 @@ func (m maker) account(ctx context.Context, name string) (Account, error) {
 		}
 	}
 	if err != nil {
-		return Account{}, host(err)
+		return Account{}, hostFault(err)
 	}
-	a, err := parse(entry)
+	a, err := parsePasswd(entry)
 	if err != nil {
 		return Account{}, err
 	}
 	if a.User.Groups, err = m.groups(name); err != nil {
-		return Account{}, host(err)
+		return Account{}, hostFault(err)
 	}
 	if err := errors.Join(m.own(a.Home, a), m.own(a.RuntimeDir, a)); err != nil {
-		return Account{}, host(err)
+		return Account{}, hostFault(err)
 	}
 	return a, nil
 }
 
-func host(err error) error {
+func hostFault(err error) error {
 	if _, ok := fault.Code(err); ok {
 		return err
 	}
 	return fault.New(contract.ExitHost, fmt.Errorf("the player's account: %w", err))
 }
 
-func taken(name string) error {
+func nameTaken(name string) error {
 	return fault.New(contract.ExitConfiguration, fmt.Errorf("the image has an account or a group %q of its own: no user may be named so", name))
 }
 
 // add calls useradd, whose accounts have no password that anything matches.
-func (m maker) add(ctx context.Context, name string) error {
+func (m accountMaker) add(ctx context.Context, name string) error {
 	if group, err := m.entry("group", name); group != nil || err != nil {
 		if err == nil {
-			err = taken(name)
+			err = nameTaken(name)
 		}
 		return err
 	}
@@ -117,7 +119,7 @@ func (m maker) add(ctx context.Context, name string) error {
 			groups = append(groups, group)
 		}
 	}
-	args := []string{"--create-home", "--home-dir", home(name), "--user-group", "--shell", shell, "--no-log-init"}
+	args := []string{"--create-home", "--home-dir", homeDir(name), "--user-group", "--shell", loginShell, "--no-log-init"}
 	if len(groups) > 0 {
 		args = append(args, "--groups", strings.Join(groups, ","))
 	}
@@ -133,31 +135,31 @@ func (m maker) add(ctx context.Context, name string) error {
 	return err
 }
 
-func home(name string) string { return "/home/" + name }
+func homeDir(name string) string { return "/home/" + name }
 
-// parse reads an entry of /etc/passwd (man 5 passwd), and refuses what Make would
+// parsePasswd reads an entry of /etc/passwd (man 5 passwd), and refuses what Make would
 // not have made.
-func parse(entry []string) (Account, error) {
+func parsePasswd(entry []string) (Account, error) {
 	if len(entry) != 7 {
-		return Account{}, host(fmt.Errorf("/etc/passwd has %d fields for it instead of 7", len(entry)))
+		return Account{}, hostFault(fmt.Errorf("/etc/passwd has %d fields for it instead of 7", len(entry)))
 	}
 	name := entry[0]
 	uid, uidErr := strconv.ParseUint(entry[2], 10, 32)
 	gid, gidErr := strconv.ParseUint(entry[3], 10, 32)
 	if err := errors.Join(uidErr, gidErr); err != nil {
-		return Account{}, host(err)
+		return Account{}, hostFault(err)
 	}
-	if uid < firstUID || uid > lastUID || gid < firstUID || gid > lastUID || entry[5] != home(name) {
-		return Account{}, taken(name)
+	if uid < firstUID || uid > lastUID || gid < firstUID || gid > lastUID || entry[5] != homeDir(name) {
+		return Account{}, nameTaken(name)
 	}
 	return Account{
-		Name: name, UID: uint32(uid), GID: uint32(gid), Home: home(name), RuntimeDir: fmt.Sprint("/run/user/", uid),
+		Name: name, UID: uint32(uid), GID: uint32(gid), Home: homeDir(name), RuntimeDir: fmt.Sprint("/run/user/", uid),
 		User: process.User{UID: uint32(uid), GID: uint32(gid)},
 	}, nil
 }
 
 // own makes a folder that is the player's alone.
-func (m maker) own(folder string, a Account) error {
+func (m accountMaker) own(folder string, a Account) error {
 	path := filepath.Join(m.prefix, folder)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -174,7 +176,7 @@ func (m maker) own(folder string, a Account) error {
 
 // entry is the line of a name in /etc/passwd or /etc/group, in fields; nil where
 // there is none.
-func (m maker) entry(file, name string) (found []string, err error) {
+func (m accountMaker) entry(file, name string) (found []string, err error) {
 	err = m.each(file, func(fields []string) {
 		if found == nil && fields[0] == name {
 			found = fields
@@ -184,7 +186,7 @@ func (m maker) entry(file, name string) (found []string, err error) {
 }
 
 // groups are those that a name is a member of, beside its own.
-func (m maker) groups(name string) (ids []uint32, err error) {
+func (m accountMaker) groups(name string) (ids []uint32, err error) {
 	err = m.each("group", func(fields []string) {
 		if len(fields) == 4 && slices.Contains(strings.Split(fields[3], ","), name) {
 			if id, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
@@ -195,7 +197,7 @@ func (m maker) groups(name string) (ids []uint32, err error) {
 	return ids, err
 }
 
-func (m maker) each(file string, take func(fields []string)) error {
+func (m accountMaker) each(file string, take func(fields []string)) error {
 	f, err := os.Open(filepath.Join(m.prefix, "/etc", file))
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 )
 
 // tree is a system's /etc in a folder of its own: this machine's stays as it is.
-func tree(t *testing.T, groups string) maker {
+func tree(t *testing.T, groups string) accountMaker {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("only root makes accounts")
@@ -24,7 +24,7 @@ func tree(t *testing.T, groups string) maker {
 	if _, err := os.Stat(useradd); err != nil {
 		t.Skip("useradd is not installed: the Debian package is passwd")
 	}
-	m := maker{prefix: t.TempDir()}
+	m := accountMaker{prefix: t.TempDir()}
 	for name, text := range map[string]string{
 		"passwd": "root:x:0:0:root:/root:/bin/bash\ngames:x:5:60:games:/usr/games:/usr/sbin/nologin\nstudio:x:1000:1000::/srv/studio:/bin/bash\nnobody:x:65534:65534::/home/nobody:/bin/false\n",
 		"shadow": "root:*:19000:0:99999:7:::\ngames:*:19000:0:99999:7:::\nstudio:!:19000::::::\nnobody:*:19000::::::\n",
@@ -35,14 +35,14 @@ func tree(t *testing.T, groups string) maker {
 	return m
 }
 
-func (m maker) write(t *testing.T, name, text string) {
+func (m accountMaker) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(m.prefix, name)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
-func (m maker) read(t *testing.T, name string) string {
+func (m accountMaker) read(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(m.prefix, name))
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func (m maker) read(t *testing.T, name string) string {
 }
 
 // isPlayers tells whether a folder is the player's alone.
-func (m maker) isPlayers(t *testing.T, a Account, folder string) {
+func (m accountMaker) isPlayers(t *testing.T, a Account, folder string) {
 	t.Helper()
 	info, err := os.Lstat(filepath.Join(m.prefix, folder))
 	require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestAFolderThatIsALinkIsNotHandedOver(t *testing.T) {
 }
 
 // mounted makes a small file system of what is below the prefix's folder.
-func (m maker) mounted(t *testing.T, folder string, flags uintptr, options string) {
+func (m accountMaker) mounted(t *testing.T, folder string, flags uintptr, options string) {
 	t.Helper()
 	path := filepath.Join(m.prefix, folder)
 	require.NoError(t, os.MkdirAll(path, 0o755))
@@ -156,7 +156,7 @@ func TestAReadOnlyDiskIsTheHostsFault(t *testing.T) {
 }
 
 func TestAMissingAccountFileIsTheHostsFault(t *testing.T) {
-	_, err := maker{prefix: t.TempDir()}.account(context.Background(), "player1")
+	_, err := accountMaker{prefix: t.TempDir()}.account(context.Background(), "player1")
 	assertFault(t, err, contract.ExitHost, "passwd")
 }
 

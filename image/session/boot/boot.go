@@ -18,53 +18,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passed is the file descriptor by which the first run hands secrets to the second: a
+// secretsFD is the file descriptor by which the first run hands secrets to the second: a
 // sealed file in memory. It also shows which run this is. No job can bring one along:
 // a container starts with the descriptors 0, 1 and 2. The Go runtime has opened a few
 // more by then, which are the lowest free ones.
-const passed = 63
+const secretsFD = 63
 
-// seals keep the file as the first run wrote it (man 2 F_GET_SEALS).
-const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+// secretsSeals keep the file as the first run wrote it (man 2 F_GET_SEALS).
+const secretsSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
 // Clean executes the program again. It returns in the second run only, with what the
 // first one was given; an error says why there is no second one.
 func Clean() (Given, error) {
 	if isSecond() {
-		return take()
+		return takeSecrets()
 	}
 	given := Choose(os.Environ())
-	if err := again(given); err != nil {
+	if err := execAgain(given); err != nil {
 		return given, fmt.Errorf("the session can't execute itself again: %w", err)
 	}
 	panic("unreachable: execve(2) does not return if it succeeds")
 }
 
 func isSecond() bool {
-	found, err := unix.FcntlInt(passed, unix.F_GET_SEALS, 0)
-	return err == nil && found == seals
+	found, err := unix.FcntlInt(secretsFD, unix.F_GET_SEALS, 0)
+	return err == nil && found == secretsSeals
 }
 
-// again is the first run's end.
-func again(given Given) error {
+// execAgain is the first run's end.
+func execAgain(given Given) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	if err := pass(given); err != nil {
+	if err := passSecrets(given); err != nil {
 		return err
 	}
 	// The kernel keeps privileges by thread: the one that gives some up has to be the
 	// one that calls execve(2), which ends all others.
 	runtime.LockOSThread()
-	if err := giveUp(); err != nil {
+	if err := dropPrivileges(); err != nil {
 		return err
 	}
 	return syscall.Exec(program, os.Args, given.environment)
 }
 
-// pass leaves what the environment must not hold to the second run.
-func pass(given Given) error {
+// passSecrets leaves what the environment must not hold to the second run.
+func passSecrets(given Given) error {
 	text, err := json.Marshal(given)
 	if err != nil {
 		return err
@@ -76,15 +76,15 @@ func pass(given Given) error {
 	if _, err := unix.Write(fd, text); err != nil {
 		return err
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, secretsSeals); err != nil {
 		return fmt.Errorf("F_ADD_SEALS: %w", err)
 	}
-	return unix.Dup3(fd, passed, 0) // this one stays open
+	return unix.Dup3(fd, secretsFD, 0) // this one stays open
 }
 
-// take is the second run's beginning. No child inherits the file.
-func take() (Given, error) {
-	file := os.NewFile(passed, "given")
+// takeSecrets is the second run's beginning. No child inherits the file.
+func takeSecrets() (Given, error) {
+	file := os.NewFile(secretsFD, "given")
 	defer file.Close()
 	given := Given{environment: os.Environ()}
 	const most = 1 << 20 // a job definition has 24 KiB, a secret 64 KiB

@@ -141,7 +141,7 @@ func TestASessionGivesUpWhatItDoesNotNeed(t *testing.T) {
 	assert.Equal(t, "1", field(t, r.Status, "NoNewPrivs"))
 	assert.Equal(t, syscall.EPERM.Error(), r.Raw)
 	var kept uint64
-	for _, c := range needed {
+	for _, c := range neededCapabilities {
 		kept |= 1 << c
 	}
 	for _, set := range []string{"CapBnd", "CapPrm", "CapEff"} {
@@ -179,7 +179,7 @@ func TestASetuidFileGivesAPlayerNothing(t *testing.T) {
 			defer close(done)
 			runtime.LockOSThread()
 			if confined {
-				err = giveUp()
+				err = dropPrivileges()
 			}
 			if err == nil {
 				out, err = cmd.Output()

@@ -17,9 +17,9 @@ type Given struct {
 	Dropped []string `json:"dropped"`
 }
 
-// kept are the variables that a session uses. A name that ends in "*" stands for all
+// keptVariables are the variables that a session uses. A name that ends in "*" stands for all
 // that begin so.
-var kept = []string{
+var keptVariables = []string{
 	"DCV_*", contract.EnvRegion, contract.EnvBatchEndpoint, contract.EnvTopicsEndpoint, // the job definition's and the image's
 	"AWS_BATCH_JOB_ID", // AWS Batch user guide, "AWS Batch job environment variables"
 	// The ECS agent's, and what the SDKs have instead of the two last ones where
@@ -29,8 +29,8 @@ var kept = []string{
 	"NVIDIA_VISIBLE_DEVICES", // the GPUs of this job
 }
 
-// usual are variables that every job has and no session uses: not worth a word.
-var usual = []string{
+// ignoredVariables are variables that every job has and no session uses: not worth a word.
+var ignoredVariables = []string{
 	"PATH", "HOME", "HOSTNAME", "TERM", "NVIDIA_DRIVER_CAPABILITIES", // the image's and Docker's
 	"AWS_BATCH_*", "AWS_EXECUTION_ENV", "AWS_DEFAULT_REGION", "ECS_*", // AWS Batch's and the ECS agent's
 }
@@ -43,9 +43,9 @@ func Choose(environ []string) Given {
 		switch {
 		case slices.Contains(contract.SecretVariables, name):
 			g.Secrets = append(g.Secrets, pair)
-		case matches(kept, name):
+		case matchesAny(keptVariables, name):
 			g.environment = append(g.environment, pair)
-		case !matches(usual, name):
+		case !matchesAny(ignoredVariables, name):
 			g.Dropped = append(g.Dropped, name)
 		}
 	}
@@ -55,7 +55,7 @@ func Choose(environ []string) Given {
 	return g
 }
 
-func matches(patterns []string, name string) bool {
+func matchesAny(patterns []string, name string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		prefix, open := strings.CutSuffix(pattern, "*")
 		return name == pattern || open && strings.HasPrefix(name, prefix)

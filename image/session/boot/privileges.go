@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needed are the capabilities (man 7 capabilities) of the supervisor and of what it
+// neededCapabilities are the capabilities (man 7 capabilities) of the supervisor and of what it
 // starts as root: DCV's session launcher and, for a console session, the X server. A
 // session gives up all others, and nothing below it gets one back: not even root by a
 // setuid file, since no_new_privs is set too. AWS Batch has no setting for either.
@@ -15,7 +15,7 @@ import (
 // Of Docker's default set these go: NET_RAW, with which a process reads and forges other
 // sessions' packets on the host's network; MKNOD, since the host's container toolkit
 // has made every device node; SYS_CHROOT, SETFCAP and SETPCAP, which nothing uses.
-var needed = []uintptr{
+var neededCapabilities = []uintptr{
 	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, // the player's home, folders of DCV's account
 	unix.CAP_SETUID, unix.CAP_SETGID, // children that are the player's
 	unix.CAP_KILL,             // their end
@@ -26,18 +26,18 @@ var needed = []uintptr{
 	unix.CAP_SYS_ADMIN, unix.CAP_SYS_RAWIO, unix.CAP_SYS_TTY_CONFIG, unix.CAP_SYS_NICE,
 }
 
-// giveUp takes from the calling thread, for what it executes next and all that this
+// dropPrivileges takes from the calling thread, for what it executes next and all that this
 // starts, every capability but those needed, and the way to get any back.
 //
 // It is the bounding set that shrinks. When root executes a program, its capabilities
 // become those of the bounding set; with no_new_privs, no more than it had.
-func giveUp() error {
+func dropPrivileges() error {
 	for c := uintptr(0); ; c++ {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
 		if err != nil {
 			break // the kernel knows no more
 		}
-		if has == 0 || slices.Contains(needed, c) {
+		if has == 0 || slices.Contains(neededCapabilities, c) {
 			continue
 		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {

@@ -18,11 +18,11 @@ import (
 
 const (
 	gamePart = "game"
-	hidden   = "***"
+	mask     = "***"
 
 	// Lines passed on in any one second; a log is paid for by its size.
-	gameLines = 50
-	partLines = 10 // of each part
+	gameLinesPerSecond = 50
+	partLinesPerSecond = 10 // of each part
 )
 
 // Writer writes events. It is safe for many at once.
@@ -31,13 +31,13 @@ type Writer struct {
 	out     io.Writer
 	common  contract.Event // what every event of this session carries
 	secrets []string       // longest first
-	limits  map[string]*limit
+	limits  map[string]*lineLimit
 }
 
 // New makes a writer. Each of its events carries common's session, stack, user
 // and image.
 func New(out io.Writer, common contract.Event) *Writer {
-	return &Writer{out: out, common: common, limits: map[string]*limit{}}
+	return &Writer{out: out, common: common, limits: map[string]*lineLimit{}}
 }
 
 // Hide has these texts replaced by "***" from now on in every event: a game or a
@@ -68,24 +68,24 @@ func (w *Writer) Write(event contract.Event) {
 // Game writes a line of the game's, where there is room in this second. How many
 // were left out is told with the next that is written, or by Flush.
 func (w *Writer) Game(line string) {
-	w.limited(gamePart, gameLines, contract.Event{Event: contract.EventGame, Part: gamePart, Line: line})
+	w.limited(gamePart, gameLinesPerSecond, contract.Event{Event: contract.EventGame, Part: gamePart, Line: line})
 }
 
 // Part writes what a part of the session said, as Game does.
 func (w *Writer) Part(part, line string) {
-	w.limited(part, partLines, contract.Event{Event: contract.EventPart, Part: part, Line: line})
+	w.limited(part, partLinesPerSecond, contract.Event{Event: contract.EventPart, Part: part, Line: line})
 }
 
 // Lines returns a writer whose every write becomes a Part: an output of the standard
 // library's loggers.
-func (w *Writer) Lines(part string) io.Writer { return lines{w, part} }
+func (w *Writer) Lines(part string) io.Writer { return partWriter{w, part} }
 
-type lines struct {
+type partWriter struct {
 	to   *Writer
 	part string
 }
 
-func (l lines) Write(text []byte) (int, error) {
+func (l partWriter) Write(text []byte) (int, error) {
 	l.to.Part(l.part, strings.TrimSpace(string(text)))
 	return len(text), nil
 }
@@ -110,7 +110,7 @@ func (w *Writer) limited(part string, perSecond int, event contract.Event) {
 	defer w.mu.Unlock()
 	l := w.limits[part]
 	if l == nil {
-		l = &limit{passed: make([]time.Time, perSecond)}
+		l = &lineLimit{passed: make([]time.Time, perSecond)}
 		w.limits[part] = l
 	}
 	if !l.allow(time.Now()) {
@@ -142,7 +142,7 @@ func (w *Writer) write(event contract.Event) {
 func (w *Writer) hide(text string) string {
 	text = strings.ToValidUTF8(text, "?")
 	for _, secret := range w.secrets {
-		text = strings.ReplaceAll(text, secret, hidden)
+		text = strings.ReplaceAll(text, secret, mask)
 	}
 	if whole, isCut := strings.CutSuffix(text, process.Cut); isCut {
 		return strings.TrimSuffix(whole, w.begun(whole)) + process.Cut
@@ -163,14 +163,14 @@ func (w *Writer) begun(text string) string {
 	return longest
 }
 
-// limit passes so many lines on in any one second.
-type limit struct {
+// lineLimit passes so many lines on in any one second.
+type lineLimit struct {
 	passed  []time.Time // when the latest lines were passed on, a ring
 	oldest  int
 	dropped int
 }
 
-func (l *limit) allow(now time.Time) bool {
+func (l *lineLimit) allow(now time.Time) bool {
 	if now.Sub(l.passed[l.oldest]) < time.Second {
 		l.dropped++
 		return false
@@ -181,7 +181,7 @@ func (l *limit) allow(now time.Time) bool {
 }
 
 // take returns how many lines were dropped, and counts anew.
-func (l *limit) take() int {
+func (l *lineLimit) take() int {
 	dropped := l.dropped
 	l.dropped = 0
 	return dropped

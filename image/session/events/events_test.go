@@ -86,8 +86,8 @@ func TestNoSecondHoldsMoreLinesThanItMay(t *testing.T) {
 			times = append(times, at)
 		}
 		require.Greater(t, len(times), 100)
-		for i := gameLines; i < len(times); i++ {
-			assert.GreaterOrEqual(t, times[i].Sub(times[i-gameLines]), time.Second)
+		for i := gameLinesPerSecond; i < len(times); i++ {
+			assert.GreaterOrEqual(t, times[i].Sub(times[i-gameLinesPerSecond]), time.Second)
 		}
 	})
 }

@@ -43,15 +43,15 @@ func Find(ctx context.Context, onBatchHost bool) (Addresses, error) {
 		Retryer:        retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = attempts }),
 		EnableFallback: aws.FalseTernary, // never IMDSv1
 	})
-	private, err := address(ctx, client, "local-ipv4")
+	private, err := metadataAddress(ctx, client, "local-ipv4")
 	switch {
 	case err != nil && onBatchHost:
 		return Addresses{}, fmt.Errorf("the host's metadata: %w", err)
 	case err != nil:
 		return Addresses{loopback, loopback}, nil
 	}
-	public, err := address(ctx, client, "public-ipv4")
-	if notFound(err) {
+	public, err := metadataAddress(ctx, client, "public-ipv4")
+	if isNotFound(err) {
 		return Addresses{private, private}, nil
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func Find(ctx context.Context, onBatchHost bool) (Addresses, error) {
 	return Addresses{private, public}, nil
 }
 
-func address(ctx context.Context, client *imds.Client, name string) (netip.Addr, error) {
+func metadataAddress(ctx context.Context, client *imds.Client, name string) (netip.Addr, error) {
 	answer, err := client.GetMetadata(ctx, &imds.GetMetadataInput{Path: name})
 	if err != nil {
 		return netip.Addr{}, err
@@ -73,7 +73,7 @@ func address(ctx context.Context, client *imds.Client, name string) (netip.Addr,
 	return netip.ParseAddr(strings.TrimSpace(string(text)))
 }
 
-func notFound(err error) bool {
+func isNotFound(err error) bool {
 	var answer *smithyhttp.ResponseError
 	return errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusNotFound
 }

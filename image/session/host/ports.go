@@ -50,15 +50,15 @@ func Display(public net.Addr) int {
 func LoopbackPort(public net.Addr) (int, error) {
 	at := public.(*net.TCPAddr).AddrPort()
 	if !at.Addr().IsLoopback() {
-		if port, err := try(int(at.Port())); err == nil {
+		if port, err := tryPort(int(at.Port())); err == nil {
 			return port, nil
 		}
 	}
-	return try(0)
+	return tryPort(0)
 }
 
-// try takes a port of loopback and gives it back; 0 is any free one.
-func try(port int) (int, error) {
+// tryPort takes a port of loopback and gives it back; 0 is any free one.
+func tryPort(port int) (int, error) {
 	l, err := net.Listen("tcp", netip.AddrPortFrom(loopback, uint16(port)).String())
 	if err != nil {
 		return 0, err

@@ -144,7 +144,7 @@ func TestSessionsOfAHostHaveDisplaysOfTheirOwn(t *testing.T) {
 }
 
 func TestTheDisplayServersPortHasThePublicOnesNumber(t *testing.T) {
-	free, err := try(0)
+	free, err := tryPort(0)
 	require.NoError(t, err)
 	got, err := LoopbackPort(at(fmt.Sprint("10.0.0.5:", free)))
 	require.NoError(t, err)

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// leastSpace is what a session's own files take at most; a game may want more.
-const leastSpace = 32 << 20
+// minSpace is what a session's own files take at most; a game may want more.
+const minSpace = 32 << 20
 
 // Space tells which of some folders have no room for a session: on a full disk,
 // parts and games fail in ways that don't say so.
@@ -19,8 +19,8 @@ func Space(folders ...string) error {
 			faults = append(faults, fmt.Errorf("%s: %w", folder, err))
 			continue
 		}
-		if free := s.Bavail * uint64(s.Bsize); free < leastSpace {
-			faults = append(faults, fmt.Errorf("%s has %d MiB free, and a session takes %d", folder, free>>20, leastSpace>>20))
+		if free := s.Bavail * uint64(s.Bsize); free < minSpace {
+			faults = append(faults, fmt.Errorf("%s has %d MiB free, and a session takes %d", folder, free>>20, minSpace>>20))
 		}
 	}
 	return errors.Join(faults...)

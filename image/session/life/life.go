@@ -52,13 +52,13 @@ const (
 	// warnBefore is how long before its end a player is told, where it is foreseen.
 	warnBefore = 2 * time.Minute
 	// lookEvery is how often idleness and the time left are looked at.
-	lookEvery = 2 * time.Second
+	checkInterval = 2 * time.Second
 	// linger is how long the end stays readable: the page asks every two seconds.
-	linger = 3 * time.Second
+	endShownFor = 3 * time.Second
 	// margin is left of Limits.Stop for the exit itself.
-	margin = time.Second
+	exitMargin = time.Second
 	// giveUp is how long a step that was called off may take to notice.
-	giveUp = 2 * time.Second
+	cancelLimit = 2 * time.Second
 )
 
 // life is one run of a session.
@@ -138,7 +138,7 @@ func (l *life) start(ctx context.Context) (status.Ending, bool) {
 			cancel()
 			select {
 			case <-done: //nolint:errcheck // whatever it says, the session ends
-			case <-time.After(giveUp):
+			case <-time.After(cancelLimit):
 			}
 			return end, false
 		}
@@ -152,7 +152,7 @@ func (l *life) play(ctx context.Context) status.Ending {
 	l.Ready()
 	alone := time.NewTimer(l.Limits.FirstConnect)
 	defer alone.Stop()
-	look := time.NewTicker(lookEvery)
+	look := time.NewTicker(checkInterval)
 	defer look.Stop()
 	for {
 		select {
@@ -161,19 +161,19 @@ func (l *life) play(ctx context.Context) status.Ending {
 		case l.players = <-l.Players:
 			count := l.players
 			l.Write(contract.Event{Event: contract.EventPlayers, Count: &count})
-			l.follow(alone)
+			l.followPlayers(alone)
 		case <-alone.C:
-			return l.nobody()
+			return l.timeout()
 		case <-look.C:
-			if end, over := l.look(ctx); over {
+			if end, over := l.checkLimits(ctx); over {
 				return end
 			}
 		}
 	}
 }
 
-// follow takes the session where its players are.
-func (l *life) follow(alone *time.Timer) {
+// followPlayers takes the session where its players are.
+func (l *life) followPlayers(alone *time.Timer) {
 	switch {
 	case l.players > 0 && l.state != contract.StatePlaying:
 		alone.Stop()
@@ -184,16 +184,16 @@ func (l *life) follow(alone *time.Timer) {
 	}
 }
 
-func (l *life) nobody() status.Ending {
+func (l *life) timeout() status.Ending {
 	if l.state == contract.StateReady {
 		return ended(status.CauseNobody, "nobody came within %s", l.Limits.FirstConnect)
 	}
 	return ended(status.CauseAway, "the player has been away for %s", l.Limits.Grace)
 }
 
-// look warns of an end that comes near, and ends a session whose player does
+// checkLimits warns of an end that comes near, and ends a session whose player does
 // nothing.
-func (l *life) look(ctx context.Context) (status.Ending, bool) {
+func (l *life) checkLimits(ctx context.Context) (status.Ending, bool) {
 	if left := l.Limits.Max - time.Since(l.since); left <= min(warnBefore, l.Limits.Max/2) {
 		l.warn(status.WarningLongest, time.Now().Add(left))
 		return status.Ending{}, false
@@ -241,7 +241,7 @@ func (l *life) unwarn() {
 // finish ends the session in order: the player is told, the game saves, all is
 // closed. It keeps within the time that a host gives.
 func (l *life) finish(end status.Ending) {
-	ctx, cancel := context.WithTimeout(context.Background(), l.Limits.Stop-margin)
+	ctx, cancel := context.WithTimeout(context.Background(), l.Limits.Stop-exitMargin)
 	defer cancel()
 	l.enter(contract.StateEnding)
 	if l.players > 0 {
@@ -252,7 +252,7 @@ func (l *life) finish(end status.Ending) {
 	if l.players > 0 || end.Code != contract.ExitOK {
 		select {
 		case <-ctx.Done():
-		case <-time.After(linger):
+		case <-time.After(endShownFor):
 		}
 	}
 	l.Close(ctx)

@@ -222,7 +222,7 @@ func TestAStepThatDoesNotNoticeIsNotWaitedForLong(t *testing.T) {
 		s.begin()
 		s.stop()
 		<-s.ended
-		assert.LessOrEqual(t, time.Since(s.began), giveUp+linger)
+		assert.LessOrEqual(t, time.Since(s.began), cancelLimit+endShownFor)
 		time.Sleep(2 * time.Hour) // let the step's goroutine end with the test's clock
 	})
 }
@@ -269,11 +269,11 @@ func TestAnIdlePlayerIsWarnedAndThenTheSessionEnds(t *testing.T) {
 		s.after(10 * time.Second)
 		s.connect(1)
 		s.idle = 29 * time.Minute
-		s.after(2 * lookEvery)
+		s.after(2 * checkInterval)
 		assert.Equal(t, status.WarningIdle, s.Board.Get().Warning)
-		assert.WithinDuration(t, time.Now().Add(time.Minute), s.Board.Get().EndsAt, 2*lookEvery)
+		assert.WithinDuration(t, time.Now().Add(time.Minute), s.Board.Get().EndsAt, 2*checkInterval)
 		s.idle = 0 // a key
-		s.after(2 * lookEvery)
+		s.after(2 * checkInterval)
 		assert.Empty(t, s.Board.Get().Warning, "a key takes the warning back")
 		s.idle = 30 * time.Minute
 		end := <-s.ended
@@ -323,9 +323,9 @@ func TestTheLongestSessionIsWarnedOfAndEndsEvenWhileItStarts(t *testing.T) {
 		s.begin()
 		s.after(10 * time.Second)
 		s.connect(1)
-		s.after(58*time.Minute - 10*time.Second + lookEvery)
+		s.after(58*time.Minute - 10*time.Second + checkInterval)
 		assert.Equal(t, status.WarningLongest, s.Board.Get().Warning)
-		assert.WithinDuration(t, s.began.Add(time.Hour), s.Board.Get().EndsAt, lookEvery)
+		assert.WithinDuration(t, s.began.Add(time.Hour), s.Board.Get().EndsAt, checkInterval)
 		end := <-s.ended
 		assert.Equal(t, "the longest session, 1h0m0s, is over", end.Reason)
 		assert.Equal(t, contract.ExitOK, end.Code)
@@ -366,7 +366,7 @@ func TestAGameThatSavesForEverDoesNotKeepTheSessionFromEndingInTime(t *testing.T
 		asked := time.Now()
 		s.stop()
 		<-s.ended
-		assert.LessOrEqual(t, time.Since(asked), s.Limits.Stop-margin)
+		assert.LessOrEqual(t, time.Since(asked), s.Limits.Stop-exitMargin)
 	})
 }
 

@@ -26,26 +26,26 @@ type Config struct {
 
 // A player who is told later has found the session already.
 const (
-	limit        = 30 * time.Second // for all attempts together
-	attempts     = 5
+	totalLimit   = 30 * time.Second // for all attempts together
+	maxAttempts  = 5
 	attemptLimit = 10 * time.Second
-	longestWait  = 5 * time.Second // between two attempts
+	maxBackoff   = 5 * time.Second // between two attempts
 )
 
 // Notify publishes to the user's topic, with the job's role; the SDK finds its
 // credentials and AWS in the environment. What fails for a moment is tried again;
 // where only AWS's answer was lost, the user is told twice.
-func Notify(ctx context.Context, c Config) error { return notify(ctx, c, longestWait) }
+func Notify(ctx context.Context, c Config) error { return notifyWithin(ctx, c, maxBackoff) }
 
-func notify(ctx context.Context, c Config, longestWait time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func notifyWithin(ctx context.Context, c Config, longestWait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, totalLimit)
 	defer cancel()
 	loaded, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(c.Region),
 		config.WithLogger(logging.Nop{}), // the log is for events
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptLimit)),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = attempts, longestWait })
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = maxAttempts, longestWait })
 		}))
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ var Patient = Restart{First: 200 * time.Millisecond, Limit: 5, Within: 2 * time.
 type Kept struct {
 	command Command
 	restart Restart
-	told    func(Exit)
+	onExit  func(Exit)
 
 	failed chan error
 	stop   context.CancelFunc
@@ -51,7 +51,7 @@ func Keep(c Command, restart Restart, told func(Exit)) (*Kept, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	k := &Kept{command: c, restart: restart, told: told, failed: make(chan error, 1), stop: stop, ended: make(chan struct{}), process: p}
+	k := &Kept{command: c, restart: restart, onExit: told, failed: make(chan error, 1), stop: stop, ended: make(chan struct{}), process: p}
 	go k.watch(ctx)
 	return k, nil
 }
@@ -84,10 +84,10 @@ func (k *Kept) watch(ctx context.Context) {
 		case <-k.Process().Done():
 		}
 		exit := k.Process().Exit()
-		if k.told != nil {
-			k.told(exit)
+		if k.onExit != nil {
+			k.onExit(exit)
 		}
-		ends = append(recent(ends, k.restart.Within), time.Now())
+		ends = append(timesWithin(ends, k.restart.Within), time.Now())
 		if len(ends) >= k.restart.Limit {
 			k.failed <- fmt.Errorf("%s ended %d times within %s, at last with %s", k.command.Name, len(ends), k.restart.Within, exit)
 			return
@@ -108,7 +108,7 @@ func (k *Kept) watch(ctx context.Context) {
 	}
 }
 
-func recent(times []time.Time, within time.Duration) []time.Time {
+func timesWithin(times []time.Time, within time.Duration) []time.Time {
 	for len(times) > 0 && time.Since(times[0]) > within {
 		times = times[1:]
 	}

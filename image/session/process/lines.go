@@ -14,13 +14,13 @@ const (
 	Cut         = "…"
 )
 
-// each passes the lines of several streams on, one at a time.
-type each struct {
+// lineSink passes the lines of several streams on, one at a time.
+type lineSink struct {
 	mu   sync.Mutex
 	pass func(string) // nil drops them
 }
 
-func (e *each) line(line string) {
+func (e *lineSink) line(line string) {
 	if e.pass == nil {
 		return
 	}
@@ -29,13 +29,13 @@ func (e *each) line(line string) {
 	e.pass(line)
 }
 
-// lines cuts a stream into lines and passes each on.
-type lines struct {
+// lineWriter cuts a stream into lines and passes each on.
+type lineWriter struct {
 	each   func(string)
 	broken []byte // the line that is not whole yet, as far as it is kept
 }
 
-func (l *lines) Write(b []byte) (int, error) {
+func (l *lineWriter) Write(b []byte) (int, error) {
 	n := len(b)
 	for {
 		end := bytes.IndexByte(b, '\n')
@@ -50,12 +50,12 @@ func (l *lines) Write(b []byte) (int, error) {
 }
 
 // keep keeps one byte too many, by which pass knows that a line is to be cut.
-func (l *lines) keep(b []byte) {
+func (l *lineWriter) keep(b []byte) {
 	l.broken = append(l.broken, b[:min(len(b), LongestLine+1-len(l.broken))]...)
 }
 
 // pass passes on what there is, as a line.
-func (l *lines) pass() {
+func (l *lineWriter) pass() {
 	line := strings.TrimRight(strings.ToValidUTF8(Shorten(string(l.broken)), "?"), "\r \t")
 	l.broken = l.broken[:0]
 	if line != "" {

@@ -66,8 +66,8 @@ type Process struct {
 // starting is held while a child is started or reaped, so that no child is taken
 // for an orphan before it is known.
 var (
-	starting sync.Mutex
-	children = map[int]bool{}
+	childrenMutex sync.Mutex
+	children      = map[int]bool{}
 )
 
 // waitDelay is how long a child's output is still read once it has ended: what
@@ -79,13 +79,13 @@ const waitDelay = 500 * time.Millisecond
 func Start(c Command) (*Process, error) {
 	// A pipe for each stream: a program's stdout breaks off anywhere when it is a
 	// pipe, and stderr must not come in between.
-	both := &each{pass: c.Lines}
-	return start(c, &lines{each: both.line}, &lines{each: both.line})
+	both := &lineSink{pass: c.Lines}
+	return startProcess(c, &lineWriter{each: both.line}, &lineWriter{each: both.line})
 }
 
-// start starts a child. If stdout and stderr are one, they share a pipe, and lines
+// startProcess starts a child. If stdout and stderr are one, they share a pipe, and lines
 // come in the order in which they were written.
-func start(c Command, stdout, stderr *lines) (*Process, error) {
+func startProcess(c Command, stdout, stderr *lineWriter) (*Process, error) {
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = append([]string{}, c.Env...), c.Dir, waitDelay
 	if cmd.Dir == "" {
@@ -98,8 +98,8 @@ func start(c Command, stdout, stderr *lines) (*Process, error) {
 	}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	p := &Process{cmd: cmd, name: c.Name, done: make(chan struct{})}
-	starting.Lock()
-	defer starting.Unlock()
+	childrenMutex.Lock()
+	defer childrenMutex.Unlock()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Name, err)
 	}
@@ -108,15 +108,15 @@ func start(c Command, stdout, stderr *lines) (*Process, error) {
 	return p, nil
 }
 
-func (p *Process) wait(output ...*lines) {
+func (p *Process) wait(output ...*lineWriter) {
 	p.endGroup()
 	_ = p.cmd.Wait() // what it says is in ProcessState
 	for _, l := range output {
 		l.pass()
 	}
-	starting.Lock()
+	childrenMutex.Lock()
 	delete(children, p.PID())
-	starting.Unlock()
+	childrenMutex.Unlock()
 	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		p.exit.Signal = status.Signal()
 	} else {
@@ -181,12 +181,12 @@ func (p *Process) Stop(signal syscall.Signal, patience time.Duration) Exit {
 func Run(ctx context.Context, c Command) (string, error) {
 	const most = 64 << 10
 	var out strings.Builder
-	both := &lines{each: func(line string) {
+	both := &lineWriter{each: func(line string) {
 		if out.Len() < most {
 			out.WriteString(line + "\n")
 		}
 	}}
-	p, err := start(c, both, both)
+	p, err := startProcess(c, both, both)
 	if err != nil {
 		return "", err
 	}

@@ -28,8 +28,8 @@ func Reap(ctx context.Context) {
 }
 
 func reapOrphans() {
-	starting.Lock()
-	defer starting.Unlock()
+	childrenMutex.Lock()
+	defer childrenMutex.Unlock()
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))

@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	part       = "pulseaudio"
+	partName   = "pulseaudio"
 	pulseaudio = "/usr/bin/pulseaudio"
 	// listener is the account of DCV's agent, which records what the game plays in
 	// a console session.
-	listener = "dcv"
+	recorder = "dcv"
 
 	startLimit   = 5 * time.Second // until it answers
 	stopPatience = 2 * time.Second
@@ -51,23 +51,25 @@ type Sound struct {
 // Start starts the server and waits until it answers, at most 5 s. That there is
 // no sound is told as part of the log, never as an error: an error says that the
 // session's own folders can't be made, which is the host's fault.
-func Start(ctx context.Context, c Config) (*Sound, error) { return start(ctx, c, pulseaudio, listener) }
+func Start(ctx context.Context, c Config) (*Sound, error) {
+	return startProgram(ctx, c, pulseaudio, recorder)
+}
 
-func start(ctx context.Context, c Config, program, listener string) (*Sound, error) {
+func startProgram(ctx context.Context, c Config, program, listener string) (*Sound, error) {
 	if err := process.Executable(program); err != nil {
-		c.Log(part, "the session has no sound: "+err.Error())
+		c.Log(partName, "the session has no sound: "+err.Error())
 		return &Sound{}, nil
 	}
-	files := filesIn(c.RunDir)
+	files := soundFilesIn(c.RunDir)
 	if err := files.make(c.Account, listener); err != nil {
 		return nil, fault.New(contract.ExitHost, fmt.Errorf("the sound's folder: %w", err))
 	}
 	kept, err := process.Keep(process.Command{
-		Name: part, Path: program, Args: arguments(files.script), Env: c.Account.Env(), Dir: c.Account.Home, User: &c.Account.User,
-		Lines: func(line string) { c.Log(part, line) },
-	}, process.Patient, func(exit process.Exit) { c.Log(part, "ended with "+exit.String()) })
+		Name: partName, Path: program, Args: pulseArguments(files.script), Env: c.Account.Env(), Dir: c.Account.Home, User: &c.Account.User,
+		Lines: func(line string) { c.Log(partName, line) },
+	}, process.Patient, func(exit process.Exit) { c.Log(partName, "ended with "+exit.String()) })
 	if err != nil {
-		c.Log(part, "the session has no sound: "+err.Error())
+		c.Log(partName, "the session has no sound: "+err.Error())
 		return &Sound{}, nil
 	}
 	stopped, stop := context.WithCancel(context.Background())
@@ -75,18 +77,18 @@ func start(ctx context.Context, c Config, program, listener string) (*Sound, err
 		select {
 		case <-stopped.Done():
 		case err := <-kept.Failed():
-			c.Log(part, "the session has no sound any more: "+err.Error())
+			c.Log(partName, "the session has no sound any more: "+err.Error())
 		}
 	}()
-	if err := answers(ctx, files.socket); err != nil {
-		c.Log(part, "the sound's server does not answer yet: "+err.Error())
+	if err := waitUntilAnswers(ctx, files.socket); err != nil {
+		c.Log(partName, "the sound's server does not answer yet: "+err.Error())
 	}
 	return &Sound{kept, files.socket, stop}, nil
 }
 
 // Server is where clients find the server of a session whose folder is runDir,
 // once it is started (PulseAudio's PULSE_SERVER).
-func Server(runDir string) string { return "unix:" + filesIn(runDir).socket }
+func Server(runDir string) string { return "unix:" + soundFilesIn(runDir).socket }
 
 // Env is how a client finds the server.
 func (s *Sound) Env() []string {
@@ -105,9 +107,9 @@ func (s *Sound) Stop() {
 	s.kept.Stop(syscall.SIGTERM, stopPatience)
 }
 
-// arguments are PulseAudio's (man 1 pulseaudio): nothing of the system's own
+// pulseArguments are PulseAudio's (man 1 pulseaudio): nothing of the system's own
 // configuration, no end when nobody listens, and no log but ours.
-func arguments(script string) []string {
+func pulseArguments(script string) []string {
 	return []string{
 		"-n", "-F", script, "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no", "--log-target=stderr",
 		// A container may raise nobody's priority, and says so at each start.
@@ -115,27 +117,27 @@ func arguments(script string) []string {
 	}
 }
 
-// files are what the server has in the session's folder.
-type files struct {
+// soundFiles are what the server has in the session's folder.
+type soundFiles struct {
 	script string // root's, beside the folder that is the player's
 	folder string
 	socket string
 }
 
-func filesIn(runDir string) files {
+func soundFilesIn(runDir string) soundFiles {
 	folder := filepath.Join(runDir, "sound")
-	return files{script: filepath.Join(runDir, "sound.pa"), folder: folder, socket: filepath.Join(folder, "native")}
+	return soundFiles{script: filepath.Join(runDir, "sound.pa"), folder: folder, socket: filepath.Join(folder, "native")}
 }
 
 // make makes them. The folder is the player's, and open to the group of who
 // listens, where there is such an account: the socket in it takes anyone who comes
 // that far.
-func (f files) make(of account.Account, listener string) error {
+func (f soundFiles) make(of account.Account, listener string) error {
 	group, err := groupOf(listener, int(of.GID))
 	if err != nil {
 		return err
 	}
-	text := script{socket: f.socket, sink: "game", rate: 48000, channels: 2}.text()
+	text := pulseScript{socket: f.socket, sink: "game", rate: 48000, channels: 2}.text()
 	if err := os.WriteFile(f.script, []byte(text), 0o644); err != nil {
 		return err
 	}
@@ -157,8 +159,8 @@ func groupOf(name string, other int) (int, error) {
 	return strconv.Atoi(found.Gid)
 }
 
-// script has the server listen on a socket and play to nowhere.
-type script struct {
+// pulseScript has the server listen on a socket and play to nowhere.
+type pulseScript struct {
 	socket   string // absolute
 	sink     string // where the game plays; its monitor, SINK.monitor, is what is recorded
 	rate     int    // Hz
@@ -167,7 +169,7 @@ type script struct {
 
 // text has no cookie, which two accounts could not share: who reaches the socket
 // may use it.
-func (s script) text() string {
+func (s pulseScript) text() string {
 	return fmt.Sprintf(`# Written by the session at each start.
 .fail
 load-module module-native-protocol-unix socket=%[1]s auth-anonymous=1 auth-cookie-enabled=0
@@ -177,8 +179,8 @@ set-default-source %[2]s.monitor
 `, s.socket, s.sink, s.rate, s.channels)
 }
 
-// answers waits until somebody listens on a socket.
-func answers(ctx context.Context, socket string) error {
+// waitUntilAnswers waits until somebody listens on a socket.
+func waitUntilAnswers(ctx context.Context, socket string) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	var dialer net.Dialer

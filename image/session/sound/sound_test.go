@@ -110,7 +110,7 @@ func config(t *testing.T) (Config, *told) {
 
 func started(t *testing.T, c Config, program string) *Sound {
 	t.Helper()
-	s, err := start(context.Background(), c, program, "nobody-listens")
+	s, err := startProgram(context.Background(), c, program, "nobody-listens")
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
 	return s
@@ -127,8 +127,8 @@ func speaks(socket string) bool {
 func TestTheServersScriptIsAsWritten(t *testing.T) {
 	want, err := os.ReadFile("testdata/sound.pa")
 	require.NoError(t, err)
-	f := filesIn("/run/dcv-session")
-	assert.Equal(t, string(want), script{socket: f.socket, sink: "game", rate: 48000, channels: 2}.text())
+	f := soundFilesIn("/run/dcv-session")
+	assert.Equal(t, string(want), pulseScript{socket: f.socket, sink: "game", rate: 48000, channels: 2}.text())
 	assert.Equal(t, "/run/dcv-session/sound/native", f.socket)
 }
 
@@ -166,7 +166,7 @@ func TestASessionWhoseSoundIsGivenUpGoesOnAndSupportIsTold(t *testing.T) {
 	c, log := config(t)
 	ctx, stop := context.WithCancel(context.Background())
 	stop() // it does not wait
-	s, err := start(ctx, c, program(t, "echo no such module >&2; exit 1"), "nobody-listens")
+	s, err := startProgram(ctx, c, program(t, "echo no such module >&2; exit 1"), "nobody-listens")
 	require.NoError(t, err)
 	t.Cleanup(s.Stop)
 	assert.Contains(t, log.all(), "does not answer yet")
@@ -184,7 +184,7 @@ func TestTheDisplayServersAccountReachesTheSoundAndNoOtherDoes(t *testing.T) {
 	c, _ := config(t)
 	c.Account.UID, c.Account.GID = 12345, 12345
 	folder := func(listener string) string {
-		f := filesIn(c.RunDir)
+		f := soundFilesIn(c.RunDir)
 		require.NoError(t, f.make(c.Account, listener))
 		info, err := os.Stat(f.folder)
 		require.NoError(t, err)
@@ -198,7 +198,7 @@ func TestTheDisplayServersAccountReachesTheSoundAndNoOtherDoes(t *testing.T) {
 func TestFoldersThatCannotBeMadeAreTheHostsFault(t *testing.T) {
 	c, _ := config(t)
 	c.RunDir = "/nowhere"
-	_, err := start(context.Background(), c, "/bin/true", "nobody-listens")
+	_, err := startProgram(context.Background(), c, "/bin/true", "nobody-listens")
 	code, _ := fault.Code(err)
 	assert.Equal(t, contract.ExitHost, code, "%v", err)
 }
