@@ -253,9 +253,11 @@ func script(t *testing.T, name string, env map[string]string) (calls []string, o
 	for _, part := range []string{".ci", "bin"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, part), 0o755))
 	}
-	text, err := os.ReadFile(root + "/.ci/" + name)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, ".ci", name), text, 0o755))
+	for _, file := range []string{name, "host-image"} {
+		text, err := os.ReadFile(root + "/.ci/" + file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, ".ci", file), text, 0o755))
+	}
 	for program, body := range map[string]string{
 		"pulumi": `echo "pulumi $*" >>"$CALLS"
 case "$1 ${3:-}" in
