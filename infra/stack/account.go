@@ -22,9 +22,9 @@ import (
 	"github.com/intraverse/dcv-sessions/components/userresources"
 )
 
-// account is the AWS that the stack's provider uses: hooks run in this program,
-// not in the provider, so it reads the same `aws:` configuration. Nothing is
-// called before a hook runs.
+// account makes AWS clients from the `aws:` configuration of the stack's provider, for
+// the calls that the program makes itself: resource hooks and the check of ports run
+// in the program and not in the provider.
 type account struct {
 	config *config.Config
 	client aws.Config
@@ -49,7 +49,8 @@ func newAccount(ctx *pulumi.Context) (*account, error) {
 
 func (a *account) profile() string { return a.config.Get("profile") }
 
-// passwords is the Secrets Manager that the provider puts secrets into.
+// passwords returns the maker of passwords, in the Secrets Manager that the provider
+// uses.
 func (a *account) passwords() (*userresources.Passwords, error) {
 	endpoint, err := a.endpoint("secretsmanager")
 	if err != nil {
@@ -58,7 +59,8 @@ func (a *account) passwords() (*userresources.Passwords, error) {
 	return userresources.NewPasswords(secretsmanager.NewFromConfig(a.client, func(o *secretsmanager.Options) { override(&o.BaseEndpoint, endpoint) })), nil
 }
 
-// builderHooks are the builder's, in the EC2 that the provider makes it in.
+// builderHooks registers the hooks that start and stop the builder, with the EC2 and
+// the Systems Manager that the provider uses.
 func (a *account) builderHooks(ctx *pulumi.Context, name string, args builder.HooksArgs) (*pulumi.ResourceHookBinding, error) {
 	machines, err := a.endpoint("ec2")
 	if err != nil {
@@ -73,8 +75,8 @@ func (a *account) builderHooks(ctx *pulumi.Context, name string, args builder.Ho
 	return builder.Hooks(ctx, name, &args)
 }
 
-// hostHooks are the compute environments', in the AWS Batch that the provider
-// makes them in.
+// hostHooks registers the hook of the compute environments, with the AWS Batch that
+// the provider uses.
 func (a *account) hostHooks(ctx *pulumi.Context, name string, updateTimeoutMinutes int) (*pulumi.ResourceHookBinding, error) {
 	endpoint, err := a.endpoint("batch")
 	if err != nil {
@@ -86,7 +88,7 @@ func (a *account) hostHooks(ctx *pulumi.Context, name string, updateTimeoutMinut
 	})
 }
 
-// assumeRole follows aws:assumeRole, as the provider does.
+// assumeRole makes the clients assume the role of aws:assumeRole, as the provider does.
 func (a *account) assumeRole() error {
 	text := a.config.Get("assumeRole")
 	if text == "" {
@@ -117,16 +119,16 @@ func (a *account) assumeRole() error {
 	return nil
 }
 
-// override leaves what the environment says (AWS_ENDPOINT_URL) where the
-// configuration says nothing.
+// override sets a client's endpoint if the configuration has one. Otherwise the
+// environment decides (AWS_ENDPOINT_URL).
 func override(base **string, endpoint *string) {
 	if endpoint != nil {
 		*base = endpoint
 	}
 }
 
-// endpoint finds a service in aws:endpoints, a list of maps from service to URL;
-// nil where it is not in it.
+// endpoint returns the URL of a service in aws:endpoints, a list of maps from service
+// to URL, or nil.
 func (a *account) endpoint(service string) (*string, error) {
 	text := a.config.Get("endpoints")
 	if text == "" {

@@ -41,12 +41,12 @@ func store(t *testing.T, all map[string]string) (made *userresources.Passwords, 
 	return made, err
 }
 
-// service is an AWS on this machine; it notes who asked for what.
+// service is an AWS on this machine that records each call and its credentials.
 type service struct {
 	url string
 	mu  sync.Mutex
 	got []string // "OPERATION key/date/Region/service"
-	sts string   // what was asked of STS
+	sts string   // the last call of STS
 }
 
 // serve answers DescribeSecret as of a secret that has its password, and
@@ -139,7 +139,7 @@ func TestAWrongProviderConfigurationIsToldWithItsKey(t *testing.T) {
 		assert.Nil(t, made)
 	}
 	_, err := store(t, map[string]string{"aws:region": "us-east-1", "aws:endpoints": "[1]", "aws:assumeRole": `{"roleArn":"arn"}`})
-	assert.ErrorContains(t, err, "aws:endpoints is no list", "where STS is comes from there too")
+	assert.ErrorContains(t, err, "aws:endpoints is no list", "the endpoint of STS comes from there too")
 }
 
 func TestAnEndpointIsItsServicesFirst(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 )
 
-// removed are the resources that the release dff3703 declared and the program no
+// removed lists the resources that the release dff3703 declared and the program no
 // longer does. Nothing but a policy's attachment to a role is lost with them.
 var removed = map[string]string{
 	"aws:iam/rolePolicyAttachment:RolePolicyAttachment roles-host-AmazonEC2ContainerServiceforEC2Role roles": "a narrower policy of the role's own stands for it",

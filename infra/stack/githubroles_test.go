@@ -24,9 +24,9 @@ func TestGitHubHasRolesOnlyWhereARepositoryIsNamed(t *testing.T) {
 	})
 }
 
-// changes are how a deployment changes a resource of each type, and the ARN that
-// AWS asks for, of which NAME is what Pulumi calls it. An administrator's are
-// those that it must not change.
+// changes lists, for each type, an action by which a deployment changes a resource, and
+// the ARN that AWS checks; NAME stands for the name that Pulumi gives the resource. A
+// deployment must not change resources of the types marked administrators.
 var changes = map[string]struct{ action, arn string }{
 	"aws:batch/computeEnvironment:ComputeEnvironment":           {"batch:UpdateComputeEnvironment", "batch:compute-environment/NAME"},
 	"aws:batch/jobDefinition:JobDefinition":                     {"batch:RegisterJobDefinition", "batch:job-definition/NAME"},
@@ -66,12 +66,12 @@ var changes = map[string]struct{ action, arn string }{
 
 var administrators = struct{ action, arn string }{}
 
-// belongsTo is the input of a resource without a name of its own that names the
-// one it is a part of.
+// belongsTo lists the inputs by which a resource without a name of its own names the
+// resource that it is a part of.
 var belongsTo = []string{"role", "repository", "bucket", "topic", "arn", "secretId", "imageName"}
 
-// A new type of resource, or another name, is not forgotten: a deployment would
-// fail only once it is merged.
+// A new type of resource or another name needs rights: without them a deployment would
+// fail after the merge.
 func TestADeploymentMayChangeAllOfTheStackButWhatDelivers(t *testing.T) {
 	r := deploy(t, componenttest.Update, "dev", environment(t, "dev", values{
 		"delivery.repository": "studio/game", "delivery.createOidcProvider": "true",
@@ -105,9 +105,8 @@ const (
 	boundary   = account + "policy/roles-boundary-0a1b2c3"
 )
 
-// identityActions are all that a deployment does to identities beside reading
-// them, and whether an action changes what a role may do: IAM then has to ask for
-// the role's boundary.
+// identityActions lists every action of a deployment on identities except reading, and
+// whether the action changes a role's rights: IAM must then check the role's boundary.
 var identityActions = map[string]bool{
 	"iam:AttachRolePolicy":      true,
 	"iam:DeleteRolePolicy":      true,
@@ -117,10 +116,10 @@ var identityActions = map[string]bool{
 	"iam:PassRole":              false, // to a service, as the role is
 }
 
-// Whoever merges has the deploy role's rights, and those of every role that it can
-// edit or pass. They must end there: nothing that the deploy role can change is
-// attached to a role of GitHub's, and what it can edit has a boundary, by which it
-// can change no identity any more.
+// A merge has the deploy role's rights, and those of every role that it can edit or
+// pass. They must end there: no policy that the deploy role can change is attached to
+// GitHub's roles, and every role that it can edit has a boundary that allows no change
+// of identities.
 func TestADeploymentChangesNothingThatGivesItItsRights(t *testing.T) {
 	r := deploy(t, componenttest.Update, "dev", environment(t, "dev", values{
 		"delivery.repository": "studio/game", "delivery.createOidcProvider": "true", "delivery.stateBucket": "studio-state",
@@ -130,7 +129,7 @@ func TestADeploymentChangesNothingThatGivesItItsRights(t *testing.T) {
 		bounds[account+"role/"+physical(made)] = made.Inputs["permissionsBoundary"]
 	}
 	ours := []string{account + "role/" + deployRole, account + "role/dcv-sessions_dev_preview"}
-	rights := slices.Clone(ours) // what gives GitHub's roles their rights
+	rights := slices.Clone(ours) // the sources of the rights of GitHub's roles
 	for _, attached := range r.OfType("aws:iam/rolePolicyAttachment:RolePolicyAttachment") {
 		if slices.Contains(ours, account+"role/"+attached.Inputs["role"].(string)) {
 			rights = append(rights, attached.Inputs["policyArn"].(string))
@@ -189,8 +188,8 @@ func TestEveryRoleButGitHubsHasTheBoundary(t *testing.T) {
 	}
 }
 
-// physical is the name that AWS knows a resource by, or that of the one it is a
-// part of.
+// physical returns the name that a resource has in AWS, or the name of the resource
+// that it is a part of.
 func physical(res componenttest.Resource) string {
 	for _, key := range []string{"namePrefix", "computeEnvironmentNamePrefix"} {
 		if prefix, ok := res.Inputs[key].(string); ok {
@@ -214,8 +213,8 @@ func physical(res componenttest.Resource) string {
 	return res.Name + "-0a1b2c3"
 }
 
-// policiesOf are the statements of a role's own policies and of the stack's that
-// are attached to it.
+// policiesOf returns the statements of a role's inline policies and of the stack's
+// policies that are attached to it.
 func policiesOf(t *testing.T, r stackRun, role string) []iampolicy.Statement {
 	t.Helper()
 	managed := map[string]componenttest.Resource{}

@@ -16,13 +16,13 @@ import (
 	"github.com/intraverse/dcv-sessions/components/iampolicy/iampolicytest"
 )
 
-// reasons say why each statement of a policy is there, by the policy's logical
+// reasons gives the reason for each statement of a policy, by the policy's logical
 // name and the statement's Sid. A statement without a reason is not granted.
 var reasons = map[string]map[string]string{
 	"roles-host": {
-		"JoinCluster":   "the ECS agent registers its instance with AWS Batch's cluster and reports what becomes of tasks",
-		"TakeTasks":     "the ECS agent is told which tasks to run; a Spot host drains itself before it is reclaimed",
-		"FindCluster":   "the ECS agent asks where to be told; the action has no resource level",
+		"JoinCluster":   "the ECS agent registers its instance with AWS Batch's cluster and reports the state of tasks",
+		"TakeTasks":     "the ECS agent receives the tasks to run; a Spot host drains itself before it is reclaimed",
+		"FindCluster":   "the ECS agent asks for the address from which it receives them; the action has no resource level",
 		"DCVLicence":    "the DCV server proves that it runs on EC2 by reading AWS's licence bucket",
 		"SupportAccess": "Session Manager reaches the hosts; granted only with `compute.supportAccess`",
 	},
@@ -49,8 +49,8 @@ var reasons = map[string]map[string]string{
 		"ReadLog":            "a session's address is in its log",
 	},
 	"pipeline-read": {
-		"Look":               "the AWS provider reads what is there; none of these actions has a resource level",
-		"LookAtTagged":       "an instance's user data and a key's policy are read of what carries the stack's tag only",
+		"Look":               "the AWS provider reads the present resources; none of these actions has a resource level",
+		"LookAtTagged":       "an instance's user data and a key's policy are read only if the stack's tag is on it",
 		"LookAtRoles":        "the AWS provider reads the stack's roles and policies",
 		"LookAtBuilds":       "the AWS provider reads the settings of the bucket of game builds",
 		"LookAtBuild":        "the version and the checksum of a game build are in its object's metadata",
@@ -59,9 +59,9 @@ var reasons = map[string]map[string]string{
 		"LookUpMachineImage": "AWS's public parameters name the machine images of hosts and builder",
 	},
 	"pipeline-network": {
-		"MakeInNetwork":        "a deployment makes the network, the builder and what hosts start from, with the stack's tag",
-		"TagWhatIsMade":        "what EC2 makes gets its tags in the same call",
-		"ChangeNetwork":        "a deployment changes what carries the stack's tag, and starts and stops the builder",
+		"MakeInNetwork":        "a deployment makes the network, the builder and the hosts' launch templates, with the stack's tag",
+		"TagWhatIsMade":        "EC2 tags a new resource in the call that makes it",
+		"ChangeNetwork":        "a deployment changes resources that carry the stack's tag, and starts and stops the builder",
 		"StartFromImage":       "RunInstances takes an image and makes an interface, neither of which has a tag of ours",
 		"MakeInAdoptedNetwork": "a security group and the builder are made in the VPC that `network.vpcId` names",
 		"Push":                 "a build on this machine pushes its image",
@@ -72,13 +72,13 @@ var reasons = map[string]map[string]string{
 		"AskForBuilder":        "a run waits until the builder answers; neither action has a resource level",
 	},
 	"pipeline-services": {
-		"DescribeRoles":     "a deployment changes what a role's description says",
-		"Retag":             "a deployment changes the tags of what holds data and carries the stack's tag",
-		"ChangeRoles":       "a deployment changes what the stack's roles may do",
+		"DescribeRoles":     "a deployment changes a role's description",
+		"Retag":             "a deployment changes the tags of the resources that hold data and carry the stack's tag",
+		"ChangeRoles":       "a deployment changes the rights of the stack's roles",
 		"AttachPolicies":    "the builder has this one policy of AWS's",
 		"PassRoles":         "AWS Batch, EC2 and ECS are given the stack's roles",
 		"Make":              "a deployment makes environments, queues, job definitions, secrets and topics, with the stack's tag",
-		"Change":            "a deployment changes what carries the stack's tag",
+		"Change":            "a deployment changes resources that carry the stack's tag",
 		"ReadNotifications": "the AWS provider reads a notification's secret back: a topic and an address, no password",
 		"ChangeBuilds":      "a deployment changes the settings of the bucket of game builds",
 		"Anywhere":          "a password is made out of nothing, and a subscription has no resource level",
@@ -100,7 +100,7 @@ var reasons = map[string]map[string]string{
 	},
 }
 
-// everyGrant is a configuration with all that grants something.
+// everyGrant is a configuration with every setting that adds a grant.
 var everyGrant = values{
 	"delivery.repository": "studio/game", "delivery.createOidcProvider": "true", "delivery.stateBucket": "studio-state",
 	"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1", "subnet-2"]`,
@@ -114,7 +114,7 @@ type grant struct {
 	actions, on, when []string
 }
 
-// grants are all that the stack's identity policies allow, in the graph's order.
+// grants returns the statements of the stack's identity policies, in the graph's order.
 func grants(t *testing.T, r stackRun) (all []grant) {
 	t.Helper()
 	for _, kind := range []string{"aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"} {
@@ -143,8 +143,8 @@ func bounds(r stackRun, policy string) bool {
 	})
 }
 
-// brief leaves out what all ARNs of the stack begin with, and writes a service's
-// name once for its actions.
+// brief returns a list in Markdown, without the beginning that all ARNs of the stack
+// share, and with a service's name once for its actions.
 func brief(list []string) string {
 	var words []string
 	service := ""

@@ -2,7 +2,7 @@ package stack
 
 import "github.com/intraverse/dcv-sessions/components/roles"
 
-// declareLauncherPolicy declares the policy of whoever starts sessions.
+// declareLauncherPolicy declares the managed policy of launchers.
 func (d *deployment) declareLauncherPolicy() (err error) {
 	d.launcher, err = roles.NewLauncherPolicy(d.ctx, launcherName, &roles.LauncherPolicyArgs{
 		Stack:       d.stack,

@@ -16,7 +16,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// live are the states of jobs that have not ended.
+// live lists the states of jobs that have not ended.
 var live = []types.JobStatus{
 	types.JobStatusSubmitted, types.JobStatusPending, types.JobStatusRunnable, types.JobStatusStarting, types.JobStatusRunning,
 }
@@ -53,7 +53,7 @@ func (d *deployment) checkPorts() error {
 	return f.Err("the stack's configuration")
 }
 
-// liveJobs are the jobs of a stack's queues that have not ended. The queues are
+// liveJobs returns the jobs of a stack's queues that have not ended. The queues are
 // found by their tag.
 func liveJobs(ctx context.Context, client *batch.Client, stack string) ([]types.JobDetail, error) {
 	var ids []string
@@ -100,8 +100,8 @@ func liveIDs(ctx context.Context, client *batch.Client, queue *string) ([]string
 	return ids, nil
 }
 
-// portsOf is the range that a session takes its port from; not every job is a
-// session.
+// portsOf returns the range that a session takes its port from, and reports whether
+// the job is a session.
 func portsOf(j types.JobDetail) (contract.PortRange, bool) {
 	if j.Container == nil {
 		return contract.PortRange{}, false

@@ -61,7 +61,7 @@ type deployment struct {
 	cfg     *config.Config
 	stack   string
 	tags    map[string]string     // of every resource
-	keep    pulumi.ResourceOption // protects what holds data, if the configuration says so
+	keep    pulumi.ResourceOption // protects a component that holds data, if `protect` is set
 	account *account
 
 	network    *network.Network

@@ -54,7 +54,7 @@ var environments = []string{"dev", "prod", "sandbox"}
 
 type values map[string]string
 
-// environment is a stack's configuration as the engine hands it over, with changes.
+// environment returns a stack's configuration as the engine passes it, with changes.
 func environment(t *testing.T, name string, changes ...values) values {
 	t.Helper()
 	committed, err := recorded.Configuration(name)
@@ -66,7 +66,7 @@ func environment(t *testing.T, name string, changes ...values) values {
 	return all
 }
 
-// least is the smallest configuration, of an image that exists.
+// least returns the smallest configuration, with an image that exists.
 func least(changes ...values) values {
 	all := values{
 		"aws:region": "us-east-1", "aws:allowedAccountIds": `["123456789012"]`,
@@ -79,7 +79,7 @@ func least(changes ...values) values {
 	return all
 }
 
-// qualified puts the project before keys without a namespace.
+// qualified returns values with the project before the keys that have no namespace.
 func qualified(short values) values {
 	long := values{}
 	for key, value := range short {
@@ -91,7 +91,7 @@ func qualified(short values) values {
 	return long
 }
 
-// stackRun is a run with what the stack exported; an unknown output is left out.
+// stackRun is a run with the stack's outputs; unknown outputs are left out.
 type stackRun struct {
 	*componenttest.Run
 	names   []string // of the outputs
@@ -116,8 +116,8 @@ func deploy(t *testing.T, mode componenttest.Mode, name string, all values, opti
 	return r
 }
 
-// asCommitted is an environment's run without any change, once for all tests: it
-// compiles the session for its image.
+// asCommitted returns an environment's run without any change. It runs once for all
+// tests, since a run compiles the session for its image.
 func asCommitted(t *testing.T, name string, mode componenttest.Mode) stackRun {
 	t.Helper()
 	key := fmt.Sprint(name, mode)
@@ -220,7 +220,7 @@ func TestEveryTaggableResourceCarriesTheStacksTags(t *testing.T) {
 	}
 }
 
-// A launch template and an instance tag what is made with them, too.
+// A launch template and an instance also tag the resources that EC2 makes from them.
 func TestHostsAndVolumesCarryTheStacksTags(t *testing.T) {
 	r := deploy(t, componenttest.Update, "dev", environment(t, "dev", values{"image.use": digest})).mustRun(t)
 	templates := r.OfType("aws:ec2/launchTemplate:LaunchTemplate")
@@ -255,8 +255,7 @@ func TestProtectionHoldsWhatHoldsData(t *testing.T) {
 	}
 }
 
-// visit walks all of an input; what the engine was told to keep secret it gives
-// as componenttest.Secret.
+// visit calls see for every value of an input; a secret is a componenttest.Secret.
 func visit(path string, value any, see func(path string, value any)) {
 	see(path, value)
 	switch v := value.(type) {
@@ -302,7 +301,7 @@ func TestNoPasswordOrTokenIsInTheState(t *testing.T) {
 	})
 }
 
-// numbers are the ports of a container's environment.
+// numbers returns the ports in a container's environment.
 func numbers(t *testing.T, res componenttest.Resource) contract.PortRange {
 	t.Helper()
 	var properties struct {
@@ -382,7 +381,7 @@ func TestTheOutputsAreComplete(t *testing.T) {
 	})
 }
 
-// usersOf are a configuration's users with their addresses.
+// usersOf returns a configuration's users with their addresses.
 func usersOf(t *testing.T, all values) map[string]string {
 	t.Helper()
 	var users map[string]struct{ Notify string }
@@ -460,8 +459,8 @@ func TestAWrongConfigurationDeclaresAndAsksNothing(t *testing.T) {
 	})
 }
 
-// Components check their own arguments, by then between resources that are
-// declared already: what they would refuse the configuration has to.
+// A component checks its arguments when others are declared already, so the
+// configuration must refuse every value that a component would refuse.
 func TestNoComponentRefusesWhatTheConfigurationTook(t *testing.T) {
 	tags := map[string]string{}
 	for i := range 40 {
@@ -518,7 +517,7 @@ var repository = values{"delivery.repository": "studio/game"}
 
 type effect struct{ beside, change values }
 
-// effects is a change of every key that the resources or outputs must show.
+// effects has a change of every key, which must show in the resources or outputs.
 var effects = map[string]effect{
 	"network.vpcId":                {nil, values{"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1"]`}},
 	"network.subnetIds":            {values{"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1"]`}, values{"network.subnetIds": `["subnet-1","subnet-2"]`}},
@@ -586,7 +585,7 @@ var effects = map[string]effect{
 	"tags":                         {nil, values{"tags": `{"team":"games"}`}},
 }
 
-// changed is a copy of a folder with a longer file.
+// changed returns a copy of a folder in which one file is longer.
 func changed(t *testing.T, folder, file string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -608,7 +607,7 @@ func TestNoKeyIsWithoutEffect(t *testing.T) {
 	}
 	without := map[string]string{
 		"network.openToWorld": "only allows", "compute.updateEndsSessions": "only allows",
-		"builder.idleMinutes": "is told to the machine by a hook", "builder.maxHours": "the same",
+		"builder.idleMinutes": "is passed to the machine by a hook", "builder.maxHours": "the same",
 	}
 	for _, k := range config.Keys() {
 		effect, tested := effects[k.Name]
@@ -621,7 +620,7 @@ func TestNoKeyIsWithoutEffect(t *testing.T) {
 	}
 }
 
-// Whatever Go's map order: else an `up` without changes would have some.
+// The order of Go's maps must not matter: an `up` without changes would show changes.
 func TestTheSameConfigurationDeclaresTheSame(t *testing.T) {
 	for _, name := range environments {
 		all := environment(t, name, values{"image.use": digest, "tags": `{"a":"1","b":"2","c":"3"}`})
@@ -706,7 +705,7 @@ func TestAGameBuildIsReadFromTheStacksBucket(t *testing.T) {
 	assert.Equal(t, "http://127.0.0.1:2", given["AWS_EC2_METADATA_SERVICE_ENDPOINT"])
 }
 
-// Whatever the job's submitter says, sessions call the AWS that the stack is in.
+// A job's submitter can't change the AWS that a session calls: it is the stack's.
 func TestASessionCallsTheStacksAWS(t *testing.T) {
 	variables := func(changes values) string {
 		r := deploy(t, componenttest.Update, "dev", least(values{"users": `{"player1":{}}`}, changes)).mustRun(t)
@@ -760,7 +759,7 @@ func TestTheProgramDoesNotKnowTheSandbox(t *testing.T) {
 	assert.Greater(t, files, 20)
 }
 
-// What the sandbox adds to its configuration is what is tested here.
+// The tests add the same keys to the configuration as the sandbox does.
 func TestTheSandboxAddsTheseKeys(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "sandbox", "local", "config.go"))
 	require.NoError(t, err)
