@@ -1,7 +1,6 @@
-// Package githubroles declares the roles of GitHub's workflows in the stack's
-// account: one role that previews and changes nothing, and one that deploys. A
-// workflow proves itself with GitHub's own token (OpenID Connect); there is no key
-// to keep.
+// Package githubroles declares the roles of GitHub's workflows in the stack's account:
+// a role that previews and changes nothing, and a role that deploys. A workflow gets
+// credentials for its own GitHub token (OpenID Connect), so no key has to be kept.
 package githubroles
 
 import (
@@ -19,33 +18,36 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// GitHubRolesArgs are plain where they decide whom AWS trusts; ARNs are inputs.
+// GitHubRolesArgs are the arguments of NewGitHubRoles. Values that decide which tokens
+// AWS trusts are plain.
 type GitHubRolesArgs struct {
 	// Stack is a part of the roles' fixed names.
 	Stack string
 	// Repository is OWNER/NAME on GitHub.
 	Repository string
-	// Subjects are how GitHub's tokens begin to name the repository. Without any it
-	// is repo:OWNER/NAME; a repository that was made, renamed or moved after 15 July
-	// 2026 is repo:OWNER@ID/NAME@ID (GitHub docs, "OpenID Connect reference").
+	// Subjects are the beginnings of the subjects in the repository's tokens; default:
+	// repo:OWNER/NAME. For a repository that was made, renamed or moved after 15 July
+	// 2026 it is repo:OWNER@ID/NAME@ID (GitHub docs, "OpenID Connect reference").
 	Subjects []string
-	// Branch is the one whose workflows preview without a pull request.
+	// Branch is the branch on which workflows preview without a pull request.
 	Branch string
-	// CreateProvider makes the account's entry for GitHub, of which it has one.
+	// CreateProvider declares the account's OpenID Connect provider for GitHub. An account
+	// has at most one.
 	CreateProvider bool
-	// StateBucket is the bucket of Pulumi's state and SecretsKeyARN the key that
-	// encrypts its secrets; "": the state is elsewhere, its secrets have a passphrase.
+	// StateBucket is the bucket of Pulumi's state, and SecretsKeyARN the key that encrypts
+	// its secrets. "" means that the state is elsewhere, or that a passphrase encrypts
+	// the secrets.
 	StateBucket, SecretsKeyARN string
-	// VPCID and SubnetIDs are an existing network's, without the stack's tags.
+	// VPCID and SubnetIDs are those of an existing network, which has no tag of the stack.
 	VPCID     string
 	SubnetIDs []string
-	// LauncherPolicyARN lets a deployment be tried by a session.
+	// LauncherPolicyARN is the launcher's policy: a deployment is tried with a session.
 	LauncherPolicyARN pulumi.StringInput
-	// RoleARNs are the roles that a deployment may edit and pass to services, and
-	// BoundaryARN is the permissions boundary without which it may not.
+	// RoleARNs are the roles that a deployment may edit, if they have the permissions
+	// boundary BoundaryARN, and pass to services.
 	RoleARNs    []pulumi.StringInput
 	BoundaryARN pulumi.StringInput
-	// BucketARN is the bucket of game builds, whose settings a deployment changes.
+	// BucketARN is the bucket of game builds: a deployment changes its settings.
 	BucketARN pulumi.StringInput
 	// Names are those of the resources that the roles reach.
 	Names Names
@@ -70,34 +72,34 @@ type GitHubRoles struct {
 	DeployRoleARN  pulumi.StringOutput
 }
 
-// issuer is GitHub's, and audience what its tokens for AWS are made out to.
+// The issuer and the audience of GitHub's tokens for AWS.
 const (
 	issuer   = "token.actions.githubusercontent.com"
 	audience = "sts.amazonaws.com"
 )
 
-// SessionSeconds is how long each role's credentials last at the longest (IAM:
-// 3600 to 43200): a deployment may wait for the sessions on hosts that it replaces
-// (compute.updateTimeoutMinutes), and build, push and try a large game. GitHub ends
-// a job after six hours.
+// SessionSeconds is the longest life of each role's credentials (IAM: 3600 to 43200). A
+// deployment may wait for the sessions on hosts that it replaces
+// (compute.updateTimeoutMinutes), and build, push and try a large game. GitHub ends a
+// job after six hours.
 var SessionSeconds = map[string]int{"preview": 3600, "deploy": 6 * 3600}
 
 var (
 	subjectPattern = regexp.MustCompile(`^repo:[A-Za-z0-9-]+(@\d+)?/[A-Za-z0-9._-]+(@\d+)?$`)
-	// bucketPattern and keyPattern leave out what IAM would read as a wildcard.
+	// bucketPattern and keyPattern exclude the characters of IAM's wildcards.
 	bucketPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	keyPattern    = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$`)
 )
 
-// ValidSubject tells whether a text names one repository as GitHub's tokens
-// begin to, without a wildcard.
+// ValidSubject reports whether a text names one repository in the form of GitHub's
+// subjects, without a wildcard.
 func ValidSubject(text string) bool { return subjectPattern.MatchString(text) }
 
-// ValidBucket tells whether a text is a bucket's name.
+// ValidBucket reports whether a text is a bucket's name.
 func ValidBucket(text string) bool { return bucketPattern.MatchString(text) }
 
-// ValidKeyARN tells whether a text is a KMS key's ARN. IAM decides by the key,
-// never by an alias.
+// ValidKeyARN reports whether a text is a KMS key's ARN. An alias is not enough: IAM
+// decides by the key.
 func ValidKeyARN(text string) bool { return keyPattern.MatchString(text) }
 
 func (a *GitHubRolesArgs) validate() error {
@@ -155,7 +157,7 @@ func NewGitHubRoles(ctx *pulumi.Context, name string, args *GitHubRolesArgs, opt
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"previewRoleArn": p.PreviewRoleARN, "deployRoleArn": p.DeployRoleARN})
 }
 
-// provider is the ARN of the account's entry for GitHub.
+// provider returns the ARN of the account's OpenID Connect provider for GitHub.
 func (p *GitHubRoles) provider(ctx *pulumi.Context, name string, args *GitHubRolesArgs) (pulumi.StringInput, error) {
 	if !args.CreateProvider {
 		found, err := iam.LookupOpenIdConnectProvider(ctx, &iam.LookupOpenIdConnectProviderArgs{Url: pulumi.StringRef("https://" + issuer)}, pulumi.Parent(p))
@@ -178,8 +180,9 @@ func (p *GitHubRoles) provider(ctx *pulumi.Context, name string, args *GitHubRol
 	return made.Arn, nil
 }
 
-// policies are managed ones, since IAM takes 6,144 characters in one of them and
-// 10,240 in all that a role has of its own; both roles read alike.
+// policies declares the managed policies and returns their ARNs. They are managed since
+// a role's inline policies may have 10,240 characters in all, and a managed policy 6,144;
+// both roles share the one that reads.
 func (p *GitHubRoles) policies(ctx *pulumi.Context, name string, args *GitHubRolesArgs, at arns.Scope) (map[string]pulumi.StringInput, error) {
 	arns := map[string]pulumi.StringInput{"launcher": args.LauncherPolicyARN}
 	for _, row := range args.documents(at) {
@@ -198,7 +201,7 @@ func (p *GitHubRoles) policies(ctx *pulumi.Context, name string, args *GitHubRol
 	return arns, nil
 }
 
-// role is one row: what GitHub says of who may have it, and what it may do.
+// role is one row: the tokens that may assume the role, and its rights.
 type role struct {
 	name, description string
 	subjects          []string // the ends of the tokens' subjects
@@ -246,11 +249,11 @@ func (p *GitHubRoles) role(ctx *pulumi.Context, name string, args *GitHubRolesAr
 	return made, err
 }
 
-// RoleName is the name of a stack's role "preview" or "deploy": workflows know
-// it without asking the stack.
+// RoleName returns the name of a stack's role "preview" or "deploy". Workflows know it
+// without the stack's outputs.
 func RoleName(stack, role string) string { return contract.NamePrefix(stack) + role }
 
-// subjects are whole ones, of every form that the repository has.
+// subjects returns whole subjects, for every form of the repository's name.
 func (a *GitHubRolesArgs) subjects(ends []string) iampolicy.List {
 	repositories := a.Subjects
 	if len(repositories) == 0 {
@@ -265,7 +268,7 @@ func (a *GitHubRolesArgs) subjects(ends []string) iampolicy.List {
 	return whole
 }
 
-// trust takes GitHub's tokens for these subjects, letter by letter.
+// trust lets GitHub's tokens with exactly these subjects assume a role.
 func trust(provider string, subjects iampolicy.List) iampolicy.Statement {
 	return iampolicy.Statement{
 		Effect: "Allow", Principal: &iampolicy.Principal{Federated: iampolicy.List{provider}},

@@ -57,7 +57,7 @@ func TestTwoRolesWithFixedNamesAndNothingElse(t *testing.T) {
 			attachment + " pipeline-deploy-read", attachment + " pipeline-deploy-services",
 			attachment + " pipeline-preview-read", component + " pipeline",
 		}, r.Names())
-		assert.Contains(t, r.Calls, lookup, "the account's own provider is looked up: a preview tells when there is none")
+		assert.Contains(t, r.Calls, lookup, "the account's own provider is looked up: a preview fails if there is none")
 		for name, seconds := range map[string]float64{"preview": 3600, "deploy": 21600} {
 			made := r.Named(t, role, "pipeline-"+name)
 			assert.Equal(t, "pipeline", made.Parent)

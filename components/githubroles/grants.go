@@ -12,14 +12,13 @@ import (
 
 type list = iampolicy.List
 
-// What a role may do is written by how AWS lets it be bounded, narrowest first:
-// by the stack's fixed names, by the stack's tag, and, where an action has no
-// resource level, not at all. Pulumi's own names begin with a resource's logical
-// name (Names) and end in random characters; other stacks of the account have them
-// too, so the stack's tag parts these where the service knows tags. infra/stack's
-// tests hold these names against the whole graph.
+// Grants are bounded as narrowly as AWS allows: by the stack's fixed names, by the
+// stack's tag, or, if an action has no resource level, not at all. Names from Pulumi
+// begin with a resource's logical name (Names) and end in random characters. Other
+// stacks of the account have such names too, so the stack's tag is a condition for every
+// service that knows tags. infra/stack's tests check these names with the whole graph.
 
-// owned is what a stack has, as services name it.
+// owned has the ARNs of a stack's resources, by service.
 type owned struct {
 	arns.Scope
 	names Names
@@ -43,19 +42,19 @@ func (a *GitHubRolesArgs) owned(at arns.Scope) owned {
 	}
 }
 
-// The stack's tag, as IAM's conditions ask for it: on what is there, and on what
-// is about to be.
+// IAM's condition keys for the stack's tag: of an existing resource, and of one that is
+// made.
 const (
 	hasTag  = "aws:ResourceTag/" + contract.TagStack
 	getsTag = "aws:RequestTag/" + contract.TagStack
 )
 
-// existing is a statement on resources that carry the stack's tag.
+// existing returns a statement that is limited to resources with the stack's tag.
 func (o owned) existing(s iampolicy.Statement) iampolicy.Statement {
 	return s.When("StringEquals", hasTag, o.Stack)
 }
 
-// created is a statement on resources that are made with the stack's tag.
+// created returns a statement that is limited to resources made with the stack's tag.
 func (o owned) created(s iampolicy.Statement) iampolicy.Statement {
 	return s.When("StringEquals", getsTag, o.Stack)
 }
@@ -67,11 +66,10 @@ type document struct {
 	grants            func(arns []string) []iampolicy.Statement
 }
 
-// documents are the policies of both roles. What a deployment has no right to is
-// an administrator's: what holds data (bucket, repository, key, log group) is
-// neither made nor deleted, what delivers (these two roles, the connection with
-// its token, the rule) is not changed by what it delivers, and no identity is
-// made: no role, instance profile or managed policy.
+// documents returns the policies of both roles. Three kinds of changes are left to an
+// administrator: to make or delete a resource that holds data (bucket, repository, key,
+// log group), to change the delivery itself (these two roles, the connection with its
+// token, the rule), and to make an identity (role, instance profile, managed policy).
 func (a *GitHubRolesArgs) documents(at arns.Scope) []document {
 	o := a.owned(at)
 	return []document{{
@@ -90,9 +88,9 @@ func (a *GitHubRolesArgs) documents(at arns.Scope) []document {
 	}}
 }
 
-// read is what the AWS provider reads of the resource types in use (its own
-// source, internal/service), and what the program looks up. A preview with a
-// refresh ends at the notifications' secrets, whose values that would read.
+// read returns the reads of the AWS provider for the resource types in use (its source,
+// internal/service), and the program's own. A preview with a refresh is denied the
+// values of the notifications' secrets.
 func (o owned) read() []iampolicy.Statement {
 	return []iampolicy.Statement{
 		// No resource level: actions that list or describe (Service Authorization
@@ -110,7 +108,7 @@ func (o owned) read() []iampolicy.Statement {
 			"ec2:DescribeVpcEndpoints", "ec2:DescribeVpcEndpointServices", "ec2:DescribeVpcs",
 			"ecr:GetAuthorizationToken", "iam:ListOpenIDConnectProviders", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes",
 		}, list{"*"}),
-		// User data is in it, and another's may hold anything.
+		// Another instance's user data may hold secrets.
 		o.existing(iampolicy.Allow("LookAtTagged", list{
 			"ec2:DescribeInstanceAttribute", "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags",
 		}, slices.Concat(o.ARNs("ec2", "instance/*"), o.ARNs("kms", "key/*")))),
@@ -126,10 +124,10 @@ func (o owned) read() []iampolicy.Statement {
 			"s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration",
 			"s3:ListBucket",
 		}, o.ARNs("s3", o.names.GameBuilds+"-*")),
-		// A build's version and checksum are in its object's metadata, which S3 shows to
-		// whoever may read the object.
+		// A build's version and checksum are in its object's metadata, and S3 returns that
+		// only with the right to read the object.
 		iampolicy.Allow("LookAtBuild", list{"s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion"}, o.ARNs("s3", o.names.GameBuilds+"-*/*")),
-		// An image of another account's is looked at before it is taken.
+		// image.use may name an image of another account.
 		iampolicy.Allow("LookAtImages", list{"ecr:DescribeImages", "ecr:DescribeRepositories"},
 			list{"arn:" + o.Partition + ":ecr:" + o.Region + ":*:repository/" + o.names.Registry + "-*"}),
 		iampolicy.Allow("LookAtRest", list{
@@ -150,8 +148,9 @@ func (o owned) read() []iampolicy.Statement {
 	}
 }
 
-// network is EC2's: a call that makes something is checked for what it makes,
-// by the tag it gets, and for what it makes it in, by the tag that has.
+// network returns the rights on EC2. IAM checks a call that makes a resource twice: for
+// the new resource, by the tag that it gets, and for the network or group that it is made
+// in, by that one's tag.
 func (a *GitHubRolesArgs) network(o owned) []iampolicy.Statement {
 	made := o.ARNs("ec2", "instance/*", "internet-gateway/*", "launch-template/*", "route-table/*", "security-group/*",
 		"security-group-rule/*", "subnet/*", "volume/*", "vpc/*", "vpc-endpoint/*")
@@ -177,8 +176,7 @@ func (a *GitHubRolesArgs) network(o owned) []iampolicy.Statement {
 			"ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress", "ec2:StartInstances", "ec2:StopInstances",
 			"ec2:TerminateInstances",
 		), o.ARNs("ec2", "*/*"))),
-		// The image is AWS's and has no tag of ours, nor has the interface that comes
-		// with the builder.
+		// Neither AWS's image nor the builder's network interface has the stack's tag.
 		iampolicy.Allow("StartFromImage", list{"ec2:RunInstances"},
 			append(o.ARNs("ec2", "network-interface/*"), "arn:"+o.Partition+":ec2:"+o.Region+"::image/*")),
 	}
@@ -192,12 +190,12 @@ func (a *GitHubRolesArgs) network(o owned) []iampolicy.Statement {
 	return all
 }
 
-// identities is what a deployment changes of the stack's roles: what they may do,
-// within the boundary. IAM knows the boundary for these actions and for no others
-// (Service Authorization Reference, iam:PermissionsBoundary), so a role's trust
-// policy is an administrator's, as the boundary itself is and every policy that is
-// attached to somebody: the launcher's is attached to the deploy role too. Of AWS's
-// own policies the builder has this one, and no role has another.
+// identities returns the rights on the stack's roles. A deployment changes their rights,
+// within the boundary. IAM knows the condition key iam:PermissionsBoundary for these
+// actions only (Service Authorization Reference), so trust policies are left to an
+// administrator, as are the boundary and every managed policy: the launcher's is attached
+// to the deploy role too. The builder has this one policy of AWS's, and no role has
+// another.
 func (o owned) identities(boundary string, roles list) []iampolicy.Statement {
 	bounded := func(s iampolicy.Statement) iampolicy.Statement {
 		return o.existing(s).When("StringEquals", "iam:PermissionsBoundary", boundary)
@@ -215,7 +213,7 @@ func (o owned) identities(boundary string, roles list) []iampolicy.Statement {
 	}
 }
 
-// settings are of the services that sessions live by.
+// settings returns the rights on the services that sessions use.
 func (o owned) settings(bucket string) []iampolicy.Statement {
 	kept := slices.Concat(o.repositories, o.groups, o.ARNs("kms", "key/*"))
 	made := slices.Concat(o.secrets, o.topics, o.batch)
@@ -226,8 +224,9 @@ func (o owned) settings(bucket string) []iampolicy.Statement {
 			"batch:CreateComputeEnvironment", "batch:CreateJobQueue", "batch:RegisterJobDefinition", "batch:TagResource",
 			"secretsmanager:CreateSecret", "secretsmanager:TagResource", "sns:CreateTopic", "sns:TagResource",
 		}, made)).When("StringEqualsIfExists", hasTag, o.Stack),
-		// What a deployment never makes has the tag already: else whatever of the account
-		// has none, every key above all, could be made the stack's by tagging it.
+		// A deployment makes none of these, so they have the tag already. Without that
+		// condition every untagged resource of the account, keys above all, could be made
+		// the stack's by tagging it.
 		o.existing(iampolicy.Allow("Retag", list{"ecr:TagResource", "kms:TagResource", "logs:TagResource"}, kept)).
 			When("StringEqualsIfExists", getsTag, o.Stack),
 		o.existing(iampolicy.Allow("Change", list{
@@ -244,19 +243,19 @@ func (o owned) settings(bucket string) []iampolicy.Statement {
 		// password is ever read.
 		iampolicy.Allow("ReadNotifications", list{"secretsmanager:GetSecretValue"},
 			o.ARNs("secretsmanager", "secret:"+contract.PathPrefix(o.Stack)+"users/*/notification-*")),
-		// S3 decides without a bucket's tags, and another stack's has a name like this one.
+		// By its exact ARN: S3 ignores a bucket's tags here, and another stack's bucket has a
+		// name like this one.
 		iampolicy.Allow("ChangeBuilds", list{
 			"s3:PutBucketOwnershipControls", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging",
 			"s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
 		}, list{bucket}),
-		// Neither has a resource level (Service Authorization Reference): a text out of
-		// nothing, and a subscription.
+		// None has a resource level (Service Authorization Reference).
 		iampolicy.Allow("Anywhere", list{"secretsmanager:GetRandomPassword", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}, list{"*"}),
 	}
 }
 
-// building is to start the builder (with the network's rights), to reach it
-// through SSM, and to push what it built.
+// building returns the rights to reach the builder through Session Manager and to push
+// its image. The network's rights include starting it.
 func (o owned) building() []iampolicy.Statement {
 	instances, sessions := o.ARNs("ec2", "instance/*"), o.ARNs("ssm", "session/*")
 	documents := "arn:" + o.Partition + ":ssm:" + o.Region + "::document/"
@@ -268,22 +267,22 @@ func (o owned) building() []iampolicy.Statement {
 		o.existing(iampolicy.Allow("ReachBuilder", list{"ssm:SendCommand", "ssm:StartSession"}, instances)),
 		iampolicy.Allow("ReachBuilderBy", list{"ssm:SendCommand", "ssm:StartSession"},
 			list{documents + "AWS-RunShellScript", documents + "AWS-StartSSHSession"}),
-		// Whose a session is, its tag says: its id begins with the name of the role's
-		// session alone, while ${aws:userid} is ROLE-ID:NAME (Systems Manager user guide,
-		// "Additional sample IAM policies for Session Manager", "Allow a user to end only
-		// sessions they started").
+		// A session's tag names its owner. Its id begins with the name of the role's session
+		// only, while ${aws:userid} is ROLE-ID:NAME (Systems Manager user guide, "Additional
+		// sample IAM policies for Session Manager", "Allow a user to end only sessions they
+		// started").
 		iampolicy.Allow("OwnSessions", list{"ssm:ResumeSession", "ssm:TerminateSession"}, sessions).
 			When("StringEquals", "ssm:resourceTag/aws:ssmmessages:session-id", "${aws:userid}"),
-		// A channel is opened with the token that StartSession or ResumeSession has
-		// returned, so this opens none of another's session.
+		// A channel is opened with the token that StartSession or ResumeSession returned,
+		// so this opens no channel of another owner's session.
 		iampolicy.Allow("OpenSessions", list{"ssmmessages:OpenDataChannel"}, sessions),
 		// No resource level (Service Authorization Reference).
 		iampolicy.Allow("AskForBuilder", list{"ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation"}, list{"*"}),
 	}
 }
 
-// state is Pulumi's: this stack's files, its locks, and the key of its secrets.
-// A deployment writes a history and a backup beside them.
+// state returns the rights on Pulumi's state: this stack's files, its locks, and the key
+// of its secrets. A deployment also writes a history and backups.
 func (a *GitHubRolesArgs) state(at arns.Scope, objects ...string) []iampolicy.Statement {
 	var all []iampolicy.Statement
 	if a.StateBucket != "" {
@@ -300,8 +299,8 @@ func (a *GitHubRolesArgs) state(at arns.Scope, objects ...string) []iampolicy.St
 	return all
 }
 
-// stateFiles are where Pulumi's own backend keeps a stack (github.com/pulumi/pulumi,
-// pkg/backend/diy).
+// stateFiles returns the files in which Pulumi's own backend keeps a stack
+// (github.com/pulumi/pulumi, pkg/backend/diy).
 func (a *GitHubRolesArgs) stateFiles(bucket string) list {
 	project := contract.Product + "/" + a.Stack
 	var files list

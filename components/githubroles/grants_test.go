@@ -94,7 +94,8 @@ func TestAStateElsewhereTakesNoRightsHere(t *testing.T) {
 	}
 }
 
-// What a statement on everything holds has no resource level, says its comment.
+// The comment on a statement for every resource says that its actions have no resource
+// level.
 func TestEverythingIsGrantedOnlyWhereAWSHasNoResourceLevel(t *testing.T) {
 	noLevel := regexp.MustCompile(`^(batch|cloudwatch|ec2|logs):Describe|^(batch:ListJobs|ecr:GetAuthorizationToken|iam:ListOpenIDConnectProviders|` +
 		`secretsmanager:GetRandomPassword|sns:(GetSubscriptionAttributes|SetSubscriptionAttributes|Unsubscribe)|` +
@@ -170,8 +171,8 @@ func TestRolesArePassedToTheServicesInUseOnly(t *testing.T) {
 	}
 }
 
-// Who may tag what has no tag makes it the stack's, and may then do with it
-// whatever the stack's own resources allow: a key's policy lets anybody in.
+// The right to tag an untagged resource would make it the stack's, with all rights on
+// the stack's own resources: a key's policy could then let anyone in.
 func TestADeploymentTakesOverNothingByTaggingIt(t *testing.T) {
 	deploy := policies(t, goodArgs())["deploy"]
 	for action, resource := range map[string]string{
@@ -223,7 +224,7 @@ func TestADeploymentReachesNoOtherStack(t *testing.T) {
 			"iam:UpdateRoleDescription":      roles + "roles-session-0a1b2c3",
 		} {
 			assert.Equal(t, own, deploy.may(action, resource, with(is, "iam:PermissionsBoundary", boundary)), "%s of stack %s", action, stack)
-			assert.False(t, deploy.may(action, resource, nil), "%s of what no stack owns", action)
+			assert.False(t, deploy.may(action, resource, nil), "%s on a resource of no stack", action)
 		}
 		state := "arn:aws:s3:::studio-state/.pulumi/stacks/dcv-sessions/" + stack + ".json"
 		for _, action := range []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"} {
@@ -334,8 +335,8 @@ func TestNoPolicyIsOverIAMsQuotas(t *testing.T) {
 // policy is a role's grants, with IAM's way to decide on them.
 type policy []iampolicy.Statement
 
-// policies are what the component grants to each role; the launcher's policy is
-// another's.
+// policies returns the component's grants by role. The launcher's policy is not part of
+// the component.
 func policies(t *testing.T, args githubroles.GitHubRolesArgs, options ...componenttest.Option) map[string]policy {
 	t.Helper()
 	r := run(t, componenttest.Update, args, options...).Must(t)

@@ -12,10 +12,10 @@ import (
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
 )
 
-// boundary declares the permissions boundary: the most that a role can do,
-// whatever its own policies say (IAM user guide, "Permissions boundaries for IAM
-// entities"). Who deploys may change those policies and not the boundary, so it
-// follows no setting that a deployment changes by itself.
+// boundary declares the permissions boundary: the most that a role can do, even if its
+// own policies allow more (IAM user guide, "Permissions boundaries for IAM entities").
+// A deployment may change those policies and not the boundary, so the boundary depends
+// on no setting that a deployment changes by itself.
 func (r *Roles) boundary(ctx *pulumi.Context, name string, args *RolesArgs, at arns.Scope) (*iam.Policy, error) {
 	rows := args.widest().table(at)
 	var needs []pulumi.StringInput
@@ -31,9 +31,8 @@ func (r *Roles) boundary(ctx *pulumi.Context, name string, args *RolesArgs, at a
 	}, pulumi.Parent(r))
 }
 
-// widest returns the arguments by which every role may do the most. An environment
-// runs the images that another one has tried, by image.use: so the repository in
-// use may be that of any stack.
+// widest returns the arguments with which every role may do the most. An environment
+// may run another one's image by image.use, so the repository may be any stack's.
 func (a *RolesArgs) widest() *RolesArgs {
 	widest := *a
 	widest.SupportAccess = true
@@ -44,7 +43,7 @@ func (a *RolesArgs) widest() *RolesArgs {
 	return &widest
 }
 
-// bounds returns what the rows allow, each for its own role.
+// bounds returns the statements of the rows, each limited to its own role.
 func bounds(at arns.Scope, name string, rows []role, arns []string) []iampolicy.Statement {
 	var all []iampolicy.Statement
 	for _, row := range rows {
@@ -57,15 +56,15 @@ func bounds(at arns.Scope, name string, rows []role, arns []string) []iampolicy.
 	return all
 }
 
-// boundTo returns a statement for the roles of a name only. It has no Sid: those
-// of two roles would be the same, which IAM refuses within a policy.
+// boundTo returns a statement that is limited to the roles of a name. It has no Sid,
+// since two roles may have statements with the same one, which IAM refuses in a policy.
 func boundTo(at arns.Scope, role string, s iampolicy.Statement) iampolicy.Statement {
 	s.Sid = ""
 	return s.When("ArnLike", "aws:PrincipalArn", at.ARN("iam", "role/"+role))
 }
 
-// joined makes one statement of those that differ in their actions only: IAM takes
-// 6,144 characters.
+// joined merges statements that differ in their actions only, since IAM limits a
+// managed policy to 6,144 characters.
 func joined(all []iampolicy.Statement) []iampolicy.Statement {
 	var short []iampolicy.Statement
 	for _, s := range all {
@@ -81,8 +80,8 @@ func joined(all []iampolicy.Statement) []iampolicy.Statement {
 	return short
 }
 
-// managedInstance allows what AmazonSSMManagedInstanceCore does but for reading
-// parameters: those of the whole account, which no builder needs.
+// managedInstance allows the same as AmazonSSMManagedInstanceCore, except to read the
+// parameters of the whole account, which no builder needs.
 func managedInstance() iampolicy.Statement {
 	return iampolicy.Allow("ManagedInstance", list{
 		"ec2messages:AcknowledgeMessage", "ec2messages:DeleteMessage", "ec2messages:FailMessage", "ec2messages:GetEndpoint",
@@ -94,7 +93,7 @@ func managedInstance() iampolicy.Statement {
 	}, list{"*"})
 }
 
-// startWorkflow is for the role by which EventBridge calls GitHub (components/delivery).
+// startWorkflow allows EventBridge to call GitHub (components/delivery).
 func (a *RolesArgs) startWorkflow(at arns.Scope) iampolicy.Statement {
 	return iampolicy.Allow("StartWorkflow", list{"events:InvokeApiDestination"}, at.ARNs("events", "api-destination/"+a.DeliveryName+"-*"))
 }

@@ -57,7 +57,7 @@ func TestTheBoundaryIsAsReviewed(t *testing.T) {
 	})
 }
 
-// widest is every setting that makes a role do more.
+// widest returns arguments with every setting that adds a right.
 func widest() roles.RolesArgs {
 	args := goodArgs()
 	args.SupportAccess = true
@@ -99,8 +99,8 @@ func TestTheBoundaryGivesNoRoleMoreThanThis(t *testing.T) {
 	} {
 		assert.Equal(t, readers, whoMay(bounds, "secretsmanager:GetSecretValue", resource), resource)
 	}
-	// What makes a role, lets somebody in, or reads what is not the stack's, whatever
-	// the resource.
+	// No action that makes a role, lets others in, or reads beyond the stack's own
+	// resources.
 	for name, document := range bounds {
 		for _, s := range document {
 			assert.Equal(t, "Allow", s.Effect)
@@ -112,7 +112,7 @@ func TestTheBoundaryGivesNoRoleMoreThanThis(t *testing.T) {
 	assert.Equal(t, []string{"roles-builder"}, whoMay(bounds, "s3:GetObject", "arn:builds/game.zip"))
 	assert.Empty(t, whoMay(bounds, "s3:GetObject", "arn:aws:s3:::other/game.zip"))
 	for _, repository := range []string{"arn:repository", "arn:aws:ecr:us-east-1:123456789012:repository/registry-0a1b2c3"} {
-		assert.Empty(t, whoMay(bounds, "ecr:PutImage", repository), "images are pushed by who deploys")
+		assert.Empty(t, whoMay(bounds, "ecr:PutImage", repository), "images are pushed with the credentials of the deployment")
 	}
 }
 

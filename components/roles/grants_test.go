@@ -22,17 +22,17 @@ import (
 
 var longestARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:" + strings.Repeat("c", 512) + "-AbCdEf"
 
-// everything is all of a stack's grants, with as many users as asked, each
-// notified and with the longest of names.
-func everything(t *testing.T, stack string, users int) *componenttest.Run {
+// everything declares all grants of a stack with a number of users, each with a
+// notification and a name of the greatest length.
+func everything(t *testing.T, stack string, count int) *componenttest.Run {
 	t.Helper()
 	return componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
 		var all []userresources.User
-		for i := range users {
+		for i := range count {
 			name := fmt.Sprintf("p%030d", i)
 			all = append(all, userresources.User{Name: name, Notify: name + "@example.com"})
 		}
-		told, err := userresources.NewUserResources(ctx, "secrets", &userresources.UserResourcesArgs{Stack: stack, Users: all})
+		users, err := userresources.NewUserResources(ctx, "secrets", &userresources.UserResourcesArgs{Stack: stack, Users: all})
 		if err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 		}
 		group := contract.LogGroupPrefix(stack)
 		access, err := roles.NewRoles(ctx, "roles", &roles.RolesArgs{
-			Stack: stack, KeyARN: told.KeyARN, LogGroupARN: arn("logs", "log-group:"+group),
+			Stack: stack, KeyARN: users.KeyARN, LogGroupARN: arn("logs", "log-group:"+group),
 			// Secrets Manager's, ECR's and S3's longest names.
 			CertificateARN:      longestARN,
 			RepositoryARN:       arn("ecr", "repository/"+strings.Repeat("r", 256)),
@@ -54,7 +54,7 @@ func everything(t *testing.T, stack string, users int) *componenttest.Run {
 		}
 		var sessions []session.User
 		for _, u := range all {
-			sessions = append(sessions, session.User{Name: u.Name, CredentialsARN: told.Credentials[u.Name], NotificationARN: told.Notifications[u.Name]})
+			sessions = append(sessions, session.User{Name: u.Name, CredentialsARN: users.Credentials[u.Name], NotificationARN: users.Notifications[u.Name]})
 		}
 		settings := contract.DefaultSettings()
 		settings.Stack, settings.Region = stack, componenttest.Region
@@ -111,9 +111,9 @@ func TestAStacksGrantsReachNoOtherStack(t *testing.T) {
 	all := documents(t, everything(t, "dev", 1))
 	const at = ":us-east-1:123456789012:"
 	for _, stack := range []string{"dev", "dev-2", "dev2", "dev-", "devs", "de", "d", "a-dev"} {
-		own := func(who string) []string {
+		own := func(name string) []string {
 			if stack == "dev" {
-				return []string{who}
+				return []string{name}
 			}
 			return nil
 		}
@@ -133,8 +133,8 @@ func TestAStacksGrantsReachNoOtherStack(t *testing.T) {
 	assert.Empty(t, whoMay(all, "sns:Publish", "arn:aws:sns"+at+"secrets-team-0a1b2c3"), "the team's topic is not a session's")
 }
 
-// Whoever may put the stack's tag on a job may end that job: the launcher's right to
-// tag reaches only jobs that have the tag already.
+// The right to put the stack's tag on a job is the right to end it, so a launcher may
+// tag only jobs that have the tag already.
 func TestALauncherTagsNoJobThatIsNotItsStacks(t *testing.T) {
 	const job = "arn:aws:batch:us-east-1:123456789012:job/1"
 	var reaching []string
@@ -194,7 +194,7 @@ func TestNoPolicyGrowsWithTheUsersOrOverIAMsQuotas(t *testing.T) {
 	}
 }
 
-// documents are the grants of every role and of the launcher, by logical name.
+// documents returns the statements of every role and of the launcher, by logical name.
 func documents(t *testing.T, r *componenttest.Run) map[string][]iampolicy.Statement {
 	t.Helper()
 	all := map[string][]iampolicy.Statement{}

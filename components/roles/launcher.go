@@ -10,7 +10,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// LauncherPolicyArgs have the stack's name, which is plain, and ARNs, which are inputs.
+// LauncherPolicyArgs are the arguments of NewLauncherPolicy.
 type LauncherPolicyArgs struct {
 	Stack       string
 	QueueARN    pulumi.StringInput
@@ -18,9 +18,9 @@ type LauncherPolicyArgs struct {
 	Tags        map[string]string
 }
 
-// LauncherPolicy is the managed policy for whoever starts, finds and ends
-// sessions: the website, support, a player's own launcher. The stack attaches
-// it to nobody.
+// LauncherPolicy is the managed policy of those that start, find and end sessions: a
+// website, support, a player's own launcher. The stack attaches it to no identity but
+// GitHub's deploy role.
 type LauncherPolicy struct {
 	pulumi.ResourceState
 

@@ -1,8 +1,8 @@
-// Package roles is who may do what: hosts, the ECS agent that starts sessions,
-// the sessions themselves, the image builder, and whoever launches sessions.
+// Package roles declares the IAM roles of the hosts, the ECS agent that starts
+// sessions, the sessions and the image builder, and the policy of launchers.
 //
-// What exists once a user is granted by the stack's own name prefix, so that no
-// policy grows with the users; everything else by exact ARN.
+// Resources that each user has one of are granted by the stack's name prefix, so that
+// no policy grows with the users; all others by exact ARN.
 package roles
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// RolesArgs have the stack's name, which is plain, and ARNs, which are inputs.
+// RolesArgs are the arguments of NewRoles.
 type RolesArgs struct {
 	Stack               string
 	RepositoryARN       pulumi.StringInput // of the session images
@@ -25,7 +25,7 @@ type RolesArgs struct {
 	LogGroupARN         pulumi.StringInput // of the sessions, without ":*"
 	KeyARN              pulumi.StringInput // encrypts the topics
 	CertificateARN      string             // the secret of the sessions' certificate; "": they make their own
-	UsedRepository      Repository         // of an image that the stack takes by its address; zero: it takes none
+	UsedRepository      Repository         // of the image that image.use names by its address; zero: none
 	SupportAccess       bool               // Session Manager reaches the hosts
 	RegistryName        string             // logical name of the registry: every stack's repository has a name that begins with it
 	DeliveryName        string             // logical name of the delivery: its role and destination have names that begin with it
@@ -39,12 +39,12 @@ func (r Repository) arn(partition string) string {
 	return arns.Scope{Partition: partition, Region: r.Region, Account: r.Account}.ARN("ecr", "repository/"+r.Name)
 }
 
-// Roles are the ARNs and names that other components take.
+// Roles are the roles, the permissions boundary and the instance profiles.
 type Roles struct {
 	pulumi.ResourceState
 
-	// BoundaryARN is the permissions boundary of every role that the program makes
-	// but GitHub's two.
+	// BoundaryARN is the permissions boundary of every role of the stack except
+	// GitHub's two.
 	BoundaryARN pulumi.StringOutput
 
 	HostInstanceProfileARN     pulumi.StringOutput
@@ -54,22 +54,22 @@ type Roles struct {
 	ExecutionRoleARN           pulumi.StringOutput
 	SessionRoleARN             pulumi.StringOutput
 
-	// HostReady is everything that a compute environment must outlive: one whose
-	// role loses a policy first stays DELETING for ever.
+	// HostReady are the resources that must be deleted after the compute environments:
+	// an environment stays DELETING for ever if its role loses a policy first.
 	HostReady []pulumi.Resource
 }
 
 // role is one row of the stack's roles.
 type role struct {
 	name, description string
-	service           string               // who assumes it
+	service           string               // the service that assumes it
 	managed           []string             // AWS's own policies
 	needs             []pulumi.StringInput // the ARNs that grants takes, in its order
 	grants            func(arns []string) []iampolicy.Statement
-	spare             []iampolicy.Statement // what the boundary allows beside grants
+	spare             []iampolicy.Statement // allowed by the boundary in addition to grants
 }
 
-// table is every role.
+// table returns all roles.
 func (a *RolesArgs) table(at arns.Scope) []role {
 	return []role{{
 		name: "host", service: "ec2.amazonaws.com", description: "EC2 instances that carry sessions",
@@ -100,8 +100,8 @@ func (a *RolesArgs) table(at arns.Scope) []role {
 		name: "builder", service: "ec2.amazonaws.com", description: "the image builder: reads game builds",
 		managed: []string{"AmazonSSMManagedInstanceCore"},
 		needs:   []pulumi.StringInput{a.GameBuildsBucketARN},
-		// An image is pushed with the password that docker.Image brings, which is the
-		// deploying principal's.
+		// It needs no right to push: docker.Image pushes with the registry password of the
+		// principal that deploys.
 		grants: func(arns []string) []iampolicy.Statement { return []iampolicy.Statement{readBuilds(arns[0])} },
 		spare:  []iampolicy.Statement{managedInstance()},
 	}}
@@ -182,8 +182,8 @@ func NewRoles(ctx *pulumi.Context, name string, args *RolesArgs, opts ...pulumi.
 	})
 }
 
-// declare makes a role with AWS's policies and one of its own, and returns with
-// it what has to be there before the role is of use.
+// declare declares a role with its managed policies and its inline policy. It also
+// returns the resources that must exist before the role can be used.
 func (r *Roles) declare(ctx *pulumi.Context, name string, args *RolesArgs, at arns.Scope, row role) (*iam.Role, []pulumi.Resource, error) {
 	child := pulumi.Parent(r)
 	made, err := iam.NewRole(ctx, name+"-"+row.name, &iam.RoleArgs{

@@ -151,7 +151,7 @@ func TestTheAgentPullsFromTheRepositoriesInUseAndFromNoOther(t *testing.T) {
 	assert.Equal(t, agent, pullers(itself, own))
 }
 
-// A host's role is at the mercy of whoever breaks out of a session.
+// A player who breaks out of a session has the host's role.
 func TestAHostMayNeitherPullNorReadParametersNorAnyLogAndIsReachedOnlyWhereAsked(t *testing.T) {
 	for _, supported := range []bool{false, true} {
 		args := goodArgs()
@@ -277,7 +277,7 @@ func TestARNsThatAreNotKnownYetKeepOnlyThePoliciesOpen(t *testing.T) {
 		if made.Name == "roles-host" {
 			assert.Contains(t, made.Inputs, "policy", "it names no other resource")
 		} else {
-			assert.NotContains(t, made.Inputs, "policy", "%s: the mock leaves out what isn't known", made.Name)
+			assert.NotContains(t, made.Inputs, "policy", "%s: the mock leaves unknown inputs out", made.Name)
 		}
 	}
 }
@@ -310,7 +310,7 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	assert.Empty(t, r.Calls)
 }
 
-// elsewhere is another partition and Region than the mock's.
+// elsewhere makes the mock answer for another partition and Region.
 var elsewhere = []componenttest.Option{
 	componenttest.WithCall("aws:index/getPartition:getPartition", func(map[string]any) (map[string]any, error) {
 		return map[string]any{"partition": "aws-us-gov", "id": "aws-us-gov"}, nil
