@@ -1,12 +1,12 @@
-// Command pin writes what release tags stand for now: an action's commit into the
-// workflows, a base image's digest into the stacks' files. A tag may be moved;
-// these can't.
+// Command pin resolves release tags: it writes an action's commit into the workflows and
+// a base image's digest into the stacks' files. Tags can be moved; commits and digests
+// can't.
 //
 //	make pin-tags PIN_REGISTRY=https://…
 //
 // It needs the network: GITHUB_API (GitHub's own, if unset; GITHUB_TOKEN raises
-// its limit) and PIN_REGISTRY, the registry that has the base image. Where one
-// answer is missing, nothing is written.
+// its limit) and PIN_REGISTRY, the registry that has the base image. If one answer is
+// missing, nothing is written.
 package main
 
 import (
@@ -41,8 +41,8 @@ type pinner struct {
 	client                  *http.Client
 }
 
-// kind is one sort of line: its expression has the line's beginning, what is
-// resolved, and its tag.
+// kind is one kind of line. The groups of its expression are the line's beginning, the
+// action or image, and its tag.
 type kind struct {
 	files   []string // patterns
 	line    *regexp.Regexp
@@ -62,7 +62,7 @@ var kinds = []kind{{
 	pinned:  func(name, tag, found string) string { return name + ":" + tag + "@" + found },
 }}
 
-// pin resolves everything first, and writes only what it could resolve whole.
+// pin resolves all tags first, and writes only if it could resolve every one.
 func (p *pinner) pin(ctx context.Context, dir string, out io.Writer) error {
 	texts, found, faults := map[string]string{}, map[string]string{}, []error(nil)
 	for _, k := range kinds {

@@ -17,8 +17,8 @@ var (
 	digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 )
 
-// commit is the one that a tag stands for (GitHub REST API, "Get a commit"): also
-// of an annotated tag, which has an object of its own.
+// commit returns the commit of a tag (GitHub REST API, "Get a commit"), also of an
+// annotated tag, which has an object of its own.
 func (p *pinner) commit(ctx context.Context, repository, tag string) (string, error) {
 	header := http.Header{"Accept": {"application/vnd.github.sha"}}
 	if p.token != "" {
@@ -31,18 +31,18 @@ func (p *pinner) commit(ctx context.Context, repository, tag string) (string, er
 	return string(body), err
 }
 
-// manifests are the forms of what a tag of an image may stand for: the digest of
-// an index is good for every platform (OCI distribution specification).
+// manifests lists the media types that an image's tag may refer to. The digest of an
+// index is valid for every platform (OCI distribution specification).
 const manifests = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, " +
 	"application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
-// digest is that of an image's manifest, as the registry says it.
+// digest returns the digest of an image's manifest, as the registry answers it.
 func (p *pinner) digest(ctx context.Context, name, tag string) (string, error) {
 	if p.registry == "" {
 		return "", errors.New("PIN_REGISTRY is missing: the URL of the registry that has the image")
 	}
 	if !strings.Contains(name, "/") {
-		name = "library/" + name // where unqualified names lie
+		name = "library/" + name // the namespace of unqualified names
 	}
 	at, header := p.registry+"/v2/"+name+"/manifests/"+tag, http.Header{"Accept": {manifests}}
 	_, answer, err := p.ask(ctx, http.MethodHead, at, header)
@@ -67,7 +67,7 @@ func (p *pinner) digest(ctx context.Context, name, tag string) (string, error) {
 
 var challengePart = regexp.MustCompile(`(\w+)="([^"]*)"`)
 
-// login gets the token that a registry asks for, as nobody in particular.
+// login returns a token for anonymous use of a registry, which its challenge asks for.
 func (p *pinner) login(ctx context.Context, challenge string) (string, error) {
 	parts, query := map[string]string{}, url.Values{}
 	for _, m := range challengePart.FindAllStringSubmatch(challenge, -1) {

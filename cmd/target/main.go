@@ -1,9 +1,10 @@
-// Command target prints where a workflow deploys a stack, as a step's outputs:
+// Command target prints the target of a stack's deployment (Region, role, state), as the
+// outputs of a workflow's step:
 //
 //	go run ./cmd/target --stack dev --role preview
 //
-// It is all in the stack's file, so that a studio writes it once, and in no
-// repository variable.
+// It reads all of them from the stack's file, so that a studio writes them once and needs
+// no variables in the repository.
 package main
 
 import (
@@ -27,7 +28,7 @@ func main() {
 	}
 }
 
-// file is the part of a stack's file that says where the stack is.
+// file is the part of a stack's file with the stack's target.
 type file struct {
 	Config struct {
 		Region      string   `yaml:"aws:region"`
@@ -74,10 +75,10 @@ func run(args []string, out io.Writer) error {
 	return err
 }
 
-// oneLine keeps a value from writing an output of its own.
+// oneLine reports whether a value has one line. A second line would be another output.
 func oneLine(value string) bool { return !strings.ContainsAny(value, "\r\n") }
 
-// partition is the one of AWS's that a Region is in.
+// partition returns the AWS partition of a Region.
 func partition(region string) string {
 	switch {
 	case strings.HasPrefix(region, "cn-"):
