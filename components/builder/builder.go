@@ -13,7 +13,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// BuilderArgs has plain sizes; where the builder stands is an input.
+// BuilderArgs are the arguments of NewBuilder.
 type BuilderArgs struct {
 	// InstanceType is an x86_64 type, as the session hosts are; it needs no GPU.
 	InstanceType string
@@ -21,18 +21,18 @@ type BuilderArgs struct {
 	// about three times the game. It may grow later, not shrink, and is billed
 	// while the instance is stopped.
 	VolumeGiB int
-	// VPCID and SubnetID: a subnet that gives a public address, its way out to
-	// AWS's endpoints. It is not asked for on the instance itself: that property
-	// reads as false while the instance is stopped, and would replace it.
+	// VPCID and SubnetID are those of a subnet that assigns public addresses, by which
+	// the builder reaches AWS's endpoints. The address is not a property of the instance:
+	// it reads as false while the instance is stopped, which would replace the instance.
 	VPCID, SubnetID pulumi.StringInput
-	// InstanceProfileName is the builder role's.
+	// InstanceProfileName is the instance profile of the builder's role.
 	InstanceProfileName pulumi.StringInput
 	// Tags are put on the instance, its volume and its security group.
 	Tags map[string]string
 }
 
 // Builder is the dedicated instance. Nothing reaches it from outside: its
-// security group has no inbound rule, and whoever builds comes through SSM.
+// security group has no inbound rule, and builds reach it through Session Manager.
 type Builder struct {
 	pulumi.ResourceState
 
@@ -42,7 +42,7 @@ type Builder struct {
 	DockerHost      pulumi.StringOutput // ssh://builder@INSTANCE: reached with SSHOptions
 }
 
-// imageParameter is AWS's own pointer to the newest AL2023 image.
+// imageParameter is AWS's public parameter with the newest AL2023 image.
 const imageParameter = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 var (
@@ -58,12 +58,12 @@ var (
 
 var (
 	instanceType = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)
-	// arm is the families that the x86_64 image can't start on: "g" behind the
+	// arm matches the families that can't run the x86_64 image: "g" after the
 	// generation is Graviton (EC2 instance types guide, "Naming conventions").
 	arm = regexp.MustCompile(`^(a1|mac2[a-z0-9-]*|[a-z]+[0-9]+g[a-z]*)\.`)
 )
 
-// ValidType tells whether a text is an instance type that the builder can be.
+// ValidType reports whether a text is an instance type that the builder can have.
 func ValidType(name string) bool { return instanceType.MatchString(name) && !arm.MatchString(name) }
 
 func (a *BuilderArgs) validate() error {
@@ -104,7 +104,7 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 		Monitoring:              pulumi.Bool(false), // it runs for minutes a build
 		UserData:                pulumi.String(userData),
 		UserDataReplaceOnChange: pulumi.Bool(true), // otherwise a change stops and starts it, and leaves it running
-		// The watchdog powers it off from inside: that must stop it, not delete it.
+		// The watchdog powers the instance off from inside, which must not terminate it.
 		InstanceInitiatedShutdownBehavior: pulumi.String("stop"),
 		MetadataOptions: ec2.InstanceMetadataOptionsArgs{
 			HttpEndpoint: pulumi.String("enabled"), HttpTokens: pulumi.String("required"), HttpPutResponseHopLimit: pulumi.Int(1),
@@ -112,9 +112,9 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 		RootBlockDevice: ec2.InstanceRootBlockDeviceArgs{
 			VolumeType: pulumi.String("gp3"), VolumeSize: pulumi.Int(args.VolumeGiB), Encrypted: pulumi.Bool(true),
 		},
-		// RunInstances makes the volume with these tags. With the root device's own it
-		// would get them by a later call (the provider's ec2_instance.go), and who may
-		// make tagged volumes only, as components/githubroles grants, would be refused.
+		// RunInstances makes the volume with these tags. The provider adds the tags of
+		// rootBlockDevice by a later call (its ec2_instance.go), so a role that may make
+		// tagged volumes only (components/githubroles) would be refused.
 		VolumeTags: pulumi.ToStringMap(args.Tags),
 		Tags:       withName(args.Tags, "dcv-sessions builder"),
 	}, child, pulumi.IgnoreChanges([]string{"ami"})) // a newer image would replace it, and its build cache, at any up
@@ -127,7 +127,7 @@ func NewBuilder(ctx *pulumi.Context, name string, args *BuilderArgs, opts ...pul
 	return b, ctx.RegisterResourceOutputs(b, pulumi.Map{"instanceId": b.InstanceID, "securityGroupId": b.SecurityGroupID})
 }
 
-// outboundOnly declares the security group: it has no inbound rule at all.
+// outboundOnly declares the security group, which has no inbound rule.
 func outboundOnly(ctx *pulumi.Context, name string, args *BuilderArgs, child pulumi.ResourceOption) (*ec2.SecurityGroup, error) {
 	group, err := ec2.NewSecurityGroup(ctx, name, &ec2.SecurityGroupArgs{
 		VpcId:       args.VPCID,

@@ -1,5 +1,5 @@
-// Package builder is where images are built on AWS: the bucket of game builds
-// and the dedicated instance that turns one into an image.
+// Package builder declares the parts of an image build on AWS: the bucket of game builds
+// and the dedicated instance that makes images of them.
 package builder
 
 import (
@@ -9,17 +9,17 @@ import (
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
 )
 
-// GameBuildsArgs are plain values.
+// GameBuildsArgs are the arguments of NewGameBuilds.
 type GameBuildsArgs struct {
-	// ForceDestroy lets a destroy take the builds along; otherwise it fails while
-	// there are any.
+	// ForceDestroy lets a destroy delete the builds; otherwise it fails while there are
+	// any.
 	ForceDestroy bool
 	// Tags are put on the bucket.
 	Tags map[string]string
 }
 
-// GameBuilds is the versioned, encrypted bucket that new game builds are put
-// into; a build is named by its object's version, which never changes.
+// GameBuilds is the versioned, encrypted bucket of game builds. A build is identified by
+// its object's version, which never changes.
 type GameBuilds struct {
 	pulumi.ResourceState
 
@@ -27,8 +27,7 @@ type GameBuilds struct {
 	BucketARN pulumi.StringOutput
 }
 
-// Builds that were replaced are kept for going back; parts of uploads that
-// never ended are only cost.
+// Replaced builds are kept for a rollback. Parts of incomplete uploads only cost money.
 const (
 	keepReplacedDays = 90
 	keepPartsDays    = 7
@@ -49,7 +48,7 @@ func NewGameBuilds(ctx *pulumi.Context, name string, args *GameBuildsArgs, opts 
 		return nil, err
 	}
 	for _, declare := range []func(*pulumi.Context, string, *s3.BucketV2, pulumi.ResourceOption) error{
-		blockPublic, ownObjects, encrypt, refusePlaintext, keepVersions, tellEventBridge,
+		blockPublic, ownObjects, encrypt, refusePlaintext, keepVersions, sendEvents,
 	} {
 		if err := declare(ctx, name, bucket, child); err != nil {
 			return nil, err
@@ -99,8 +98,8 @@ func refusePlaintext(ctx *pulumi.Context, name string, bucket *s3.BucketV2, chil
 	return err
 }
 
-// keepVersions keeps each version of a build for some time after it was
-// replaced. The newest never expires.
+// keepVersions expires each version of a build some time after it was replaced. The
+// newest version never expires.
 func keepVersions(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
 	versioning, err := s3.NewBucketVersioningV2(ctx, name, &s3.BucketVersioningV2Args{
 		Bucket:                  bucket.Bucket,
@@ -126,9 +125,9 @@ func keepVersions(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child p
 	return err
 }
 
-// tellEventBridge switches the bucket's events on: a bucket has one notification
-// configuration, so it belongs here, and who wants to be told makes a rule.
-func tellEventBridge(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
+// sendEvents sends the bucket's events to EventBridge. A bucket has one notification
+// configuration, so it is declared here; receivers have EventBridge rules.
+func sendEvents(ctx *pulumi.Context, name string, bucket *s3.BucketV2, child pulumi.ResourceOption) error {
 	_, err := s3.NewBucketNotification(ctx, name, &s3.BucketNotificationArgs{
 		Bucket:      bucket.Bucket,
 		Eventbridge: pulumi.Bool(true),

@@ -13,14 +13,15 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// HooksArgs are plain but for the instance, which an `up` may be about to create.
+// HooksArgs are the arguments of Hooks. The instance is an input, since an `up` may
+// create it.
 type HooksArgs struct {
 	// EC2 and SSM are the account's; nothing is called before a hook runs.
 	EC2 EC2
 	SSM SSM
-	// InstanceID is the builder's, and InstanceURN is Pulumi's name of it.
+	// InstanceID and InstanceURN identify the builder, for EC2 and for Pulumi.
 	InstanceID, InstanceURN pulumi.StringInput
-	// LoginDir is where SSHOptions finds the run's key.
+	// LoginDir is the folder of the run's key; SSHOptions has the same.
 	LoginDir string
 	// IdleMinutes and MaxHours are the watchdog's limits from this run on.
 	IdleMinutes, MaxHours int
@@ -42,12 +43,12 @@ const (
 	stopTimeout  = 2 * time.Minute  // a few calls with their repetitions
 )
 
-// Hooks are for the images that are built on the builder: it is started before
-// one is created or updated, and stopped once none is being built, whether that
-// went well or not. A preview, a refresh and a destroy call nothing.
+// Hooks registers the hooks of images that are built on the builder. They start it before
+// an image is created or updated, and stop it after the last build, successful or not. A
+// preview, a refresh and a destroy call none of them.
 //
-// There are none on deletion: an image's does nothing on the builder, and they
-// would make `pulumi destroy` want the program.
+// Deletion has no hooks: it does nothing on the builder, and `pulumi destroy` would need
+// the program.
 func Hooks(ctx *pulumi.Context, name string, args *HooksArgs) (*pulumi.ResourceHookBinding, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
@@ -62,9 +63,9 @@ func Hooks(ctx *pulumi.Context, name string, args *HooksArgs) (*pulumi.ResourceH
 	if err != nil {
 		return nil, err
 	}
-	// The engine calls it after a failed build, in place of the After hooks. An
-	// error of its own would stand in the build's place, and true would build again
-	// on a builder that is stopped.
+	// The engine calls this hook after a failed build, instead of the After hooks. An error
+	// of the hook would replace the build's error, and true would build again on a stopped
+	// builder.
 	failed, err := ctx.RegisterErrorHook(name+"-failed", func(a *pulumi.ErrorHookArgs) (bool, error) {
 		if ctx.DryRun() {
 			return false, nil
@@ -83,8 +84,8 @@ func Hooks(ctx *pulumi.Context, name string, args *HooksArgs) (*pulumi.ResourceH
 	}, nil
 }
 
-// turns lets several images share the builder: the first one starts it, the last
-// one stops it. Who did not enter has nothing to leave.
+// turns lets several images share the builder: the first one starts it, the last one
+// stops it. A call of leave without enter does nothing.
 type turns struct {
 	start, stop func() error
 
@@ -92,7 +93,8 @@ type turns struct {
 	users map[pulumi.URN]bool
 }
 
-// enter also stops what it could not start whole: no other hook is called then.
+// enter also stops the builder if it can't start it completely: no other hook is called
+// then.
 func (t *turns) enter(user pulumi.URN) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -119,7 +121,7 @@ func (t *turns) leave(user pulumi.URN) error {
 	return t.stop()
 }
 
-// work is what the hooks do, in the program's process.
+// work has the actions of the hooks, which run in the program's process.
 type work struct {
 	HooksArgs
 	ctx *pulumi.Context
@@ -151,7 +153,7 @@ func (w *work) start() error {
 	return nil
 }
 
-// remedy returns what to do about a machine that does not get ready.
+// remedy returns the advice for a machine that does not get ready.
 func (w *work) remedy() error {
 	urn, err := internals.UnsafeAwaitOutput(w.ctx.Context(), w.InstanceURN.ToStringOutput())
 	if err != nil {
@@ -160,8 +162,8 @@ func (w *work) remedy() error {
 	return fmt.Errorf("if the next run fails too, replace it, and its build cache with it: pulumi up --stack %s --replace '%v'", w.ctx.Stack(), urn.Value)
 }
 
-// stop returns when EC2 has taken the order: what follows in the run need not
-// wait for the machine. It is given even where the run was interrupted.
+// stop returns when EC2 has accepted the call: the rest of the run need not wait for the
+// machine. The call is made even if the run was interrupted.
 func (w *work) stop() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx.Context()), stopTimeout)
 	defer cancel()
@@ -176,8 +178,8 @@ func (w *work) stop() error {
 	return nil
 }
 
-// machine waits for the instance's id, which is known by the time that an image
-// is built: its provider's host is made of it.
+// machine waits for the instance's id. It is known before an image is built, since the
+// host of the image's provider depends on it.
 func (w *work) machine(ctx context.Context) (*machine, error) {
 	id, err := internals.UnsafeAwaitOutput(ctx, w.InstanceID.ToStringOutput())
 	if err != nil {

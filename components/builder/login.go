@@ -15,8 +15,7 @@ import (
 
 // The files of a run's login. Their paths are part of the Docker provider's
 // configuration and so the same at every run and on every machine: relative to
-// the program's working directory. What they hold is made by the run that builds
-// and ends with it.
+// the program's working directory. A run that builds writes and removes them.
 const (
 	keyFile   = "key"
 	hostsFile = "known_hosts"
@@ -34,9 +33,9 @@ func SessionManager(region, profile string) string {
 	return command
 }
 
-// SSHOptions are how ssh comes to the builder: by the proxy, with the run's key,
-// and to no machine but the one whose host key was read from it before. Nobody's
-// own ssh configuration has a part in it.
+// SSHOptions returns the options by which ssh reaches the builder: by the proxy, with the
+// run's key, and only with the host key that was read from the machine before. The user's
+// own ssh configuration is not used.
 func SSHOptions(loginDir, proxyCommand string) []string {
 	return []string{
 		"-F", "none",
@@ -49,8 +48,8 @@ func SSHOptions(loginDir, proxyCommand string) []string {
 	}
 }
 
-// newLogin makes the run's key and returns the public one, as authorized_keys
-// has it.
+// newLogin makes the run's key and returns its public part in the form of
+// authorized_keys.
 func newLogin(dir string) (publicKey string, err error) {
 	if err := removeLogin(dir); err != nil { // that of a run that was killed
 		return "", err
@@ -76,8 +75,8 @@ func newLogin(dir string) (publicKey string, err error) {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), nil
 }
 
-// trust writes down the host key that the machine itself has told through
-// Systems Manager.
+// trust writes the host key, which the machine has returned through Systems Manager, to
+// known_hosts.
 func trust(dir, host, hostKey string) error {
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(hostKey))
 	if err != nil {
@@ -89,17 +88,16 @@ func trust(dir, host, hostKey string) error {
 
 func removeLogin(dir string) error { return os.RemoveAll(dir) }
 
-// admission is what a run tells the machine.
+// admission is the script by which a run prepares the machine.
 type admission struct {
 	key                   string
 	idleMinutes, maxHours int
 }
 
-// script gives the watchdog its limits and a new start, since a run waits for the
-// machine: it would otherwise power off, after idleMinutes, one that is still being
-// installed. The script fails while the machine is not ready. Then it lets the key
-// in, for Docker only and no longer than the machine may run, and prints the host
-// key.
+// script returns a script that sets the watchdog's limits and starts its time anew: the
+// watchdog would otherwise power off, after idleMinutes, a machine that is still being
+// installed. The script fails while the machine is not ready. Then it admits the key, for
+// Docker only and no longer than the machine may run, and prints the host key.
 func (a admission) script() string {
 	return fmt.Sprintf(`set -eu
 umask 022 # sshd reads the key as its user

@@ -14,7 +14,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// EC2 is the part of EC2's client that the hooks need.
+// EC2 is the part of EC2's client that the hooks use.
 type EC2 interface {
 	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
 	StartInstances(context.Context, *ec2.StartInstancesInput, ...func(*ec2.Options)) (*ec2.StartInstancesOutput, error)
@@ -42,8 +42,8 @@ const (
 	runSeconds = 60               // of a command, at most
 )
 
-// ready starts the machine where it is stopped and returns its host key once a
-// build can begin.
+// ready starts the machine if it is stopped, and returns its host key when a build can
+// begin.
 func (m *machine) ready(ctx context.Context, a admission) (hostKey string, err error) {
 	if err := m.await(ctx, "it runs", m.running); err != nil {
 		return "", err
@@ -59,7 +59,7 @@ func (m *machine) ready(ctx context.Context, a admission) (hostKey string, err e
 	return hostKey, err
 }
 
-// await looks until something holds; holds tells what there is instead.
+// await calls holds until it reports true; until then holds returns the present state.
 func (m *machine) await(ctx context.Context, what string, holds func(context.Context) (yes bool, instead string, err error)) error {
 	began, told := time.Now(), time.Now()
 	for instead := "nothing is known yet"; ; {
@@ -85,7 +85,7 @@ func (m *machine) await(ctx context.Context, what string, holds func(context.Con
 	}
 }
 
-// running looks at the state, and starts a machine that is stopped.
+// running reports whether the machine runs, and starts it if it is stopped.
 func (m *machine) running(ctx context.Context) (bool, string, error) {
 	found, err := m.ec2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{m.id}})
 	if err != nil {
@@ -113,7 +113,7 @@ func (m *machine) stop(ctx context.Context) error {
 	return err
 }
 
-// online tells whether Systems Manager's agent has reported.
+// online reports whether Systems Manager's agent is connected.
 func (m *machine) online(ctx context.Context) (bool, string, error) {
 	found, err := m.ssm.DescribeInstanceInformation(ctx, &ssm.DescribeInstanceInformationInput{
 		Filters: []ssmtypes.InstanceInformationStringFilter{{Key: aws.String("InstanceIds"), Values: []string{m.id}}},
@@ -128,8 +128,8 @@ func (m *machine) online(ctx context.Context) (bool, string, error) {
 	return ping == ssmtypes.PingStatusOnline, "its agent is " + string(ping), nil
 }
 
-// run runs a script as root and returns what it says. A script that fails is no
-// error, but told: the machine may not be so far yet.
+// run runs a script as root and returns its output. A failed script is not an error, but
+// is reported: the machine may not be ready yet.
 func (m *machine) run(ctx context.Context, script string) (output, failed string, err error) {
 	sent, err := m.ssm.SendCommand(ctx, &ssm.SendCommandInput{
 		DocumentName:   aws.String("AWS-RunShellScript"),
@@ -167,7 +167,7 @@ func (m *machine) run(ctx context.Context, script string) (output, failed string
 	}
 }
 
-// lastLine is where a script says what it misses.
+// lastLine returns the last line of a script's output, which names the missing part.
 func lastLine(text, otherwise string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if last := lines[len(lines)-1]; last != "" {

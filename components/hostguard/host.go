@@ -10,8 +10,8 @@ import (
 const Unit = "dcv-sessions-guard.service"
 
 // unit loads rules and limit at every start of the host: user data runs at the first
-// one only. Services that load a whole set of rules come before it, lest they take
-// its rules away.
+// one only. It starts after services that load a whole set of rules, since those would
+// remove its rules.
 const unit = `[Unit]
 Description=Keep players from the host's credentials and from the ports of sessions
 After=iptables.service ip6tables.service nftables.service firewalld.service
@@ -25,8 +25,8 @@ ExecStart=/usr/sbin/iptables-restore --noflush ` + rulesIPv4 + `
 ExecStart=/usr/sbin/ip6tables-restore --noflush ` + rulesIPv6 + `
 `
 
-// gate is a drop-in of the services that run containers. Where the unit fails, the
-// ECS agent is not started, and the host never joins the cluster.
+// gate is a drop-in of the services that run containers. If the unit fails, the ECS agent
+// is not started, and the host never joins the cluster.
 const gate = `[Unit]
 Requires=` + Unit + `
 After=` + Unit + `
@@ -37,12 +37,12 @@ const (
 	rulesIPv6 = "/etc/dcv-sessions/players.ipv6"
 )
 
-// portStep is what a host's limit of ports is a multiple of: a range of ports that
-// moves by less leaves the hosts as they are.
+// portStep divides a host's limit of ports: if a range of ports moves by less, the hosts
+// need no change.
 const portStep = 4096
 
-// FirstFreePort returns the first port that processes other than root's may listen
-// on, where sessions have ports up to last. It is the same for many ranges.
+// FirstFreePort returns the first port on which processes other than root's may listen,
+// if sessions have ports up to last. It is the same for many ranges.
 func FirstFreePort(last int) int { return (last/portStep + 1) * portStep }
 
 // Script returns a part of a bash script for a host's first start, as root. Sessions
@@ -52,7 +52,7 @@ func Script(lastPort int) string {
 	var b strings.Builder
 	b.WriteString("# Players' processes don't reach the host's credentials, and only root's take the\n# ports of sessions, before any container runs and at every start of the host.\n")
 	for _, file := range []struct{ path, text string }{
-		// The gates come first: what goes wrong after them keeps the host from the cluster.
+		// The gates come first: any later failure keeps the host from the cluster.
 		{"/etc/systemd/system/ecs.service.d/dcv-sessions.conf", gate},
 		{"/etc/systemd/system/docker.service.d/dcv-sessions.conf", gate},
 		{"/etc/systemd/system/" + Unit, fmt.Sprintf(unit, FirstFreePort(lastPort))},

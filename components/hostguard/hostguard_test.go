@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// attempt does as it is told: "dial NETWORK ADDRESS", "listen NETWORK ADDRESS", "say
-// ADDRESS TEXT" by UDP, or "mptcp IPv4-ADDRESS". It returns "ok", or why not.
+// attempt runs one command: "dial NETWORK ADDRESS", "listen NETWORK ADDRESS", "say
+// ADDRESS TEXT" by UDP, or "mptcp IPv4-ADDRESS". It returns "ok" or the error.
 func attempt(what []string) string {
 	var err error
 	switch what[0] {
@@ -149,7 +149,7 @@ func host(t *testing.T, lastPort int) (root, calls string) {
 	return root, string(said)
 }
 
-// start runs what systemd runs for the unit, until something fails.
+// start runs the commands that systemd runs for the unit, until one fails.
 func start(t *testing.T, root string) error {
 	t.Helper()
 	text, err := os.ReadFile(root + "/etc/systemd/system/" + Unit)
@@ -323,8 +323,8 @@ func TestSystemdUnderstandsTheUnits(t *testing.T) {
 	}
 }
 
-// The rules are rendered from a table: each service that gives credentials away is in
-// it, whatever becomes of the table.
+// The rules are rendered from a table, which must have each service that gives
+// credentials.
 func TestEveryServiceOfTheHostIsClosed(t *testing.T) {
 	rules := Host()
 	within := func(list []Destination, at netip.AddrPort) bool {

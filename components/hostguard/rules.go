@@ -1,6 +1,6 @@
-// Package hostguard keeps the players on a host from what the host's network would
-// otherwise give to everybody on it: the host's credentials, and the ports of other
-// sessions. AWS Batch's containers have no network of their own.
+// Package hostguard protects a host's credentials and the ports of sessions from the
+// players on the host. The containers of AWS Batch use the host's network, which gives
+// both to every process.
 package hostguard
 
 import (
@@ -11,17 +11,17 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Destination is where packets are sent to.
+// Destination is a destination of packets.
 type Destination struct {
 	To    netip.Prefix       // addresses; the zero Prefix: all
-	Ports contract.PortRange // TCP ports at these addresses; the zero range: everything that is sent there
+	Ports contract.PortRange // TCP ports at these addresses; the zero range: all packets
 }
 
-// Rules are rules of a host's packet filter for what its processes send.
+// Rules are rules of a host's packet filter for packets of its own processes.
 type Rules struct {
 	Chain  string        // of their own, at most 28 characters
-	Open   []Destination // addresses that everybody reaches, though they are within Closed
-	Closed []Destination // reached by root and by system accounts alone
+	Open   []Destination // reached by all users, even if within Closed
+	Closed []Destination // reached by root and by system accounts only
 }
 
 // Host returns the rules of an EC2 instance that carries sessions. All that AWS
@@ -38,8 +38,8 @@ func Host() Rules {
 		Closed: []Destination{
 			{To: netip.MustParsePrefix("169.254.0.0/16")},
 			{To: netip.MustParsePrefix("fd00:ec2::/32")},
-			// At every address: the agent listens on all of the host's, and what is sent
-			// to 169.254.170.2 comes here redirected to 127.0.0.1.
+			// At every address: the agent listens on all addresses of the host, and packets
+			// to 169.254.170.2 arrive here redirected to 127.0.0.1.
 			{Ports: contract.AgentPorts},
 		},
 	}
@@ -53,11 +53,11 @@ func (r Rules) IPv6() string { return r.render(netip.Addr.Is6) }
 
 // render writes the rules of one kind of addresses.
 //
-// They name who may pass, and not who may not: the owner of a packet is who opened
-// its socket, and sockets that the kernel opens on a process's behalf (MPTCP's and
-// SMC's, in some versions) have none (net/netfilter/xt_owner.c). Nor do the last
-// packets of a connection whose process has ended, so TCP's are looked at only where
-// they open a connection.
+// The rules list the users that may pass, and close the rest: a packet's owner is the user
+// that opened its socket, and sockets that the kernel opens for a process (MPTCP's and
+// SMC's, in some versions) have no owner (net/netfilter/xt_owner.c). The last packets of
+// a connection have none either if the process has ended, so of TCP only the packets that
+// open a connection are checked.
 func (r Rules) render(is func(netip.Addr) bool) string {
 	var b strings.Builder
 	line := func(format string, values ...any) { fmt.Fprintf(&b, format+"\n", values...) }
