@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// difference is one property's: old and new in Markdown, or what came and went
-// of a longer text or list.
+// difference is the change of one property: its old and new value in Markdown, or the
+// added and removed parts of a longer text or list.
 type difference struct {
 	path     string
 	old, new string
 	lines    []string
 }
 
-// differences compares what the program asked for before and asks for now: the
-// preview names the properties that differ, and has no values beside them.
+// differences compares the old and the new inputs. The preview names the properties that
+// differ, without their values.
 func (s step) differences() []difference {
 	if s.OldState == nil || s.NewState == nil || s.Op == "same" {
 		return nil
 	}
 	found := compare("", s.OldState.Inputs, s.NewState.Inputs)
-	// What else the provider sees a difference in: a secret, whose values look
-	// alike here, or what somebody changed by hand.
+	// Further differences that the provider sees: secrets, which look alike here, or
+	// changes by hand.
 	for _, path := range slices.Concat(slices.Sorted(maps.Keys(s.DetailedDiff)), s.DiffReasons, s.ReplaceReasons) {
 		name := path[:len(path)-len(strings.TrimLeft(path, letters))]
 		if name == "" || name == "id" || slices.ContainsFunc(found, func(d difference) bool { return within(d.path, name) }) {
@@ -52,13 +52,13 @@ const (
 	whenDeployed = "known only when deployed"
 )
 
-// within tells whether a path is a property or inside it.
+// within reports whether a path is a property or inside it.
 func within(path, property string) bool {
 	rest, ok := strings.CutPrefix(path, property)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// follows names the changed resources that a property is made of.
+// follows returns the changed resources that a property depends on.
 func (s step) follows(path string) string {
 	var names []string
 	for property, urns := range s.NewState.PropertyDependencies {
@@ -137,8 +137,8 @@ func compareLists(path string, before, after []any) []difference {
 	return found
 }
 
-// byName is a list of objects as a map by one of their properties. Of a pair,
-// such as an environment's name and value, only the value is left.
+// byName returns a list of objects as a map by one of their properties. Of a pair, such
+// as an environment variable's name and value, only the value is kept.
 func byName(list []any, key string) (map[string]any, bool) {
 	named := map[string]any{}
 	for _, item := range list {
@@ -169,7 +169,7 @@ func flat(list []any) bool {
 	})
 }
 
-// compareWhole shows short lists whole, and of long ones what came and went.
+// compareWhole shows short lists whole, and the added and removed entries of long ones.
 func compareWhole(path string, before, after []any) []difference {
 	switch {
 	case same(before, after):
@@ -188,7 +188,7 @@ func eachAsJSON(list []any) lines {
 	return texts
 }
 
-// changedLines are the lines that only one of two texts has.
+// changedLines returns the lines that only one of two texts has.
 func changedLines(before, after lines) []string {
 	var changed []string
 	only := func(mark string, list, other lines) {
@@ -208,7 +208,7 @@ func changedLines(before, after lines) []string {
 
 func same(a, b any) bool { return asJSON(a) == asJSON(b) }
 
-// asJSON is a value with its keys sorted.
+// asJSON returns a value as JSON with sorted keys.
 func asJSON(value any) string {
 	var out strings.Builder
 	encoder := json.NewEncoder(&out)
@@ -219,7 +219,7 @@ func asJSON(value any) string {
 	return strings.TrimSuffix(out.String(), "\n")
 }
 
-// shown is a value in Markdown, shortened.
+// shown returns a value in Markdown, shortened.
 func shown(value any) string {
 	switch v := value.(type) {
 	case nil:
@@ -236,12 +236,12 @@ func shown(value any) string {
 	return code(shortened(asJSON(value)))
 }
 
-// longest is how much of a value is shown, in characters.
+// longest is the greatest length of a shown value, in characters.
 const longest = 90
 
 var digest = regexp.MustCompile(`(sha256:[0-9a-f]{12})[0-9a-f]{52}`)
 
-// shortened is the beginning and the end of a longer text, in one line.
+// shortened returns the beginning and the end of a longer text, in one line.
 func shortened(text string) string {
 	runes := []rune(digest.ReplaceAllString(strings.Join(strings.Fields(text), " "), "$1…"))
 	if len(runes) <= longest {
@@ -250,10 +250,10 @@ func shortened(text string) string {
 	return string(runes[:longest*2/3]) + "…" + string(runes[len(runes)-longest/4:])
 }
 
-// MarshalJSON is what a sealed value inside another looks like.
+// MarshalJSON writes a sealed value that is inside another.
 func (s sealed) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fmt.Sprintf("[hidden %d]", int(s)))
 }
 
-// MarshalJSON is what an unknown value inside another looks like.
+// MarshalJSON writes an unknown value that is inside another.
 func (unknown) MarshalJSON() ([]byte, error) { return json.Marshal("[" + whenDeployed + "]") }

@@ -7,14 +7,14 @@ import (
 
 const environmentType = "aws:batch/computeEnvironment:ComputeEnvironment"
 
-// scaling are the properties of a compute environment whose change replaces no
+// scaling lists the properties of a compute environment that change without replacing a
 // host (AWS Batch user guide, "Updating compute environments").
 var scaling = []string{
 	"computeResources.desiredVcpus", "computeResources.maxVcpus", "computeResources.minVcpus",
 	"serviceRole", "state", "tags", "tagsAll", "updatePolicy",
 }
 
-// hostChange is what a changed compute environment means for sessions.
+// hostChange returns the effect of a changed compute environment on sessions.
 func (c change) hostChange() effect {
 	scales := func(d difference) bool {
 		return slices.ContainsFunc(scaling, func(property string) bool { return within(d.path, property) })
@@ -26,7 +26,7 @@ func (c change) hostChange() effect {
 		"then AWS Batch terminates those that still run", c.updateTimeout())}
 }
 
-// updateTimeout is the environment's, in minutes; AWS's default where it has none.
+// updateTimeout returns an environment's timeout in minutes, or AWS's default.
 func (c change) updateTimeout() any {
 	if policy, ok := c.state().Inputs["updatePolicy"].(map[string]any); ok && policy["jobExecutionTimeoutMinutes"] != nil {
 		return policy["jobExecutionTimeoutMinutes"]

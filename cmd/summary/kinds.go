@@ -2,7 +2,7 @@ package main
 
 import "strings"
 
-// reach is how far a change reaches into sessions, the mildest first.
+// reach is the effect of a change on sessions, the mildest first.
 type reach int
 
 const (
@@ -12,22 +12,22 @@ const (
 	ends        // running sessions may end
 )
 
-// effect is what a change means for sessions.
+// effect is the effect of a change on sessions, with its text.
 type effect struct {
 	reach reach
 	words string
 }
 
-// kind is what a reviewer has to know of a type of resource.
+// kind is the knowledge about a type of resource that a reviewer needs.
 type kind struct {
 	words string
-	// lost is what is gone when it is replaced or deleted, of what holds data or
-	// is known to others by its name. Of a secret, change.lost tells more.
+	// lost names the data or the known name that is lost when a resource is replaced or
+	// deleted. For a secret, change.lost decides.
 	lost                            string
 	create, update, replace, remove effect
 }
 
-// unknownKind is a type that isn't in the table: a reviewer has to judge alone.
+// unknownKind is for a type that isn't in the table: the reviewer has to decide.
 func unknownKind(typ string) kind {
 	words := typ
 	if i := strings.LastIndexByte(typ, ':'); i >= 0 {
@@ -36,7 +36,7 @@ func unknownKind(typ string) kind {
 	return kind{words: words, lost: "whatever it holds: this type (" + code(typ) + ") is not known to this summary"}
 }
 
-// apart are the components that no session uses: a change there reaches none.
+// apart lists the components that no session uses: their changes affect no session.
 var apart = map[string]bool{
 	"dcv:builder:Builder":    true,
 	"dcv:builder:GameBuilds": true,
@@ -44,7 +44,7 @@ var apart = map[string]bool{
 	"dcv:pipeline:Pipeline":  true,
 }
 
-// effect is what the change means for sessions.
+// effect returns the effect of the change on sessions.
 func (c change) effect() effect {
 	if _, of := c.component(); apart[of] || c.isLeftover {
 		return effect{}
@@ -76,7 +76,7 @@ var (
 
 // kinds has every type that the components declare.
 var kinds = map[string]kind{
-	// sessions and where they run
+	// sessions and hosts
 	"aws:batch/jobDefinition:JobDefinition": {words: "job definition",
 		update:  effect{later, "a new revision, only for sessions that start from now on; running ones go on as they are"},
 		replace: effect{later, "running sessions go on; one that is submitted while the definition is away is refused"},
@@ -92,7 +92,7 @@ var kinds = map[string]kind{
 		remove:  effect{ends, "its hosts go: running sessions end"}},
 	"aws:ec2/launchTemplate:LaunchTemplate": {words: "launch template", update: newHosts, replace: newHosts, remove: newHosts},
 
-	// images and what they are made of
+	// images and their sources
 	"docker:index/image:Image":                                                                   {words: "session image", update: newSessions, replace: newSessions},
 	"pulumi:providers:docker":                                                                    {words: "connection to Docker"},
 	"pulumi:providers:aws":                                                                       {words: "connection to AWS"},

@@ -1,11 +1,11 @@
-// Command summary turns what `pulumi preview --json` prints into Markdown that a
+// Command summary turns the output of `pulumi preview --json` into Markdown that a
 // reviewer reads in a minute:
 //
 //	pulumi preview --json --stack dev > preview.json 2> preview.err; status=$?
 //	go run ./cmd/summary --stack dev --status $status --errors preview.err preview.json
 //
-// A preview that failed, or printed nothing, has a summary too. Values that are
-// secret are in none.
+// A preview that failed, or printed nothing, has a summary too. A summary has no secret
+// values.
 package main
 
 import (
@@ -52,8 +52,8 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// input is a file's text, or of no file in's. A file that isn't there is one that
-// nobody came to write: the preview failed before.
+// input returns a file's text, or the text of in if there is no name. A missing file is
+// empty: the preview failed before it was written.
 func input(file string, in io.Reader) ([]byte, error) {
 	switch {
 	case file != "":

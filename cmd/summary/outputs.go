@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// consumed is a stack output that other teams read and that changes, by its path
-// ("queueArn", "jobDefinitions.player1"), and what becomes of it. The preview
-// has the outputs as they are, and none as they will be: what they come from
-// tells.
+// consumed is a changing stack output that other teams read, by its path ("queueArn",
+// "jobDefinitions.player1"), and its change. The preview has the present outputs and not
+// the future ones, so the change is found by the resources that an output comes from.
 type consumed struct{ path, becomes string }
 
 const (
@@ -41,7 +40,7 @@ func (p preview) outputs(all []change) []consumed {
 	return list
 }
 
-// outputs are the stack's outputs that a change reaches.
+// outputs returns the stack's outputs that a change affects.
 func (c change) outputs(current map[string]string) map[string]string {
 	found := map[string]string{}
 	if output := c.newOutput(); output != "" {
@@ -69,7 +68,7 @@ func (c change) outputs(current map[string]string) map[string]string {
 	return found
 }
 
-// newOutput is the output that tells of a new user's resource.
+// newOutput returns the output of a new user's resource.
 func (c change) newOutput() string {
 	user := c.user()
 	_, of := c.component()
@@ -86,7 +85,7 @@ func (c change) newOutput() string {
 	return ""
 }
 
-// givenUp are the names that a resource has and won't have any more.
+// givenUp returns the names that a resource loses.
 func (c change) givenUp() []string {
 	if !named[typeOf(c.URN)] || c.OldState == nil || (c.operation != replaces && c.operation != deletes) {
 		return nil
@@ -101,7 +100,7 @@ func (c change) givenUp() []string {
 	return values
 }
 
-// named are the types whose ids, ARNs and names are stack outputs.
+// named lists the types with ids, ARNs or names that are stack outputs.
 var named = map[string]bool{
 	"aws:batch/jobDefinition:JobDefinition": true,
 	"aws:batch/jobQueue:JobQueue":           true,
@@ -115,8 +114,8 @@ var named = map[string]bool{
 	"aws:sns/topic:Topic":                   true,
 }
 
-// configured are further outputs, and the properties by whose change a change of
-// theirs is seen; without a property, by any change of such a resource.
+// configured lists further outputs, and the properties that they change with; without a
+// property, an output changes with any change of such a resource.
 var configured = []struct{ typ, property, output, becomes string }{
 	{"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "fromPort", "ports", isOther},
 	{"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "toPort", "ports", isOther},
@@ -127,7 +126,7 @@ var configured = []struct{ typ, property, output, becomes string }{
 	{"docker:index/image:Image", "", "imageUri", mayBe}, // what is built may be what was there
 }
 
-// leaves are the texts of nested outputs by their paths.
+// leaves returns the texts of nested outputs by their paths.
 func leaves(path string, value any) map[string]string {
 	found := map[string]string{}
 	switch v := value.(type) {
@@ -141,7 +140,7 @@ func leaves(path string, value any) map[string]string {
 	return found
 }
 
-// names tells whether a text is a value, or has it as a word of its own.
+// names reports whether a text is a value, or has it as a word of its own.
 func names(text, value string) bool {
 	return text == value || regexp.MustCompile(`(^|[^\w./:@-])`+regexp.QuoteMeta(value)+`($|[^\w./:@-])`).MatchString(text)
 }

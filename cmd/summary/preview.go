@@ -13,7 +13,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// preview is the part that is read of what `pulumi preview --json` prints:
+// preview is the part of the output of `pulumi preview --json` that is read:
 // display.PreviewDigest of the engine's source.
 type preview struct {
 	Steps         []step         `json:"steps"`
@@ -51,7 +51,7 @@ type diagnostic struct {
 	Severity string `json:"severity"`
 }
 
-// read reads the JSON. Whoever calls pulumi may have printed something before it.
+// read reads the JSON. Other output may come before it.
 func read(text []byte) (preview, error) {
 	var p preview
 	start := bytes.IndexByte(text, '{')
@@ -70,7 +70,7 @@ func read(text []byte) (preview, error) {
 	return p, nil
 }
 
-// operation is what happens to a resource, in the order in which it is told.
+// operation is the operation on a resource, in the order of the summary.
 type operation int
 
 const (
@@ -83,7 +83,7 @@ const (
 
 var verbs = [...]string{"replaces", "deletes", "changes", "creates", "changes the protection of"}
 
-// operations are the engine's; those that aren't here change nothing. A
+// operations lists the engine's operations; those that aren't here change nothing. A
 // replacement may come as up to three steps.
 var operations = map[string]operation{
 	"create": creates, "import": creates,
@@ -104,7 +104,7 @@ type change struct {
 
 const rootType = "pulumi:pulumi:Stack"
 
-// typeOf is the last type of a URN's chain: urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME.
+// typeOf returns the last type of a URN's chain: urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME.
 func typeOf(urn string) string {
 	parts := strings.SplitN(urn, "::", 4)
 	if len(parts) < 4 {
@@ -120,7 +120,7 @@ func nameOf(urn string) string {
 	return urn
 }
 
-// state is what is known best of the resource.
+// state returns the best known state of the resource.
 func (s step) state() *state {
 	if s.NewState != nil {
 		return s.NewState
@@ -131,7 +131,7 @@ func (s step) state() *state {
 	return &state{}
 }
 
-// component is the name and type of the one that the resource belongs to.
+// component returns the name and type of the component that the resource belongs to.
 func (c change) component() (name, typ string) {
 	parent := c.state().Parent
 	if typeOf(parent) == rootType || parent == "" {
@@ -140,7 +140,7 @@ func (c change) component() (name, typ string) {
 	return nameOf(parent), typeOf(parent)
 }
 
-// user is whose resource it is, or nobody's.
+// user returns the user that the resource belongs to, or "".
 func (c change) user() string {
 	for _, s := range []*state{c.NewState, c.OldState} {
 		if s == nil {
@@ -155,8 +155,8 @@ func (c change) user() string {
 	return ""
 }
 
-// changes lists what the preview would change, in the order in which it is told.
-// Components are left out: they are their resources.
+// changes returns the changes in the order of the summary. Components are left out: they
+// change with their resources.
 func (p preview) changes() []change {
 	byURN, changing := map[string]change{}, map[string]bool{}
 	for _, s := range p.Steps {
@@ -209,7 +209,7 @@ func completed(s, other step) step {
 	return s
 }
 
-// root is the stack's own state before the change, which has its outputs.
+// root returns the stack's own state before the change, which has its outputs.
 func (p preview) root() *state {
 	for _, s := range p.Steps {
 		if typeOf(s.URN) == rootType && s.OldState != nil {

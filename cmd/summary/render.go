@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// outcome is how `pulumi preview` ended, beside what it printed.
+// outcome is the end of `pulumi preview`: its status and errors.
 type outcome struct {
 	status int
 	said   string // on standard error
 }
 
-// marker is the first line of a summary, by which a workflow finds its one
-// comment and brings it up to date.
+// marker is the first line of a summary, by which a workflow finds its comment and
+// updates it.
 func marker(stack string) string { return "<!-- dcv-sessions preview " + stack + " -->" }
 
-// summarize is the whole of it, in at most limit bytes.
+// summarize returns the summary, in at most limit bytes.
 func summarize(stack string, text []byte, o outcome, limit int) string {
 	p, err := read(text)
 	all := p.changes()
@@ -40,7 +40,7 @@ func summarize(stack string, text []byte, o outcome, limit int) string {
 	return d.String()
 }
 
-// failures are the preview's errors, or why there is nothing to read.
+// failures returns the preview's errors, or the reason why there is nothing to read.
 func (p preview) failures(o outcome, unread error) []string {
 	list := p.messages("error")
 	switch {
@@ -59,7 +59,7 @@ func (p preview) failures(o outcome, unread error) []string {
 
 var colors = regexp.MustCompile(`\x1b\[[0-9;]*[mK]`)
 
-// messages are the engine's of a severity, each with the resource it is about.
+// messages returns the engine's messages of a severity, each with its resource.
 func (p preview) messages(severity string) []string {
 	var list []string
 	for _, d := range p.of(severity) {
@@ -73,10 +73,10 @@ func (p preview) messages(severity string) []string {
 	return slices.Compact(list)
 }
 
-// isFirst tells whether the stack is still to be made.
+// isFirst reports whether the stack does not exist yet.
 func (p preview) isFirst() bool { return p.ChangeSummary != nil && p.root() == nil }
 
-// verdict is the summary in a line.
+// verdict returns the summary in a line.
 func (p preview) verdict(all []change, failures []string) string {
 	if len(failures) > 0 {
 		text := "**The preview failed: as it is, this can't be deployed.**"
@@ -123,13 +123,13 @@ func (p preview) verdict(all []change, failures []string) string {
 	}[reaches]
 }
 
-// isLoss tells whether something is gone after the change.
+// isLoss reports whether the change loses something.
 func (c change) isLoss() bool {
 	return (c.operation == replaces || c.operation == deletes) && c.lost() != "" && !c.isLeftover
 }
 
-// lost is what is gone with a resource. What a notification secret holds is
-// made again from the configuration; a password is not.
+// lost returns the loss with a resource. A notification secret's value is made again from
+// the configuration; a password is not.
 func (c change) lost() string {
 	if typeOf(c.URN) != "aws:secretsmanager/secret:Secret" {
 		return c.kind.lost
@@ -147,7 +147,7 @@ func (c change) lost() string {
 	return text
 }
 
-// warnings are what holds data and goes, and what is no longer protected.
+// warnings returns the losses of data, and the resources that lose their protection.
 func (p preview) warnings(all []change) []string {
 	var list []string
 	for _, c := range all {
@@ -165,7 +165,7 @@ func (p preview) warnings(all []change) []string {
 	return list
 }
 
-// users are those who come and go: who have a job definition, and had none.
+// users returns the added and the removed users, by their job definitions.
 func users(all []change) []string {
 	var added, removed []string
 	for _, c := range all {
@@ -192,7 +192,7 @@ func users(all []change) []string {
 	return list
 }
 
-// effects are what the changes mean for sessions, the gravest first.
+// effects returns the effects of the changes on sessions, the gravest first.
 func effects(all []change) []string {
 	type key struct {
 		reach reach
@@ -243,7 +243,7 @@ func (p preview) outputLines(all []change) []string {
 	return list
 }
 
-// component is one with its changes, alike ones in one entry.
+// component is a component with its changes.
 type component struct {
 	title   string
 	entries []string
@@ -270,7 +270,7 @@ func components(all []change) []component {
 	return list
 }
 
-// entries tell the changes of a component: those that are alike, once.
+// entries returns the changes of a component; similar ones have one entry.
 func entries(of []change) []string {
 	type group struct {
 		first change
@@ -297,7 +297,7 @@ func (c change) alike(other change) bool {
 		c.tell() == other.tell()
 }
 
-// entry tells one change, of all the resources that it is alike for.
+// entry returns the entry of similar changes.
 func (c change) entry(names []string) string {
 	text := "- " + verbs[c.operation] + " " + plural(len(names), c.kind.words) + " " + listed(names)
 	if c.isLeftover {
@@ -309,7 +309,7 @@ func (c change) entry(names []string) string {
 	return text + "\n" + c.tell()
 }
 
-// most is how many differences of a change, or lines of one, are told.
+// most is the greatest number of differences of a change, or of lines of a difference.
 const most = 30
 
 func (c change) tell() string {
@@ -332,10 +332,10 @@ func (c change) tell() string {
 	return out.String()
 }
 
-// counted is "1 role" or "2 policies".
+// counted returns "1 role" or "2 policies".
 func counted(n int, words string) string { return fmt.Sprintf("%d %s", n, inflected(n, words)) }
 
-// plural is "the role" or "2 policies".
+// plural returns "the role" or "2 policies".
 func plural(n int, words string) string {
 	if n == 1 {
 		return "the " + words
@@ -366,7 +366,7 @@ func inflected(n int, words string) string {
 	return noun + rest
 }
 
-// listed is names in code, the first of them if there are many.
+// listed returns names in code, the first of them if there are many.
 func listed(names []string) string {
 	names = slices.Clone(names)
 	slices.Sort(names)
@@ -386,7 +386,7 @@ func listed(names []string) string {
 	return text
 }
 
-// code is a text in which Markdown, HTML and @names mean nothing.
+// code returns a text in which Markdown, HTML and @names have no effect.
 func code(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	fence := strings.Repeat("`", longestRun(text)+1)
@@ -415,7 +415,7 @@ func indented(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n    ") + "\n"
 }
 
-// tail is the end of a text, where the reason of a failure stands.
+// tail returns the end of a text, which has the reason of a failure.
 func tail(text string, size int) string {
 	if len(text) <= size {
 		return text

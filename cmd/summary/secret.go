@@ -11,24 +11,24 @@ import (
 	"unicode/utf8"
 )
 
-// sealed stands for a secret value: equal ones have equal numbers, so that a
-// change is seen, and there is nothing left to print.
+// sealed replaces a secret value. Equal secrets have equal numbers, so a change is seen
+// without the value.
 type sealed int
 
-// unknown stands for a value that only the deployment finds out.
+// unknown replaces a value that is known only after the deployment.
 type unknown struct{}
 
-// lines are a text of several.
+// lines is a text of several lines.
 type lines []string
 
-// hidden stands for a secret within a text.
+// hidden replaces a secret within a text.
 const hidden = "[hidden]"
 
-// signature marks a value that is none of JSON's: a secret, a file, an archive
+// signature marks a value that is not a JSON value: a secret, a file, an archive
 // (resource.SigKey of Pulumi's SDK).
 const signature = "4dabf18193072939515e22adb298388d"
 
-// unknowns are how JSON has them (sdk/go/common/resource/plugin/rpc.go).
+// unknowns lists the forms of unknown values in JSON (sdk/go/common/resource/plugin/rpc.go).
 var unknowns = map[string]bool{
 	"1c4a061d-8072-4f0a-a4cb-0ff528b18fe7": true, // bool
 	"3eeb2bf0-c639-47a8-9e75-3b44932eb421": true, // number
@@ -39,17 +39,17 @@ var unknowns = map[string]bool{
 	"dd056dcd-154b-4c76-9bd3-c8f88648b5ff": true, // object
 }
 
-// secretKey matches the name of what is never printed, whatever it is.
+// secretKey matches the names of values that are never printed.
 var secretKey = regexp.MustCompile(`(?i)passw|passphrase|token|secret_?(access_?)?(key|string|binary|value)|private_?key|access_?key|api_?key|authorization|ciphertext`)
 
-// plainKeys match, and hold no secret.
+// plainKeys lists names that match secretKey and hold no secret.
 var plainKeys = map[string]bool{"httpTokens": true}
 
 func isSecretKey(key string) bool { return secretKey.MatchString(key) && !plainKeys[key] }
 
-// seal makes every value of a preview fit to be printed: secrets are sealed, and
-// what was under a secret key is taken out of all other text too. On the way,
-// texts that are JSON or base64 become what they hold.
+// seal removes the secrets from every value of a preview: secrets are sealed, and values
+// under a secret key are removed from all other text too. Texts that are JSON or base64
+// are decoded.
 func (p *preview) seal() {
 	s := sealer{numbers: map[string]sealed{}}
 	p.eachState(func(of *state) {
@@ -127,7 +127,7 @@ func (s *sealer) text(text string, secret bool) any {
 	case text == "[secret]":
 		return s.seal(text)
 	case secret:
-		// A short one would blot out words, and an ARN only names a secret.
+		// A short one would hide words, and an ARN only names a secret.
 		if len(text) >= 8 && !strings.HasPrefix(text, "arn:") {
 			s.secrets = append(s.secrets, text)
 		}
@@ -145,7 +145,7 @@ func (s *sealer) text(text string, secret bool) any {
 	return text
 }
 
-// decoded is the JSON object or list that a text is.
+// decoded returns the JSON object or list in a text.
 func decoded(text string) (any, bool) {
 	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
 		return nil, false
@@ -165,7 +165,7 @@ func (s *sealer) longestFirst() {
 	s.secrets = slices.Compact(s.secrets)
 }
 
-// clean takes secrets out of all text within a value, in place.
+// clean removes secrets from all text within a value, in place.
 func (s *sealer) clean(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
@@ -184,8 +184,8 @@ func (s *sealer) clean(value any) any {
 	return value
 }
 
-// telling finds secrets in text that nobody marked: an error message may quote one.
-var telling = []*regexp.Regexp{
+// unmarked finds secrets in text that are not marked: an error message may quote one.
+var unmarked = []*regexp.Regexp{
 	regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)`),
 	regexp.MustCompile(`\{[^{}]*` + signature + `[^{}]*\}`),
 	regexp.MustCompile(`v1:[A-Za-z0-9+/=]{12,}:[A-Za-z0-9+/=]{16,}`),                // Pulumi's ciphertext
@@ -199,12 +199,12 @@ var (
 	userinfo = regexp.MustCompile(`(://)[^/\s@]+@`)
 )
 
-// plain is a text without secrets, and without what looks like one.
+// plain returns a text without secrets and without parts that look like one.
 func (s *sealer) plain(text string) string {
 	for _, secret := range s.secrets {
 		text = strings.ReplaceAll(text, secret, hidden)
 	}
-	for _, pattern := range telling {
+	for _, pattern := range unmarked {
 		text = pattern.ReplaceAllString(text, hidden)
 	}
 	text = assigned.ReplaceAllString(text, "${1}"+hidden)
