@@ -63,13 +63,18 @@ var (
 	arm = regexp.MustCompile(`^(a1|mac2[a-z0-9-]*|[a-z]+[0-9]+g[a-z]*)\.`)
 )
 
-// ValidType reports whether a text is an instance type that the builder can have.
-func ValidType(name string) bool { return instanceType.MatchString(name) && !arm.MatchString(name) }
+// validType reports whether a text is an instance type that the builder can have.
+func validType(name string) bool { return instanceType.MatchString(name) && !arm.MatchString(name) }
+
+// Check adds the faults of the plain fields. at returns the path of a property.
+func (a *BuilderArgs) Check(f *faults.Faults, at func(property string) string) {
+	f.Check(validType(a.InstanceType), at("instanceType"), a.InstanceType, "an x86_64 EC2 instance type, such as c6i.xlarge")
+	f.Between(at("volumeGib"), a.VolumeGiB, 30, 16384)
+}
 
 func (a *BuilderArgs) validate() error {
 	var f faults.Faults
-	f.Check(ValidType(a.InstanceType), "instanceType", a.InstanceType, "an x86_64 EC2 instance type, such as c6i.xlarge: the session hosts are x86_64")
-	f.Between("volumeGib", a.VolumeGiB, 30, 16384)
+	a.Check(&f, faults.Property)
 	f.Required(a.VPCID != nil, "vpcId", "a VPC's id")
 	f.Required(a.SubnetID != nil, "subnetId", "a subnet's id")
 	f.Required(a.InstanceProfileName != nil, "instanceProfileName", "the builder role's instance profile")

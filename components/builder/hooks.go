@@ -27,14 +27,19 @@ type HooksArgs struct {
 	IdleMinutes, MaxHours int
 }
 
+// Check adds the faults of the limits. at returns the path of a property.
+func (a *HooksArgs) Check(f *faults.Faults, at func(property string) string) {
+	f.Between(at("idleMinutes"), a.IdleMinutes, 1, 24*60)
+	f.Between(at("maxHours"), a.MaxHours, 1, 48)
+}
+
 func (a *HooksArgs) validate() error {
 	var f faults.Faults
+	a.Check(&f, faults.Property)
 	f.Required(a.EC2 != nil && a.SSM != nil, "ec2", "clients of EC2 and of Systems Manager")
 	f.Required(a.InstanceID != nil, "instanceId", "the builder's instance id")
 	f.Required(a.InstanceURN != nil, "instanceUrn", "the URN of the builder's instance")
 	f.Required(a.LoginDir != "", "loginDir", "a folder")
-	f.Between("idleMinutes", a.IdleMinutes, 1, 24*60)
-	f.Between("maxHours", a.MaxHours, 1, 48)
 	return f.Err("builder hooks")
 }
 

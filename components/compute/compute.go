@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/batch"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
@@ -86,33 +85,60 @@ const imageParameter = "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/rec
 
 var imagePattern = regexp.MustCompile(`^ami-[0-9a-f]{8,17}$`)
 
-// ValidImage reports whether a text is an AMI's id or Latest.
-func ValidImage(text string) bool { return text == Latest || imagePattern.MatchString(text) }
+// Check adds the faults of the plain fields. at returns the path of a property.
+func (a *ComputeArgs) Check(f *faults.Faults, at func(property string) string) {
+	a.checkTypes(f, at("instanceTypes"), at("spot"))
+	f.Between(at("minVcpus"), a.MinVCPUs, 0, mostVCPUs)
+	f.Between(at("maxVcpus"), a.MaxVCPUs, 1, mostVCPUs)
+	f.Between(at("spotMaxVcpus"), a.SpotMaxVCPUs, 1, mostVCPUs)
+	a.checkCapacity(f, at)
+	f.Check(a.Image == Latest || imagePattern.MatchString(a.Image), at("image"), a.Image, "an AMI's id, ami-…, or "+Latest)
+	f.Between(at("rootGib"), a.RootGiB, 30, 16384)
+	f.Between(at("stopSeconds"), a.StopSeconds, 2, 110)
+	checkUpdateTimeout(f, at("updateTimeoutMinutes"), a.UpdateTimeoutMinutes)
+	f.Between(at("lastPort"), a.LastPort, 1025, contract.LastSessionPort)
+}
+
+// mostVCPUs is more than any account's quota.
+const mostVCPUs = 100000
+
+func checkUpdateTimeout(f *faults.Faults, path string, minutes int) { f.Between(path, minutes, 1, 360) }
+
+// checkTypes adds the faults of the instance types. list and spot are the paths of
+// InstanceTypes and Spot.
+func (a *ComputeArgs) checkTypes(f *faults.Faults, list, spot string) {
+	const allowed = "types of docs/configuration.md's table, each once"
+	f.Check(len(a.InstanceTypes) > 0, list, a.InstanceTypes, allowed)
+	for i, name := range a.InstanceTypes {
+		_, known := InstanceTypes[name]
+		f.Check(known, faults.Item(list, i), name, allowed+"; nearest: "+faults.Nearest(name, Known()))
+		f.Check(!slices.Contains(a.InstanceTypes[:i], name), faults.Item(list, i), name, "each type once")
+	}
+	most := MaxSizes(a.Spot)
+	f.Compare(len(Sizes(a.InstanceTypes)) <= most, list, a.InstanceTypes, fmt.Sprintf(
+		"types of at most %d sizes when %s is %t: a job queue takes %d compute environments, one for each size and one for Spot hosts",
+		most, spot, a.Spot, MaxEnvironments), spot)
+}
+
+// checkCapacity adds the faults of environments that could never start one of their
+// hosts, and of hosts held ready beyond the most.
+func (a *ComputeArgs) checkCapacity(f *faults.Faults, at func(property string) string) {
+	types, most := at("instanceTypes"), at("maxVcpus")
+	f.Compare(a.MinVCPUs <= a.MaxVCPUs, at("minVcpus"), a.MinVCPUs, fmt.Sprintf("at most %s, %d", most, a.MaxVCPUs), most)
+	for i, name := range a.InstanceTypes {
+		if slices.Contains(a.InstanceTypes[:i], name) {
+			continue
+		}
+		vcpus := InstanceTypes[name].VCPUs
+		allowed := fmt.Sprintf("at least the %d vCPUs of one %s", vcpus, name)
+		f.Compare(vcpus <= a.MaxVCPUs, most, a.MaxVCPUs, allowed, types)
+		f.Compare(!a.Spot || vcpus <= a.SpotMaxVCPUs, at("spotMaxVcpus"), a.SpotMaxVCPUs, allowed, types, at("spot"))
+	}
+}
 
 func (a *ComputeArgs) validate() error {
 	var f faults.Faults
-	f.Check(len(a.InstanceTypes) > 0, "instanceTypes", a.InstanceTypes, "one or more of "+strings.Join(Known(), ", "))
-	largest := 1
-	for i, name := range a.InstanceTypes {
-		path := fmt.Sprintf("instanceTypes[%d]", i)
-		t, known := InstanceTypes[name]
-		f.Check(known, path, name, "one of "+strings.Join(Known(), ", "))
-		f.Check(!slices.Contains(a.InstanceTypes[:i], name), path, name, "each type once")
-		largest = max(largest, t.VCPUs)
-	}
-	sizes := Sizes(a.InstanceTypes)
-	f.Check(len(sizes) <= MaxSizes(a.Spot), "instanceTypes", fmt.Sprintf("%d sizes", len(sizes)),
-		fmt.Sprintf("at most %d sizes, each an environment of the queue's %d (Spot hosts take one)", MaxSizes(a.Spot), MaxEnvironments))
-	f.Check(a.MinVCPUs >= 0 && a.MinVCPUs <= a.MaxVCPUs, "minVcpus", a.MinVCPUs, fmt.Sprintf("0 to maxVcpus, %d", a.MaxVCPUs))
-	f.Between("maxVcpus", a.MaxVCPUs, largest, 100000)
-	if a.Spot {
-		f.Between("spotMaxVcpus", a.SpotMaxVCPUs, largest, 100000)
-	}
-	f.Check(ValidImage(a.Image), "image", a.Image, "an AMI's id, ami-…, or "+Latest)
-	f.Between("rootGib", a.RootGiB, 30, 16384)
-	f.Between("stopSeconds", a.StopSeconds, 2, 110)
-	f.Between("updateTimeoutMinutes", a.UpdateTimeoutMinutes, 1, 360)
-	f.Between("lastPort", a.LastPort, 1025, contract.LastSessionPort)
+	a.Check(&f, faults.Property)
 	f.Required(a.SubnetIDs != nil, "subnetIds", "subnets that give hosts a public address")
 	f.Required(a.SecurityGroupID != nil, "securityGroupId", "a security group's id")
 	f.Required(a.InstanceProfileARN != nil, "instanceProfileArn", "an ARN")

@@ -340,11 +340,11 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	})
 	require.Error(t, r.Err)
 	for _, fault := range []string{
-		`instanceTypes[0] is "g5g.xlarge"; allowed: one of g4dn.12xlarge, `,
+		`instanceTypes[0] is "g5g.xlarge"; allowed: types of docs/configuration.md's table, each once; nearest: g5.xlarge`,
 		`instanceTypes[2] is "g5.2xlarge"; allowed: each type once`,
-		"minVcpus is -1; allowed: 0 to maxVcpus, 7",
-		"maxVcpus is 7; allowed: a whole number from 8 to",
-		"spotMaxVcpus is 0; allowed: a whole number from 8 to",
+		"minVcpus is -1; allowed: a whole number from 0 to 100000",
+		"maxVcpus is 7; allowed: at least the 8 vCPUs of one g5.2xlarge",
+		"spotMaxVcpus is 0; allowed: a whole number from 1 to 100000",
 		"rootGib is 29; allowed: a whole number from 30 to 16384",
 		"stopSeconds is 111; allowed: a whole number from 2 to 110",
 		"lastPort is 0; allowed: a whole number from 1025 to 32767",
@@ -387,7 +387,7 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"ends of the ranges": func(a *compute.ComputeArgs) { a.RootGiB, a.StopSeconds, a.UpdateTimeoutMinutes = 30, 2, 1 },
 		"other ends":         func(a *compute.ComputeArgs) { a.RootGiB, a.StopSeconds, a.UpdateTimeoutMinutes = 16384, 110, 360 },
 		"the last port":      func(a *compute.ComputeArgs) { a.LastPort = contract.LastSessionPort },
-		"Spot's most unused": func(a *compute.ComputeArgs) { a.SpotMaxVCPUs = 0 },
+		"Spot's most unused": func(a *compute.ComputeArgs) { a.SpotMaxVCPUs = 1 },
 		"without tags":       func(a *compute.ComputeArgs) { a.Tags = nil },
 		"as many sizes as a queue takes": func(a *compute.ComputeArgs) {
 			a.InstanceTypes = []string{"g5.xlarge", "g5.2xlarge", "g5.4xlarge", "g6.2xlarge"}

@@ -50,7 +50,7 @@ func LongestUpdate(updateTimeoutMinutes int) time.Duration {
 func Hooks(ctx *pulumi.Context, name string, args *HooksArgs) (*pulumi.ResourceHookBinding, error) {
 	var f faults.Faults
 	f.Required(args.Batch != nil, "batch", "a client of AWS Batch")
-	f.Between("updateTimeoutMinutes", args.UpdateTimeoutMinutes, 1, 360)
+	checkUpdateTimeout(&f, "updateTimeoutMinutes", args.UpdateTimeoutMinutes)
 	if err := f.Err("compute hooks"); err != nil {
 		return nil, err
 	}

@@ -70,14 +70,14 @@ var (
 	refPattern        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$`)
 )
 
-// ValidPrefix tells whether a text can begin a game build's key.
-func ValidPrefix(text string) bool { return len(text) <= 256 && prefixPattern.MatchString(text) }
+// validPrefix tells whether a text can begin a game build's key.
+func validPrefix(text string) bool { return len(text) <= 256 && prefixPattern.MatchString(text) }
 
 // ValidRepository tells whether a text is OWNER/NAME.
 func ValidRepository(text string) bool { return repositoryPattern.MatchString(text) }
 
-// ValidWorkflow tells whether a text is a workflow's file name.
-func ValidWorkflow(text string) bool { return workflowPattern.MatchString(text) }
+// validWorkflow tells whether a text is a workflow's file name.
+func validWorkflow(text string) bool { return workflowPattern.MatchString(text) }
 
 // ValidRef tells whether a text is a branch or tag.
 func ValidRef(text string) bool { return refPattern.MatchString(text) }
@@ -91,19 +91,26 @@ func ValidAPI(text string) bool {
 // ConnectionName is the fixed name of a stack's connection, by which its token is set.
 func ConnectionName(stack string) string { return "delivery-" + stack }
 
+// Check adds the faults of the fields that shape the delivery. at returns the path of a
+// property. A delivery without a repository needs no workflow.
+func (a *DeliveryArgs) Check(f *faults.Faults, at func(property string) string) {
+	f.Check(validPrefix(a.Prefix), at("prefix"), a.Prefix, "empty, or folders of letters, digits and . _ - with a / behind each")
+	f.Check(a.Repository == "" || ValidRepository(a.Repository), at("repository"), a.Repository, "OWNER/NAME")
+	if a.Repository == "" && a.Workflow == "" && a.Ref == "" && a.API == "" {
+		return
+	}
+	f.Check(validWorkflow(a.Workflow), at("workflow"), a.Workflow, "the name of a file in .github/workflows, such as release.yml")
+	f.Check(ValidRef(a.Ref), at("ref"), a.Ref, "a branch or a tag")
+	f.Check(ValidAPI(a.API), at("api"), a.API, "an https:// URL")
+}
+
 func (a *DeliveryArgs) validate() error {
 	var f faults.Faults
+	a.Check(&f, faults.Property)
 	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
 	f.Required(a.Bucket != nil, "bucket", "the bucket of game builds")
 	f.Required(a.TeamTopicARN != nil, "teamTopicArn", "an ARN")
 	f.Required(a.BoundaryARN != nil, "boundaryArn", "an ARN")
-	f.Check(ValidPrefix(a.Prefix), "prefix", a.Prefix, "nothing, or folders with a / behind each")
-	if a.Repository != "" {
-		f.Check(ValidRepository(a.Repository), "repository", a.Repository, "OWNER/NAME")
-		f.Check(ValidWorkflow(a.Workflow), "workflow", a.Workflow, "the name of a workflow's file")
-		f.Check(ValidRef(a.Ref), "ref", a.Ref, "a branch or a tag")
-		f.Check(ValidAPI(a.API), "api", a.API, "an https:// URL")
-	}
 	return f.Err("delivery")
 }
 

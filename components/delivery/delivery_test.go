@@ -1,7 +1,6 @@
 package delivery_test
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -172,20 +171,25 @@ func TestEveryFaultIsToldAtOnce(t *testing.T) {
 
 func TestNamesAreTakenAsGitHubAndS3HaveThem(t *testing.T) {
 	for _, c := range []struct {
-		valid     func(string) bool
+		property  string
+		with      func(text string) delivery.DeliveryArgs
 		good, bad []string
 	}{
-		{delivery.ValidPrefix, []string{"", "builds/", "a/b_c/"}, []string{"/", "builds", "a//", "a*/", strings.Repeat("a", 300) + "/"}},
-		{delivery.ValidRepository, []string{"studio/game", "a-b/c.d_e"}, []string{"", "game", "a/b/c", "a b/c", "a/b?c"}},
-		{delivery.ValidWorkflow, []string{"release.yml", "a-b.yaml"}, []string{"", "release", "../a.yml", "a.yml?b"}},
-		{delivery.ValidAPI, []string{"https://api.github.com", "https://git.example.com/api/v3/"}, []string{"", "api.github.com", "http://api.github.com", "https://a/*", "https://a?b", "https://a:b@c"}},
-		{delivery.ValidRef, []string{"main", "release/1.x"}, []string{"", "-a", "a b", `a"`}},
+		{"prefix", func(text string) delivery.DeliveryArgs { return delivery.DeliveryArgs{Repository: "a/b", Prefix: text} }, []string{"", "builds/", "a/b_c/"}, []string{"/", "builds", "a//", "a*/", strings.Repeat("a", 300) + "/"}},
+		{"repository", func(text string) delivery.DeliveryArgs { return delivery.DeliveryArgs{Repository: text} }, []string{"", "studio/game", "a-b/c.d_e"}, []string{"game", "a/b/c", "a b/c", "a/b?c"}},
+		{"workflow", func(text string) delivery.DeliveryArgs {
+			return delivery.DeliveryArgs{Repository: "a/b", Workflow: text}
+		}, []string{"release.yml", "a-b.yaml"}, []string{"", "release", "../a.yml", "a.yml?b"}},
+		{"api", func(text string) delivery.DeliveryArgs { return delivery.DeliveryArgs{Repository: "a/b", API: text} }, []string{"https://api.github.com", "https://git.example.com/api/v3/"}, []string{"", "api.github.com", "http://api.github.com", "https://a/*", "https://a?b", "https://a:b@c"}},
+		{"ref", func(text string) delivery.DeliveryArgs { return delivery.DeliveryArgs{Repository: "a/b", Ref: text} }, []string{"main", "release/1.x"}, []string{"", "-a", "a b", `a"`}},
 	} {
 		for _, text := range c.good {
-			assert.True(t, c.valid(text), fmt.Sprintf("%q", text))
+			args := c.with(text)
+			assert.Empty(t, componenttest.FaultsOf(&args, c.property), "%q", text)
 		}
 		for _, text := range c.bad {
-			assert.False(t, c.valid(text), fmt.Sprintf("%q", text))
+			args := c.with(text)
+			assert.Len(t, componenttest.FaultsOf(&args, c.property), 1, "%q", text)
 		}
 	}
 }

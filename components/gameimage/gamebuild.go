@@ -7,14 +7,12 @@ import (
 	"maps"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/s3"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
-	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // Latest stands for the version of a game build that is the newest when a
@@ -46,27 +44,6 @@ var (
 	unnamed         = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 )
 
-// ValidBuildKey tells whether a text is the key of an archive.
-func ValidBuildKey(key string) bool {
-	return len(key) <= 512 && keyPattern.MatchString(key) && slices.ContainsFunc(unpack.Forms, func(form string) bool {
-		return strings.HasSuffix(key, form)
-	})
-}
-
-// ValidBuildVersion tells whether a text is a version id or Latest.
-func ValidBuildVersion(version string) bool {
-	return versionPattern.MatchString(version) && version != "null" // that of an object put before versioning
-}
-
-func (b *GameBuild) validate(f *faults.Faults, buildOn string) {
-	f.Required(b.Bucket != nil, "build.bucket", "the bucket of game builds")
-	f.Check(ValidBuildKey(b.Key), "build.key", b.Key, "an archive's key in the bucket")
-	f.Check(ValidBuildVersion(b.Version), "build.version", b.Version, "an S3 version id, or "+Latest)
-	f.Check(b.Region != "", "build.region", b.Region, "an AWS Region")
-	f.Check(buildOn != BuildOnLocal || b.MetadataEndpoint != "", "build.metadataEndpoint", b.MetadataEndpoint,
-		"a URL: what is built on this machine finds no role to read the build with otherwise")
-}
-
 // found is a game build as S3 has it.
 type found struct{ bucket, key, version, sha256 string }
 
@@ -90,7 +67,7 @@ func (b *GameBuild) find(ctx *pulumi.Context, bucket string, maxGiB int, opts ..
 		return f, fmt.Errorf("image.gameBuild: %s: %w", f, err)
 	}
 	switch {
-	case !ValidBuildVersion(f.version) || f.version == Latest:
+	case !validVersion(f.version) || f.version == Latest:
 		return f, fmt.Errorf("image.gameBuild: %s is no version of its own: the bucket needs versioning, or the same image would hold another game tomorrow", f)
 	case !checksumPattern.MatchString(f.sha256):
 		return f, fmt.Errorf("image.gameBuild: %s has the metadata %s=%q, where its SHA-256 in 64 hexadecimal digits is needed: upload it again as docs/delivery.md says",

@@ -153,9 +153,9 @@ func TestABuildIsNamedByAPlainKeyOfAnArchive(t *testing.T) {
 		"": false, "/game.tar": false, "builds/": false, "builds//game.tar": false, "../game.tar": false, "game.7z": false,
 		"builds/my game.tar": false, "builds/spiel-ä.tar": false, strings.Repeat("a", 600) + ".tar": false,
 	} {
-		assert.Equal(t, valid, gameimage.ValidBuildKey(key), key)
+		assert.Equal(t, valid, key != "" && len(componenttest.FaultsOf(&gameimage.GameBuild{Key: key}, "key")) == 0, key)
 	}
 	for version, valid := range map[string]bool{"latest": true, "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY_x": true, "": false, "null": false, "a b": false} {
-		assert.Equal(t, valid, gameimage.ValidBuildVersion(version), version)
+		assert.Equal(t, valid, len(componenttest.FaultsOf(&gameimage.GameBuild{Version: version}, "version")) == 0, version)
 	}
 }

@@ -4,8 +4,6 @@ package gameimage
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ecr"
@@ -13,7 +11,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // Where images are built.
@@ -72,14 +69,6 @@ type GameImage struct {
 // platform is that of the GPU instance types.
 const platform = "linux/amd64"
 
-var (
-	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	digestPattern = regexp.MustCompile(`^([^@\s]+/[^@\s:]+)@(sha256:[0-9a-f]{64})$`)
-)
-
-// ValidUse tells whether a text is a tag or repository@sha256:….
-func ValidUse(use string) bool { return tagPattern.MatchString(use) || digestPattern.MatchString(use) }
-
 func (a GameImageArgs) defaults() GameImageArgs {
 	for _, d := range []struct {
 		value    *string
@@ -90,27 +79,6 @@ func (a GameImageArgs) defaults() GameImageArgs {
 		}
 	}
 	return a
-}
-
-func (a GameImageArgs) validate() error {
-	var f faults.Faults
-	f.Check(a.Use == "" || ValidUse(a.Use), "use", a.Use, "a tag, or repository@sha256:…")
-	f.Check(a.BuildOn == BuildOnBuilder || a.BuildOn == BuildOnLocal, "buildOn", a.BuildOn, BuildOnBuilder+" or "+BuildOnLocal)
-	f.Required(a.BuildOn != BuildOnBuilder || a.Host != nil, "host", "the builder's Docker, ssh://…")
-	f.Required(a.BuildOn != BuildOnBuilder || a.Use != "" || a.Hooks != nil, "hooks", "the hooks that start and stop the builder")
-	f.Check(a.BaseImage != "", "baseImage", a.BaseImage, "an image")
-	f.Check(slices.Contains(contract.DisplayServers, a.DisplayServer), "displayServer", a.DisplayServer, fmt.Sprintf("%s or %s", contract.DCV, contract.VNC))
-	f.Check(a.DisplayServer != contract.DCV || a.DCVSource != "", "dcvSource", a.DCVSource, "a URL")
-	f.Check(a.MaxGiB > 0, "maxGib", a.MaxGiB, "a whole number from 1 up")
-	f.Check(a.StopSeconds > 0, "stopSeconds", a.StopSeconds, "a whole number from 1 up")
-	if a.Build != nil {
-		a.Build.validate(&f, a.BuildOn)
-	} else {
-		f.Check(a.Game != "", "game", a.Game, "a game's folder or archive")
-	}
-	f.Check(a.Branding != "", "branding", a.Branding, "a folder")
-	f.Required(a.RepositoryURL != nil && a.RepositoryName != nil && a.RegistryID != nil, "repositoryUrl", "a repository")
-	return f.Err("image")
 }
 
 // NewGameImage declares the image.

@@ -229,16 +229,17 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	r := run(t, componenttest.Preview, gameimage.GameImageArgs{Use: "not a tag", BuildOn: "moon"})
 	require.Error(t, r.Err)
 	for _, fault := range []string{
-		`use is "not a tag"; allowed: a tag, or repository@sha256:…`,
+		`use is "not a tag"; allowed: a tag, or repository@sha256: and 64 hexadecimal digits`,
 		`buildOn is "moon"; allowed: builder or local`,
 		`baseImage is ""; allowed`,
 		`displayServer is ""; allowed: dcv or vnc`,
 		`maxGib is 0; allowed`,
 		`stopSeconds is 0; allowed`,
-		`game is ""; allowed`,
-		`branding is ""; allowed`,
+		`version is ""; allowed`,
+		`game is not set; allowed`,
+		`branding is not set; allowed`,
 		`repositoryUrl is not set; allowed: a repository`,
-		"image has 9 faults",
+		"image has 10 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)
 	}
@@ -249,9 +250,9 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 func TestAnImageInUseIsNamedByATagOrADigest(t *testing.T) {
 	for use, valid := range map[string]bool{
 		"v1.2": true, "_": true, strings.Repeat("a", 128): true, repository + "@" + digest: true, "localhost:5000/a/b@" + digest: true,
-		"": false, "-v1": false, "a b": false, strings.Repeat("a", 129): false, digest: false, "game@" + digest: false,
+		"": true, "-v1": false, "a b": false, strings.Repeat("a", 129): false, digest: false, "game@" + digest: false,
 		repository + ":v1": false, repository + ":v1@" + digest: false, repository + "@" + digest + "0": false, repository + "@sha256:11": false,
 	} {
-		assert.Equal(t, valid, gameimage.ValidUse(use), use)
+		assert.Equal(t, valid, len(componenttest.FaultsOf(&gameimage.GameImageArgs{Use: use}, "use")) == 0, use)
 	}
 }

@@ -6,7 +6,6 @@ package githubroles
 import (
 	"fmt"
 	"regexp"
-	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -91,9 +90,9 @@ var (
 	keyPattern    = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$`)
 )
 
-// ValidSubject reports whether a text names one repository in the form of GitHub's
+// validSubject reports whether a text names one repository in the form of GitHub's
 // subjects, without a wildcard.
-func ValidSubject(text string) bool { return subjectPattern.MatchString(text) }
+func validSubject(text string) bool { return subjectPattern.MatchString(text) }
 
 // ValidBucket reports whether a text is a bucket's name.
 func ValidBucket(text string) bool { return bucketPattern.MatchString(text) }
@@ -102,17 +101,19 @@ func ValidBucket(text string) bool { return bucketPattern.MatchString(text) }
 // decides by the key.
 func ValidKeyARN(text string) bool { return keyPattern.MatchString(text) }
 
+// Check adds the faults of the plain fields. at returns the path of a property.
+func (a *GitHubRolesArgs) Check(f *faults.Faults, at func(property string) string) {
+	f.Check(delivery.ValidRepository(a.Repository), at("repository"), a.Repository, "OWNER/NAME")
+	f.Check(delivery.ValidRef(a.Branch), at("branch"), a.Branch, "a branch")
+	f.Each(at("subjects"), a.Subjects, validSubject, "repo:OWNER/NAME or repo:OWNER@ID/NAME@ID")
+	f.Check(a.StateBucket == "" || ValidBucket(a.StateBucket), at("stateBucket"), a.StateBucket, "an S3 bucket's name")
+	f.Check(a.SecretsKeyARN == "" || ValidKeyARN(a.SecretsKeyARN), at("secretsKeyArn"), a.SecretsKeyARN, "a KMS key's ARN, no alias's")
+}
+
 func (a *GitHubRolesArgs) validate() error {
 	var f faults.Faults
+	a.Check(&f, faults.Property)
 	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
-	f.Check(delivery.ValidRepository(a.Repository), "repository", a.Repository, "OWNER/NAME")
-	f.Check(delivery.ValidRef(a.Branch), "branch", a.Branch, "a branch")
-	for i, subject := range a.Subjects {
-		f.Check(ValidSubject(subject), "subjects", subject, "repo:OWNER/NAME or repo:OWNER@ID/NAME@ID")
-		f.Check(!slices.Contains(a.Subjects[:i], subject), "subjects", subject, "each subject once")
-	}
-	f.Check(a.StateBucket == "" || ValidBucket(a.StateBucket), "stateBucket", a.StateBucket, "a bucket's name")
-	f.Check(a.SecretsKeyARN == "" || ValidKeyARN(a.SecretsKeyARN), "secretsKeyArn", a.SecretsKeyARN, "a KMS key's ARN")
 	f.Required(a.LauncherPolicyARN != nil, "launcherPolicyArn", "an ARN")
 	f.Required(len(a.RoleARNs) > 0, "roleArns", "one ARN or more")
 	f.Required(a.BoundaryARN != nil, "boundaryArn", "an ARN")

@@ -153,7 +153,7 @@ func TestNamesThatWouldLetOthersInAreRefused(t *testing.T) {
 		"repo:a/b": true, "repo:a@1/b@2": true,
 		"a/b": false, "repo:a/*": false, "repo:a/b:*": false, "repo:a/b:ref:refs/heads/main": false, "repo:a@x/b@2": false, "repo:*/b": false, "": false,
 	} {
-		assert.Equal(t, good, githubroles.ValidSubject(text), text)
+		assert.Equal(t, good, len(componenttest.FaultsOf(&githubroles.GitHubRolesArgs{Subjects: []string{text}}, "subjects")) == 0, text)
 	}
 	for text, good := range map[string]bool{"studio-state": true, "a.b": true, "": false, "studio*": false, "b/prefix": false, "B": false} {
 		assert.Equal(t, good, githubroles.ValidBucket(text), text)
@@ -176,13 +176,13 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 	require.Error(t, r.Err)
 	assert.Contains(t, r.Err.Error(), strings.Join([]string{
 		"pipeline has 12 faults:",
-		`stack is "Dev"; allowed: ^[a-z][a-z0-9-]{0,20}$`,
 		`repository is "x"; allowed: OWNER/NAME`,
 		`branch is "ma*"; allowed: a branch`,
-		`subjects is "repo:a/b"; allowed: each subject once`,
-		`subjects is "repo:a/*"; allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID`,
-		`stateBucket is "s*"; allowed: a bucket's name`,
-		`secretsKeyArn is "alias/key"; allowed: a KMS key's ARN`,
+		`subjects[1] is "repo:a/b"; allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID, each once`,
+		`subjects[2] is "repo:a/*"; allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID, each once`,
+		`stateBucket is "s*"; allowed: an S3 bucket's name`,
+		`secretsKeyArn is "alias/key"; allowed: a KMS key's ARN, no alias's`,
+		`stack is "Dev"; allowed: ^[a-z][a-z0-9-]{0,20}$`,
 		`launcherPolicyArn is not set; allowed: an ARN`,
 		`roleArns is not set; allowed: one ARN or more`,
 		`boundaryArn is not set; allowed: an ARN`,

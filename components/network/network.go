@@ -5,6 +5,7 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
@@ -81,26 +82,41 @@ func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pul
 	})
 }
 
-// validate reports every fault at once.
+var (
+	vpcPattern    = regexp.MustCompile(`^vpc-[0-9a-z]+$`)
+	subnetPattern = regexp.MustCompile(`^subnet-[0-9a-z]+$`)
+)
+
+// Check adds the faults of the arguments. at returns the path of a property.
+func (a *NetworkArgs) Check(f *faults.Faults, at func(property string) string) {
+	vpc, subnets, made := at("vpcId"), at("subnetIds"), a.VPCID == ""
+	f.Check(made || vpcPattern.MatchString(a.VPCID), vpc, a.VPCID, "a VPC's id, vpc-…, together with its subnets")
+	f.Each(subnets, a.SubnetIDs, subnetPattern.MatchString, "ids of subnets of the VPC, subnet-…")
+	f.Compare(made || len(a.SubnetIDs) > 0, subnets, a.SubnetIDs, "one or more subnets of "+a.VPCID+": an existing VPC comes with its subnets", vpc)
+	f.Compare(!made || len(a.SubnetIDs) == 0, vpc, a.VPCID, "the VPC of the subnets in "+subnets, subnets)
+	if made || a.CIDRBlock != "" {
+		f.Check(validBlock(a.CIDRBlock), at("cidrBlock"), a.CIDRBlock, "an IPv4 block of /16 to /24 without host bits, such as 10.20.0.0/16")
+	}
+	if made || a.Zones != 0 {
+		f.Between(at("zones"), a.Zones, 2, 6)
+	}
+	f.Check(ValidPorts(a.Ports), at("ports"), a.Ports, "a range within 1025-65535 (DCV's ports are above 1024)")
+	for i, former := range a.FormerPorts {
+		f.Check(ValidPorts(former) && former != a.Ports && !slices.Contains(a.FormerPorts[:i], former), faults.Item(at("formerPorts"), i), former,
+			"a range within 1025-65535, each once and none that is admitted anyway")
+	}
+	a.checkPlayers(f, at("playerCidrs"), at("openToWorld"))
+}
+
 func (a *NetworkArgs) validate() error {
 	var f faults.Faults
-	f.Check((a.VPCID == "") == (len(a.SubnetIDs) == 0), "vpcId", a.VPCID, "together with subnetIds, or neither")
-	for i, id := range a.SubnetIDs {
-		f.Check(!slices.Contains(a.SubnetIDs[:i], id), "subnetIds", id, "each subnet once")
-	}
-	if a.VPCID == "" {
-		block, err := netip.ParsePrefix(a.CIDRBlock)
-		ok := err == nil && block.Addr().Is4() && block.Bits() >= 16 && block.Bits() <= 24 && block == block.Masked()
-		f.Check(ok, "cidrBlock", a.CIDRBlock, "an IPv4 block of /16 to /24 without host bits, such as 10.20.0.0/16")
-		f.Between("zones", a.Zones, 2, 6)
-	}
-	f.Check(ValidPorts(a.Ports), "ports", a.Ports, "a range within 1025-65535 (DCV's ports are above 1024)")
-	for i, former := range a.FormerPorts {
-		f.Check(ValidPorts(former), "formerPorts", former, "a range within 1025-65535")
-		f.Check(former != a.Ports && !slices.Contains(a.FormerPorts[:i], former), "formerPorts", former, "each range once, and none that is admitted anyway")
-	}
-	CheckPlayerCIDRs(&f, "playerCidrs", a.PlayerCIDRs, a.OpenToWorld)
+	a.Check(&f, faults.Property)
 	return f.Err("network")
+}
+
+func validBlock(text string) bool {
+	block, err := netip.ParsePrefix(text)
+	return err == nil && block.Addr().Is4() && block.Bits() >= 16 && block.Bits() <= 24 && block == block.Masked()
 }
 
 // ValidPorts reports whether DCV's servers can take a range: ports above 1024.
@@ -108,13 +124,14 @@ func ValidPorts(r contract.PortRange) bool {
 	return r.First >= 1025 && r.Last <= 65535 && r.Width() >= 1
 }
 
-// CheckPlayerCIDRs adds a fault for each network that is malformed, has host
-// bits, is not in its plain form, is named or contained twice, or is the whole
-// internet without the flag.
-func CheckPlayerCIDRs(f *faults.Faults, path string, cidrs []string, openToWorld bool) {
-	f.Check(len(cidrs) > 0, path, cidrs, "at least one network that players come from, such as 203.0.113.0/24")
+// checkPlayers adds a fault for each network that is malformed, has host bits, is not
+// in its plain form, is named or contained twice, or is the whole internet without the
+// flag. list and flag are the paths of both.
+func (a *NetworkArgs) checkPlayers(f *faults.Faults, list, flag string) {
+	f.Check(len(a.PlayerCIDRs) > 0, list, a.PlayerCIDRs, "one or more IPv4 and IPv6 networks without host bits that don't overlap, such as 203.0.113.0/24")
 	var seen []netip.Prefix
-	for _, text := range cidrs {
+	for i, text := range a.PlayerCIDRs {
+		path := faults.Item(list, i)
 		prefix, err := netip.ParsePrefix(text)
 		switch {
 		case err != nil || prefix.Addr().Is4In6():
@@ -125,8 +142,8 @@ func CheckPlayerCIDRs(f *faults.Faults, path string, cidrs []string, openToWorld
 			continue
 		case prefix.String() != text: // AWS answers the plain form: every refresh would see a difference
 			f.Add(path, text, fmt.Sprintf("the network in its plain form: %s", prefix))
-		case prefix.Bits() == 0 && !openToWorld:
-			f.Add(path, text, "the whole internet only with openToWorld: true")
+		case prefix.Bits() == 0:
+			f.Compare(a.OpenToWorld, path, text, "the whole internet only if "+flag+" is true", flag)
 		}
 		for _, other := range seen {
 			if prefix.Overlaps(other) {

@@ -310,7 +310,7 @@ func TestTheWholeInternetNeedsTheFlag(t *testing.T) {
 		args.PlayerCIDRs = []string{world}
 		r, _ := run(t, componenttest.Preview, args)
 		require.Error(t, r.Err, world)
-		assert.ErrorContains(t, r.Err, fmt.Sprintf("playerCidrs is %q; allowed: the whole internet only with openToWorld: true", world))
+		assert.ErrorContains(t, r.Err, fmt.Sprintf("is %q; allowed: the whole internet only if openToWorld is true", world))
 
 		args.OpenToWorld = true
 		r, _ = run(t, componenttest.Preview, args)
@@ -323,7 +323,7 @@ func TestEachFaultIsRefusedBeforeAnythingIsDeclared(t *testing.T) {
 		change func(*network.NetworkArgs)
 		want   string
 	}{
-		"no player network":       {func(a *network.NetworkArgs) { a.PlayerCIDRs = nil }, "playerCidrs is []; allowed: at least one network"},
+		"no player network":       {func(a *network.NetworkArgs) { a.PlayerCIDRs = nil }, "playerCidrs is []; allowed: one or more IPv4 and IPv6 networks"},
 		"no network at all":       {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"office"} }, `"office"; allowed: an IPv4 or IPv6 network`},
 		"an address":              {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"203.0.113.7"} }, `"203.0.113.7"; allowed: an IPv4 or IPv6 network`},
 		"host bits":               {func(a *network.NetworkArgs) { a.PlayerCIDRs = []string{"203.0.113.7/24"} }, "without host bits: 203.0.113.0/24?"},
@@ -335,11 +335,11 @@ func TestEachFaultIsRefusedBeforeAnythingIsDeclared(t *testing.T) {
 		"a privileged port":       {func(a *network.NetworkArgs) { a.Ports.First = 1024 }, "ports is 1024-8446; allowed"},
 		"a port too high":         {func(a *network.NetworkArgs) { a.Ports.Last = 65536 }, "ports is 8443-65536; allowed"},
 		"ports in reverse":        {func(a *network.NetworkArgs) { a.Ports.Last = 8442 }, "ports is 8443-8442; allowed"},
-		"a former port too low":   {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{{First: 80, Last: 81}} }, "formerPorts is 80-81; allowed"},
-		"a former range admitted": {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{a.Ports} }, "formerPorts is 8443-8446; allowed: each range once"},
-		"a VPC without subnets":   {func(a *network.NetworkArgs) { a.SubnetIDs = nil }, "vpcId is \"vpc-1\"; allowed: together with subnetIds"},
-		"subnets without a VPC":   {func(a *network.NetworkArgs) { a.VPCID = "" }, "vpcId is \"\"; allowed: together with subnetIds"},
-		"a subnet twice":          {func(a *network.NetworkArgs) { a.SubnetIDs[1] = "subnet-a" }, "subnetIds is \"subnet-a\"; allowed: each subnet once"},
+		"a former port too low":   {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{{First: 80, Last: 81}} }, "formerPorts[0] is 80-81; allowed"},
+		"a former range admitted": {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{a.Ports} }, "formerPorts[0] is 8443-8446; allowed"},
+		"a VPC without subnets":   {func(a *network.NetworkArgs) { a.SubnetIDs = nil }, "subnetIds is []; allowed: one or more subnets of vpc-1"},
+		"subnets without a VPC":   {func(a *network.NetworkArgs) { a.VPCID = "" }, `vpcId is ""; allowed: the VPC of the subnets in subnetIds`},
+		"a subnet twice":          {func(a *network.NetworkArgs) { a.SubnetIDs[1] = "subnet-a" }, `subnetIds[1] is "subnet-a"; allowed: ids of subnets of the VPC, subnet-…, each once`},
 		"a block with host bits":  {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.20.0.1/16" }, `cidrBlock is "10.20.0.1/16"`},
 		"a block too large":       {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.0.0.0/15" }, `cidrBlock is "10.0.0.0/15"`},
 		"a block too small":       {func(a *network.NetworkArgs) { *a = fresh(); a.CIDRBlock = "10.0.0.0/25" }, `cidrBlock is "10.0.0.0/25"`},

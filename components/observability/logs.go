@@ -3,9 +3,7 @@
 package observability
 
 import (
-	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
@@ -41,12 +39,17 @@ type Logs struct {
 	LogGroupARN  pulumi.StringOutput // without the ":*" of its streams
 }
 
+// Check adds the faults of the plain fields that are not fixed by the stack. at returns
+// the path of a property.
+func (a LogsArgs) Check(f *faults.Faults, at func(property string) string) {
+	faults.OneOf(f, at("retentionDays"), a.RetentionDays, Retentions...)
+}
+
 func (a LogsArgs) validate() error {
 	var f faults.Faults
+	a.Check(&f, faults.Property)
 	f.Check(groupName.MatchString(a.NamePrefix) && !strings.HasPrefix(a.NamePrefix, "aws/"), "namePrefix", a.NamePrefix,
 		`1 to 480 letters, digits and "_-/.#", not beginning with "aws/"`)
-	f.Check(slices.Contains(Retentions, a.RetentionDays), "retentionDays", a.RetentionDays,
-		"one of CloudWatch's retentions: "+strings.Trim(fmt.Sprint(Retentions), "[]"))
 	return f.Err("logs")
 }
 

@@ -14,10 +14,10 @@ import (
 type QueueArgs struct {
 	// EnvironmentARNs are tried in this order; one to three (AWS Batch quotas).
 	EnvironmentARNs []pulumi.StringInput
-	// MaxWaitSeconds is how long a session that can't be placed may wait at the
-	// queue's head before it is cancelled, 600 to 86400 (API reference,
+	// MaxWaitMinutes is how long a session that can't be placed may wait at the
+	// queue's head before it is cancelled, 10 to 1440 (API reference,
 	// JobStateTimeLimitAction). Without it, such a session blocks all behind it.
-	MaxWaitSeconds int
+	MaxWaitMinutes int
 	// Tags are put on the queue.
 	Tags map[string]string
 }
@@ -38,13 +38,18 @@ var stuckReasons = []string{
 	"MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
 }
 
+// Check adds the faults of the plain fields. at returns the path of a property.
+func (a QueueArgs) Check(f *faults.Faults, at func(property string) string) {
+	f.Between(at("maxWaitMinutes"), a.MaxWaitMinutes, 10, 24*60)
+}
+
 func (a QueueArgs) validate() error {
 	var f faults.Faults
+	a.Check(&f, faults.Property)
 	f.Check(len(a.EnvironmentARNs) >= 1 && len(a.EnvironmentARNs) <= 3, "environmentArns", len(a.EnvironmentARNs), "one to three environments")
 	for i, arn := range a.EnvironmentARNs {
 		f.Required(arn != nil, fmt.Sprintf("environmentArns[%d]", i), "an ARN")
 	}
-	f.Between("maxWaitSeconds", a.MaxWaitSeconds, 600, 86400)
 	return f.Err("queue")
 }
 
@@ -66,7 +71,7 @@ func NewQueue(ctx *pulumi.Context, name string, args *QueueArgs, opts ...pulumi.
 	for _, reason := range stuckReasons {
 		limits = append(limits, batch.JobQueueJobStateTimeLimitActionArgs{
 			Action: pulumi.String("CANCEL"), State: pulumi.String("RUNNABLE"),
-			Reason: pulumi.String(reason), MaxTimeSeconds: pulumi.Int(args.MaxWaitSeconds),
+			Reason: pulumi.String(reason), MaxTimeSeconds: pulumi.Int(args.MaxWaitMinutes * 60),
 		})
 	}
 	made, err := batch.NewJobQueue(ctx, name, &batch.JobQueueArgs{

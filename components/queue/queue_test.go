@@ -36,7 +36,7 @@ func environments(arns ...string) []pulumi.StringInput {
 func TestTheQueueTriesEnvironmentsInTheOrderGivenAndCancelsWhatIsStuck(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		r := run(t, mode, queue.QueueArgs{
-			EnvironmentARNs: environments("arn:on-demand", "arn:spot"), MaxWaitSeconds: 1800, Tags: map[string]string{"team": "games"},
+			EnvironmentARNs: environments("arn:on-demand", "arn:spot"), MaxWaitMinutes: 30, Tags: map[string]string{"team": "games"},
 		}).Must(t)
 		assert.Equal(t, []string{jobQueue + " queue", "dcv:queue:Queue queue"}, r.Names())
 		made := r.One(t, jobQueue)
@@ -63,23 +63,23 @@ func TestTheQueueTriesEnvironmentsInTheOrderGivenAndCancelsWhatIsStuck(t *testin
 
 func TestAQueueTakesOneToThreeEnvironments(t *testing.T) {
 	for count, good := range map[int]bool{0: false, 1: true, 3: true, 4: false} {
-		args := queue.QueueArgs{EnvironmentARNs: environments("a", "b", "c", "d")[:count], MaxWaitSeconds: 600}
+		args := queue.QueueArgs{EnvironmentARNs: environments("a", "b", "c", "d")[:count], MaxWaitMinutes: 10}
 		r := run(t, componenttest.Preview, args)
 		assert.Equal(t, good, r.Err == nil, "%d: %v", count, r.Err)
 	}
 }
 
 func TestTheWaitIsWithinAWSBatchsLimits(t *testing.T) {
-	for seconds, good := range map[int]bool{0: false, 599: false, 600: true, 86400: true, 86401: false} {
-		r := run(t, componenttest.Preview, queue.QueueArgs{EnvironmentARNs: environments("a"), MaxWaitSeconds: seconds})
-		assert.Equal(t, good, r.Err == nil, "%d: %v", seconds, r.Err)
+	for minutes, good := range map[int]bool{0: false, 9: false, 10: true, 1440: true, 1441: false} {
+		r := run(t, componenttest.Preview, queue.QueueArgs{EnvironmentARNs: environments("a"), MaxWaitMinutes: minutes})
+		assert.Equal(t, good, r.Err == nil, "%d: %v", minutes, r.Err)
 	}
 }
 
 func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
-	r := run(t, componenttest.Preview, queue.QueueArgs{EnvironmentARNs: []pulumi.StringInput{nil}, MaxWaitSeconds: 30})
+	r := run(t, componenttest.Preview, queue.QueueArgs{EnvironmentARNs: []pulumi.StringInput{nil}, MaxWaitMinutes: 9})
 	require.Error(t, r.Err)
 	assert.ErrorContains(t, r.Err, `environmentArns[0] is not set; allowed: an ARN`)
-	assert.ErrorContains(t, r.Err, "maxWaitSeconds is 30; allowed: a whole number from 600 to 86400")
+	assert.ErrorContains(t, r.Err, "maxWaitMinutes is 9; allowed: a whole number from 10 to 1440")
 	assert.Empty(t, r.Resources)
 }

@@ -4,7 +4,6 @@ package registry
 import (
 	"encoding/json"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
@@ -46,14 +45,16 @@ type Registry struct {
 
 var account = regexp.MustCompile(`^\d{12}$`)
 
+// Check adds the faults of the arguments. at returns the path of a property.
+func (a RegistryArgs) Check(f *faults.Faults, at func(property string) string) {
+	f.Between(at("keep"), a.Keep, 2, 1000)
+	f.Between(at("keepReleased"), a.KeepReleased, 2, 10000)
+	f.Each(at("pullAccounts"), a.PullAccounts, account.MatchString, "AWS account ids of 12 digits in quotes")
+}
+
 func (a RegistryArgs) validate() error {
 	var f faults.Faults
-	f.Between("keep", a.Keep, 2, 1000)
-	f.Between("keepReleased", a.KeepReleased, 2, 10000)
-	for i, id := range a.PullAccounts {
-		f.Check(account.MatchString(id), "pullAccounts", id, "an AWS account id of 12 digits")
-		f.Check(!slices.Contains(a.PullAccounts[:i], id), "pullAccounts", id, "each account once")
-	}
+	a.Check(&f, faults.Property)
 	return f.Err("registry")
 }
 

@@ -129,8 +129,8 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 	assert.ErrorContains(t, r.Err, "registry has 5 faults")
 	assert.ErrorContains(t, r.Err, "keep is 1; allowed: a whole number from 2 to 1000")
 	assert.ErrorContains(t, r.Err, "keepReleased is 10001; allowed: a whole number from 2 to 10000")
-	assert.ErrorContains(t, r.Err, `pullAccounts is "11111111111"; allowed: an AWS account id of 12 digits`)
-	assert.ErrorContains(t, r.Err, `pullAccounts is "arn:aws:iam::111111111111:root"; allowed`)
-	assert.ErrorContains(t, r.Err, `pullAccounts is "111111111111"; allowed: each account once`)
+	assert.ErrorContains(t, r.Err, `pullAccounts[1] is "11111111111"; allowed: AWS account ids of 12 digits in quotes, each once`)
+	assert.ErrorContains(t, r.Err, `pullAccounts[2] is "arn:aws:iam::111111111111:root"; allowed`)
+	assert.ErrorContains(t, r.Err, `pullAccounts[3] is "111111111111"; allowed`)
 	assert.Empty(t, r.Resources)
 }

@@ -5,7 +5,6 @@ package userresources
 
 import (
 	"net/mail"
-	"slices"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/secretsmanager"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -49,21 +48,27 @@ type UserResources struct {
 	root string // the account, as policies name it
 }
 
+// Check adds the faults of the arguments other than Stack. at returns the path of a
+// property; a user's is that of the users with the name.
+func (a *UserResourcesArgs) Check(f *faults.Faults, at func(property string) string) {
+	seen := map[string]bool{}
+	for _, u := range a.Users {
+		path := at("users") + "." + u.Name
+		f.Check(contract.UserPattern.MatchString(u.Name), path, u.Name, "a name that matches "+contract.UserPattern.String())
+		f.Check(!contract.Reserved(u.Name), path, u.Name, "a name that is no account of the session image")
+		f.Check(!seen[u.Name], path, u.Name, "each user once")
+		f.Check(u.Notify == "" || ValidEmail(u.Notify), path+".notify", u.Notify, "an e-mail address")
+		seen[u.Name] = true
+	}
+	f.Each(at("teamEmails"), a.TeamEmails, ValidEmail, "e-mail addresses")
+	days := a.RecoveryDays
+	f.Check(days == 0 || days >= 7 && days <= 30, at("recoveryDays"), days, "0, or a whole number from 7 to 30")
+}
+
 func (a *UserResourcesArgs) validate() error {
 	var f faults.Faults
 	f.Check(contract.StackPattern.MatchString(a.Stack), "stack", a.Stack, contract.StackPattern.String())
-	f.Check(a.RecoveryDays == 0 || (a.RecoveryDays >= 7 && a.RecoveryDays <= 30), "recoveryDays", a.RecoveryDays, "0, or 7 to 30 days")
-	seen := map[string]bool{}
-	for _, u := range a.Users {
-		f.Check(contract.UserPattern.MatchString(u.Name), "users", u.Name, contract.UserPattern.String())
-		f.Check(!seen[u.Name], "users", u.Name, "each user once")
-		f.Check(u.Notify == "" || ValidEmail(u.Notify), "users."+u.Name+".notify", u.Notify, "an e-mail address")
-		seen[u.Name] = true
-	}
-	for i, address := range a.TeamEmails {
-		f.Check(ValidEmail(address), "teamEmails", address, "an e-mail address")
-		f.Check(!slices.Contains(a.TeamEmails[:i], address), "teamEmails", address, "each address once")
-	}
+	a.Check(&f, faults.Property)
 	return f.Err("secrets")
 }
 

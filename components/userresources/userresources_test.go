@@ -223,12 +223,12 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 	require.Error(t, r.Err)
 	for _, fault := range []string{
 		`stack is "Dev_1"; allowed: ^[a-z]`,
-		"recoveryDays is 6; allowed: 0, or 7 to 30 days",
-		`users is "Player"; allowed: ^[a-z]`,
-		`users is "twice"; allowed: each user once`,
+		"recoveryDays is 6; allowed: 0, or a whole number from 7 to 30",
+		`users.Player is "Player"; allowed: a name that matches ^[a-z]`,
+		`users.twice is "twice"; allowed: each user once`,
 		`users.player1.notify is "One <one@example.com>"; allowed: an e-mail address`,
-		`teamEmails is "nobody"; allowed: an e-mail address`,
-		`teamEmails is "team@example.com"; allowed: each address once`,
+		`teamEmails[0] is "nobody"; allowed: e-mail addresses, each once`,
+		`teamEmails[2] is "team@example.com"; allowed`,
 		"secrets has 7 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -20,45 +21,45 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// Config is a stack's configuration. Tags of a field: key, default (JSON, or a
-// string as it is), min and max, values (the only ones, by "|"), allowed (what
-// is allowed, in words, where these don't say it), required ("true": the default
-// alone won't do), setting (the field of contract.Settings that the key sets, which
-// has default, min, max and values), unit (seconds or minutes, of a setting that is a
-// duration), doc.
+// Config is a stack's configuration. Tags of a field: key; default (JSON, or text as it
+// is); required ("true": the default is not enough); doc. The values that a key allows
+// are those of the component that takes it (components in rules.go), or of the setting
+// that it sets: setting is the field of contract.Settings with default, min, max and
+// values, and unit is seconds or minutes if that is a duration. A key of neither has
+// min and max, values (separated by "|") or allowed (in words).
 type Config struct {
 	Region            string   // aws:region
 	AllowedAccountIDs []string // aws:allowedAccountIds
 	MetadataEndpoint  string   // aws:ec2MetadataServiceEndpoint
 
 	Network struct {
-		VPCID       string   `key:"network.vpcId" default:"" allowed:"a VPC's id, vpc-…, together with network.subnetIds" doc:"An existing VPC for the session hosts. Without it a new VPC is made."`
-		SubnetIDs   []string `key:"network.subnetIds" default:"[]" allowed:"ids of subnets of network.vpcId, subnet-…, each once" doc:"The existing VPC's public subnets for the hosts, ones that give hosts a public address: players connect to the host itself."`
-		CIDRBlock   string   `key:"network.cidrBlock" default:"10.20.0.0/16" allowed:"an IPv4 block of /16 to /24 without host bits, such as 10.20.0.0/16" doc:"The addresses of a new VPC."`
-		Zones       int      `key:"network.zones" default:"2" min:"2" max:"6" doc:"How many availability zones a new VPC spans."`
-		PlayerCIDRs []string `key:"network.playerCidrs" default:"[]" required:"true" allowed:"IPv4 and IPv6 networks without host bits that don't overlap, such as 203.0.113.0/24" doc:"The networks that players come from; only these reach the session ports."`
+		VPCID       string   `key:"network.vpcId" default:"" doc:"An existing VPC for the session hosts. Without it a new VPC is made."`
+		SubnetIDs   []string `key:"network.subnetIds" default:"[]" doc:"The existing VPC's public subnets for the hosts, ones that give hosts a public address: players connect to the host itself."`
+		CIDRBlock   string   `key:"network.cidrBlock" default:"10.20.0.0/16" doc:"The addresses of a new VPC."`
+		Zones       int      `key:"network.zones" default:"2" doc:"How many availability zones a new VPC spans."`
+		PlayerCIDRs []string `key:"network.playerCidrs" default:"[]" required:"true" doc:"The networks that players come from; only these reach the session ports."`
 		OpenToWorld bool     `key:"network.openToWorld" default:"false" doc:"Has to be true for 0.0.0.0/0 or ::/0 in network.playerCidrs."`
 	}
 	Registry struct {
-		Keep         int      `key:"registry.keep" default:"100" min:"2" max:"1000" doc:"How many images the repository keeps; older ones that were never released expire. Released ones count too."`
-		KeepReleased int      `key:"registry.keepReleased" default:"1000" min:"2" max:"10000" doc:"How many released images the repository keeps: those that a deployment by the workflows, or make keep-image, has tagged released-… (docs/delivery.md). Amazon ECR does not know which images are in use, so stay well above how far anybody would go back, prod included."`
-		PullAccounts []string `key:"registry.pullAccounts" default:"[]" allowed:"AWS account ids of 12 digits in quotes, each once" doc:"Further AWS accounts that may pull images, such as that of prod where dev builds. As long as there are any, the repository is not deleted, whatever protect says."`
+		Keep         int      `key:"registry.keep" default:"100" doc:"How many images the repository keeps; older ones that were never released expire. Released ones count too."`
+		KeepReleased int      `key:"registry.keepReleased" default:"1000" doc:"How many released images the repository keeps: those that a deployment by the workflows, or make keep-image, has tagged released-… (docs/delivery.md). Amazon ECR does not know which images are in use, so stay well above how far anybody would go back, prod included."`
+		PullAccounts []string `key:"registry.pullAccounts" default:"[]" doc:"Further AWS accounts that may pull images, such as that of prod where dev builds. As long as there are any, the repository is not deleted, whatever protect says."`
 	}
 	Users   []User `key:"users" default:"{}" allowed:"name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image" doc:"Who plays. A user with an address is told by e-mail when a session is ready."`
 	Compute struct {
-		InstanceTypes        []string `key:"compute.instanceTypes" default:"[\"g5.xlarge\"]" allowed:"types of the table below, each once" doc:"GPU instance types of the session hosts, in the order of preference: sizes are tried in the order in which they are first mentioned, each in a compute environment of its own, and of the types of one size AWS Batch takes the one with the lowest price. A job queue takes three environments, so there may be three sizes, or two with compute.spot."`
-		MinVCPUs             int      `key:"compute.minVcpus" default:"0" min:"0" max:"100000" doc:"vCPUs of hosts held ready, and paid, at all times, of the first size of compute.instanceTypes. With 0 the stack scales from nothing, and a first player waits for a host."`
-		MaxVCPUs             int      `key:"compute.maxVcpus" default:"64" min:"1" max:"100000" doc:"The most vCPUs of on-demand hosts of one size at once; AWS Batch may pass it by one instance. It bounds each size's environment, so types of N sizes may reach N times as much in all. The account's quota Running On-Demand G and VT instances bounds the sum."`
+		InstanceTypes        []string `key:"compute.instanceTypes" default:"[\"g5.xlarge\"]" doc:"GPU instance types of the session hosts, in the order of preference: sizes are tried in the order in which they are first mentioned, each in a compute environment of its own, and of the types of one size AWS Batch takes the one with the lowest price. A job queue takes three environments, so there may be three sizes, or two with compute.spot."`
+		MinVCPUs             int      `key:"compute.minVcpus" default:"0" doc:"vCPUs of hosts held ready, and paid, at all times, of the first size of compute.instanceTypes. With 0 the stack scales from nothing, and a first player waits for a host."`
+		MaxVCPUs             int      `key:"compute.maxVcpus" default:"64" doc:"The most vCPUs of on-demand hosts of one size at once; AWS Batch may pass it by one instance. It bounds each size's environment, so types of N sizes may reach N times as much in all. The account's quota Running On-Demand G and VT instances bounds the sum."`
 		Spot                 bool     `key:"compute.spot" default:"false" doc:"Adds Spot hosts as last choice. They are cheaper, but a reclaimed host ends its sessions. They have a quota of their own, All G and VT Spot Instance Requests, which is near zero in new accounts."`
-		SpotMaxVCPUs         int      `key:"compute.spotMaxVcpus" default:"64" min:"1" max:"100000" doc:"The most vCPUs of Spot hosts at once. The account's quota All G and VT Spot Instance Requests bounds it too."`
-		Image                string   `key:"compute.image" default:"latest" allowed:"an AMI's id, ami-…, or latest" doc:"The hosts' machine image. With latest each deployment takes the newest one that AWS recommends for GPU hosts of ECS on Amazon Linux 2023, which a preview shows by its id: so hosts get security updates, and a newer one is a change of the hosts (docs/operations.md). A release of a game build keeps the image that is deployed."`
-		RootGiB              int      `key:"compute.rootGib" default:"100" min:"30" max:"16384" doc:"A host's encrypted root volume, GiB: two to three times the image."`
+		SpotMaxVCPUs         int      `key:"compute.spotMaxVcpus" default:"64" doc:"The most vCPUs of Spot hosts at once. The account's quota All G and VT Spot Instance Requests bounds it too."`
+		Image                string   `key:"compute.image" default:"latest" doc:"The hosts' machine image. With latest each deployment takes the newest one that AWS recommends for GPU hosts of ECS on Amazon Linux 2023, which a preview shows by its id: so hosts get security updates, and a newer one is a change of the hosts (docs/operations.md). A release of a game build keeps the image that is deployed."`
+		RootGiB              int      `key:"compute.rootGib" default:"100" doc:"A host's encrypted root volume, GiB: two to three times the image."`
 		SupportAccess        bool     `key:"compute.supportAccess" default:"false" doc:"Lets AWS Systems Manager's Session Manager reach the hosts: whoever may start its sessions is root on them. Without it nobody can log in to a host."`
-		UpdateTimeoutMinutes int      `key:"compute.updateTimeoutMinutes" default:"300" min:"1" max:"360" doc:"How long a change of the hosts waits for the sessions on the old ones, minutes. Then AWS Batch terminates those that still run, so a session may last no longer (session.maxMinutes). The workflows of .github are made for up to 300."`
+		UpdateTimeoutMinutes int      `key:"compute.updateTimeoutMinutes" default:"300" doc:"How long a change of the hosts waits for the sessions on the old ones, minutes. Then AWS Batch terminates those that still run, so a session may last no longer (session.maxMinutes). The workflows of .github are made for up to 300."`
 		UpdateEndsSessions   bool     `key:"compute.updateEndsSessions" default:"false" doc:"Accepts that a change of the hosts terminates sessions that last longer than compute.updateTimeoutMinutes, and so a session.maxMinutes above it."`
 	}
 	Queue struct {
-		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" min:"10" max:"1440" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`
+		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`
 	}
 	Session struct {
 		VCPUs                int      `key:"session.vcpus" default:"3" min:"1" max:"192" doc:"vCPUs reserved for a session."`
@@ -81,48 +82,48 @@ type Config struct {
 		CertificateSecretARN string   `key:"session.certificateSecretArn" default:"" allowed:"the ARN of a secret of this account and Region, with the six characters that end it" doc:"A Secrets Manager secret with the sessions' certificate, encrypted by the account's default key: {certificate, privateKey}, both PEM (docs/session.md). Without it each session makes its own, which browsers warn of."`
 	}
 	Image struct {
-		Use       string `key:"image.use" default:"" allowed:"a tag, or repository@sha256: and 64 hexadecimal digits" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull, in the stack's Region. This is how to go back, and how prod takes what dev has tested."`
-		BuildOn   string `key:"image.buildOn" default:"builder" values:"builder|local" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
-		Base      string `key:"image.base" default:"ubuntu:24.04" allowed:"an image reference, such as ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it. Its files lose the setuid and setgid bits (docs/security.md)."`
+		Use       string `key:"image.use" default:"" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull, in the stack's Region. This is how to go back, and how prod takes what dev has tested."`
+		BuildOn   string `key:"image.buildOn" default:"builder" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
+		Base      string `key:"image.base" default:"ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it. Its files lose the setuid and setgid bits (docs/security.md)."`
 		Game      string `key:"image.game" default:"image/games/intraverse" allowed:"a folder with a game.yaml, or an archive of one: .tar, .tar.gz, .tgz, .tar.zst or .zip" doc:"The game, relative to the project's folder or absolute (docs/your-game.md)."`
 		GameBuild struct {
-			Key     string `key:"image.gameBuild.key" default:"" allowed:"the key of an archive in the stack's bucket of game builds, such as builds/game.tar.zst: letters, digits and . _ - / only" doc:"A game build in S3, which takes the place of image.game: read where the image is built, by that machine's own role (docs/delivery.md)."`
-			Version string `key:"image.gameBuild.version" default:"latest" allowed:"an S3 version id, or latest" doc:"Which version of it. A preview shows to which one latest leads."`
+			Key     string `key:"image.gameBuild.key" default:"" doc:"A game build in S3, which takes the place of image.game: read where the image is built, by that machine's own role (docs/delivery.md)."`
+			Version string `key:"image.gameBuild.version" default:"latest" doc:"Which version of it. A preview shows to which one latest leads."`
 		}
-		GameMaxGiB    int    `key:"image.gameMaxGib" default:"40" min:"1" max:"16384" doc:"The most that the game may take unpacked, GiB: a larger one is refused, at preview as far as it is known there, and while it is unpacked. A host's disk (compute.rootGib) has to hold two to three times as much. A change builds the game's layer anew."`
+		GameMaxGiB    int    `key:"image.gameMaxGib" default:"40" doc:"The most that the game may take unpacked, GiB: a larger one is refused, at preview as far as it is known there, and while it is unpacked. A host's disk (compute.rootGib) has to hold two to three times as much. A change builds the game's layer anew."`
 		Branding      string `key:"image.branding" default:"image/branding" allowed:"a folder with a branding.yaml" doc:"How the session's own pages look, relative to the project's folder or absolute."`
-		DisplayServer string `key:"image.displayServer" default:"dcv" values:"dcv|vnc" doc:"What shows the game to its player: Amazon DCV, or a free one that needs no GPU, and is for trying things out."`
-		DCVSource     string `key:"image.dcvSource" default:"https://d1uj6qtbmh3dt5.cloudfront.net/2025.0/Servers" allowed:"an https:// URL, or an http:// one of this machine, 127.…" doc:"The folder that DCV's server is downloaded from, by the name in image/packages/dcv.yaml: AWS's own, or a copy of it."`
-		Version       string `key:"image.version" default:"dev" allowed:"up to 128 letters, digits and . _ + -" doc:"A label of the image: the game build's name."`
-		Revision      string `key:"image.revision" default:"" allowed:"up to 128 letters, digits and . _ + -" doc:"A label of the image: the source's revision, such as git's. Every other one makes another image, if only by this label; so it is given, and not found out."`
+		DisplayServer string `key:"image.displayServer" default:"dcv" doc:"What shows the game to its player: Amazon DCV, or a free one that needs no GPU, and is for trying things out."`
+		DCVSource     string `key:"image.dcvSource" default:"https://d1uj6qtbmh3dt5.cloudfront.net/2025.0/Servers" doc:"The folder that DCV's server is downloaded from, by the name in image/packages/dcv.yaml: AWS's own, or a copy of it."`
+		Version       string `key:"image.version" default:"dev" doc:"A label of the image: the game build's name."`
+		Revision      string `key:"image.revision" default:"" doc:"A label of the image: the source's revision, such as git's. Every other one makes another image, if only by this label; so it is given, and not found out."`
 	}
 	Delivery struct {
-		Prefix     string `key:"delivery.prefix" default:"builds/" allowed:"nothing, or folders of letters, digits and . _ - with a / behind each" doc:"Archives whose key begins so are game builds: one that is uploaded is delivered."`
-		Repository string `key:"delivery.repository" default:"" allowed:"OWNER/NAME" doc:"The GitHub repository whose workflow deploys. Without it the team is told of a new game build, and somebody deploys by hand."`
-		Workflow   string `key:"delivery.workflow" default:"release.yml" allowed:"the name of a file in .github/workflows, such as release.yml" doc:"The workflow that a new game build starts."`
-		Ref        string `key:"delivery.ref" default:"main" allowed:"a branch or a tag" doc:"The branch that the workflow runs on."`
-		API        string `key:"delivery.api" default:"https://api.github.com" allowed:"an https:// URL" doc:"GitHub's API; a GitHub Enterprise Server's is https://HOST/api/v3."`
+		Prefix     string `key:"delivery.prefix" default:"builds/" doc:"Archives whose key begins so are game builds: one that is uploaded is delivered."`
+		Repository string `key:"delivery.repository" default:"" doc:"The GitHub repository whose workflow deploys. Without it the team is told of a new game build, and somebody deploys by hand."`
+		Workflow   string `key:"delivery.workflow" default:"release.yml" doc:"The workflow that a new game build starts."`
+		Ref        string `key:"delivery.ref" default:"main" doc:"The branch that the workflow runs on."`
+		API        string `key:"delivery.api" default:"https://api.github.com" doc:"GitHub's API; a GitHub Enterprise Server's is https://HOST/api/v3."`
 
-		OIDCSubjects       []string `key:"delivery.oidcSubjects" default:"[]" allowed:"repo:OWNER/NAME or repo:OWNER@ID/NAME@ID, each once" doc:"How GitHub's tokens begin to name the repository, where it isn't repo:OWNER/NAME: one that was made, renamed or moved after 15 July 2026 is repo:OWNER@ID/NAME@ID."`
+		OIDCSubjects       []string `key:"delivery.oidcSubjects" default:"[]" doc:"How GitHub's tokens begin to name the repository, where it isn't repo:OWNER/NAME: one that was made, renamed or moved after 15 July 2026 is repo:OWNER@ID/NAME@ID."`
 		CreateOIDCProvider bool     `key:"delivery.createOidcProvider" default:"false" doc:"Makes the account's OpenID Connect provider for GitHub. Set it in one stack of an account that has none, and destroy that stack last: the provider goes with it."`
-		StateBucket        string   `key:"delivery.stateBucket" default:"" allowed:"an S3 bucket's name" doc:"The bucket with Pulumi's state, where workflows log in and which their roles may use."`
-		StateKeyARN        string   `key:"delivery.stateKeyArn" default:"" allowed:"a KMS key's ARN, no alias's" doc:"The KMS key of the state's secrets (secretsprovider: awskms://…), which the workflows' roles may decrypt with."`
+		StateBucket        string   `key:"delivery.stateBucket" default:"" doc:"The bucket with Pulumi's state, where workflows log in and which their roles may use."`
+		StateKeyARN        string   `key:"delivery.stateKeyArn" default:"" doc:"The KMS key of the state's secrets (secretsprovider: awskms://…), which the workflows' roles may decrypt with."`
 	}
 	Builder struct {
-		InstanceType string `key:"builder.instanceType" default:"c6i.xlarge" allowed:"an x86_64 EC2 instance type, such as c6i.xlarge" doc:"The builder's type; it needs no GPU."`
-		VolumeGiB    int    `key:"builder.volumeGib" default:"200" min:"30" max:"16384" doc:"The builder's volume, GiB: about three times the game. It may grow later, not shrink, and is billed while the builder is stopped."`
-		IdleMinutes  int    `key:"builder.idleMinutes" default:"15" min:"1" max:"1440" doc:"After how many minutes without a build the builder powers itself off, where a run that was killed has left it running."`
-		MaxHours     int    `key:"builder.maxHours" default:"4" min:"1" max:"48" doc:"After how many hours the builder powers itself off, whatever it does: longer than the longest build and push."`
+		InstanceType string `key:"builder.instanceType" default:"c6i.xlarge" doc:"The builder's type; it needs no GPU."`
+		VolumeGiB    int    `key:"builder.volumeGib" default:"200" doc:"The builder's volume, GiB: about three times the game. It may grow later, not shrink, and is billed while the builder is stopped."`
+		IdleMinutes  int    `key:"builder.idleMinutes" default:"15" doc:"After how many minutes without a build the builder powers itself off, where a run that was killed has left it running."`
+		MaxHours     int    `key:"builder.maxHours" default:"4" doc:"After how many hours the builder powers itself off, whatever it does: longer than the longest build and push."`
 		ProxyCommand string `key:"builder.proxyCommand" default:"" allowed:"an ssh ProxyCommand, in which %h is the builder's instance id and %p its port" doc:"What ssh reaches the builder by. Without it Session Manager: the AWS CLI with its plugin, in the stack's Region and with aws:profile."`
 	}
 	Secrets struct {
-		RecoveryDays int `key:"secrets.recoveryDays" default:"30" min:"0" max:"30" allowed:"0, or a whole number from 7 to 30" doc:"How long a removed user's secrets can be restored, days. With 0 they are gone at once."`
+		RecoveryDays int `key:"secrets.recoveryDays" default:"30" doc:"How long a removed user's secrets can be restored, days. With 0 they are gone at once."`
 	}
 	Notifications struct {
-		TeamEmails []string `key:"notifications.teamEmails" default:"[]" allowed:"e-mail addresses, each once" doc:"The team's addresses, told what concerns the stack; each confirms once."`
+		TeamEmails []string `key:"notifications.teamEmails" default:"[]" doc:"The team's addresses, told what concerns the stack; each confirms once."`
 	}
 	Logs struct {
-		RetentionDays int `key:"logs.retentionDays" default:"30" values:"1|3|5|7|14|30|60|90|120|150|180|365|400|545|731|1096|1827|2192|2557|2922|3288|3653" doc:"How long sessions' logs are kept, days."`
+		RetentionDays int `key:"logs.retentionDays" default:"30" doc:"How long sessions' logs are kept, days."`
 	}
 	Protect bool              `key:"protect" default:"false" doc:"Refuses to delete what holds data: images, game builds, logs. Set it to false before such a stack is destroyed."`
 	Tags    map[string]string `key:"tags" default:"{}" allowed:"up to 40 of name → value; names of up to 128 letters, digits, spaces and . _ : / = + - @, not beginning with aws: or dcv-sessions: and not differing in case only; values of up to 256 of these" doc:"Further tags on every resource, such as a cost centre."`
@@ -225,7 +226,7 @@ func (c *Config) need() compute.Need {
 // Load parses and validates the configuration of the context's stack. Its error
 // names every fault, one a line, with the key, the value and what is allowed.
 func Load(ctx *pulumi.Context) (*Config, error) {
-	v := &validator{Config: &Config{}, malformed: map[string]bool{}}
+	v := &validator{Config: &Config{}}
 	v.provider(ctx)
 	for _, k := range Keys() {
 		k.parse(ctx, v)
@@ -268,23 +269,28 @@ const metadataEndpoint = "aws:ec2MetadataServiceEndpoint"
 // validator collects what is wrong with a configuration.
 type validator struct {
 	*Config
-	faults    faults.Faults
-	malformed map[string]bool // keys whose value could not be taken: it is the default instead
+	faults faults.Faults
 }
 
 // check adds a fault of a key unless ok.
-func (v *validator) check(ok bool, k Key, value any) { v.cross(ok, k.Name, value, k.Allowed) }
-
-// cross adds a fault of a key that depends on others, unless ok. What is
-// malformed has its fault already, and leaves nothing to compare with.
-func (v *validator) cross(ok bool, name string, value any, allowed string, others ...string) {
-	for _, n := range append(others, name) {
-		if v.malformed[n] {
-			return
-		}
-	}
-	v.faults.Check(ok, path(name), value, allowed)
+func (v *validator) check(ok bool, k Key, value any) {
+	v.faults.Check(ok, path(k.Name), value, k.Allowed)
 }
 
-// path is a key as stack files and messages name it.
-func path(name string) string { return contract.Product + ":" + name }
+// compare adds a fault of a key unless ok, which depends on other keys.
+func (v *validator) compare(ok bool, name string, value any, allowed string, others ...string) {
+	paths := make([]string, len(others))
+	for i, other := range others {
+		paths[i] = path(other)
+	}
+	v.faults.Compare(ok, path(name), value, allowed, paths...)
+}
+
+// path returns a key as stack files and messages name it. AWS's own keys have their
+// namespace already.
+func path(name string) string {
+	if name == "" || strings.HasPrefix(name, "aws:") {
+		return name
+	}
+	return contract.Product + ":" + name
+}

@@ -104,15 +104,15 @@ func text(t *testing.T, value any) string {
 const (
 	oneAccount = `a list with the account that this stack belongs to, 12 digits in quotes, such as ["123456789012"]`
 	aBlock     = "an IPv4 block of /16 to /24 without host bits, such as 10.20.0.0/16"
-	aVPC       = "a VPC's id, vpc-…, together with network.subnetIds"
-	subnets    = "ids of subnets of network.vpcId, subnet-…, each once"
+	aVPC       = "a VPC's id, vpc-…, together with its subnets"
+	subnets    = "ids of subnets of the VPC, subnet-…, each once"
 	accounts   = "AWS account ids of 12 digits in quotes, each once"
 	userRule   = "a name that matches ^[a-z][a-z0-9-]{0,30}$"
 	userEntry  = "{notify: e-mail address}, or no value"
 	addresses  = "e-mail addresses, each once"
 	anImage    = "a tag, or repository@sha256: and 64 hexadecimal digits"
 	aBuild     = "the key of an archive in the stack's bucket of game builds, such as builds/game.tar.zst: letters, digits and . _ - / only"
-	aPrefix    = "nothing, or folders of letters, digits and . _ - with a / behind each"
+	aPrefix    = "empty, or folders of letters, digits and . _ - with a / behind each"
 	aVersion   = "up to 128 letters, digits and . _ + -"
 	ranges     = "ranges within 1025-65535, such as 8443-8446, each once and other than the present one"
 	aSource    = "an https:// URL, or an http:// one of this machine, 127.…"
@@ -159,13 +159,13 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 			[]string{`aws:allowedAccountIds[1] is "12345678901"; allowed: ` + oneAccount}},
 
 		"a VPC without subnets": {values{"network.vpcId": "vpc-1"},
-			[]string{`dcv-sessions:network.subnetIds is []; allowed: subnets of vpc-1: an existing VPC comes with its subnets`}},
+			[]string{`dcv-sessions:network.subnetIds is []; allowed: one or more subnets of vpc-1: an existing VPC comes with its subnets`}},
 		"subnets without their VPC": {vpc("", "subnet-1"),
 			[]string{`dcv-sessions:network.vpcId is ""; allowed: the VPC of the subnets in dcv-sessions:network.subnetIds`}},
 		"a VPC's name for its id": {vpc("main", "subnet-1"), []string{`dcv-sessions:network.vpcId is "main"; allowed: ` + aVPC}},
-		"a VPC among subnets":     {vpc("vpc-1", "subnet-1", "vpc-1"), []string{`dcv-sessions:network.subnetIds is "vpc-1"; allowed: ` + subnets}},
+		"a VPC among subnets":     {vpc("vpc-1", "subnet-1", "vpc-1"), []string{`dcv-sessions:network.subnetIds[1] is "vpc-1"; allowed: ` + subnets}},
 		"a subnet twice": {vpc("vpc-1", "subnet-1", "subnet-1"),
-			[]string{`dcv-sessions:network.subnetIds is "subnet-1"; allowed: ` + subnets}},
+			[]string{`dcv-sessions:network.subnetIds[1] is "subnet-1"; allowed: ` + subnets}},
 		"a subnet that is no list": {values{"network.vpcId": "vpc-1", "network.subnetIds": "subnet-1"},
 			[]string{`dcv-sessions:network.subnetIds is "subnet-1"; allowed: ` + subnets}},
 		"a block too large":       {values{"network.cidrBlock": "10.0.0.0/15"}, []string{`dcv-sessions:network.cidrBlock is "10.0.0.0/15"; allowed: ` + aBlock}},
@@ -174,19 +174,19 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"a block of IPv6":         {values{"network.cidrBlock": "fd00::/16"}, []string{`dcv-sessions:network.cidrBlock is "fd00::/16"; allowed: ` + aBlock}},
 		"an address for a block":  {values{"network.cidrBlock": "10.20.0.0"}, []string{`dcv-sessions:network.cidrBlock is "10.20.0.0"; allowed: ` + aBlock}},
 		"zones in words":          {values{"network.zones": "two"}, []string{`dcv-sessions:network.zones is "two"; allowed: a whole number from 2 to 6`}},
-		"no word on players":      {values{"network.playerCidrs": unset}, []string{`dcv-sessions:network.playerCidrs is []; allowed: at least one network that players come from, such as 203.0.113.0/24`}},
-		"players from nowhere":    {players(), []string{`dcv-sessions:network.playerCidrs is []; allowed: at least one network that players come from, such as 203.0.113.0/24`}},
-		"a player's address":      {players("203.0.113.7"), []string{`dcv-sessions:network.playerCidrs is "203.0.113.7"; allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`}},
-		"IPv4 written as IPv6":    {players("::ffff:203.0.113.0/120"), []string{`dcv-sessions:network.playerCidrs is "::ffff:203.0.113.0/120"; allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`}},
-		"a network's host bits":   {players("203.0.113.7/24"), []string{`dcv-sessions:network.playerCidrs is "203.0.113.7/24"; allowed: a network without host bits: 203.0.113.0/24?`}},
-		"a network in capitals":   {players("2001:DB8::/32"), []string{`dcv-sessions:network.playerCidrs is "2001:DB8::/32"; allowed: the network in its plain form: 2001:db8::/32`}},
-		"a network twice":         {players("203.0.113.0/24", "203.0.113.0/24"), []string{`dcv-sessions:network.playerCidrs is "203.0.113.0/24"; allowed: a network apart from the others: it overlaps 203.0.113.0/24`}},
-		"a network in another":    {players("203.0.113.0/24", "203.0.113.128/25"), []string{`dcv-sessions:network.playerCidrs is "203.0.113.128/25"; allowed: a network apart from the others: it overlaps 203.0.113.0/24`}},
-		"the world by oversight":  {players("0.0.0.0/0"), []string{`dcv-sessions:network.playerCidrs is "0.0.0.0/0"; allowed: the whole internet only with openToWorld: true`}},
-		"IPv6's world likewise":   {players("203.0.113.0/24", "::/0"), []string{`dcv-sessions:network.playerCidrs is "::/0"; allowed: the whole internet only with openToWorld: true`}},
+		"no word on players":      {values{"network.playerCidrs": unset}, []string{`dcv-sessions:network.playerCidrs is []; allowed: one or more IPv4 and IPv6 networks without host bits that don't overlap, such as 203.0.113.0/24`}},
+		"players from nowhere":    {players(), []string{`dcv-sessions:network.playerCidrs is []; allowed: one or more IPv4 and IPv6 networks without host bits that don't overlap, such as 203.0.113.0/24`}},
+		"a player's address":      {players("203.0.113.7"), []string{`dcv-sessions:network.playerCidrs[0] is "203.0.113.7"; allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`}},
+		"IPv4 written as IPv6":    {players("::ffff:203.0.113.0/120"), []string{`dcv-sessions:network.playerCidrs[0] is "::ffff:203.0.113.0/120"; allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`}},
+		"a network's host bits":   {players("203.0.113.7/24"), []string{`dcv-sessions:network.playerCidrs[0] is "203.0.113.7/24"; allowed: a network without host bits: 203.0.113.0/24?`}},
+		"a network in capitals":   {players("2001:DB8::/32"), []string{`dcv-sessions:network.playerCidrs[0] is "2001:DB8::/32"; allowed: the network in its plain form: 2001:db8::/32`}},
+		"a network twice":         {players("203.0.113.0/24", "203.0.113.0/24"), []string{`dcv-sessions:network.playerCidrs[1] is "203.0.113.0/24"; allowed: a network apart from the others: it overlaps 203.0.113.0/24`}},
+		"a network in another":    {players("203.0.113.0/24", "203.0.113.128/25"), []string{`dcv-sessions:network.playerCidrs[1] is "203.0.113.128/25"; allowed: a network apart from the others: it overlaps 203.0.113.0/24`}},
+		"the world by oversight":  {players("0.0.0.0/0"), []string{`dcv-sessions:network.playerCidrs[0] is "0.0.0.0/0"; allowed: the whole internet only if dcv-sessions:network.openToWorld is true`}},
+		"IPv6's world likewise":   {players("203.0.113.0/24", "::/0"), []string{`dcv-sessions:network.playerCidrs[1] is "::/0"; allowed: the whole internet only if dcv-sessions:network.openToWorld is true`}},
 		"a flag in another word":  {values{"network.playerCidrs": list(t, "0.0.0.0/0"), "network.openToWorld": "yes"}, []string{`dcv-sessions:network.openToWorld is "yes"; allowed: true or false`}},
-		"an account too short":    {values{"registry.pullAccounts": list(t, "22222222222")}, []string{`dcv-sessions:registry.pullAccounts is "22222222222"; allowed: ` + accounts}},
-		"an account twice":        {values{"registry.pullAccounts": list(t, "222222222222", "222222222222")}, []string{`dcv-sessions:registry.pullAccounts is "222222222222"; allowed: ` + accounts}},
+		"an account too short":    {values{"registry.pullAccounts": list(t, "22222222222")}, []string{`dcv-sessions:registry.pullAccounts[0] is "22222222222"; allowed: ` + accounts}},
+		"an account twice":        {values{"registry.pullAccounts": list(t, "222222222222", "222222222222")}, []string{`dcv-sessions:registry.pullAccounts[1] is "222222222222"; allowed: ` + accounts}},
 		"an account not in quote": {values{"registry.pullAccounts": "[222222222222]"}, []string{`dcv-sessions:registry.pullAccounts is [222222222222]; allowed: ` + accounts}},
 
 		"users as a list":          {users(`["alice"]`), []string{`dcv-sessions:users is ["alice"]; allowed: name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image`}},
@@ -201,21 +201,21 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"a misspelt part":          {users(`{"alice":{"notfy":"alice@example.com"}}`), []string{`dcv-sessions:users.alice is {"notfy":"alice@example.com"}; allowed: ` + userEntry}},
 		"an address for an entry":  {users(`{"alice":"alice@example.com"}`), []string{`dcv-sessions:users.alice is "alice@example.com"; allowed: ` + userEntry}},
 		"two entries, in order":    {users(`{"bob":1,"alice":2,"carol":{}}`), []string{`dcv-sessions:users.alice is 2; allowed: ` + userEntry, `dcv-sessions:users.bob is 1; allowed: ` + userEntry}},
-		"the team's name":          {values{"notifications.teamEmails": list(t, "team")}, []string{`dcv-sessions:notifications.teamEmails is "team"; allowed: ` + addresses}},
-		"the team twice":           {values{"notifications.teamEmails": list(t, "team@example.com", "team@example.com")}, []string{`dcv-sessions:notifications.teamEmails is "team@example.com"; allowed: ` + addresses}},
+		"the team's name":          {values{"notifications.teamEmails": list(t, "team")}, []string{`dcv-sessions:notifications.teamEmails[0] is "team"; allowed: ` + addresses}},
+		"the team twice":           {values{"notifications.teamEmails": list(t, "team@example.com", "team@example.com")}, []string{`dcv-sessions:notifications.teamEmails[1] is "team@example.com"; allowed: ` + addresses}},
 		"the team without a list":  {values{"notifications.teamEmails": "team@example.com"}, []string{`dcv-sessions:notifications.teamEmails is "team@example.com"; allowed: ` + addresses}},
-		"no instance type":         {types(), []string{`dcv-sessions:compute.instanceTypes is []; allowed: types of the table below, each once`}},
-		"a misspelt instance type": {types("g5.xlarg"), []string{`dcv-sessions:compute.instanceTypes is "g5.xlarg"; allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`}},
-		"an ARM host":              {types("g5.xlarge", "g5g.xlarge"), []string{`dcv-sessions:compute.instanceTypes is "g5g.xlarge"; allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`}},
-		"an instance type twice":   {types("g5.xlarge", "g5.xlarge"), []string{`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: each type once`}},
+		"no instance type":         {types(), []string{`dcv-sessions:compute.instanceTypes is []; allowed: types of docs/configuration.md's table, each once`}},
+		"a misspelt instance type": {types("g5.xlarg"), []string{`dcv-sessions:compute.instanceTypes[0] is "g5.xlarg"; allowed: types of docs/configuration.md's table, each once; nearest: g5.xlarge`}},
+		"an ARM host":              {types("g5.xlarge", "g5g.xlarge"), []string{`dcv-sessions:compute.instanceTypes[1] is "g5g.xlarge"; allowed: types of docs/configuration.md's table, each once; nearest: g5.xlarge`}},
+		"an instance type twice":   {types("g5.xlarge", "g5.xlarge"), []string{`dcv-sessions:compute.instanceTypes[1] is "g5.xlarge"; allowed: each type once`}},
 
 		"a machine image by its name": {values{"compute.image": "al2023-ami-ecs-gpu"}, []string{
 			`dcv-sessions:compute.image is "al2023-ami-ecs-gpu"; allowed: an AMI's id, ami-…, or latest`}},
 		"more sizes than a queue takes": {values{"compute.instanceTypes": list(t, "g5.xlarge", "g5.2xlarge", "g5.4xlarge", "g6.8xlarge")}, []string{
-			`dcv-sessions:compute.instanceTypes is "4 sizes"; allowed: types of at most 3 sizes where dcv-sessions:compute.spot is false: ` +
+			`dcv-sessions:compute.instanceTypes is ["g5.xlarge","g5.2xlarge","g5.4xlarge","g6.8xlarge"]; allowed: types of at most 3 sizes when dcv-sessions:compute.spot is false: ` +
 				`a job queue takes 3 compute environments, one for each size and one for Spot hosts`}},
 		"more sizes than fit beside Spot": {values{"compute.instanceTypes": list(t, "g5.xlarge", "g5.2xlarge", "g5.4xlarge"), "compute.spot": "true"}, []string{
-			`dcv-sessions:compute.instanceTypes is "3 sizes"; allowed: types of at most 2 sizes where dcv-sessions:compute.spot is true: ` +
+			`dcv-sessions:compute.instanceTypes is ["g5.xlarge","g5.2xlarge","g5.4xlarge"]; allowed: types of at most 2 sizes when dcv-sessions:compute.spot is true: ` +
 				`a job queue takes 3 compute environments, one for each size and one for Spot hosts`}},
 		"more held ready than allowed": {values{"compute.minVcpus": "65"},
 			[]string{`dcv-sessions:compute.minVcpus is 65; allowed: at most dcv-sessions:compute.maxVcpus, 64`}},
@@ -223,7 +223,7 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 			`dcv-sessions:compute.maxVcpus is 64; allowed: at least the 96 vCPUs of one g5.24xlarge`,
 			`dcv-sessions:compute.spotMaxVcpus is 64; allowed: at least the 96 vCPUs of one g5.24xlarge`}},
 		"a type twice that is too large": {values{"compute.instanceTypes": list(t, "g5.2xlarge", "g5.2xlarge"), "compute.maxVcpus": "4"}, []string{
-			`dcv-sessions:compute.instanceTypes is "g5.2xlarge"; allowed: each type once`,
+			`dcv-sessions:compute.instanceTypes[1] is "g5.2xlarge"; allowed: each type once`,
 			`dcv-sessions:compute.maxVcpus is 4; allowed: at least the 8 vCPUs of one g5.2xlarge`}},
 
 		"more vCPUs than a host's": {values{"session.vcpus": "5", "compute.instanceTypes": list(t, "g5.xlarge", "g5.2xlarge")}, []string{
@@ -246,11 +246,11 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"ports over Docker's": {values{"session.firstPort": "2372", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
 			`dcv-sessions:session.firstPort is 2372-2375; allowed: a range without 2375-2376, which the hosts use themselves`}},
 		"former ports": {values{"session.formerPorts": list(t, "8444-8446", "8444", "8446-8444", "80-81", "8444-8446", "8443-8443")}, []string{
-			`dcv-sessions:session.formerPorts is "8444"; allowed: ` + ranges,
-			`dcv-sessions:session.formerPorts is "8446-8444"; allowed: ` + ranges,
-			`dcv-sessions:session.formerPorts is "80-81"; allowed: ` + ranges,
-			`dcv-sessions:session.formerPorts is "8444-8446"; allowed: ` + ranges,
-			`dcv-sessions:session.formerPorts is "8443-8443"; allowed: ` + ranges}},
+			`dcv-sessions:session.formerPorts[1] is "8444"; allowed: ` + ranges,
+			`dcv-sessions:session.formerPorts[2] is "8446-8444"; allowed: ` + ranges,
+			`dcv-sessions:session.formerPorts[3] is "80-81"; allowed: ` + ranges,
+			`dcv-sessions:session.formerPorts[4] is "8444-8446"; allowed: ` + ranges,
+			`dcv-sessions:session.formerPorts[5] is "8443-8443"; allowed: ` + ranges}},
 		"ports of outgoing connections": {values{"session.firstPort": "32768"}, []string{
 			`dcv-sessions:session.firstPort is 32768; allowed: a whole number from 1025 to 32767`}},
 		"vCPUs that are no whole number": {values{"session.vcpus": "2.5"}, []string{`dcv-sessions:session.vcpus is 2.5; allowed: a whole number from 1 to 192`}},
@@ -260,14 +260,14 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"a build that is no archive": {values{"image.gameBuild.key": "builds/game.7z"}, []string{`dcv-sessions:image.gameBuild.key is "builds/game.7z"; allowed: ` + aBuild}},
 		"a build's version of none":  {values{"image.gameBuild.version": "null"}, []string{`dcv-sessions:image.gameBuild.version is "null"; allowed: an S3 version id, or latest`}},
 		"a build for a machine without a role": {values{"image.gameBuild.key": "builds/game.tgz", "image.buildOn": "local"},
-			[]string{`dcv-sessions:image.buildOn is "local"; allowed: builder, where dcv-sessions:image.gameBuild.key is set: ` +
-				`this machine has no role to read it with, and no aws:ec2MetadataServiceEndpoint stands for one`}},
+			[]string{`dcv-sessions:image.buildOn is "local"; allowed: builder when dcv-sessions:image.gameBuild.key is set: ` +
+				`this machine has no role to read the build with, and no aws:ec2MetadataServiceEndpoint stands for one`}},
 		"a prefix without its end":   {values{"delivery.prefix": "builds"}, []string{`dcv-sessions:delivery.prefix is "builds"; allowed: ` + aPrefix}},
 		"a repository by its URL":    {values{"delivery.repository": "https://github.com/a/b"}, []string{`dcv-sessions:delivery.repository is "https://github.com/a/b"; allowed: OWNER/NAME`}},
 		"a workflow by its name":     {values{"delivery.workflow": "Release"}, []string{`dcv-sessions:delivery.workflow is "Release"; allowed: the name of a file in .github/workflows, such as release.yml`}},
 		"no branch":                  {values{"delivery.ref": ""}, []string{`dcv-sessions:delivery.ref is ""; allowed: a branch or a tag`}},
 		"an API that anybody can be": {values{"delivery.api": "http://github.com"}, []string{`dcv-sessions:delivery.api is "http://github.com"; allowed: an https:// URL`}},
-		"a subject of any branch":    {values{"delivery.oidcSubjects": `["repo:a/b:*"]`}, []string{`dcv-sessions:delivery.oidcSubjects is "repo:a/b:*"; allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID, each once`}},
+		"a subject of any branch":    {values{"delivery.oidcSubjects": `["repo:a/b:*"]`}, []string{`dcv-sessions:delivery.oidcSubjects[0] is "repo:a/b:*"; allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID, each once`}},
 		"a state bucket's URL":       {values{"delivery.stateBucket": "s3://state"}, []string{`dcv-sessions:delivery.stateBucket is "s3://state"; allowed: an S3 bucket's name`}},
 		"a state key's alias":        {values{"delivery.stateKeyArn": "alias/state"}, []string{`dcv-sessions:delivery.stateKeyArn is "alias/state"; allowed: a KMS key's ARN, no alias's`}},
 		"a digest cut short":         {values{"image.use": "host/game@sha256:1234"}, []string{`dcv-sessions:image.use is "host/game@sha256:1234"; allowed: ` + anImage}},
@@ -302,14 +302,14 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 
 		"tags as a list":            {values{"tags": `["team"]`}, []string{`dcv-sessions:tags is ["team"]; allowed: ` + tagRule}},
 		"a tag that is a number":    {values{"tags": `{"centre":42}`}, []string{`dcv-sessions:tags is {"centre":42}; allowed: ` + tagRule}},
-		"41 tags":                   {tags(many), []string{`dcv-sessions:tags is "41 tags"; allowed: ` + tagRule}},
-		"a tag of AWS":              {tags(map[string]string{"AWS:team": "a"}), []string{`dcv-sessions:tags is "AWS:team=a"; allowed: ` + tagRule}},
-		"a tag of our own":          {tags(map[string]string{contract.TagStack: "prod"}), []string{`dcv-sessions:tags is "dcv-sessions:stack=prod"; allowed: ` + tagRule}},
-		"tags of one name, for IAM": {tags(map[string]string{"Team": "a", "team": "b"}), []string{`dcv-sessions:tags is "team=b"; allowed: ` + tagRule}},
-		"a tag without a name":      {tags(map[string]string{"": "a"}), []string{`dcv-sessions:tags is "=a"; allowed: ` + tagRule}},
-		"a tag of 129 letters":      {tags(map[string]string{long[:129]: ""}), []string{`dcv-sessions:tags is "` + long[:129] + `="; allowed: ` + tagRule}},
-		"a value of 257 letters":    {tags(map[string]string{"team": long}), []string{`dcv-sessions:tags is "team=` + long + `"; allowed: ` + tagRule}},
-		"a tag with an umbrella":    {tags(map[string]string{"team": "☂"}), []string{`dcv-sessions:tags is "team=☂"; allowed: ` + tagRule}},
+		"41 tags":                   {tags(many), []string{`the number of dcv-sessions:tags is 41; allowed: up to 40`}},
+		"a tag of AWS":              {tags(map[string]string{"AWS:team": "a"}), []string{`dcv-sessions:tags["AWS:team"] is "a"; allowed: ` + tagRule}},
+		"a tag of our own":          {tags(map[string]string{contract.TagStack: "prod"}), []string{`dcv-sessions:tags["dcv-sessions:stack"] is "prod"; allowed: ` + tagRule}},
+		"tags of one name, for IAM": {tags(map[string]string{"Team": "a", "team": "b"}), []string{`dcv-sessions:tags["team"] is "b"; allowed: ` + tagRule}},
+		"a tag without a name":      {tags(map[string]string{"": "a"}), []string{`dcv-sessions:tags[""] is "a"; allowed: ` + tagRule}},
+		"a tag of 129 letters":      {tags(map[string]string{long[:129]: ""}), []string{`dcv-sessions:tags["` + long[:129] + `"] is ""; allowed: ` + tagRule}},
+		"a value of 257 letters":    {tags(map[string]string{"team": long}), []string{`dcv-sessions:tags["team"] is "` + long + `"; allowed: ` + tagRule}},
+		"a tag with an umbrella":    {tags(map[string]string{"team": "☂"}), []string{`dcv-sessions:tags["team"] is "☂"; allowed: ` + tagRule}},
 	} {
 		assert.Equal(t, bad.faults, faultsOf(t, "dev", but(bad.changes)), name)
 	}
@@ -530,12 +530,8 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 	assert.Equal(t, []string{
 		`aws:region is "us-east-1a"; allowed: an AWS Region, such as us-east-1`,
 		`aws:allowedAccountIds[0] is "1234"; allowed: ` + oneAccount,
-		`dcv-sessions:network.zones is 7; allowed: a whole number from 2 to 6`,
-		`dcv-sessions:registry.keep is 1; allowed: a whole number from 2 to 1000`,
 		`dcv-sessions:users.carol is {"mail":1}; allowed: ` + userEntry,
-		`dcv-sessions:compute.rootGib is 29; allowed: a whole number from 30 to 16384`,
 		`dcv-sessions:compute.updateTimeoutMinutes is "never"; allowed: a whole number from 1 to 360`,
-		`dcv-sessions:queue.maxWaitMinutes is 9; allowed: a whole number from 10 to 1440`,
 		`dcv-sessions:session.stopSeconds is 111; allowed: a whole number from 12 to 110`,
 		`dcv-sessions:session.firstConnectMinutes is 0; allowed: a whole number from 1 to 1440`,
 		`dcv-sessions:session.graceSeconds is 9; allowed: a whole number from 10 to 7200`,
@@ -546,41 +542,44 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:session.nativeClients is "yes"; allowed: true or false`,
 		`dcv-sessions:session.display is "screen"; allowed: console or virtual`,
 		`dcv-sessions:session.softwareRendering is "yes"; allowed: true or false`,
-		`dcv-sessions:image.buildOn is "docker"; allowed: builder or local`,
-		`dcv-sessions:image.displayServer is "x11"; allowed: dcv or vnc`,
-		`dcv-sessions:builder.volumeGib is 29; allowed: a whole number from 30 to 16384`,
-		`dcv-sessions:logs.retentionDays is 2; allowed: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653`,
 		`dcv-sessions:protect is "maybe"; allowed: true or false`,
 		`dcv-sessions:sesion.memoryMib is no known key; nearest: dcv-sessions:session.memoryMib`,
 		`the stack's name is "Dev"; allowed: a name that matches ^[a-z][a-z0-9-]{0,20}$`,
 		`dcv-sessions:network.vpcId is "main"; allowed: ` + aVPC,
-		`dcv-sessions:network.subnetIds is "subnet-1"; allowed: ` + subnets,
+		`dcv-sessions:network.subnetIds[1] is "subnet-1"; allowed: ` + subnets,
 		`dcv-sessions:network.cidrBlock is "10.20.0.1/16"; allowed: ` + aBlock,
-		`dcv-sessions:network.playerCidrs is "0.0.0.0/0"; allowed: the whole internet only with openToWorld: true`,
-		`dcv-sessions:network.playerCidrs is "203.0.113.0"; allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`,
-		`dcv-sessions:registry.pullAccounts is "1"; allowed: ` + accounts,
+		`dcv-sessions:network.zones is 7; allowed: a whole number from 2 to 6`,
+		`dcv-sessions:network.playerCidrs[0] is "0.0.0.0/0"; allowed: the whole internet only if dcv-sessions:network.openToWorld is true`,
+		`dcv-sessions:network.playerCidrs[1] is "203.0.113.0"; allowed: an IPv4 or IPv6 network, such as 203.0.113.0/24`,
+		`dcv-sessions:registry.keep is 1; allowed: a whole number from 2 to 1000`,
+		`dcv-sessions:registry.pullAccounts[0] is "1"; allowed: ` + accounts,
 		`dcv-sessions:users.Alice is "Alice"; allowed: ` + userRule,
 		`dcv-sessions:users.bob.notify is "bob"; allowed: an e-mail address`,
 		`dcv-sessions:users.root is "root"; allowed: a name that is no account of the session image`,
-		`dcv-sessions:notifications.teamEmails is "team"; allowed: ` + addresses,
-		`dcv-sessions:image.use is "a b"; allowed: ` + anImage,
-		`dcv-sessions:image.base is ""; allowed: an image reference, such as ubuntu:24.04`,
-		`dcv-sessions:image.version is ""; allowed: ` + aVersion,
-		`dcv-sessions:image.dcvSource is "example.com"; allowed: ` + aSource,
-		`dcv-sessions:builder.instanceType is "c6g.xlarge"; allowed: ` + x86,
-		`dcv-sessions:tags is "aws:a=b"; allowed: ` + tagRule,
-		`dcv-sessions:compute.instanceTypes is "g5.xlarg"; allowed: a type of docs/configuration.md's table; nearest: g5.xlarge`,
-		`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: each type once`,
+		`dcv-sessions:notifications.teamEmails[0] is "team"; allowed: ` + addresses,
+		`dcv-sessions:secrets.recoveryDays is 5; allowed: 0, or a whole number from 7 to 30`,
+		`dcv-sessions:compute.instanceTypes[1] is "g5.xlarg"; allowed: types of docs/configuration.md's table, each once; nearest: g5.xlarge`,
+		`dcv-sessions:compute.instanceTypes[2] is "g5.xlarge"; allowed: each type once`,
 		`dcv-sessions:compute.minVcpus is 8; allowed: at most dcv-sessions:compute.maxVcpus, 3`,
 		`dcv-sessions:compute.maxVcpus is 3; allowed: at least the 4 vCPUs of one g5.xlarge`,
 		`dcv-sessions:compute.spotMaxVcpus is 2; allowed: at least the 4 vCPUs of one g5.xlarge`,
-		`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 0 GPUs ` +
-			`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`,
+		`dcv-sessions:compute.rootGib is 29; allowed: a whole number from 30 to 16384`,
+		`dcv-sessions:queue.maxWaitMinutes is 9; allowed: a whole number from 10 to 1440`,
+		`dcv-sessions:image.use is "a b"; allowed: ` + anImage,
+		`dcv-sessions:image.buildOn is "docker"; allowed: builder or local`,
+		`dcv-sessions:image.base is ""; allowed: an image reference, such as ubuntu:24.04`,
+		`dcv-sessions:image.version is ""; allowed: ` + aVersion,
+		`dcv-sessions:image.displayServer is "x11"; allowed: dcv or vnc`,
+		`dcv-sessions:image.dcvSource is "example.com"; allowed: ` + aSource,
+		`dcv-sessions:builder.instanceType is "c6g.xlarge"; allowed: ` + x86,
+		`dcv-sessions:builder.volumeGib is 29; allowed: a whole number from 30 to 16384`,
+		`dcv-sessions:logs.retentionDays is 2; allowed: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653`,
+		`dcv-sessions:tags["aws:a"] is "b"; allowed: ` + tagRule,
+		`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 0 GPUs (dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`,
 		`dcv-sessions:session.firstPort is 2376-2376; allowed: a range without 2375-2376, which the hosts use themselves`,
 		`dcv-sessions:session.sharedMemoryMib is 14000; allowed: less than dcv-sessions:session.memoryMib, 14000`,
 		`dcv-sessions:session.gpus is 2; allowed: 1 where dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
 		`dcv-sessions:session.certificateSecretArn is "play"; allowed: ` + aSecret,
-		`dcv-sessions:secrets.recoveryDays is 5; allowed: 0, or a whole number from 7 to 30`,
 	}, faultsOf(t, "Dev", all))
 }
 

@@ -37,7 +37,7 @@ type Key struct {
 // Keys lists every key in the struct's order.
 func Keys() []Key { return keys }
 
-var keys = collect(reflect.TypeFor[Config](), nil)
+var keys = withRules(collect(reflect.TypeFor[Config](), nil))
 
 func collect(t reflect.Type, prefix []int) []Key {
 	var found []Key
@@ -127,7 +127,10 @@ func (k Key) inWords() string {
 	case k.values != nil:
 		return strings.Join(k.values[:len(k.values)-1], ", ") + " or " + k.values[len(k.values)-1]
 	}
-	return "true or false"
+	if k.Type == "boolean" {
+		return "true or false"
+	}
+	return "" // a component's rule says it
 }
 
 // parse sets the key's field to its value or, where there is none or it can't
@@ -135,7 +138,6 @@ func (k Key) inWords() string {
 func (k Key) parse(ctx *pulumi.Context, v *validator) {
 	text, set := ctx.GetConfig(path(k.Name))
 	if set && !k.assign(text, v) {
-		v.malformed[k.Name] = true
 		v.faults.Add(path(k.Name), shown(text), k.Allowed)
 		set = false
 	}

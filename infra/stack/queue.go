@@ -6,7 +6,7 @@ import "github.com/intraverse/dcv-sessions/components/queue"
 func (d *deployment) declareQueue() (err error) {
 	d.queue, err = queue.NewQueue(d.ctx, queueName, &queue.QueueArgs{
 		EnvironmentARNs: inputs(d.hosts.EnvironmentARNs),
-		MaxWaitSeconds:  d.cfg.Queue.MaxWaitMinutes * 60,
+		MaxWaitMinutes:  d.cfg.Queue.MaxWaitMinutes,
 		Tags:            d.tags,
 	})
 	return err

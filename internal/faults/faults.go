@@ -12,7 +12,8 @@ import (
 )
 
 // Faults is a list of faults; the zero value is empty. Paths name properties of the
-// input: "users[0].name", or a configuration key.
+// input: "users[0].name", or a configuration key. A rule with the path "" is skipped:
+// a component's Check asks its caller for the path of each property.
 type Faults struct {
 	list    []string
 	wrong   map[string]bool   // the paths of values that are wrong by themselves
@@ -21,6 +22,9 @@ type Faults struct {
 
 // Add notes that the value at a path is wrong by itself, and what is allowed there.
 func (f *Faults) Add(path string, value any, allowed string) {
+	if path == "" {
+		return
+	}
 	f.mark(path)
 	f.Addf("%s is %s; allowed: %s", path, format(value), allowed)
 }
@@ -62,23 +66,36 @@ func (f *Faults) Each(path string, list []string, valid func(string) bool, allow
 	allowed += ", each once"
 	f.rule(path, allowed)
 	for i, item := range list {
-		f.Check(valid(item) && !slices.Contains(list[:i], item), fmt.Sprintf("%s[%d]", path, i), item, allowed)
+		f.Check(valid(item) && !slices.Contains(list[:i], item), Item(path, i), item, allowed)
 	}
 }
 
+// Item returns the path of an item of the list at a path.
+func Item(path string, i int) string {
+	if path == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s[%d]", path, i)
+}
+
+// Property returns a property's own name: the path of a component that is checked by
+// itself.
+func Property(name string) string { return name }
+
 // Required adds a fault unless the property at a path is set.
 func (f *Faults) Required(set bool, path, allowed string) {
-	if !set {
+	if !set && path != "" {
 		f.mark(path)
 		f.Addf("%s is not set; allowed: %s", path, allowed)
 	}
 }
 
 // Compare adds a fault unless ok, which compares the value at a path with those at
-// other paths. It adds none if one of them is wrong by itself: whether it goes with
-// the others is known only once it is corrected.
+// other paths. It adds none if one of them is wrong by itself or skipped: whether the
+// values go together is known only once that one is corrected.
 func (f *Faults) Compare(ok bool, path string, value any, allowed string, others ...string) {
-	if ok || f.wrong[path] || slices.ContainsFunc(others, func(other string) bool { return f.wrong[other] }) {
+	unknown := func(path string) bool { return path == "" || f.wrong[path] }
+	if ok || unknown(path) || slices.ContainsFunc(others, unknown) {
 		return
 	}
 	f.Addf("%s is %s; allowed: %s", path, format(value), allowed)
@@ -115,9 +132,12 @@ func (f *Faults) Nest(path string, err error) {
 	}
 }
 
-// Allowed returns what the first rule of a path allows, whether or not the value
-// there keeps it; "" if there is no such rule.
-func (f *Faults) Allowed(path string) string { return f.allowed[path] }
+// Wrong reports whether the value at a path is wrong by itself.
+func (f *Faults) Wrong(path string) bool { return f.wrong[path] }
+
+// Rules returns what the first rule of each path allows, whether or not the value there
+// keeps it.
+func (f *Faults) Rules() map[string]string { return f.allowed }
 
 // List returns the faults, one line each.
 func (f *Faults) List() []string { return f.list }
@@ -138,6 +158,9 @@ func (f *Faults) mark(path string) {
 }
 
 func (f *Faults) rule(path, allowed string) {
+	if path == "" {
+		return
+	}
 	if f.allowed == nil {
 		f.allowed = map[string]string{}
 	}

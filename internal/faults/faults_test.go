@@ -95,9 +95,18 @@ func TestARulesWordsAreKnownWhetherOrNotItIsKept(t *testing.T) {
 	f.Between("zones", 2, 2, 3)
 	f.Each("subnets", nil, func(string) bool { return true }, "ids")
 	f.Compare(false, "subnets", nil, "those of the VPC")
-	assert.Equal(t, "a whole number from 1 to 6", f.Allowed("zones"), "the first rule is the value's own")
-	assert.Equal(t, "ids, each once", f.Allowed("subnets"))
-	assert.Empty(t, f.Allowed("vpc"))
+	assert.Equal(t, map[string]string{"zones": "a whole number from 1 to 6", "subnets": "ids, each once"}, f.Rules(),
+		"the first rule of a path is that of the value itself")
+}
+
+func TestARuleWithoutAPathIsSkipped(t *testing.T) {
+	var f faults.Faults
+	f.Between("", 9, 1, 6)
+	f.Required(false, "", "an ARN")
+	f.Compare(false, "", 1, "more")
+	f.Each(faults.Property(""), []string{"a"}, func(string) bool { return false }, "none")
+	assert.NoError(t, f.Err("nothing"))
+	assert.Empty(t, f.Rules())
 }
 
 func TestAMisspeltKeyIsNamedWithoutItsValue(t *testing.T) {
