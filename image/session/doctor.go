@@ -16,12 +16,12 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
-// closeLimit is how long the parts of a session have for their end in a doctor's
-// run: less than a session has when it ends.
+// closeLimit is how long the parts of a session may take to close in a doctor's run: less
+// than at a session's end.
 const closeLimit = 10 * time.Second
 
-// runDoctor is `session doctor`: the parts of a session are tried one by one, and
-// nobody is let in.
+// runDoctor runs `session doctor`: it checks the parts of a session one by one, without
+// players.
 func runDoctor(ctx context.Context, s settings, log *events.Writer) status.Ending {
 	front, end := openFront(ctx, s, log)
 	if front == nil {

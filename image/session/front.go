@@ -17,17 +17,17 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
-// brandingDir is where the image has the studio's look.
+// brandingDir is the folder of the studio's branding in the image.
 const brandingDir = "/usr/share/dcv-sessions/branding"
 
-// front is what the session shows to the outside, from its first moment on.
+// front is the public side of a session: its port, pages and status.
 type front struct {
 	*door.Door
 	board       *status.Board
 	listener    net.Listener // the public one
 	url         string
 	fingerprint string
-	asked       <-chan string // to end, with a proof that AWS accepts
+	asked       <-chan string // receives the reasons of granted requests to end
 	failed      chan error
 
 	verifies string // the verifier's URL, on loopback, for DCV
@@ -54,7 +54,7 @@ func openFront(ctx context.Context, s settings, log *events.Writer) (*front, sta
 	return f, status.Ending{}
 }
 
-// newFront returns the exit code too where it fails.
+// newFront returns an exit code with its error.
 func newFront(s settings, at host.Addresses, listener net.Listener) (*front, int, error) {
 	look, err := branding.Load(brandingDir)
 	if err != nil {
@@ -89,7 +89,7 @@ func newFront(s settings, at host.Addresses, listener net.Listener) (*front, int
 	return f, 0, nil
 }
 
-// tls is the certificate, and the domain of its wildcard name where it has one.
+// tls returns the certificate, and its wildcard name or "".
 func (s settings) tls(at host.Addresses) (tls.Certificate, string, error) {
 	if s.certificate != nil {
 		return door.FromSecret(*s.certificate)
@@ -106,5 +106,5 @@ func (f *front) serve(log *events.Writer) {
 }
 
 func (f *front) close(ctx context.Context) {
-	_ = f.Close(ctx) // what is still open then goes with the process
+	_ = f.Close(ctx) // open connections end with the process
 }

@@ -21,18 +21,17 @@ import (
 // gpuRun starts the game on the GPU and proves that it runs there.
 const gpuRun = "/usr/local/bin/gpu-run"
 
-// running is the game, by gpu-run.
+// running is the game's process, started by gpu-run.
 type running struct {
 	*process.Process
 	manifest *game.Manifest
-	refused  atomic.Bool // by gpu-run: the exit code is then its own
+	refused  atomic.Bool // by gpu-run: then the exit code is gpu-run's
 }
 
-// refusal begins the line by which gpu-run says that it refuses a game.
+// refusal begins the line that gpu-run writes when it refuses a game.
 const refusal = "gpu-run: refused:"
 
-// startGame returns once the game has a picture: before it, there is nothing to
-// let a player in to.
+// startGame starts the game, and returns once it shows a window.
 func (p *parts) startGame(ctx context.Context) error {
 	r := &running{manifest: p.manifest}
 	command := p.gameCommand()
@@ -68,8 +67,8 @@ func (p *parts) startGame(ctx context.Context) error {
 	}
 }
 
-// gameCommand is the game as the player's, with nothing of the session's own
-// environment.
+// gameCommand returns the command that runs the game as the player, without the
+// session's own environment.
 func (p *parts) gameCommand() process.Command {
 	m := p.manifest
 	args := []string{"--api", string(m.Graphics)}
@@ -87,7 +86,7 @@ func (p *parts) gameCommand() process.Command {
 	}
 }
 
-// ending waits for the game and says what its end means for the session.
+// ending waits for the game's end and returns the session's.
 func (r *running) ending() status.Ending {
 	exit := r.Exit()
 	switch {

@@ -1,8 +1,8 @@
 // Command session is the supervisor of one player's session: PID 1 of its
 // container. It serves the session's port from the first second to the last,
-// brings up display, sound and game behind it, tells its life as JSON events on
-// stdout, and ends with an exit code of the contract, which the job definition's
-// retry rules follow. `session doctor` tries what only a GPU host can show.
+// starts display, sound and game behind it, writes its states as JSON events to stdout,
+// and ends with an exit code of the contract, which the job definition's retry rules
+// use. `session doctor` checks the properties that only a GPU host has.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 		return
 	}
 	given, err := boot.Clean()
-	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt) // for life
+	ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt) // never stopped
 	go process.Reap(context.Background())
 	mode := runSession
 	if len(os.Args) > 1 && os.Args[1] == contract.CommandDoctor {

@@ -28,11 +28,11 @@ var newDisplay = map[contract.DisplayServer]func(settings, display.Config) displ
 	contract.VNC: func(_ settings, c display.Config) display.Display { return vnc.New(c) },
 }
 
-// runDir holds what the session's parts write while they run.
+// runDir is the folder of the files that the session's parts write.
 const runDir = "/run/dcv-session"
 
-// parts are what is behind the door: made one after the other by the steps of
-// the start, closed in the opposite order.
+// parts are the parts of a session behind its door. The steps of the start make them in
+// order; they are closed in reverse.
 type parts struct {
 	settings
 	log   *events.Writer
@@ -53,7 +53,7 @@ func newParts(s settings, f *front, log *events.Writer) *parts {
 	return &parts{settings: s, front: f, log: log, failed: f.failed, over: make(chan status.Ending, 1)}
 }
 
-// session is the life of these parts.
+// session returns the state machine of these parts.
 func (p *parts) session() *life.Session {
 	return &life.Session{
 		Steps: []life.Step{
@@ -71,7 +71,7 @@ func (p *parts) session() *life.Session {
 	}
 }
 
-// makeUser makes the account, and what belongs to the session alone.
+// makeUser makes the player's account and the session's folder.
 func (p *parts) makeUser(ctx context.Context) (err error) {
 	if p.manifest, err = game.Load(game.Dir); err != nil {
 		return fault.New(contract.ExitImage, err)
@@ -115,7 +115,7 @@ func (p *parts) makeDisplay() error {
 	return nil
 }
 
-// pass hands on why a part failed; the first one ends the session.
+// pass passes on the error of a failed part. The first one ends the session.
 func (p *parts) pass(failed <-chan error) {
 	err := <-failed
 	select {
@@ -124,8 +124,7 @@ func (p *parts) pass(failed <-chan error) {
 	}
 }
 
-// startServer starts the sound first: the display server records it from the
-// moment at which it looks for it.
+// startServer starts the sound first, since the display server looks for it once.
 func (p *parts) startServer(ctx context.Context) error {
 	if err := p.startSound(ctx); err != nil {
 		return err
@@ -138,7 +137,7 @@ func (p *parts) startSound(ctx context.Context) (err error) {
 	return err
 }
 
-// ready lets the player in, and tells that it does.
+// ready opens the door to players, and announces it.
 func (p *parts) ready() {
 	p.front.Open(p.display)
 	p.log.Write(contract.Event{Event: contract.EventReady, URL: p.front.url, Certificate: p.front.fingerprint})
@@ -166,8 +165,8 @@ func (p *parts) save(context.Context) {
 	}
 }
 
-// close ends the rest: players, sound, display, and the door last, so that the
-// port answers until all else is gone.
+// close ends the rest: players, display, sound, and the door last, so that the port
+// answers until all else is gone.
 func (p *parts) close(ctx context.Context) {
 	p.front.Disconnect()
 	if p.display != nil {
@@ -179,7 +178,7 @@ func (p *parts) close(ctx context.Context) {
 	p.front.close(ctx)
 }
 
-// secrets are the texts that nothing of what the session writes may hold.
+// secrets returns the texts that no output of the session may contain.
 func (s settings) secrets() []string {
 	list := []string{s.credentials.Password}
 	if s.certificate != nil {

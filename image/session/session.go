@@ -12,14 +12,14 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
-// run is what all modes have in common: the environment is read, and events tell
-// the beginning and the end. It returns the process's exit code.
+// run reads the environment, runs a mode, and writes the events of its start and end. It
+// returns the process's exit code.
 func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(context.Context, settings, *events.Writer) status.Ending) int {
 	s, err := readSettings(given)
 	log := events.New(stdout, contract.Event{Session: s.session, Stack: s.Stack, User: s.User, Image: s.Image})
 	log.Hide(s.secrets()...)
 	logger.SetFlags(0)
-	logger.SetOutput(log.Lines("session")) // what a library would write to stderr
+	logger.SetOutput(log.Lines("session")) // the output of libraries, which would go to stderr
 	log.Write(contract.Event{Event: contract.EventStarting})
 	if len(given.Dropped) > 0 {
 		log.Part("environment", "left out, since no session has a use for them: "+strings.Join(given.Dropped, " "))
@@ -35,7 +35,7 @@ func run(ctx context.Context, given boot.Given, stdout io.Writer, mode func(cont
 	return end.Code
 }
 
-// runSession is one session, from its port to its end.
+// runSession runs one session, from its port to its end.
 func runSession(ctx context.Context, s settings, log *events.Writer) status.Ending {
 	front, end := openFront(ctx, s, log)
 	if front == nil {

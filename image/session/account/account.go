@@ -18,7 +18,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// Account is a player's.
+// Account is a player's Linux account.
 type Account struct {
 	Name       string
 	UID, GID   uint32
@@ -27,8 +27,7 @@ type Account struct {
 	User       process.User
 }
 
-// Env is what a process of the player's needs of its environment, and nothing of
-// the session's own.
+// Env returns the environment of the player's processes, without the session's own.
 func (a Account) Env() []string {
 	return []string{
 		"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + loginShell,
@@ -53,10 +52,11 @@ const (
 )
 
 // Make makes a player's account: a group of its own, a home, a locked password,
-// no sudo. A container that was started again has it already.
+// no sudo. A restarted container has the account already.
 //
-// It is the host's fault where it can't be made, for want of disk space say, and
-// the configuration's where the image has an account of that name.
+// Its error has an exit code: contract.ExitHost if the account can't be made, such as for
+// lack of disk space, and contract.ExitConfiguration if the image has an account of that
+// name.
 func Make(ctx context.Context, name string) (Account, error) {
 	return accountMaker{}.account(ctx, name)
 }
@@ -158,7 +158,7 @@ func parsePasswd(entry []string) (Account, error) {
 	}, nil
 }
 
-// own makes a folder that is the player's alone.
+// own makes a folder that only the player can use.
 func (m accountMaker) own(folder string, a Account) error {
 	path := filepath.Join(m.prefix, folder)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -167,15 +167,14 @@ func (m accountMaker) own(folder string, a Account) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// Not through a link: a player of before may have left one.
+	// Not through a link, which an earlier player may have left.
 	if info, err := os.Lstat(path); err != nil || !info.IsDir() {
 		return errors.Join(err, fmt.Errorf("%s is no folder", path))
 	}
 	return errors.Join(os.Chown(path, int(a.UID), int(a.GID)), os.Chmod(path, 0o700))
 }
 
-// entry is the line of a name in /etc/passwd or /etc/group, in fields; nil where
-// there is none.
+// entry returns the fields of a name's line in /etc/passwd or /etc/group, or nil.
 func (m accountMaker) entry(file, name string) (found []string, err error) {
 	err = m.each(file, func(fields []string) {
 		if found == nil && fields[0] == name {
@@ -185,7 +184,7 @@ func (m accountMaker) entry(file, name string) (found []string, err error) {
 	return found, err
 }
 
-// groups are those that a name is a member of, beside its own.
+// groups returns the groups that list a name as a member.
 func (m accountMaker) groups(name string) (ids []uint32, err error) {
 	err = m.each("group", func(fields []string) {
 		if len(fields) == 4 && slices.Contains(strings.Split(fields[3], ","), name) {

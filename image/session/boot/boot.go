@@ -1,5 +1,5 @@
-// Package boot is what process 1 does before it is a session. Whoever may submit a job
-// chooses the variables that process 1 starts with, and the Go runtime and the standard
+// Package boot prepares process 1 for a session. The submitter of a job can choose the
+// variables that process 1 starts with, and the Go runtime and the standard
 // library obey some of them, GODEBUG before main begins. So the program executes itself
 // once more: with an environment that it chooses itself, without a secret in it, and
 // without the privileges that no session needs. Its first run opens nothing and

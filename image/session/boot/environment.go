@@ -7,7 +7,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Given is what a job's process was started with.
+// Given is the environment of a job's process.
 type Given struct {
 	environment []string // NAME=value of what the second run has as its environment
 	// Secrets are NAME=value of what it has in its memory only.

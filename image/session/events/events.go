@@ -1,4 +1,4 @@
-// Package events writes a session's life to stdout, a JSON object a line. Nobody
+// Package events writes a session's events to stdout, one JSON object per line. Nothing
 // else writes there: metric filters and the launcher read it.
 package events
 
@@ -20,7 +20,7 @@ const (
 	gamePart = "game"
 	mask     = "***"
 
-	// Lines passed on in any one second; a log is paid for by its size.
+	// Lines per second. Logs are charged by size.
 	gameLinesPerSecond = 50
 	partLinesPerSecond = 10 // of each part
 )
@@ -29,7 +29,7 @@ const (
 type Writer struct {
 	mu      sync.Mutex
 	out     io.Writer
-	common  contract.Event // what every event of this session carries
+	common  contract.Event // the fields of every event
 	secrets []string       // longest first
 	limits  map[string]*lineLimit
 }
@@ -40,9 +40,8 @@ func New(out io.Writer, common contract.Event) *Writer {
 	return &Writer{out: out, common: common, limits: map[string]*lineLimit{}}
 }
 
-// Hide has these texts replaced by "***" from now on in every event: a game or a
-// server may tell what it was given. Lines come one by one, so a text of several
-// lines is hidden line by line.
+// Hide replaces these texts by "***" in all later events: a game or a server may print
+// them. Lines arrive one by one, so a text of several lines is hidden line by line.
 func (w *Writer) Hide(secrets ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -53,7 +52,7 @@ func (w *Writer) Hide(secrets ...string) {
 			}
 		}
 	}
-	// A secret that is a part of another must not spoil it.
+	// The longest first, since a secret may be a part of another.
 	slices.SortFunc(w.secrets, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
 	w.secrets = slices.Compact(w.secrets)
 }
@@ -65,13 +64,13 @@ func (w *Writer) Write(event contract.Event) {
 	w.write(event)
 }
 
-// Game writes a line of the game's, where there is room in this second. How many
-// were left out is told with the next that is written, or by Flush.
+// Game writes a line of the game, within the limit per second. The next line, or Flush,
+// has the number of dropped ones.
 func (w *Writer) Game(line string) {
 	w.limited(gamePart, gameLinesPerSecond, contract.Event{Event: contract.EventGame, Part: gamePart, Line: line})
 }
 
-// Part writes what a part of the session said, as Game does.
+// Part writes a line of a part of the session, as Game does.
 func (w *Writer) Part(part, line string) {
 	w.limited(part, partLinesPerSecond, contract.Event{Event: contract.EventPart, Part: part, Line: line})
 }
@@ -90,7 +89,7 @@ func (l partWriter) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// Flush tells how many lines were left out since the last one of each part.
+// Flush writes the number of lines dropped since the last one of each part.
 func (w *Writer) Flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -137,8 +136,7 @@ func (w *Writer) write(event contract.Event) {
 	_, _ = w.out.Write(append(line, '\n'))
 }
 
-// hide replaces the secrets. One of which a cut line holds only the beginning is
-// hidden too.
+// hide replaces the secrets, and the beginning of a secret at the end of a cut line.
 func (w *Writer) hide(text string) string {
 	text = strings.ToValidUTF8(text, "?")
 	for _, secret := range w.secrets {
@@ -150,7 +148,7 @@ func (w *Writer) hide(text string) string {
 	return text
 }
 
-// begun is the longest beginning of a secret with which a text ends.
+// begun returns the longest beginning of a secret at the end of a text.
 func (w *Writer) begun(text string) string {
 	longest := ""
 	for _, secret := range w.secrets {
@@ -163,7 +161,7 @@ func (w *Writer) begun(text string) string {
 	return longest
 }
 
-// lineLimit passes so many lines on in any one second.
+// lineLimit limits the lines per second.
 type lineLimit struct {
 	passed  []time.Time // when the latest lines were passed on, a ring
 	oldest  int
@@ -180,7 +178,7 @@ func (l *lineLimit) allow(now time.Time) bool {
 	return true
 }
 
-// take returns how many lines were dropped, and counts anew.
+// take returns the number of dropped lines, and resets it.
 func (l *lineLimit) take() int {
 	dropped := l.dropped
 	l.dropped = 0

@@ -1,5 +1,5 @@
-// Package host is what a session has of its host, which it may share with other
-// sessions: addresses, a port, an X display.
+// Package host finds the resources of a session on its host, which it may share with
+// other sessions: addresses, ports, an X display.
 package host
 
 import (
@@ -19,22 +19,22 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Addresses are where a session listens and what players are told.
+// Addresses are the address that a session listens on, and the one for its players.
 type Addresses struct{ Private, Public netip.Addr }
 
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// metadataLimit bounds all questions to the instance's metadata together.
+// metadataLimit bounds all requests to the instance's metadata together.
 const metadataLimit = 5 * time.Second
 
-// Find asks the instance's metadata (IMDSv2) for the host's addresses. A host
-// without a public address is reached at its private one. Where no metadata
-// answers, the session runs on somebody's own machine and stays on loopback; a
-// Batch host always has metadata, so there it is the host's fault.
+// Find returns the host's addresses from the instance's metadata (IMDSv2). A host without
+// a public address has its private one in both fields. Without metadata, the session runs
+// on a private machine and stays on loopback; a Batch host always has metadata, so there
+// it is an error.
 func Find(ctx context.Context, onBatchHost bool) (Addresses, error) {
 	ctx, cancel := context.WithTimeout(ctx, metadataLimit)
 	defer cancel()
-	attempts := 1 // elsewhere there is none most often, and nobody waits for it
+	attempts := 1 // elsewhere there is usually none
 	if onBatchHost {
 		attempts = 3
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// ErrNoPort says that every port of the range is taken.
+// ErrNoPort is the error if every port of the range is taken.
 var ErrNoPort = errors.New("no port of the range is free on this host")
 
 // Listen takes the first free port of the range. Taking it is one step of the
@@ -41,12 +41,11 @@ func Display(public net.Addr) int {
 	return public.(*net.TCPAddr).Port % displays
 }
 
-// LoopbackPort is a TCP port on 127.0.0.1 for the display server, which takes it
-// later. It has the public port's number, so that no two sessions of a host get
-// the same, and since a host gives these ports to root alone, no player can take it
-// first. Where that can't be had (the public port is on loopback itself, or a
-// stranger sits there), it is one that is free now, and that nobody takes within
-// the next seconds but by chance or on purpose.
+// LoopbackPort returns a TCP port on 127.0.0.1 for the display server, which takes it
+// later. It has the number of the public port: no other session of the host has that, and
+// a host keeps these ports for root, so no player can take it first. If that port is not
+// available (the public port is on loopback itself, or another process has it), the
+// result is a port that is free now.
 func LoopbackPort(public net.Addr) (int, error) {
 	at := public.(*net.TCPAddr).AddrPort()
 	if !at.Addr().IsLoopback() {
@@ -57,7 +56,7 @@ func LoopbackPort(public net.Addr) (int, error) {
 	return tryPort(0)
 }
 
-// tryPort takes a port of loopback and gives it back; 0 is any free one.
+// tryPort takes a port of loopback and frees it; 0 is any free one.
 func tryPort(port int) (int, error) {
 	l, err := net.Listen("tcp", netip.AddrPortFrom(loopback, uint16(port)).String())
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 // minSpace is what a session's own files take at most; a game may want more.
 const minSpace = 32 << 20
 
-// Space tells which of some folders have no room for a session: on a full disk,
-// parts and games fail in ways that don't say so.
+// Space returns an error that names the folders without space for a session: on a full
+// disk, programs fail with misleading errors.
 func Space(folders ...string) error {
 	var faults []error
 	for _, folder := range folders {

@@ -1,6 +1,6 @@
-// Package life is a session from its start to its end: one state machine, each
-// state entered and left with an event. What the states do is given to it; it
-// knows when they follow, how long a player may be away, and what ends it all.
+// Package life is the state machine of a session, from its start to its end. It writes an
+// event when a state begins and ends. It decides when the states follow each other, how
+// long a player may be away, and when the session ends; its caller provides the work.
 package life
 
 import (
@@ -13,16 +13,16 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/status"
 )
 
-// Session is what a life is made of.
+// Session has the work and the limits of a session.
 type Session struct {
 	Steps  []Step // of the start, in order
 	Limits contract.Limits
 
-	// Ready is called once, when a player may come.
+	// Ready is called once, when players may connect.
 	Ready func()
-	// Players tells how many are connected now; only the latest number counts.
+	// Players receives the number of connected players. Only the latest counts.
 	Players <-chan int
-	// Idle is for how long the player has done nothing, where that is known.
+	// Idle returns how long the player has done nothing, and reports whether it is known.
 	Idle func(context.Context) (time.Duration, bool)
 
 	// Each of these ends the session: somebody asks it to, for a reason; the game
@@ -85,7 +85,7 @@ func (s *Session) Live(ctx context.Context) status.Ending {
 	return end
 }
 
-// watch waits for what ends a session in any state.
+// watch waits for the events that end a session in any state.
 func (l *life) watch(ctx context.Context, over <-chan struct{}) {
 	longest := time.NewTimer(l.Limits.Max)
 	defer longest.Stop()
@@ -146,7 +146,7 @@ func (l *life) start(ctx context.Context) (status.Ending, bool) {
 	return status.Ending{}, true
 }
 
-// play is the session from the moment at which a player may come.
+// play runs the session from the time at which players may connect.
 func (l *life) play(ctx context.Context) status.Ending {
 	l.enter(contract.StateReady)
 	l.Ready()

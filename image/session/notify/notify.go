@@ -1,4 +1,4 @@
-// Package notify tells a user that the session is ready.
+// Package notify sends a user the message that the session is ready.
 package notify
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Config is whom to tell what.
+// Config has the recipient and the contents of a notification.
 type Config struct {
 	Region       string
 	Notification contract.Notification
@@ -24,7 +24,7 @@ type Config struct {
 	User, Stack  string
 }
 
-// A player who is told later has found the session already.
+// A later message would be of no use: the player has found the session already.
 const (
 	totalLimit   = 30 * time.Second // for all attempts together
 	maxAttempts  = 5
@@ -34,7 +34,7 @@ const (
 
 // Notify publishes to the user's topic, with the job's role; the SDK finds its
 // credentials and AWS in the environment. What fails for a moment is tried again;
-// where only AWS's answer was lost, the user is told twice.
+// if only AWS's answer was lost, the user gets two messages.
 func Notify(ctx context.Context, c Config) error { return notifyWithin(ctx, c, maxBackoff) }
 
 func notifyWithin(ctx context.Context, c Config, longestWait time.Duration) error {

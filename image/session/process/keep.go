@@ -16,7 +16,7 @@ type Restart struct {
 	Within time.Duration
 }
 
-// after is how long to wait after so many ends.
+// after returns the wait before the next start, after a number of ends.
 func (r Restart) after(ends int) time.Duration {
 	wait := r.First
 	for range ends - 1 {
@@ -27,7 +27,7 @@ func (r Restart) after(ends int) time.Duration {
 	return wait
 }
 
-// Patient is for parts that a session can do without for a moment.
+// Patient is for parts that a session can miss for a moment.
 var Patient = Restart{First: 200 * time.Millisecond, Limit: 5, Within: 2 * time.Minute}
 
 // Kept is a child that is started again when it ends.
@@ -44,22 +44,23 @@ type Kept struct {
 	process *Process
 }
 
-// Keep starts a child and keeps it. told hears of each end; it may be nil.
-func Keep(c Command, restart Restart, told func(Exit)) (*Kept, error) {
+// Keep starts a child and restarts it when it ends. onExit is called at each end; it may be
+// nil.
+func Keep(c Command, restart Restart, onExit func(Exit)) (*Kept, error) {
 	p, err := Start(c)
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	k := &Kept{command: c, restart: restart, onExit: told, failed: make(chan error, 1), stop: stop, ended: make(chan struct{}), process: p}
+	k := &Kept{command: c, restart: restart, onExit: onExit, failed: make(chan error, 1), stop: stop, ended: make(chan struct{}), process: p}
 	go k.watch(ctx)
 	return k, nil
 }
 
-// Failed says once that the child has been given up.
+// Failed receives one error, when the child is not restarted any more.
 func (k *Kept) Failed() <-chan error { return k.failed }
 
-// Process is the child of this moment.
+// Process returns the present child.
 func (k *Kept) Process() *Process {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package process is the session's children: started as a user, heard line by
-// line, ended with all that they started, kept alive, and reaped.
+// Package process runs the session's child processes: it starts them as a user, reads
+// their output by lines, ends them with their descendants, restarts and reaps them.
 package process
 
 import (
@@ -32,7 +32,7 @@ type Command struct {
 	Lines        func(line string) // takes each line of stdout and stderr, one at a time; nil drops them
 }
 
-// User is whose a child is.
+// User is the user that a child runs as.
 type User struct {
 	UID, GID uint32
 	Groups   []uint32
@@ -44,7 +44,7 @@ type Exit struct {
 	Signal syscall.Signal
 }
 
-// String is "exit code 3" or "signal: killed".
+// String returns "exit code 3" or "signal: killed".
 func (e Exit) String() string {
 	if e.Signal != 0 {
 		return "signal: " + e.Signal.String()
@@ -137,16 +137,16 @@ func (p *Process) endGroup() {
 	p.gone = true
 }
 
-// PID is the child's.
+// PID returns the child's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Name is the command's.
+// Name returns the command's name.
 func (p *Process) Name() string { return p.name }
 
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Exit is how the child ended; it waits until it has.
+// Exit waits for the child's end and returns it.
 func (p *Process) Exit() Exit {
 	<-p.done
 	return p.exit
@@ -176,7 +176,7 @@ func (p *Process) Stop(signal syscall.Signal, patience time.Duration) Exit {
 }
 
 // Run runs a short command and returns its output, cut at 64 KiB; Lines hears
-// nothing of it. Where ctx ends first it is killed. The error of one that fails
+// nothing of it. If ctx ends first, it is killed. The error of one that fails
 // holds the end of its output.
 func Run(ctx context.Context, c Command) (string, error) {
 	const most = 64 << 10
@@ -203,7 +203,7 @@ func Run(ctx context.Context, c Command) (string, error) {
 	return out.String(), nil
 }
 
-// Executable tells whether a file is there and may be run, in words where not.
+// Executable returns an error if a file does not exist or is not a program.
 func Executable(path string) error {
 	info, err := os.Stat(path)
 	switch {

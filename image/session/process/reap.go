@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Reap takes in the children of children, which come to process 1 when their
-// parents end. It leaves this package's own children to who waits for them.
+// Reap waits for orphans, which become children of process 1 when their parents end. It
+// does not wait for this package's own children.
 func Reap(ctx context.Context) {
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, syscall.SIGCHLD)
@@ -41,7 +41,7 @@ func reapOrphans() {
 	}
 }
 
-// isDeadChild tells whether a /proc/PID/stat is of a zombie whose parent is this
+// isDeadChild reports whether a /proc/PID/stat is of a zombie whose parent is this
 // process (man 5 proc: pid (comm) state ppid …; comm may hold anything).
 func isDeadChild(file string) bool {
 	b, err := os.ReadFile(file)

@@ -1,5 +1,5 @@
-// Package sound is the player's PulseAudio server, which the game plays to and
-// the display server listens to. A session goes on without sound.
+// Package sound runs the player's PulseAudio server, for the game's sound. The display
+// server records it. A session goes on without sound.
 package sound
 
 import (
@@ -31,7 +31,7 @@ const (
 	stopPatience = 2 * time.Second
 )
 
-// Config is whose sound, and where.
+// Config configures the sound of an account.
 type Config struct {
 	Account account.Account
 	// RunDir is the session's own folder, root's, mode 0711. The server's socket is
@@ -90,7 +90,7 @@ func startProgram(ctx context.Context, c Config, program, listener string) (*Sou
 // once it is started (PulseAudio's PULSE_SERVER).
 func Server(runDir string) string { return "unix:" + soundFilesIn(runDir).socket }
 
-// Env is how a client finds the server.
+// Env returns the environment variables of a client.
 func (s *Sound) Env() []string {
 	if s.kept == nil {
 		return nil
