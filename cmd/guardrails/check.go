@@ -14,7 +14,7 @@ import (
 type rule struct {
 	name    string
 	control string // of AWS Foundational Security Best Practices unless it says otherwise
-	holds   string // what every resource has to be
+	holds   string // the requirement on every resource
 	fix     string
 	on      func(componenttest.Resource) bool // the resources that it is held against
 	find    func(*recorded.Graph, componenttest.Resource) []finding
@@ -22,7 +22,7 @@ type rule struct {
 
 // finding is a property of a resource that breaks a rule. In a policy the property
 // is the statement's Sid, followed by the action if the rule is about resources, and
-// the value is what is too wide.
+// the value is the part that is too wide.
 type finding struct{ property, value string }
 
 // exception is a violation that was reviewed and accepted.
@@ -30,12 +30,12 @@ type exception struct {
 	rule     string
 	resource string // TYPE NAME, with * for any text
 	property string // as in the finding; "": any
-	// actions are what the property ends with, a statement's actions, with * for any
+	// actions is the end of the property, a statement's actions, with * for any
 	// text; without any, the property is the whole.
 	actions []string
 	value   string // as in the finding, or how that ends if this begins with ":"; "": any
 	in      string // the environment's name; "": any
-	when    string // the configuration key that is true where this is so; "": always
+	when    string // the configuration key that must be true; "": always
 	reason  string
 }
 
@@ -121,7 +121,7 @@ func (v violation) String() string {
 		v.environment, v.rule.name, v.rule.control, v.resource, v.property, v.value, v.rule.holds, v.rule.fix)
 }
 
-// result is what a check saw.
+// result is the result of a check.
 type result struct {
 	environments []string
 	rules        []rule

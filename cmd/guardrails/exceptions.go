@@ -23,7 +23,7 @@ var exceptions = []exception{
 		reason: "the stack's file asks for it, for a DCV set-up that needs the host's devices",
 	},
 
-	// What holds data.
+	// Resources that hold data.
 	{
 		rule: "tags-immutable", resource: repository + " registry", property: "imageTagMutability", value: "MUTABLE",
 		reason: "nothing takes an image by its tag: job definitions name digests. Pulumi's docker.Image pushes at every update, " +
@@ -115,7 +115,7 @@ var exceptions = []exception{
 		reason: noLevel + "a random text and what changes a subscription",
 	},
 
-	// Who is allowed.
+	// Principals.
 	{
 		rule: "service-for-whom", resource: topicPolicy + " secrets-team", property: "EventBridge", value: "events.amazonaws.com",
 		reason: unconditional,

@@ -99,7 +99,7 @@ func TestAnExceptionForASettingIsNeededOnceItIsSet(t *testing.T) {
 	assert.Equal(t, 3, tried)
 }
 
-// What the environments' files have as comments, for a studio to switch on.
+// Settings that are comments in the environments' files, for a studio to switch on.
 func TestWhatAStudioSwitchesOnKeepsTheRules(t *testing.T) {
 	configuration, err := recorded.Configuration("dev")
 	require.NoError(t, err)
@@ -138,7 +138,7 @@ func TestAnExceptionThatMatchesNothingFails(t *testing.T) {
 	}
 }
 
-// What an exception is made for is no more than it says.
+// An exception covers no more than its text says.
 func TestAnExceptionIsForNothingElse(t *testing.T) {
 	for name, p := range map[string]struct {
 		in   string

@@ -30,7 +30,7 @@ func text(value any) string {
 }
 
 // at returns the values at a path such as "blockDeviceMappings[].ebs.encrypted",
-// one for each element of a list. What is not there is one value, nil.
+// one for each element of a list. A missing property is one value, nil.
 func at(value any, path string) []any {
 	if path == "" {
 		return []any{value}
@@ -99,7 +99,7 @@ func each(path string, good func(value any) bool) find {
 	}
 }
 
-// all finds what any of several finds.
+// all returns the findings of all of several.
 func all(finds ...find) find {
 	return func(g *recorded.Graph, r componenttest.Resource) []finding {
 		var found []finding
@@ -171,7 +171,7 @@ func partOf(token, property, output string, f find) find {
 	}
 }
 
-// ifSet looks only where a property is set.
+// ifSet checks only resources that have the property set.
 func ifSet(path string, f find) find {
 	return func(g *recorded.Graph, r componenttest.Resource) []finding {
 		if at(inputs(r), path)[0] == nil {
@@ -181,7 +181,7 @@ func ifSet(path string, f find) find {
 	}
 }
 
-// anyOf finds what the first one finds, if every one finds something.
+// anyOf returns the findings of the first one, if every one has findings.
 func anyOf(finds ...find) find {
 	return func(g *recorded.Graph, r componenttest.Resource) []finding {
 		var first []finding

@@ -1,5 +1,5 @@
-// Command guardrails holds what the program declares for each environment against
-// a table of rules (rules.go) and the reviewed exceptions from them
+// Command guardrails checks the resources that the program declares for each
+// environment against a table of rules (rules.go) and the reviewed exceptions from them
 // (exceptions.go): `make guardrails`. It needs no AWS account: the resources are
 // those that componenttest's mock records. The same check is a test of this folder.
 package main
@@ -36,7 +36,7 @@ func run(out io.Writer) error {
 	return errors.Join(result.print(out), result.err())
 }
 
-// recordAll returns what every environment declares.
+// recordAll returns the resources of every environment.
 func recordAll() ([]*recorded.Graph, error) {
 	names, err := recorded.Environments()
 	if err != nil {

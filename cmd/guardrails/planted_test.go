@@ -122,7 +122,7 @@ func (g *graph) drop(token, name string) {
 	g.Resources = slices.DeleteFunc(g.Resources, func(r componenttest.Resource) bool { return r.Type == res.Type && r.Name == res.Name })
 }
 
-// plant is a violation: how it is planted in an environment, and what is found.
+// plant is a violation: how it is planted in an environment, and the finding.
 type plant struct {
 	how  func(*graph)
 	want string // RESOURCE: PROPERTY is VALUE
@@ -367,7 +367,7 @@ var planted = map[string][]plant{
 	},
 }
 
-// trust adds to who may assume the hosts' role.
+// trust adds a principal that may assume the hosts' role.
 func (g *graph) trust(principal, condition string) {
 	g.t.Helper()
 	g.statement(role, "roles-host", "assumeRolePolicy", fmt.Sprintf(

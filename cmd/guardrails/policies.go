@@ -68,15 +68,15 @@ func documents(r componenttest.Resource) []policyOf {
 	return all
 }
 
-// hasPolicy selects whatever holds a policy document.
+// hasPolicy selects the resources with a policy document.
 func hasPolicy(r componenttest.Resource) bool { return len(documents(r)) > 0 }
 
-// resourcePolicy selects what holds the policy of a resource, which names principals.
+// resourcePolicy selects the resources with a resource policy, which names principals.
 func resourcePolicy(r componenttest.Resource) bool {
 	return hasPolicy(r) && !strings.HasPrefix(r.Type, "aws:iam/")
 }
 
-// allowed finds what a look at each statement that allows something returns.
+// allowed returns the findings in each statement that allows something.
 func allowed(look func(statement) []finding) find {
 	return func(g *recorded.Graph, r componenttest.Resource) []finding {
 		if isBoundary(g, r) {
@@ -200,7 +200,7 @@ func named(resource string) bool {
 	return name != "" && !strings.ContainsAny(name[:1], "*?")
 }
 
-// publicPrincipals finds who allows everybody.
+// publicPrincipals finds statements that allow everybody.
 var publicPrincipals = allowed(func(s statement) []finding {
 	if slices.Contains(s.Principal["AWS"], "*") {
 		return []finding{{"Principal", "*"}}
@@ -221,7 +221,7 @@ var unboundServices = allowed(func(s statement) []finding {
 	return values(s.Principal["Service"])
 })
 
-// looseTrust finds who may assume a role without being named: another account, or
+// looseTrust finds principals that may assume a role without being named: another account, or
 // an identity provider's users of whom the policy does not say which.
 var looseTrust = allowed(func(s statement) []finding {
 	loose := slices.Clone(s.Principal["AWS"])

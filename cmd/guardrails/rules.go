@@ -117,7 +117,7 @@ var rules = []rule{
 		find: executionRoleInside,
 	},
 
-	// What holds data.
+	// Resources that hold data.
 	{
 		name: "bucket-encrypted", control: "CIS 1.4 2.1.1", on: types(bucket),
 		holds: "AES256 or aws:kms", fix: "declare BucketServerSideEncryptionConfigurationV2 for it",
@@ -189,7 +189,7 @@ var rules = []rule{
 		find: all(unprotected, isNot("forceDestroy", true), isNot("forceDelete", true)),
 	},
 
-	// Who may do what.
+	// Rights.
 	{
 		name: "no-wildcard-action", control: "IAM.1, IAM.21", on: hasPolicy,
 		holds: "actions by their names", fix: "name them, or give a reason in exceptions.go",

@@ -34,7 +34,7 @@ func environmentSecrets(_ *recorded.Graph, r componenttest.Resource) []finding {
 	return found
 }
 
-// userDataSecrets finds credentials in what a machine runs when it starts.
+// userDataSecrets finds credentials in the script that a machine runs at its first start.
 func userDataSecrets(_ *recorded.Graph, r componenttest.Resource) []finding {
 	var found []finding
 	for _, property := range []string{"userData", "userDataBase64"} {
