@@ -21,7 +21,7 @@ func (s *sandbox) previewSummary(t *testing.T, base config) {
 	changed := base.with(map[string]any{"users": users, "compute.instanceTypes": []string{"g5.xlarge"}})
 	got, err := s.summary(t, changed)
 	require.NoError(t, err)
-	want, err := os.ReadFile(filepath.Join(s.tree.Root, "infra", "summary", "testdata", "instance-type-and-user.md"))
+	want, err := os.ReadFile(filepath.Join(s.tree.Root, "cmd", "summary", "testdata", "instance-type-and-user.md"))
 	require.NoError(t, err)
 	assert.Equal(t, string(want), got)
 
