@@ -81,9 +81,11 @@ A stack also needs two keys of the AWS provider:
 | 'aws:region' | string | an AWS Region | Where the stack is. |
 | 'aws:allowedAccountIds' | array | account ids of 12 digits in quotes | The account that the stack belongs to: any other is refused. |
 
-A wrong configuration is refused before anything is created, with every fault at once. Only a value of the wrong
-type is refused earlier, by the engine, which stops at the first: 'pulumi preview --skip-config-validation' shows
-all of them. A misspelt key is found by 'pulumi up' and 'pulumi preview'.
+A wrong configuration is refused before anything is created, with every fault at once: values out of their range or
+of the wrong type, keys that do not go together, and misspelt keys. The sandbox does so by itself. On AWS Pulumi
+checks the types first, stops at the first wrong one, and names it as '["session.memoryMib"]':
+'pulumi preview --skip-config-validation' leaves that check to the program, which names all of them. The types are
+declared in Pulumi.yaml all the same, since a wrong one is then refused even before the program is compiled.
 `, "'", "`"))
 	group := ""
 	for _, k := range Keys() {

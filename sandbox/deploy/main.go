@@ -73,6 +73,11 @@ func run(ctx context.Context, o options, command string) error {
 	if err != nil {
 		return err
 	}
+	if o.program == "infra" {
+		if err := listKeys(o.configFile); err != nil {
+			return err
+		}
+	}
 	s, err := open(ctx, o)
 	if err != nil {
 		return err

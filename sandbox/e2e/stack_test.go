@@ -35,9 +35,18 @@ func TestOneStackThroughItsLife(t *testing.T) {
 		for _, key := range []string{"session.firstPort", "session.attempts", "registry.keep"} {
 			assert.Contains(t, out, contract.Product+":"+key)
 		}
-		out, err = s.run(t, "preview", "-config", base.with(map[string]any{"session.memoryMib": "lots"}).write(t, s.dir))
+		out, err = s.run(t, "preview", "-config", base.with(map[string]any{
+			"session.memoryMib": "lots", "session.privileged": "perhaps", "sesion.idleMinutes": 5, "registry.keep": 0,
+		}).write(t, s.dir))
 		require.Error(t, err)
-		assert.Contains(t, out, "session.memoryMib", "a value of the wrong type is refused before the program runs")
+		for _, fault := range []string{ // the engine's own check would name one of these types and nothing else
+			`session.memoryMib is "lots"; allowed: a whole number from 128 to 1572864`,
+			`session.privileged is "perhaps"; allowed: true or false`,
+			"sesion.idleMinutes is no known key; nearest: " + contract.Product + ":session.idleMinutes",
+			"registry.keep is 0; allowed: a whole number from 2 to 1000",
+		} {
+			assert.Contains(t, out, contract.Product+":"+fault)
+		}
 		assert.Equal(t, before, s.aws(t).everything(t))
 	})
 
