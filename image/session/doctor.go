@@ -70,7 +70,7 @@ func hostServices(public net.Addr) []string {
 	return slices.Compact(all)
 }
 
-// hostPorts returns the addresses of ports where the session listens.
+// hostPorts returns the addresses of ports on the session's own address.
 func hostPorts(public net.Addr, ports ...int) (all []string) {
 	host := public.(*net.TCPAddr).IP.String()
 	for _, port := range ports {

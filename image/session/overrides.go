@@ -19,8 +19,8 @@ const (
 	envHostMetadata   = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 )
 
-// isDefinitions refuses a job that was submitted with a variable of its own where only
-// the job definition may have one: contract.Seal says how that is known.
+// isDefinitions refuses a job that was submitted with other values of variables that
+// belong to the job definition: see contract.Seal.
 func (r *reader) isDefinitions(user string) {
 	var seals []string
 	for _, name := range slices.Sorted(maps.Keys(r.env)) {
@@ -34,8 +34,8 @@ func (r *reader) isDefinitions(user string) {
 		"the job overrides or adds a variable that only its definition may set (DCV_…, "+contract.EnvRegion+"); allowed: "+contract.EnvLaunch)
 }
 
-// elsewhere are the names, or their beginnings, by which a process calls another AWS than
-// the host's, or as somebody else than the job's role (AWS SDKs and Tools reference
+// elsewhere are the names, or their beginnings, of variables by which a process calls
+// another AWS than the host's, or with another identity than the job's role (AWS SDKs and Tools reference
 // guide, "Environment variables list").
 var elsewhere = []string{
 	"AWS_ACCESS_KEY", "AWS_SECRET_", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
@@ -43,8 +43,8 @@ var elsewhere = []string{
 }
 
 // isOnAWS refuses a job that names another AWS, other metadata or other credentials
-// than its host has. The one exception is a stack whose job definition says that its AWS
-// is on this very machine: there the agent names them.
+// than its host has. The one exception is a job definition with endpoints of AWS on this
+// very machine: then the agent sets those variables.
 func (r *reader) isOnAWS(dropped []string) {
 	for _, name := range dropped {
 		r.check(!slices.ContainsFunc(elsewhere, func(begin string) bool { return strings.HasPrefix(name, begin) }),

@@ -82,7 +82,7 @@ func (p *parts) makeUser(ctx context.Context) (err error) {
 	if err := os.MkdirAll(runDir, 0o711); err != nil {
 		return err
 	}
-	if err := os.Chmod(runDir, 0o711); err != nil { // whatever the umask is
+	if err := os.Chmod(runDir, 0o711); err != nil { // regardless of the umask
 		return err
 	}
 	p.account, err = account.Make(ctx, p.User)

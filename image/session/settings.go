@@ -17,8 +17,8 @@ import (
 // variables"): the job's id is the session's.
 const envJob = "AWS_BATCH_JOB_ID"
 
-// settings are the stack's settings and what AWS Batch, the image and the execution
-// role add for one session.
+// settings are the stack's settings and those that AWS Batch, the image and the
+// execution role add for one session.
 type settings struct {
 	contract.Settings
 	session       string // the job's id, else a random one
@@ -35,8 +35,8 @@ type settings struct {
 // container.
 const envGPU = "NVIDIA_VISIBLE_DEVICES"
 
-// readSettings reads the environment and names everything that is wrong with
-// it. What it can read it returns in either case, so that events carry it.
+// readSettings reads the environment and returns all its faults. It returns the
+// readable settings in either case, for events.
 func readSettings(given boot.Given) (settings, error) {
 	r := reader{env: map[string]string{}}
 	for _, pair := range given.Environ() {

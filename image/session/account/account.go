@@ -45,7 +45,8 @@ const (
 // no other: not in audio, for the sound is a server of the player's own.
 var gpuGroups = []string{"render", "video"}
 
-// People's user ids, as Debian's login.defs has them; above it is nobody's.
+// The range of people's user ids, as in Debian's login.defs; the ids above it are
+// unused.
 const (
 	firstUID = 1000
 	lastUID  = 59999
@@ -101,7 +102,7 @@ func nameTaken(name string) error {
 	return fault.New(contract.ExitConfiguration, fmt.Errorf("the image has an account or a group %q of its own: no user may be named so", name))
 }
 
-// add calls useradd, whose accounts have no password that anything matches.
+// add calls useradd, which makes an account without a valid password.
 func (m accountMaker) add(ctx context.Context, name string) error {
 	if group, err := m.entry("group", name); group != nil || err != nil {
 		if err == nil {
@@ -137,7 +138,7 @@ func (m accountMaker) add(ctx context.Context, name string) error {
 
 func homeDir(name string) string { return "/home/" + name }
 
-// parsePasswd reads an entry of /etc/passwd (man 5 passwd), and refuses what Make would
+// parsePasswd reads an entry of /etc/passwd (man 5 passwd), and refuses one that Make would
 // not have made.
 func parsePasswd(entry []string) (Account, error) {
 	if len(entry) != 7 {

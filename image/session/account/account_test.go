@@ -49,7 +49,7 @@ func (m accountMaker) read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// isPlayers tells whether a folder is the player's alone.
+// isPlayers asserts that a folder is the player's alone.
 func (m accountMaker) isPlayers(t *testing.T, a Account, folder string) {
 	t.Helper()
 	info, err := os.Lstat(filepath.Join(m.prefix, folder))
@@ -130,7 +130,7 @@ func TestAFolderThatIsALinkIsNotHandedOver(t *testing.T) {
 	assertFault(t, err, contract.ExitHost, "is no folder")
 }
 
-// mounted makes a small file system of what is below the prefix's folder.
+// mounted mounts a small file system on a folder below the prefix.
 func (m accountMaker) mounted(t *testing.T, folder string, flags uintptr, options string) {
 	t.Helper()
 	path := filepath.Join(m.prefix, folder)

@@ -27,8 +27,8 @@ const secretsFD = 63
 // secretsSeals keep the file as the first run wrote it (man 2 F_GET_SEALS).
 const secretsSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
-// Clean executes the program again. It returns in the second run only, with what the
-// first one was given; an error says why there is no second one.
+// Clean executes the program again. It returns in the second run only, with the
+// environment of the first one; an error has the reason why there is no second run.
 func Clean() (Given, error) {
 	if isSecond() {
 		return takeSecrets()
@@ -63,7 +63,8 @@ func execAgain(given Given) error {
 	return syscall.Exec(program, os.Args, given.environment)
 }
 
-// passSecrets leaves what the environment must not hold to the second run.
+// passSecrets passes variables to the second run that its environment must not
+// contain.
 func passSecrets(given Given) error {
 	text, err := json.Marshal(given)
 	if err != nil {

@@ -40,12 +40,12 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// report is what the session's process found of itself.
+// report is the session's process as it sees itself.
 type report struct {
 	Given   Given
-	Environ []string // what was given, secrets and all
+	Environ []string // the given variables, with secrets
 	Own     string   // /proc/self/environ
-	Files   string   // what a child has open
+	Files   string   // the open files of a child
 	Status  string
 	Raw     string // the error of a raw socket
 }
@@ -98,7 +98,7 @@ func field(t *testing.T, status, name string) string {
 }
 
 // start runs this program as a session's process 1 with the variables of a job, and
-// returns what it found and what it wrote to stderr.
+// returns its report and its stderr.
 func start(t *testing.T, environ ...string) (report, string) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", asSession)
@@ -175,7 +175,7 @@ func TestASetuidFileGivesAPlayerNothing(t *testing.T) {
 		var out []byte
 		var err error
 		done := make(chan struct{})
-		go func() { // on a thread that nobody uses afterwards
+		go func() { // on a thread that is not used afterwards
 			defer close(done)
 			runtime.LockOSThread()
 			if confined {

@@ -9,8 +9,8 @@ import (
 
 // Given is the environment of a job's process.
 type Given struct {
-	environment []string // NAME=value of what the second run has as its environment
-	// Secrets are NAME=value of what it has in its memory only.
+	environment []string // NAME=value, the second run's environment
+	// Secrets are NAME=value, which it has in memory only.
 	Secrets []string `json:"secrets"`
 	// Dropped are the names of the variables that a session has no use for, in
 	// ascending order, without those that are always there.
@@ -22,8 +22,8 @@ type Given struct {
 var keptVariables = []string{
 	"DCV_*", contract.EnvRegion, contract.EnvBatchEndpoint, contract.EnvTopicsEndpoint, // the job definition's and the image's
 	"AWS_BATCH_JOB_ID", // AWS Batch user guide, "AWS Batch job environment variables"
-	// The ECS agent's, and what the SDKs have instead of the two last ones where
-	// the agent is not on EC2 (SDKs and Tools reference guide).
+	// The ECS agent's, and the SDKs' own variables instead of the last two if the
+	// agent is not on EC2 (SDKs and Tools reference guide).
 	"ECS_CONTAINER_METADATA_URI_V4", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 	"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EC2_METADATA_SERVICE_ENDPOINT",
 	"NVIDIA_VISIBLE_DEVICES", // the GPUs of this job

@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// neededCapabilities are the capabilities (man 7 capabilities) of the supervisor and of what it
-// starts as root: DCV's session launcher and, for a console session, the X server. A
+// neededCapabilities are the capabilities (man 7 capabilities) of the supervisor and of
+// its children that run as root: DCV's session launcher and, for a console session, the
+// X server. A
 // session gives up all others, and nothing below it gets one back: not even root by a
 // setuid file, since no_new_privs is set too. AWS Batch has no setting for either.
 //
@@ -26,8 +27,9 @@ var neededCapabilities = []uintptr{
 	unix.CAP_SYS_ADMIN, unix.CAP_SYS_RAWIO, unix.CAP_SYS_TTY_CONFIG, unix.CAP_SYS_NICE,
 }
 
-// dropPrivileges takes from the calling thread, for what it executes next and all that this
-// starts, every capability but those needed, and the way to get any back.
+// dropPrivileges removes every capability that is not needed from the calling thread,
+// and with it from the program that it executes next and from that program's children.
+// None can be regained.
 //
 // It is the bounding set that shrinks. When root executes a program, its capabilities
 // become those of the bounding set; with no_new_privs, no more than it had.

@@ -21,7 +21,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// fake is a display whose parts a test decides on.
+// fake is a display with answers that a test chooses.
 type fake struct {
 	startX, startServer error
 	page                int // the status of the client's page
@@ -95,7 +95,7 @@ func host(t *testing.T, gpu bool) string {
 	return root
 }
 
-// dcv is a session's parts where all is well.
+// dcv returns the parts of a healthy session.
 func dcv(t *testing.T, d *fake) Parts {
 	t.Helper()
 	root := host(t, true)

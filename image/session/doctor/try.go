@@ -35,7 +35,7 @@ func (r attemptResults) succeeded(addresses []string) (list []string) {
 	return list
 }
 
-// dialTime is how long a connection may take: what is asked for is on the host.
+// dialTime is how long a connection may take: the servers are on the host.
 const dialTime = 2 * time.Second
 
 // Try makes the Attempts in a JSON argument, and writes their results as JSON.
@@ -88,5 +88,5 @@ func tryAs(ctx context.Context, user process.User, a Attempts) (attemptResults, 
 	return found, nil
 }
 
-// deniedText is what an attempt fails with that only root may make.
+// deniedText is the error of an attempt that only root may make.
 var deniedText = syscall.EACCES.Error()

@@ -36,7 +36,7 @@ var warningTexts = map[status.Warning]string{
 	status.WarningEnding:  "The session ends now. Your game is being saved.",
 }
 
-// endText is a heading and what it means for the player.
+// endText is a heading and a text for the player.
 type endText struct {
 	Title string `json:"title"`
 	Text  string `json:"text"`

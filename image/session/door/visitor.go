@@ -35,7 +35,7 @@ func newVisitor(of context.Context, from netip.Addr, until time.Time) *visitor {
 
 // visitor returns the sender of a request, or nil if it has not signed in from its
 // present address. moved reports whether it has signed in from another one: then it is
-// a player with a new address, or somebody with a stolen cookie.
+// a player with a new address, or a thief with the player's cookie.
 func (d *Door) visitor(r *http.Request) (v *visitor, moved bool) {
 	cookie, err := r.Cookie(d.cookieName)
 	if err != nil {

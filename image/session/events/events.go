@@ -132,7 +132,7 @@ func (w *Writer) write(event contract.Event) {
 	if err != nil { // strings and numbers only: it can't happen
 		panic(err)
 	}
-	// A log that can't be written is no reason to end somebody's game.
+	// A log that can't be written is no reason to end a game.
 	_, _ = w.out.Write(append(line, '\n'))
 }
 

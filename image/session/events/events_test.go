@@ -19,7 +19,7 @@ import (
 
 var common = contract.Event{Session: "job-1", Stack: "dev", User: "player1", Image: "repo@sha256:1"}
 
-// written are the events of what a writer wrote.
+// written returns the events in a writer's output.
 func written(t *testing.T, out *bytes.Buffer) []contract.Event {
 	t.Helper()
 	var all []contract.Event
@@ -104,12 +104,12 @@ func TestAPartThatTalksTooMuchSilencesNoOther(t *testing.T) {
 		w.Write(contract.Event{Event: contract.EventReady})
 		all := written(t, &out)
 		require.Len(t, all, 13)
-		assert.Equal(t, contract.Event{Event: contract.EventPart, Part: "dcvserver", Line: "y"}, told(all[10]))
+		assert.Equal(t, contract.Event{Event: contract.EventPart, Part: "dcvserver", Line: "y"}, ownPart(all[10]))
 	})
 }
 
-// told is an event without what all have.
-func told(e contract.Event) contract.Event {
+// ownPart returns an event without the fields that all events have.
+func ownPart(e contract.Event) contract.Event {
 	e.Time, e.Session, e.Stack, e.User, e.Image = "", "", "", "", ""
 	return e
 }
@@ -127,8 +127,8 @@ func TestWhatWasDroppedAtTheEndIsToldByFlush(t *testing.T) {
 		w.Flush()
 		all := written(t, &out)
 		require.Len(t, all, 62)
-		assert.Equal(t, contract.Event{Event: contract.EventPart, Part: "Xorg", Dropped: 1}, told(all[60]))
-		assert.Equal(t, contract.Event{Event: contract.EventGame, Part: "game", Dropped: 10}, told(all[61]))
+		assert.Equal(t, contract.Event{Event: contract.EventPart, Part: "Xorg", Dropped: 1}, ownPart(all[60]))
+		assert.Equal(t, contract.Event{Event: contract.EventGame, Part: "game", Dropped: 10}, ownPart(all[61]))
 		w.Flush()
 		assert.Len(t, written(t, &out), 62, "nothing twice")
 	})

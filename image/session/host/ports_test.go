@@ -19,7 +19,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// ours is this test's own corner of loopback, so that nobody else is there.
+// ours is this test's own address of loopback, which no other process uses.
 var ours = netip.AddrFrom4([4]byte{127, 77, byte(os.Getpid() >> 8), byte(os.Getpid())})
 
 var ports = contract.PortRange{First: 20000, Last: 20049}

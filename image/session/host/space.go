@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// minSpace is what a session's own files take at most; a game may want more.
+// minSpace bounds the size of a session's own files; a game may need more.
 const minSpace = 32 << 20
 
 // Space returns an error that names the folders without space for a session: on a full

@@ -25,8 +25,8 @@ type Session struct {
 	// Idle returns how long the player has done nothing, and reports whether it is known.
 	Idle func(context.Context) (time.Duration, bool)
 
-	// Each of these ends the session: somebody asks it to, for a reason; the game
-	// is over; a part failed for good.
+	// Each of these ends the session: a request, with its reason; the end of the
+	// game; the failure of a part.
 	Asked  <-chan string
 	Game   <-chan status.Ending
 	Failed <-chan error
@@ -49,7 +49,7 @@ type Step struct {
 }
 
 const (
-	// warnBefore is how long before its end a player is told, where it is foreseen.
+	// warnBefore is how long before a foreseen end the player gets a warning.
 	warnBefore = 2 * time.Minute
 	// lookEvery is how often idleness and the time left are looked at.
 	checkInterval = 2 * time.Second
@@ -118,8 +118,8 @@ func Failure(err error, code int) status.Ending {
 	return status.Ending{Code: code, Reason: err.Error()}
 }
 
-// start goes through the steps; it returns why the session ends where it does
-// not become ready.
+// start goes through the steps. If the session ends before it is ready, start returns
+// its ending and true.
 func (l *life) start(ctx context.Context) (status.Ending, bool) {
 	for _, step := range l.Steps {
 		l.enter(step.State)
@@ -137,7 +137,7 @@ func (l *life) start(ctx context.Context) (status.Ending, bool) {
 		case end := <-l.ends:
 			cancel()
 			select {
-			case <-done: //nolint:errcheck // whatever it says, the session ends
+			case <-done: //nolint:errcheck // the session ends in any case
 			case <-time.After(cancelLimit):
 			}
 			return end, false
@@ -172,7 +172,7 @@ func (l *life) play(ctx context.Context) status.Ending {
 	}
 }
 
-// followPlayers takes the session where its players are.
+// followPlayers enters the state playing or away, by the number of players.
 func (l *life) followPlayers(alone *time.Timer) {
 	switch {
 	case l.players > 0 && l.state != contract.StatePlaying:
@@ -191,8 +191,7 @@ func (l *life) timeout() status.Ending {
 	return ended(status.CauseAway, "the player has been away for %s", l.Limits.Grace)
 }
 
-// checkLimits warns of an end that comes near, and ends a session whose player does
-// nothing.
+// checkLimits warns of an approaching end, and ends the session of an idle player.
 func (l *life) checkLimits(ctx context.Context) (status.Ending, bool) {
 	if left := l.Limits.Max - time.Since(l.since); left <= min(warnBefore, l.Limits.Max/2) {
 		l.warn(status.WarningLongest, time.Now().Add(left))
@@ -238,8 +237,8 @@ func (l *life) unwarn() {
 	l.Board.Change(func(s *status.Status) { s.Warning, s.EndsAt = "", time.Time{} })
 }
 
-// finish ends the session in order: the player is told, the game saves, all is
-// closed. It keeps within the time that a host gives.
+// finish ends the session in order: the page shows the ending, the game saves,
+// everything is closed. It takes no longer than Limits.Stop.
 func (l *life) finish(end status.Ending) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.Limits.Stop-exitMargin)
 	defer cancel()

@@ -26,7 +26,7 @@ type scene struct {
 	idle    time.Duration
 	known   bool
 
-	did    []string // what was called, in order
+	did    []string // the calls, in order
 	events []contract.Event
 	began  time.Time
 	stop   context.CancelFunc

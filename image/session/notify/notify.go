@@ -33,7 +33,7 @@ const (
 )
 
 // Notify publishes to the user's topic, with the job's role; the SDK finds its
-// credentials and AWS in the environment. What fails for a moment is tried again;
+// credentials and AWS in the environment. Temporary failures are retried;
 // if only AWS's answer was lost, the user gets two messages.
 func Notify(ctx context.Context, c Config) error { return notifyWithin(ctx, c, maxBackoff) }
 

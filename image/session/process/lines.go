@@ -54,7 +54,7 @@ func (l *lineWriter) keep(b []byte) {
 	l.broken = append(l.broken, b[:min(len(b), LongestLine+1-len(l.broken))]...)
 }
 
-// pass passes on what there is, as a line.
+// pass passes the buffered text on, as a line.
 func (l *lineWriter) pass() {
 	line := strings.TrimRight(strings.ToValidUTF8(Shorten(string(l.broken)), "?"), "\r \t")
 	l.broken = l.broken[:0]

@@ -26,8 +26,8 @@ type Command struct {
 	Env  []string
 	Dir  string // "" is /
 	User *User  // nil: the supervisor's own
-	// Capabilities are what a child of another user may do of what only root may
-	// (man 7 capabilities, "Ambient").
+	// Capabilities are root's rights that a child of another user gets (man 7
+	// capabilities, "Ambient").
 	Capabilities []uintptr
 	Lines        func(line string) // takes each line of stdout and stderr, one at a time; nil drops them
 }
@@ -70,12 +70,12 @@ var (
 	children      = map[int]bool{}
 )
 
-// waitDelay is how long a child's output is still read once it has ended: what
-// left its process group may hold its stdout.
+// waitDelay is how long a child's output is still read after its end: a process that
+// left its process group may keep its stdout open.
 const waitDelay = 500 * time.Millisecond
 
-// Start starts a child in a process group of its own. When the child ends, what is
-// left of the group is killed: the next of its kind finds nothing in its way.
+// Start starts a child in a process group of its own. When the child ends, the rest
+// of the group is killed, so that the next child of its kind finds nothing in its way.
 func Start(c Command) (*Process, error) {
 	// A pipe for each stream: a program's stdout breaks off anywhere when it is a
 	// pipe, and stderr must not come in between.
@@ -110,7 +110,7 @@ func startProcess(c Command, stdout, stderr *lineWriter) (*Process, error) {
 
 func (p *Process) wait(output ...*lineWriter) {
 	p.endGroup()
-	_ = p.cmd.Wait() // what it says is in ProcessState
+	_ = p.cmd.Wait() // its result is in ProcessState
 	for _, l := range output {
 		l.pass()
 	}

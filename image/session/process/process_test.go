@@ -71,7 +71,7 @@ func started(t *testing.T, c Command) *Process {
 	return p
 }
 
-// lives tells whether a process is there and no zombie.
+// lives reports whether a process exists and is no zombie.
 func lives(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(b), ") Z ")

@@ -41,7 +41,7 @@ func reapOrphans() {
 	}
 }
 
-// isDeadChild reports whether a /proc/PID/stat is of a zombie whose parent is this
+// isDeadChild reports whether a /proc/PID/stat is of a zombie child of this
 // process (man 5 proc: pid (comm) state ppid …; comm may hold anything).
 func isDeadChild(file string) bool {
 	b, err := os.ReadFile(file)

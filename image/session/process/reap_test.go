@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// zombies are the dead children of this process that nobody has waited for.
+// zombies returns the dead children of this process that were not waited for.
 func zombies(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")

@@ -8,10 +8,11 @@ import (
 	"syscall"
 )
 
-// Open opens a regular file with one name, to be read, that belongs to one of the
-// owners; without owners it may be anybody's. The supervisor is root, and whoever may
-// write to a file's folder could put something else in its place: a symbolic or a
-// hard link to a file that only root may read, or a pipe, which a reader waits for.
+// Open opens a regular file with one name, for reading, that belongs to one of the
+// owners; without owners it may belong to any user. The supervisor is root, and a user
+// that can write to a file's folder could replace the file by something else: a
+// symbolic or a hard link to a file that only root may read, or a pipe, on which a
+// reader hangs.
 func Open(path string, owners ...uint32) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 const (
 	partName   = "pulseaudio"
 	pulseaudio = "/usr/bin/pulseaudio"
-	// listener is the account of DCV's agent, which records what the game plays in
-	// a console session.
+	// recorder is the account of DCV's agent, which records the game's sound in a
+	// console session.
 	recorder = "dcv"
 
 	startLimit   = 5 * time.Second // until it answers
@@ -37,7 +37,7 @@ type Config struct {
 	// RunDir is the session's own folder, root's, mode 0711. The server's socket is
 	// in its folder sound.
 	RunDir string
-	// Tell takes what the server said, for the log.
+	// Log takes the server's output, line by line.
 	Log func(part, line string)
 }
 
@@ -48,9 +48,9 @@ type Sound struct {
 	stop   context.CancelFunc
 }
 
-// Start starts the server and waits until it answers, at most 5 s. That there is
-// no sound is told as part of the log, never as an error: an error says that the
-// session's own folders can't be made, which is the host's fault.
+// Start starts the server and waits until it answers, at most 5 s. A missing
+// sound is logged and is no error: an error means that the session's own folders can't
+// be made, which is the host's fault.
 func Start(ctx context.Context, c Config) (*Sound, error) {
 	return startProgram(ctx, c, pulseaudio, recorder)
 }
@@ -86,8 +86,8 @@ func startProgram(ctx context.Context, c Config, program, listener string) (*Sou
 	return &Sound{kept, files.socket, stop}, nil
 }
 
-// Server is where clients find the server of a session whose folder is runDir,
-// once it is started (PulseAudio's PULSE_SERVER).
+// Server returns the server's address for clients of a session with the folder runDir
+// (PulseAudio's PULSE_SERVER).
 func Server(runDir string) string { return "unix:" + soundFilesIn(runDir).socket }
 
 // Env returns the environment variables of a client.
@@ -107,17 +107,17 @@ func (s *Sound) Stop() {
 	s.kept.Stop(syscall.SIGTERM, stopPatience)
 }
 
-// pulseArguments are PulseAudio's (man 1 pulseaudio): nothing of the system's own
-// configuration, no end when nobody listens, and no log but ours.
+// pulseArguments returns PulseAudio's arguments (man 1 pulseaudio): without the system's
+// own configuration, without an end when no client is connected, and with our log.
 func pulseArguments(script string) []string {
 	return []string{
 		"-n", "-F", script, "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no", "--log-target=stderr",
-		// A container may raise nobody's priority, and says so at each start.
+		// A container may raise no priority, and PulseAudio logs that at each start.
 		"--realtime=no", "--high-priority=no",
 	}
 }
 
-// soundFiles are what the server has in the session's folder.
+// soundFiles are the server's files in the session's folder.
 type soundFiles struct {
 	script string // root's, beside the folder that is the player's
 	folder string
@@ -129,9 +129,8 @@ func soundFilesIn(runDir string) soundFiles {
 	return soundFiles{script: filepath.Join(runDir, "sound.pa"), folder: folder, socket: filepath.Join(folder, "native")}
 }
 
-// make makes them. The folder is the player's, and open to the group of who
-// listens, where there is such an account: the socket in it takes anyone who comes
-// that far.
+// make makes the folder. It is the player's, and open to the group of the recording
+// account, if there is one: the socket in it accepts every user that can reach it.
 func (f soundFiles) make(of account.Account, listener string) error {
 	group, err := groupOf(listener, int(of.GID))
 	if err != nil {
@@ -147,7 +146,7 @@ func (f soundFiles) make(of account.Account, listener string) error {
 	return errors.Join(os.Chmod(f.script, 0o644), os.Chown(f.folder, int(of.UID), group), os.Chmod(f.folder, 0o710))
 }
 
-// groupOf is an account's group; other where there is no such account.
+// groupOf returns an account's group, or other if there is no such account.
 func groupOf(name string, other int) (int, error) {
 	found, err := user.Lookup(name)
 	if errors.As(err, new(user.UnknownUserError)) {
@@ -162,13 +161,13 @@ func groupOf(name string, other int) (int, error) {
 // pulseScript has the server listen on a socket and play to nowhere.
 type pulseScript struct {
 	socket   string // absolute
-	sink     string // where the game plays; its monitor, SINK.monitor, is what is recorded
+	sink     string // the game's output; its monitor, SINK.monitor, is recorded
 	rate     int    // Hz
 	channels int    // DCV's web client plays two
 }
 
-// text has no cookie, which two accounts could not share: who reaches the socket
-// may use it.
+// text returns the script. It has no cookie, which two accounts could not share: every
+// user that reaches the socket may use it.
 func (s pulseScript) text() string {
 	return fmt.Sprintf(`# Written by the session at each start.
 .fail
@@ -179,7 +178,7 @@ set-default-source %[2]s.monitor
 `, s.socket, s.sink, s.rate, s.channels)
 }
 
-// waitUntilAnswers waits until somebody listens on a socket.
+// waitUntilAnswers waits until a server listens on a socket.
 func waitUntilAnswers(ctx context.Context, socket string) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()

@@ -25,7 +25,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
-// envDouble makes this program a PulseAudio that listens where its script says.
+// envDouble makes this program a PulseAudio that listens on its script's socket.
 const envDouble = "TEST_PULSEAUDIO"
 
 func TestMain(m *testing.M) {
@@ -74,7 +74,7 @@ func doubled(t *testing.T) string {
 	return program(t, envDouble+"=1 exec "+self+` "$@"`)
 }
 
-// told is what a session's log has of the sound.
+// told are the lines about sound in a session's log.
 type told struct {
 	mu    sync.Mutex
 	lines []string
@@ -210,7 +210,7 @@ func TestARealPulseAudioPlaysToTheMonitorThatIsRecorded(t *testing.T) {
 		t.Skip("PulseAudio is not installed")
 	}
 	c, log := config(t)
-	if os.Getuid() == 0 { // PulseAudio is nobody's who is root
+	if os.Getuid() == 0 { // PulseAudio does not run as root
 		c.Account.UID, c.Account.GID = 12345, 12345
 		c.Account.User = process.User{UID: 12345, GID: 12345}
 		require.NoError(t, os.Chmod(c.RunDir, 0o711))

@@ -72,7 +72,7 @@ func open(t *testing.T, address string) *websocket.Conn {
 	return ws
 }
 
-// echo says what it hears.
+// echo sends back its input.
 func echo(c net.Conn) { _, _ = io.Copy(c, c) }
 
 func TestManyBrowsersSeeTheDisplayAtOnce(t *testing.T) {
@@ -188,7 +188,7 @@ func TestPlayerWhoOnlyLooksStays(t *testing.T) {
 
 func TestPlayerWhoHasGoneWithoutAWordIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, ended := inBubble(t) // nobody answers
+		_, ended := inBubble(t) // without an answer
 		begin := time.Now()
 		<-ended
 		if took := time.Since(begin); took > 2*pingInterval {

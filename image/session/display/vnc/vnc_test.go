@@ -24,7 +24,7 @@ import (
 // firstNumber is the display number that tests ask for.
 var firstNumber = 300_000 + os.Getpid()%10_000
 
-// started is a real display for a user who is nobody in particular.
+// started returns a real display of some user.
 func started(t *testing.T) (*Server, display.X) {
 	t.Helper()
 	if err := process.Executable(xtigervnc); err != nil {
@@ -146,9 +146,8 @@ func TestGameCanUseTheDisplayAndReachesNothingElseOfIt(t *testing.T) {
 // abstract is the name that clients try before the display's file.
 func abstract(display string) string { return "@/tmp/.X11-unix/X" + display[1:] }
 
-// robber is a neighbour who tries all the time to get a display's abstract name, and
-// with it a client that means to reach the display. The channel is closed when he is
-// the one who has it.
+// robber is a neighbour that tries all the time to get a display's abstract name, and
+// with it a client of the display. The channel has is closed when it has the name.
 func robber(t *testing.T, display string) (robbed <-chan string, has <-chan struct{}) {
 	t.Helper()
 	got, name := make(chan string, 100), make(chan struct{})

@@ -43,7 +43,7 @@ func abstract(number int) string { return fmt.Sprintf("@%s/X%d", SocketDir, numb
 // free is a number that no display of this machine has, nor the next two.
 func free() int { return 400_000 + os.Getpid()*10%100_000 }
 
-// listen is a neighbour who has a display's name.
+// listen is a neighbour with a display's name.
 func listen(t *testing.T, number int) net.Listener {
 	t.Helper()
 	l, err := net.Listen("unix", abstract(number))
@@ -80,7 +80,7 @@ func TestADisplaysNameIsHeldUntilItIsReleased(t *testing.T) {
 		t.Errorf("of a name that is free: %v", err)
 	}
 	listen(t, name.Number)
-	name.Release() // of what is another's by now: nothing
+	name.Release() // of a name that is another's by now: no effect
 	if c, err := net.Dial("unix", abstract(name.Number)); err != nil {
 		t.Error(err)
 	} else {

@@ -98,8 +98,8 @@ func TestDisplayOfAnotherFormIsRefused(t *testing.T) {
 	}
 }
 
-// fakeServer is an X server for one client; serve has the client's connection and
-// what it said first.
+// fakeServer is an X server for one client; serve gets the client's connection and its
+// first message.
 func fakeServer(t *testing.T, serve func(client net.Conn, greeting []byte)) display.X {
 	t.Helper()
 	if err := os.MkdirAll(SocketDir, 0o1777); err != nil {

@@ -1,7 +1,7 @@
 // Package dcvdouble builds a double of the Amazon DCV server's download: an
 // archive of the same name with packages of the same names and files at the same
 // paths, so that every line of the image's dcv stage and of the session's display
-// runs where the real one cannot be had. What differs stands in docs/fidelity.md.
+// runs without the real download. docs/fidelity.md has the differences.
 package dcvdouble
 
 import (

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// The real programs speak D-Bus. The double's speak by sockets of their own, and
-// only where the system's bus answers.
+// The real programs use D-Bus. The double's use sockets of their own, and only if the
+// system's bus answers.
 const (
 	busSocket      = "/run/dbus/system_bus_socket"
 	serverSocket   = "/run/dcv/double-server"
 	launcherSocket = "/run/dcv/double-launcher"
 )
 
-// answer is what dcvserver has `dcv` say.
+// answer is dcvserver's answer, which `dcv` prints.
 type answer struct {
 	Out  string
 	Code int
@@ -64,7 +64,7 @@ func answers(socket string) bool {
 	return true
 }
 
-// listen listens on a socket of the double's, whoever left one there.
+// listen listens on a socket of the double, and replaces an old one.
 func listen(socket string) (net.Listener, error) {
 	_ = os.Remove(at(socket))
 	l, err := net.Listen("unix", at(socket))
@@ -143,13 +143,13 @@ func stamp(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
 }
 
-// recorded are what a test wants DCV to say, from /var/lib/dcv/double.json; its
-// zero value is a healthy server's.
+// recorded are answers that a test chooses, from /var/lib/dcv/double.json; its zero
+// value is a healthy server's.
 type recorded struct {
 	Mode     string // licensing-mode
 	Status   string // of the licence
-	Describe string // what describe-session prints instead, as it is
-	Refuse   string // what create-session says when it fails
+	Describe string // printed by describe-session instead
+	Refuse   string // the error of create-session
 }
 
 func readRecorded() recorded {
@@ -174,7 +174,7 @@ func (s *session) description(r recorded) map[string]any {
 	}
 }
 
-// runsAs is whose a session's agent is: DCV's account of a console session.
+// runsAs returns the account of a session's agent: DCV's own for a console session.
 func (s *session) runsAs() string {
 	if s.kind == "console" {
 		return "dcv"

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// wrapper is what /usr/bin has of a program: DCV's are shell scripts that start
-// the program and wait for it. That they set up its libraries is inferred.
+// wrapper is a program's script in /usr/bin: DCV's are shell scripts that start the
+// program and wait for it. That they set up its libraries is inferred.
 const wrapper = `#!/bin/bash
 # A double of DCV's own wrapper: starts the program and waits for it.
 here="$(dirname "$(readlink -f "$0")")"
@@ -18,7 +18,7 @@ for a in "$@"; do [ "$a" = -d ] || args+=("$a"); done
 wait $!
 `
 
-// xdcv makes the X server of a virtual session with what the machine has.
+// xdcv starts the X server of a virtual session: Xtigervnc or Xvfb.
 const xdcv = `#!/bin/sh
 # A double of Xdcv: a virtual session's X server, rendered by software.
 for x in Xtigervnc Xvfb; do
@@ -54,7 +54,7 @@ const busPolicy = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Con
 </busconfig>
 `
 
-// A file is a text, or this very program where it has none.
+// A file is a text, or this program itself if it has none.
 type file struct {
 	path string
 	text string

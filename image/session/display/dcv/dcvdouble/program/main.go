@@ -1,6 +1,6 @@
-// Command program stands for the programs of the Amazon DCV server, under their
-// names: dcv, dcvserver, dcvsessionlauncher and Xdcv. It says what they were seen
-// to say, and shows a page that says what it is. docs/fidelity.md has the
+// Command program is the double of the Amazon DCV server's programs, under their
+// names: dcv, dcvserver, dcvsessionlauncher and Xdcv. It prints the texts that they
+// were seen to print, and serves a page that names itself a double. docs/fidelity.md has the
 // differences.
 //
 // As "program lay PACKAGE ROOT" it lays out a package's files below a root.
@@ -15,10 +15,10 @@ import (
 	"syscall"
 )
 
-// programs are where the package keeps them; what is in /usr/bin are wrappers.
+// programs is the package's folder of programs; /usr/bin has wrappers.
 const programs = "/usr/lib/x86_64-linux-gnu/dcv"
 
-// root is what the files were laid out below, "/" where they were installed.
+// root is the folder below which the files were laid out, "/" if they were installed.
 var root = strings.TrimSuffix(executable(), programs+"/"+name())
 
 func executable() string {

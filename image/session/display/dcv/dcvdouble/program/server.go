@@ -158,8 +158,8 @@ func (s *server) onSession(open *session, c command) answer {
 	return failed("Unknown command '%s'", c.name)
 }
 
-// create opens a session. As the real one it asks the session launcher, which
-// has to be there, and an owner who has an account.
+// create opens a session. Like the real one it needs the session launcher, and an
+// owner with an account.
 func (s *server) create(c command) answer {
 	r := readRecorded()
 	kind, owner := c.flags["type"], c.flags["owner"]

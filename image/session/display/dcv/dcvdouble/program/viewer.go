@@ -23,7 +23,7 @@ type viewer struct {
 	leave func(why string)
 }
 
-// hello is what the double's page says first. DCV's own protocol is not known.
+// hello is the first message of the double's page. DCV's own protocol is not known.
 type hello struct {
 	SessionID string `json:"sessionId"`
 	AuthToken string `json:"authToken"`
@@ -34,8 +34,8 @@ type said struct {
 	Says string `json:"says"`
 }
 
-// view serves one client: it asks the token verifier, lets the client in, and
-// sends back what it sends.
+// view serves one client: it asks the token verifier, admits the client, and echoes
+// its messages.
 func (s *server) view(w http.ResponseWriter, r *http.Request) {
 	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // the origin was looked at
 	if err != nil {
@@ -74,8 +74,8 @@ func (s *server) view(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// enter adds a viewer to a session; where it is full, the same user's oldest one
-// has to leave if the server was started so.
+// enter adds a viewer to a session. If it is full, the same user's oldest viewer has
+// to leave, if the server was started with that option.
 func (s *server) enter(id, name string, leave func(string)) (v *viewer, refusal string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
