@@ -26,7 +26,7 @@ func (p program) there() bool {
 var programs = []program{
 	{"dockerd", "docker.io", "builds and runs the images"},
 	{"docker-registry", "docker-registry", "holds the images"},
-	{"debootstrap", "debootstrap", "makes the base image where none can be pulled"},
+	{"mmdebstrap", "mmdebstrap", "makes the base image if none can be pulled"},
 	{"git", "git", "names the source revision"},
 }
 
