@@ -82,8 +82,8 @@ A stack also needs two keys of the AWS provider:
 | 'aws:allowedAccountIds' | array | account ids of 12 digits in quotes | The account that the stack belongs to: any other is refused. |
 
 A wrong configuration is refused before anything is created, with every fault at once: values out of their range or
-of the wrong type, keys that do not go together, and misspelt keys. The sandbox does so by itself. On AWS Pulumi
-checks the types first, stops at the first wrong one, and names it as '["session.memoryMib"]':
+of the wrong type, keys that do not go together, and misspelt keys. 'make up' and 'make preview' do so by themselves.
+'pulumi up' checks the types first, stops at the first wrong one, and names it as '["session.memoryMib"]':
 'pulumi preview --skip-config-validation' leaves that check to the program, which names all of them. The types are
 declared in Pulumi.yaml all the same, since a wrong one is then refused even before the program is compiled.
 `, "'", "`"))
