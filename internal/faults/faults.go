@@ -20,7 +20,7 @@ type Faults struct {
 	allowed map[string]string // by path, the rules so far
 }
 
-// Add notes that the value at a path is wrong by itself, and what is allowed there.
+// Add adds the fault of a value that is wrong by itself.
 func (f *Faults) Add(path string, value any, allowed string) {
 	if path == "" {
 		return
@@ -135,7 +135,7 @@ func (f *Faults) Nest(path string, err error) {
 // Wrong reports whether the value at a path is wrong by itself.
 func (f *Faults) Wrong(path string) bool { return f.wrong[path] }
 
-// Rules returns what the first rule of each path allows, whether or not the value there
+// Rules returns the first rule of each path, in words, whether or not the value there
 // keeps it.
 func (f *Faults) Rules() map[string]string { return f.allowed }
 

@@ -1,6 +1,6 @@
-// Package recorded runs the program as an environment configures it against
-// componenttest's mock, and returns what it declares. It needs no AWS account and
-// makes no call to AWS.
+// Package recorded runs the program with an environment's configuration against
+// componenttest's mock, and returns the resources that it declares. It needs no AWS
+// account and makes no call to AWS.
 package recorded
 
 import (
@@ -22,10 +22,10 @@ import (
 	"github.com/intraverse/dcv-sessions/infra/stack"
 )
 
-// Sandbox is the environment whose file the running sandbox completes.
+// Sandbox is the environment of the sandbox, which completes its file.
 const Sandbox = "sandbox"
 
-// SandboxAdds is what the running sandbox adds to its stack's file
+// SandboxAdds are the keys that the running sandbox adds to its stack's file
 // (sandbox/local/config.go); here nothing answers at its endpoints but the AWS
 // Batch of Begin.
 var SandboxAdds = map[string]string{
@@ -73,7 +73,7 @@ func Configuration(name string) (map[string]string, error) {
 	return all, err
 }
 
-// Graph is what an environment declares.
+// Graph is the resources of an environment.
 type Graph struct {
 	Name      string
 	Set       map[string]string // its configuration, by "namespace:key"
@@ -81,7 +81,7 @@ type Graph struct {
 	Resources []componenttest.Resource
 }
 
-// Record returns what the program declares for an environment with a
+// Record returns the resources that the program declares for an environment with a
 // configuration. The values that AWS computes are the mock's.
 func Record(name string, configuration map[string]string) (*Graph, error) {
 	g := &Graph{Name: name, Set: configuration}
@@ -123,10 +123,10 @@ func Untaggable() []string { return slices.Clone(untaggable) }
 // Taggable reports whether resources of a type take tags.
 func Taggable(token string) bool { return !slices.Contains(untaggable, token) }
 
-// Begin takes the process to where Pulumi runs the program, infra/, to which the
-// session image's folders are relative, and away from the machine's own AWS set-up:
-// what the program asks AWS for while it runs is answered by an AWS Batch without
-// jobs, and by nothing else. The function that it returns ends that AWS Batch.
+// Begin changes to the program's working directory under Pulumi, infra/, to which the
+// session image's folders are relative, and hides the machine's own AWS configuration.
+// The program's calls to AWS are answered by an AWS Batch without jobs, and by nothing
+// else. The function that it returns ends that AWS Batch.
 func Begin() (end func(), err error) {
 	root, err := configtest.FindRoot()
 	if err != nil {
