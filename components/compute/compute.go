@@ -1,5 +1,5 @@
-// Package compute is the GPU hosts that sessions run on: AWS Batch's compute
-// environments and the launch templates of their instances.
+// Package compute declares the GPU hosts of sessions: AWS Batch's compute environments
+// and the launch templates of their instances.
 package compute
 
 import (
@@ -16,50 +16,51 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// ComputeArgs are plain where they shape the graph, and inputs where they come from elsewhere.
+// ComputeArgs are plain values, which decide the resources that there are, and the
+// outputs of other components.
 type ComputeArgs struct {
 	// InstanceTypes are names of the table InstanceTypes, each once, of up to
 	// MaxSizes sizes. Each size has an on-demand environment of its own, and they
 	// are tried in the order in which the sizes are first mentioned. Among the types
 	// of one size AWS Batch takes the one with the lowest price, and goes on to
-	// others where it gets none.
+	// other types if that has no capacity.
 	InstanceTypes []string
-	// MinVCPUs are held ready (and paid) at all times, on hosts of the first size;
-	// 0 starts from nothing. MaxVCPUs bounds the hosts of each on-demand
-	// environment, in vCPUs; AWS Batch may pass it by one instance. The largest of
-	// the types has to fit.
+	// MinVCPUs are kept running (and paid) at all times, on hosts of the first size;
+	// with 0 there are none without sessions. MaxVCPUs bounds the hosts of each on-demand
+	// environment, in vCPUs; AWS Batch may pass it by one instance. It is at
+	// least that of the largest type.
 	MinVCPUs, MaxVCPUs int
 	// Image is the id of the hosts' machine image (AMI), or Latest.
 	Image string
 	// Spot adds an environment of Spot hosts of all types, tried when the others
-	// are full, of up to SpotMaxVCPUs. A reclaimed host ends its sessions.
+	// are full, of up to SpotMaxVCPUs (1 and up). A reclaimed host ends its sessions.
 	Spot         bool
 	SpotMaxVCPUs int
 	// RootGiB is a host's encrypted root volume, 30 to 16384 GiB: two to three
 	// times the image.
 	RootGiB int
-	// StopSeconds between SIGTERM and SIGKILL on a host, 2 to 110 (a Spot
-	// reclaim leaves two minutes in all).
+	// StopSeconds is the time between SIGTERM and SIGKILL on a host, 2 to 110: a Spot
+	// reclaim leaves two minutes in all.
 	StopSeconds int
 	// UpdateTimeoutMinutes is how long an update of the environment leaves sessions
 	// on the hosts that it replaces, 1 to 360. Those that still run then are
 	// terminated (AWS Batch user guide, "Updating compute environments"). The API
 	// takes up to 7200, the provider 360 (terraform-provider-aws#48709).
 	UpdateTimeoutMinutes int
-	// Hooks are those of Hooks; without them an update fails that lasts longer than
-	// the provider waits.
+	// Hooks are those that the function Hooks returns. Without them an update fails if it
+	// lasts longer than the provider waits.
 	Hooks *pulumi.ResourceHookBinding
 	// LastPort is the last port that a session may have, 1025 to
-	// contract.LastSessionPort. Up to it and a little further only root takes ports
-	// on the hosts: hostguard.FirstFreePort.
+	// contract.LastSessionPort. On the hosts only root may bind ports below
+	// hostguard.FirstFreePort, which follows from it.
 	LastPort int
 	// SharedGPU prepares hosts for sessions that reserve no GPU but share one.
 	SharedGPU          bool
 	SubnetIDs          pulumi.StringArrayInput
 	SecurityGroupID    pulumi.StringInput
 	InstanceProfileARN pulumi.StringInput
-	// After is what an environment must outlive: its role's policies, without
-	// which it would stay DELETING.
+	// After are the resources that are deleted after the environments: the policies of
+	// their role, without which an environment would stay DELETING.
 	After []pulumi.Resource
 	// Tags are put on templates, environments, instances and volumes.
 	Tags map[string]string
@@ -145,9 +146,9 @@ func (a *ComputeArgs) validate() error {
 	return f.Err("compute")
 }
 
-// environment is one row: what differs between the environments. The strategies
-// are ones that AWS Batch and the provider update in place. Spot takes the one
-// that is interrupted least; with SPOT_PRICE_CAPACITY_OPTIMIZED provider 5.82
+// environment is a row with the differences between the environments. The strategies
+// are those that AWS Batch and the provider update in place. Spot has the one
+// with the fewest interruptions; with SPOT_PRICE_CAPACITY_OPTIMIZED provider 5.82
 // replaces the environment (terraform-provider-aws#38695).
 type environment struct {
 	suffix, market, strategy string
@@ -156,8 +157,8 @@ type environment struct {
 }
 
 // environments returns the rows in the queue's order: one for each size, and one
-// for Spot, whose strategy goes by capacity and may choose among all types. The
-// first has no suffix, whatever its size: a stack keeps it when its types change.
+// for Spot, with all types, since its strategy goes by capacity. The first has no
+// suffix, so that a stack keeps it if the first size changes.
 func (a *ComputeArgs) environments() []environment {
 	var rows []environment
 	for i, types := range Sizes(a.InstanceTypes) {
@@ -201,7 +202,8 @@ func NewCompute(ctx *pulumi.Context, name string, args *ComputeArgs, opts ...pul
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"environmentArns": arns})
 }
 
-// machineImage is known at preview, which so shows a newer one.
+// machineImage returns the id of the hosts' machine image. It is known at preview, so
+// that a preview shows a newer one.
 func (c *Compute) machineImage(ctx *pulumi.Context, args *ComputeArgs) (string, error) {
 	if args.Image != Latest {
 		return args.Image, nil
@@ -225,16 +227,16 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 		options = append(options, pulumi.ResourceHooks(args.Hooks))
 	}
 	made, err := batch.NewComputeEnvironment(ctx, name, &batch.ComputeEnvironmentArgs{
-		// A prefix, so that a replacement, should it ever come, can be made before
-		// the old one is detached and deleted.
+		// A prefix, so that a replacement can be created before the old one is detached
+		// and deleted.
 		ComputeEnvironmentNamePrefix: pulumi.String(name + "-"),
 		Type:                         pulumi.String("MANAGED"),
 		State:                        pulumi.String("ENABLED"),
-		// No service role: AWS Batch takes the account's service-linked role, and
-		// makes it where the account has none (API reference,
-		// CreateComputeEnvironment). With that one it updates in place, with any other
-		// the provider replaces the environment. The role is nobody's here: it outlives
-		// the stack, since the account's other environments have it too.
+		// No service role: AWS Batch uses the account's service-linked role, and creates
+		// it if the account has none (API reference, CreateComputeEnvironment). With that
+		// role it updates in place; with any other the provider replaces the environment.
+		// The role is no resource of the stack, since other environments of the account
+		// use it too.
 		ComputeResources: batch.ComputeEnvironmentComputeResourcesArgs{
 			Type:               pulumi.String(row.market),
 			AllocationStrategy: pulumi.String(row.strategy),
@@ -270,7 +272,7 @@ func (c *Compute) declare(ctx *pulumi.Context, name string, args *ComputeArgs, r
 	return made.Arn, nil
 }
 
-// template declares how a host starts. AWS Batch ignores its instance type,
+// template declares the launch template of a host. AWS Batch ignores its instance type,
 // role, subnet and market options.
 func (c *Compute) template(ctx *pulumi.Context, name string, args *ComputeArgs, row environment) (*ec2.LaunchTemplate, error) {
 	tagged := ec2.LaunchTemplateTagSpecificationArray{}

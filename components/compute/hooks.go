@@ -38,13 +38,13 @@ func LongestUpdate(updateTimeoutMinutes int) time.Duration {
 	return time.Duration(updateTimeoutMinutes)*time.Minute + updateMargin
 }
 
-// Hooks are for the compute environments. An update that replaces hosts lasts
+// Hooks returns the hooks of the compute environments. An update that replaces hosts lasts
 // until the sessions on the old ones have ended or the update timeout has passed,
-// and the provider gives up on it after 20 minutes. The hook then waits for the
-// rest and has the engine repeat the update, of which nothing is left to do. It
+// and the provider gives up on it after 20 minutes. The hook then waits until
+// it is over and has the engine repeat the update, which finds nothing left to do. It
 // also waits for an update that an earlier, interrupted run began.
 //
-// Custom timeouts would not do: provider 5.82 declares no timeouts for this
+// Custom timeouts do not help: provider 5.82 declares no timeouts for this
 // resource (internal/service/batch/compute_environment.go), and so Pulumi's bridge
 // ignores them, with the warning "Resource does not support customTimeouts".
 func Hooks(ctx *pulumi.Context, name string, args *HooksArgs) (*pulumi.ResourceHookBinding, error) {

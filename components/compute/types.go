@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// InstanceType is what one host of a type has.
+// InstanceType is the equipment of one host.
 type InstanceType struct {
 	VCPUs  int
 	SoldMB int // memory as sold, MiB
 	GPUs   int
 }
 
-// InstanceTypes are the types that session hosts may be: NVIDIA GPUs that render
+// InstanceTypes are the types that session hosts may have: with NVIDIA GPUs that render
 // and encode, supported by AWS's AL2023 GPU image; x86-64, as the session image
 // is (not g5g); whole GPUs, since AWS Batch reserves no fractions (not g6f). The
 // figures are those of EC2's DescribeInstanceTypes.
@@ -32,25 +32,25 @@ var InstanceTypes = map[string]InstanceType{
 	"g6e.24xlarge": {96, 768 << 10, 4}, "g6e.48xlarge": {192, 1536 << 10, 8},
 }
 
-// Need is what one session reserves on its host.
+// Need is the part of a host that one session reserves.
 type Need struct {
 	VCPUs     int
 	MemoryMiB int
 	GPUs      int // 0: the sessions of a host share its GPUs
 }
 
-// reservedMiB is what the ECS agent keeps for the system on Batch's images
+// reservedMiB is the memory that the ECS agent keeps for the system on Batch's images
 // (ECS_RESERVED_MEMORY; AWS Batch user guide, "Compute resource memory management").
 const reservedMiB = 32
 
-// MemoryForContainers is what sessions may reserve of a host's memory, in MiB,
-// estimated low: the kernel shows less than is sold, for which the guide advises
+// MemoryForContainers returns the memory of a host that sessions may reserve, in MiB.
+// It is estimated low: the kernel shows less than is sold, for which the guide advises
 // 5 percent, and the agent keeps its reserve. A host sold with 32768 MiB has been
-// seen to offer 31431 (31097 here). An estimate too low refuses a session that
-// would just have fitted, one too high leaves it in the queue for ever.
+// seen to offer 31431 (31097 here). With an estimate too low a session that would just
+// have fitted is refused; with one too high it stays in the queue for ever.
 func (t InstanceType) MemoryForContainers() int { return t.SoldMB*95/100 - reservedMiB }
 
-// Sessions is how many sessions a host of this type carries.
+// Sessions returns how many sessions a host of this type carries.
 func (t InstanceType) Sessions(need Need) int {
 	fit := min(t.VCPUs/max(need.VCPUs, 1), t.MemoryForContainers()/max(need.MemoryMiB, 1))
 	if need.GPUs > 0 {
@@ -59,7 +59,7 @@ func (t InstanceType) Sessions(need Need) int {
 	return fit
 }
 
-// SessionsPerHost is how many sessions a host of each of some types carries.
+// SessionsPerHost returns how many sessions a host of each type carries, by type.
 // Types that are not in the table are left out.
 func SessionsPerHost(types []string, need Need) map[string]int {
 	sessions := map[string]int{}
@@ -71,8 +71,8 @@ func SessionsPerHost(types []string, need Need) map[string]int {
 	return sessions
 }
 
-// MaxSessionsPerHost is the most that any host of some types carries: so wide
-// must the range of ports be.
+// MaxSessionsPerHost returns the most sessions that a host of any of the types carries,
+// which is the width of the range of ports.
 func MaxSessionsPerHost(types []string, need Need) int {
 	most := 0
 	for _, n := range SessionsPerHost(types, need) {
@@ -81,7 +81,7 @@ func MaxSessionsPerHost(types []string, need Need) int {
 	return most
 }
 
-// MostSessions is how many sessions hosts of some types carry at once within a
+// MostSessions returns how many sessions hosts of the types carry at once within a
 // number of vCPUs.
 func MostSessions(types []string, need Need, vcpus int) int {
 	most := 0
@@ -93,10 +93,10 @@ func MostSessions(types []string, need Need, vcpus int) int {
 
 // Sizes groups types by their size, the part of the name after the dot, in the
 // order in which the sizes are first mentioned. All types of a size have the same
-// number of vCPUs, so a lower price per vCPU, which is what AWS Batch goes by
-// among on-demand types, is a lower price per host (user guide, "Instance type
+// number of vCPUs, so a lower price per vCPU, by which AWS Batch chooses among
+// on-demand types, is a lower price per host (user guide, "Instance type
 // allocation strategies for AWS Batch"). Among types of several sizes it would
-// prefer the largest ones, whose vCPUs cost least. Types that are not in the table
+// prefer the largest ones, since their vCPUs cost least. Types that are not in the table
 // are left out.
 func Sizes(types []string) [][]string {
 	var groups [][]string
@@ -119,11 +119,11 @@ func Sizes(types []string) [][]string {
 // sizeOf returns the size of a type: "2xlarge" of "g5.2xlarge".
 func sizeOf(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
-// MaxEnvironments is how many compute environments a job queue takes (AWS Batch
+// MaxEnvironments is the most compute environments that a job queue takes (AWS Batch
 // user guide, "AWS Batch service quotas").
 const MaxEnvironments = 3
 
-// MaxSizes returns how many sizes the instance types may have: each takes an
+// MaxSizes returns the most sizes that the instance types may have: each takes an
 // environment of the queue, and Spot hosts take one in all.
 func MaxSizes(spot bool) int {
 	if spot {
@@ -132,7 +132,7 @@ func MaxSizes(spot bool) int {
 	return MaxEnvironments
 }
 
-// Known lists the table's types in order.
+// Known returns the table's types in alphabetical order.
 func Known() []string {
 	names := make([]string, 0, len(InstanceTypes))
 	for name := range InstanceTypes {

@@ -15,7 +15,7 @@ import (
 // boundary is fixed, so that the same settings give the same user data.
 const boundary = "==dcv-sessions=="
 
-// Host is what makes one host's user data differ from another's.
+// Host is the settings of a host's user data.
 type Host struct {
 	StopSeconds int  // between SIGTERM and SIGKILL; AWS Batch has no setting for it
 	Spot        bool // may be reclaimed
@@ -23,7 +23,7 @@ type Host struct {
 	LastPort    int  // up to here only root takes ports
 }
 
-// UserData is what a host runs at its first start, as MIME multi-part: AWS Batch
+// UserData returns the script of a host's first start, as MIME multi-part: AWS Batch
 // takes no other form (user guide, "Use Amazon EC2 launch templates"). It guards the
 // host, sets the ECS agent's own settings, and completes the driver's files, before
 // Batch's part starts the agent.
