@@ -1,4 +1,4 @@
-// Package network is where session hosts stand: a VPC with public subnets and
+// Package network declares the network of session hosts: a VPC with public subnets and
 // the security group that admits players to the DCV port range.
 package network
 
@@ -18,7 +18,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// NetworkArgs are plain values: they decide which resources there are.
+// NetworkArgs are plain values, which decide the resources that there are.
 type NetworkArgs struct {
 	// VPCID and SubnetIDs name an existing VPC and public subnets of it; both or
 	// neither. Without them a VPC is made.
@@ -32,9 +32,9 @@ type NetworkArgs struct {
 	// Ports are admitted, TCP and UDP, within 1025-65535: DCV takes ports above
 	// 1024 only (DCV administrator guide, "Changing the TCP/UDP port").
 	Ports contract.PortRange
-	// FormerPorts go on being admitted, for sessions that began before Ports became
-	// what they are: a security group decides on every new connection, also to such
-	// a session, by the rules that there are now.
+	// FormerPorts are still admitted, for sessions that began before Ports changed: a
+	// security group applies its present rules to every new connection, also to such a
+	// session.
 	FormerPorts []contract.PortRange
 	// PlayerCIDRs are the IPv4 and IPv6 networks that players come from, one at
 	// least, none within another, each in its plain form. Each takes two rules a port
@@ -47,18 +47,18 @@ type NetworkArgs struct {
 	Tags map[string]string
 }
 
-// Network is where session hosts stand.
+// Network is the network of session hosts.
 type Network struct {
 	pulumi.ResourceState
 
 	VPCID           pulumi.StringOutput
-	SubnetIDs       pulumi.StringArrayOutput // public ones, in at least two zones where made here
+	SubnetIDs       pulumi.StringArrayOutput // public ones; in at least two zones if they are made here
 	SecurityGroupID pulumi.StringOutput      // of session hosts
 }
 
-// NewNetwork declares the network. Args that can't work are refused before
-// anything is declared, existing subnets that can't in the preview already, and
-// either way with every fault at once.
+// NewNetwork declares the network. Arguments that can't work are refused before
+// anything is declared, and unsuitable subnets of an existing VPC by the preview; in
+// both cases with every fault at once.
 func NewNetwork(ctx *pulumi.Context, name string, args *NetworkArgs, opts ...pulumi.ResourceOption) (*Network, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func validBlock(text string) bool {
 	return err == nil && block.Addr().Is4() && block.Bits() >= 16 && block.Bits() <= 24 && block == block.Masked()
 }
 
-// ValidPorts reports whether DCV's servers can take a range: ports above 1024.
+// ValidPorts reports whether DCV's servers can use a range: ports above 1024.
 func ValidPorts(r contract.PortRange) bool {
 	return r.First >= 1025 && r.Last <= 65535 && r.Width() >= 1
 }
@@ -154,8 +154,8 @@ func (a *NetworkArgs) checkPlayers(f *faults.Faults, list, flag string) {
 	}
 }
 
-// adoptVPC takes an existing VPC. Hosts get their public address from the subnet,
-// so one that gives none is refused here rather than found out by a player.
+// adoptVPC uses an existing VPC. Hosts get their public address from the subnet, so a
+// subnet that assigns none is refused.
 func (n *Network) adoptVPC(ctx *pulumi.Context, _ string, args *NetworkArgs) error {
 	var f faults.Faults
 	for _, id := range args.SubnetIDs {
@@ -173,15 +173,14 @@ func (n *Network) adoptVPC(ctx *pulumi.Context, _ string, args *NetworkArgs) err
 	return f.Err("network")
 }
 
-// makeVPC declares a VPC of public subnets only. Without private subnets there
-// is nothing for a NAT gateway to serve.
+// makeVPC declares a VPC of public subnets only, which needs no NAT gateway.
 func (n *Network) makeVPC(ctx *pulumi.Context, name string, args *NetworkArgs) error {
 	strategy := ec2.SubnetAllocationStrategyAuto
 	made, err := ec2.NewVpc(ctx, name, &ec2.VpcArgs{
 		CidrBlock:                 pulumi.StringRef(args.CIDRBlock),
 		NumberOfAvailabilityZones: pulumi.IntRef(args.Zones),
-		// By itself the block is divided by the number of zones, and one more zone
-		// would move, that is replace, the subnets of live hosts.
+		// By default the block is divided by the number of zones, and one more zone
+		// would replace the subnets of running hosts.
 		AvailabilityZoneCidrMask: pulumi.IntRef(netip.MustParsePrefix(args.CIDRBlock).Bits() + 3),
 		EnableDnsHostnames:       pulumi.Bool(true),
 		NatGateways:              &ec2.NatGatewayConfigurationArgs{Strategy: ec2.NatGatewayStrategyNone},
@@ -196,9 +195,9 @@ func (n *Network) makeVPC(ctx *pulumi.Context, name string, args *NetworkArgs) e
 	return n.reachS3(ctx, name, made, args)
 }
 
-// reachS3 declares S3's own endpoint, which costs nothing: images (ECR keeps
-// layers in S3) and game builds don't go by the internet gateway. It is none of
-// the VPC's endpoint specs, since these can't name the VPC's own route tables.
+// reachS3 declares a gateway endpoint for S3, which costs nothing: image layers, which
+// ECR keeps in S3, and game builds don't go through the internet gateway. It is no
+// endpoint spec of the VPC, since those can't name the VPC's own route tables.
 func (n *Network) reachS3(ctx *pulumi.Context, name string, made *ec2.Vpc, args *NetworkArgs) error {
 	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, pulumi.Parent(n))
 	if err != nil {
@@ -223,9 +222,9 @@ func routeTableIDs(tables []*awsec2.RouteTable) pulumi.StringArrayOutput {
 }
 
 // admitPlayers declares the security group: a rule for each range of ports,
-// network and protocol, and nothing else inbound. So a network that is taken away
-// changes no other rule, and another range is admitted before the last one is
-// dropped: Pulumi deletes what is left over at the end of an update.
+// network and protocol, and nothing else inbound. So removing a network changes no
+// other rule, and a new range is admitted before the old one is removed: Pulumi deletes
+// the resources that are no longer declared at the end of an update.
 func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkArgs) error {
 	child := pulumi.Parent(n)
 	group, err := awsec2.NewSecurityGroup(ctx, name+"-sessions", &awsec2.SecurityGroupArgs{
@@ -249,7 +248,7 @@ func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkAr
 				}
 				rule.CidrIpv4, rule.CidrIpv6 = family(cidr)
 				options := []pulumi.ResourceOption{child}
-				if i == 0 { // in earlier releases rules had no range in their names: they are those of the first range
+				if i == 0 { // in earlier releases, rules had no range in their names: those are the first range's
 					options = append(options, pulumi.Aliases([]pulumi.Alias{{Name: pulumi.String(fmt.Sprintf("%s-%s-%s", name, protocol, cidr))}}))
 				}
 				if _, err := vpc.NewSecurityGroupIngressRule(ctx, fmt.Sprintf("%s-%s-%s-%s", name, protocol, ports, cidr), rule, options...); err != nil {
@@ -274,7 +273,7 @@ func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkAr
 	return nil
 }
 
-// family puts a network into the argument of its address family.
+// family returns a network as the argument of its address family.
 func family(cidr string) (v4, v6 pulumi.StringPtrInput) {
 	if netip.MustParsePrefix(cidr).Addr().Is4() {
 		return pulumi.String(cidr), nil
