@@ -1,5 +1,5 @@
-// Package observability is what the stack's owners see: today the sessions' log
-// group.
+// Package observability declares the resources by which the stack's owners observe it:
+// the sessions' log group.
 package observability
 
 import (
@@ -14,9 +14,8 @@ import (
 
 // LogsArgs are plain values.
 type LogsArgs struct {
-	// NamePrefix begins the log group's name; what follows is new in each stack, so
-	// that a run which was killed before it knew of its group stands in nobody's
-	// way. Up to 480 letters, digits and "_-/.#", not beginning with "aws/"
+	// NamePrefix begins the log group's name. The rest is random, so that a group that a
+	// killed run left behind is in nobody's way. Up to 480 letters, digits and "_-/.#", not beginning with "aws/"
 	// (CloudWatch Logs API reference, CreateLogGroup: 512 in all).
 	NamePrefix string
 	// RetentionDays is one of Retentions.
@@ -39,8 +38,8 @@ type Logs struct {
 	LogGroupARN  pulumi.StringOutput // without the ":*" of its streams
 }
 
-// Check adds the faults of the plain fields that are not fixed by the stack. at returns
-// the path of a property.
+// Check adds the faults of the fields other than NamePrefix. at returns the path of a
+// property.
 func (a LogsArgs) Check(f *faults.Faults, at func(property string) string) {
 	faults.OneOf(f, at("retentionDays"), a.RetentionDays, Retentions...)
 }

@@ -1,4 +1,4 @@
-// Package queue is the job queue that sessions wait in.
+// Package queue declares the job queue of sessions.
 package queue
 
 import (
@@ -10,13 +10,14 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// QueueArgs are the environments, whose number is plain, and the longest wait.
+// QueueArgs are the compute environments and the longest wait.
 type QueueArgs struct {
-	// EnvironmentARNs are tried in this order; one to three (AWS Batch quotas).
+	// EnvironmentARNs are tried in this order: one to three (AWS Batch quotas), a number
+	// that is known before they are.
 	EnvironmentARNs []pulumi.StringInput
-	// MaxWaitMinutes is how long a session that can't be placed may wait at the
-	// queue's head before it is cancelled, 10 to 1440 (API reference,
-	// JobStateTimeLimitAction). Without it, such a session blocks all behind it.
+	// MaxWaitMinutes is the time after which a session at the queue's head that can't be
+	// placed is cancelled, 10 to 1440 (API reference,
+	// JobStateTimeLimitAction). Until then it blocks all behind it.
 	MaxWaitMinutes int
 	// Tags are put on the queue.
 	Tags map[string]string
@@ -30,7 +31,7 @@ type Queue struct {
 	Name pulumi.StringOutput
 }
 
-// stuckReasons are all for which AWS Batch takes a time limit (user guide,
+// stuckReasons are all reasons for which AWS Batch takes a time limit (user guide,
 // "Troubleshooting RUNNABLE jobs").
 var stuckReasons = []string{
 	"CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",

@@ -1,4 +1,4 @@
-// Package registry is the ECR repository of the session images.
+// Package registry declares the ECR repository of the session images.
 package registry
 
 import (
@@ -14,14 +14,14 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// RegistryArgs are plain values: they decide which resources there are.
+// RegistryArgs are plain values, which decide the resources that there are.
 type RegistryArgs struct {
-	// Keep is how many images the repository holds, released ones among them; of
+	// Keep is the number of images that the repository holds, released ones among them; of
 	// older ones, those that were never released expire within a day. 2 to 1000.
 	Keep int
-	// KeepReleased is how many released images the repository holds: those with a
-	// tag that ReleasedTag gives. Amazon ECR does not know which are in use, so keep
-	// more than you would ever go back to. 2 to 10000.
+	// KeepReleased is the number of released images that the repository holds: those
+	// with a tag of ReleasedTag. Amazon ECR does not know which are in use, so keep more
+	// than anybody would ever go back to. 2 to 10000.
 	KeepReleased int
 	// PullAccounts are further AWS accounts, of 12 digits, that may pull: each still
 	// decides which of its own roles do. As long as there are any, the repository is
@@ -126,7 +126,7 @@ func ReleasedTag(digest string) string {
 	return releasedPrefix + sum[:min(len(sum), 16)]
 }
 
-// lifecycle keeps the newest released images and, of the others, those that are
+// lifecycle returns the policy that keeps the newest released images and, of the others, those that are
 // among the newest of all. An image that a rule identifies by its tag is never
 // expired by one of lower priority, which counts it all the same (Amazon ECR user
 // guide, "How lifecycle policies work"). The rules stand in the order of their
@@ -156,9 +156,9 @@ func lifecycle(released, all int) string {
 	return string(b)
 }
 
-// pullPolicy lets accounts pull, and look whether an image is there before they
-// deploy it: the provider's look-up of an image reads the image and its
-// repository.
+// pullPolicy returns the policy by which accounts may pull, and check that an image
+// exists before they deploy it: the provider's look-up of an image reads the image and
+// its repository.
 func pullPolicy(partition string, accounts []string) string {
 	var roots iampolicy.List
 	for _, id := range accounts {
