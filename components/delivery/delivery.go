@@ -1,5 +1,6 @@
-// Package delivery leads a new game build to whoever deploys: from the bucket's
-// event to a run of a GitHub workflow or, without a repository, to the team.
+// Package delivery declares the way of a new game build: from the bucket's event to a
+// run of the GitHub workflow that deploys it or, without a repository, to a message to
+// the team.
 package delivery
 
 import (
@@ -17,46 +18,48 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// DeliveryArgs are plain where they decide what there is.
+// DeliveryArgs are plain values, which decide the resources that there are, and the
+// outputs of other components.
 type DeliveryArgs struct {
 	// Stack ends the connection's name.
 	Stack string
-	// Bucket is the game builds', whose events go to EventBridge; Prefix begins the
-	// keys of those that are delivered.
+	// Bucket is the bucket of game builds, which sends its events to EventBridge. Prefix
+	// begins the keys of the builds that are delivered.
 	Bucket pulumi.StringInput
 	Prefix string
 	// Repository is OWNER/NAME at GitHub's API, Workflow a file of it and Ref the
-	// branch that it runs on. Without Repository the team is told instead.
+	// branch that it runs on. Without Repository the team is notified
+	// instead.
 	Repository, Workflow, Ref, API string
-	// TeamTopicARN is told of what could not be delivered.
+	// TeamTopicARN gets a message of each event that could not be delivered.
 	TeamTopicARN pulumi.StringInput
 	// BoundaryARN is the permissions boundary of the role by which EventBridge calls GitHub.
 	BoundaryARN pulumi.StringInput
-	// Tags are put on what takes them.
+	// Tags are put on every resource that takes tags.
 	Tags map[string]string
 }
 
-// Delivery is the way of an event.
+// Delivery is the way from an event to a deployment.
 type Delivery struct {
 	pulumi.ResourceState
 
-	UndeliveredURL pulumi.StringOutput // the queue of what nobody took
+	UndeliveredURL pulumi.StringOutput // the queue of events that could not be delivered
 }
 
-// The workflow is there or the next upload starts it: what an hour of trying does
-// not deliver, the team is told of. EventBridge alone would try for a day.
+// EventBridge retries an event for an hour, not for a day as by default: after that the
+// team is notified, and the next upload starts the workflow anew.
 const (
 	retrySeconds    = 3600
 	retryTimes      = 20
-	keptSeconds     = 14 * 24 * 3600                                            // the most that SQS keeps
+	keptSeconds     = 14 * 24 * 3600                                            // the longest that SQS keeps a message
 	dispatchPerSec  = 1                                                         // several uploads at once are still one deployment
-	placeholder     = AuthorizationScheme + "none, make delivery-token sets it" // no colon: EventBridge allows none in a key's value
+	placeholder     = AuthorizationScheme + "none, make delivery-token sets it" // no colon: EventBridge allows none in the value of an API key
 	githubMediaType = "application/vnd.github+json"
 	githubVersion   = "2022-11-28" // of its API
 )
 
-// How a connection shows GitHub its token: in a header, of which EventBridge
-// keeps the value as a secret.
+// A connection sends its token to GitHub in a header. EventBridge keeps the value as a
+// secret.
 const (
 	AuthorizationType   = "API_KEY"
 	AuthorizationHeader = "Authorization"
@@ -70,25 +73,26 @@ var (
 	refPattern        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$`)
 )
 
-// validPrefix tells whether a text can begin a game build's key.
+// validPrefix reports whether a text can begin the key of a game build.
 func validPrefix(text string) bool { return len(text) <= 256 && prefixPattern.MatchString(text) }
 
-// ValidRepository tells whether a text is OWNER/NAME.
+// ValidRepository reports whether a text is OWNER/NAME.
 func ValidRepository(text string) bool { return repositoryPattern.MatchString(text) }
 
-// validWorkflow tells whether a text is a workflow's file name.
+// validWorkflow reports whether a text is the name of a workflow's file.
 func validWorkflow(text string) bool { return workflowPattern.MatchString(text) }
 
-// ValidRef tells whether a text is a branch or tag.
+// ValidRef reports whether a text is a branch or a tag.
 func ValidRef(text string) bool { return refPattern.MatchString(text) }
 
-// ValidAPI tells whether a text is an address that EventBridge calls.
+// ValidAPI reports whether a text is an address that EventBridge calls.
 func ValidAPI(text string) bool {
 	at, err := url.Parse(text)
 	return err == nil && at.Scheme == "https" && at.Host != "" && at.User == nil && at.RawQuery == "" && at.Fragment == "" && !strings.Contains(text, "*")
 }
 
-// ConnectionName is the fixed name of a stack's connection, by which its token is set.
+// ConnectionName returns the fixed name of a stack's connection, by which its token is
+// set.
 func ConnectionName(stack string) string { return "delivery-" + stack }
 
 // Check adds the faults of the fields that shape the delivery. at returns the path of a
@@ -114,7 +118,7 @@ func (a *DeliveryArgs) validate() error {
 	return f.Err("delivery")
 }
 
-// NewDelivery declares the way.
+// NewDelivery declares the rule, its target, and the queue of undelivered events.
 func NewDelivery(ctx *pulumi.Context, name string, args *DeliveryArgs, opts ...pulumi.ResourceOption) (*Delivery, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
@@ -155,7 +159,8 @@ func NewDelivery(ctx *pulumi.Context, name string, args *DeliveryArgs, opts ...p
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"undeliveredUrl": d.UndeliveredURL})
 }
 
-// keepUndelivered declares the queue of what nobody took, and tells the team.
+// keepUndelivered declares the queue of undelivered events, and the alarm that notifies
+// the team of them.
 func keepUndelivered(ctx *pulumi.Context, name string, args *DeliveryArgs, rule *cloudwatch.EventRule, child pulumi.ResourceOption) (*sqs.Queue, error) {
 	queue, err := sqs.NewQueue(ctx, name+"-undelivered", &sqs.QueueArgs{
 		SqsManagedSseEnabled:    pulumi.Bool(true),
@@ -200,11 +205,11 @@ func undeliveredPolicy(queue, rule string) string {
 	)
 }
 
-// dispatch leads the target to the workflow.
+// dispatch sets the target to the workflow.
 //
-// The connection gets its token later, and not from here: it would stand in the
-// state. No change of the connection is ever made, whatever is changed here: an
-// update would send the placeholder along.
+// The connection gets its token later, by a command: from here it would be in the state.
+// The connection is never updated, even if its declaration changes: an update would
+// replace the token by the placeholder.
 func dispatch(ctx *pulumi.Context, name string, args *DeliveryArgs, target *cloudwatch.EventTargetArgs, child pulumi.ResourceOption) error {
 	connection, err := cloudwatch.NewEventConnection(ctx, name, &cloudwatch.EventConnectionArgs{
 		Name:              pulumi.String(ConnectionName(args.Stack)),

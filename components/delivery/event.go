@@ -14,8 +14,8 @@ import (
 	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
 )
 
-// eventPattern is what S3 tells EventBridge of a new object (S3 user guide,
-// "EventBridge event message structure"): of which bucket and which keys.
+// eventPattern matches the event that S3 sends to EventBridge for a new object (S3 user
+// guide, "EventBridge event message structure"), by bucket and keys.
 type eventPattern struct {
 	Source     []string `json:"source"`
 	DetailType []string `json:"detail-type"`
@@ -33,7 +33,7 @@ type wildcard struct {
 	Wildcard string `json:"wildcard"`
 }
 
-// pattern takes archives only: what else is uploaded beside them is no build.
+// pattern returns the pattern of a bucket's archives: other files are no game builds.
 func pattern(bucket, prefix string) string {
 	var p eventPattern
 	p.Source, p.DetailType, p.Detail.Bucket.Name = []string{"aws.s3"}, []string{"Object Created"}, []string{bucket}
