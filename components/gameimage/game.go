@@ -15,8 +15,8 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// CheckGame tells everything that is wrong with a game, as far as it can be told
-// before the build: of an archive only what its name says.
+// CheckGame returns everything that is wrong with a game, as far as it is known before
+// the build: of an archive only its name is checked.
 func CheckGame(source string, stopSeconds, maxGiB int) error {
 	files, wrong := gameFiles(source)
 	if wrong == nil {
@@ -32,7 +32,7 @@ func CheckGame(source string, stopSeconds, maxGiB int) error {
 	return errors.Join(err, wrong)
 }
 
-// checkSize compares what is staged of a game, as large as it says it is.
+// checkSize checks the size of a game's files against the limit.
 func checkSize(files []file, maxGiB int) error {
 	var bytes int64
 	for _, f := range files {
@@ -48,8 +48,8 @@ func checkSize(files []file, maxGiB int) error {
 	return unpack.UpTo(maxGiB).CheckSize(bytes)
 }
 
-// gameName labels the image: a folder's game as its manifest names it, else the
-// archive.
+// gameName returns the image's label: a game's name and version from its manifest, or the
+// name of its archive.
 func gameName(source string) string {
 	if manifest, err := game.LoadSource(source); err == nil {
 		return manifest.Name + " " + manifest.Version
@@ -57,7 +57,7 @@ func gameName(source string) string {
 	return filepath.Base(source)
 }
 
-// gameFiles are what the context's folder game/ gets: all that is in the game's
+// gameFiles returns the files of the context's folder game/: all those in the game's
 // folder, or its archive.
 func gameFiles(source string) ([]file, error) {
 	info, err := os.Stat(source)
@@ -74,7 +74,8 @@ func gameFiles(source string) ([]file, error) {
 	return []file{{path: path.Join(gameFolder, filepath.Base(source)), mode: plainMode, source: source, large: true}}, nil
 }
 
-// folderFiles names everything that can't be staged at once.
+// folderFiles returns the files of a game's folder. Its error names everything that
+// can't be staged.
 func folderFiles(dir string) ([]file, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -110,7 +111,8 @@ func folderFile(root *os.Root, name string, entry fs.DirEntry) (file, error) {
 			return f, err
 		}
 		f.mode, f.target = fs.ModeSymlink, target
-		// By its text and, following it, by where it leads. One that leads nowhere does no harm.
+		// Both its text and its destination must be within the folder. A link that leads
+		// nowhere does no harm.
 		_, err = root.Stat(name)
 		if path.IsAbs(target) || !filepath.IsLocal(path.Join(path.Dir(name), target)) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return f, fmt.Errorf("a link to %q, which leads out of the game's folder", target)

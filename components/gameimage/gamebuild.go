@@ -20,24 +20,24 @@ import (
 const Latest = "latest"
 
 // ChecksumMetadata is the metadata of a game build's object that has its
-// SHA-256, as 64 hexadecimal digits: whoever uploads a build knows what it is to
-// be. A checksum that S3 makes itself is, of an upload in parts, not the file's.
+// SHA-256, as 64 hexadecimal digits, from the uploader. The checksum that S3 makes of an
+// upload in parts is not that of the file.
 const ChecksumMetadata = "sha256"
 
-// GameBuild is an archive of the game in a versioned bucket. It goes from there
-// straight to the machine that builds, which reads it by its own role.
+// GameBuild is an archive of the game in a versioned bucket, which the building machine
+// reads by its own role.
 type GameBuild struct {
 	Bucket  pulumi.StringInput
 	Key     string
 	Version string // an S3 version id, or Latest
 	Region  string
 	// Endpoint and MetadataEndpoint are S3's and the building machine's instance
-	// metadata's where they aren't AWS's own.
+	// metadata's if they aren't AWS's own.
 	Endpoint, MetadataEndpoint string
 }
 
 var (
-	// keyPattern leaves out what a URL or an event would write in another way.
+	// keyPattern leaves out characters that a URL or an event would encode.
 	keyPattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$`)
 	versionPattern  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,1000}$`)
 	checksumPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -70,7 +70,7 @@ func (b *GameBuild) find(ctx *pulumi.Context, bucket string, maxGiB int, opts ..
 	case !validVersion(f.version) || f.version == Latest:
 		return f, fmt.Errorf("image.gameBuild: %s is no version of its own: the bucket needs versioning, or the same image would hold another game tomorrow", f)
 	case !checksumPattern.MatchString(f.sha256):
-		return f, fmt.Errorf("image.gameBuild: %s has the metadata %s=%q, where its SHA-256 in 64 hexadecimal digits is needed: upload it again as docs/delivery.md says",
+		return f, fmt.Errorf("image.gameBuild: %s has the metadata %s=%q, which has to be its SHA-256 in 64 hexadecimal digits: upload it again as docs/delivery.md says",
 			f, ChecksumMetadata, f.sha256)
 	}
 	return f, nil

@@ -1,5 +1,5 @@
-// Package gameimage is the session image: built from the image folder and
-// pushed, or an image that exists, and in either case known by its digest.
+// Package gameimage declares the session image: built from the image folder and pushed,
+// or an existing one. Both are known by their digest.
 package gameimage
 
 import (
@@ -13,14 +13,14 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Where images are built.
+// The places at which images are built.
 const (
 	BuildOnBuilder = "builder" // the stack's builder instance, over SSH through SSM
 	BuildOnLocal   = "local"   // the Docker of the machine that runs pulumi
 )
 
-// GameImageArgs are plain where they decide whether and how to build; the
-// repository is an input.
+// GameImageArgs are plain values, which decide whether and how to build, and the outputs
+// of other components.
 type GameImageArgs struct {
 	// Use takes an image that exists instead of building: a tag of the repository,
 	// or repository@sha256:… of any account that lets this one pull. A repository of
@@ -29,30 +29,30 @@ type GameImageArgs struct {
 	Use string
 	// BuildOn is BuildOnBuilder or BuildOnLocal.
 	BuildOn string
-	// Host is the builder's Docker ("ssh://…"), SSHOptions how to reach it and Hooks
-	// what starts and stops it; they are of use with BuildOnBuilder only.
+	// Host is the address of the builder's Docker ("ssh://…"), SSHOptions are ssh's
+	// options for it, and Hooks start and stop the builder; for BuildOnBuilder only.
 	Host       pulumi.StringInput
 	SSHOptions []string
 	Hooks      *pulumi.ResourceHookBinding
 	// RepositoryURL, RepositoryName and RegistryID are the repository's.
 	RepositoryURL, RepositoryName, RegistryID pulumi.StringInput
-	// BaseImage is what the session image is made from; Version and Revision label
-	// it, the latter only where it is given.
+	// BaseImage is the image that the session image is made from. Version and Revision
+	// are its labels; without Revision it has no such label.
 	BaseImage, Version, Revision string
 	DisplayServer                contract.DisplayServer
 	// DCVSource is the address that DCV's server is downloaded from; contract.DCV
 	// alone needs it.
 	DCVSource string
-	// StopSeconds is what a session has between SIGTERM and SIGKILL: a game that
-	// needs more for saving is refused.
+	// StopSeconds is the time between SIGTERM and SIGKILL of a session: a game that needs
+	// more for saving is refused.
 	StopSeconds int
-	// MaxGiB is the most that the game may take unpacked, GiB.
+	// MaxGiB is the largest size of the unpacked game in GiB, 1 to unpack.MostGiB.
 	MaxGiB int
 	// Build is a game build in S3, which takes the place of Game.
 	Build *GameBuild
-	// Game is a game's folder or archive, Branding the folder of the pages' looks.
-	// ModuleDir is the Go module that holds the session, SourceDir the image
-	// folder, StagingDir where the build context is staged. All are absolute or
+	// Game is a game's folder or archive, Branding the folder of the pages' looks,
+	// ModuleDir the Go module with the session, SourceDir the image folder, and
+	// StagingDir the folder of the build context. All are absolute or
 	// relative to the program's working directory, infra/.
 	Game, Branding                   string
 	ModuleDir, SourceDir, StagingDir string
@@ -63,7 +63,7 @@ type GameImage struct {
 	pulumi.ResourceState
 
 	URI pulumi.StringOutput // repository@sha256:…
-	Tag pulumi.StringOutput // of the built image: its game build's name, and a hash of what it is built from
+	Tag pulumi.StringOutput // of the built image: the name of the game build, and a hash of all that the image is built from
 }
 
 // platform is that of the GPU instance types.
@@ -103,7 +103,7 @@ func NewGameImage(ctx *pulumi.Context, name string, args *GameImageArgs, opts ..
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"uri": g.URI})
 }
 
-// take finds an image that exists; ECR's answer fails the preview where it does not.
+// take looks an existing image up. If it does not exist, the preview fails.
 func (g *GameImage) take(ctx *pulumi.Context, a GameImageArgs) error {
 	if m := digestPattern.FindStringSubmatch(a.Use); m != nil {
 		repository, digest := m[1], m[2]
@@ -135,7 +135,7 @@ func missing(use string, err error) error {
 	return fmt.Errorf("image.use: there is no image %s, or this account may not see it: %w", use, err)
 }
 
-// build stages what the image is made from and declares its build and push.
+// build stages the build context and declares the image's build and push.
 func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) error {
 	staged, err := stage(a)
 	if err != nil {
@@ -186,7 +186,8 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 	return nil
 }
 
-// game completes tag and build arguments by the game build in S3, where there is one.
+// game completes tag and build arguments by those of the game build in S3, if there is
+// one.
 func (g *GameImage) game(ctx *pulumi.Context, a GameImageArgs, staged staged) (tag pulumi.StringOutput, args pulumi.StringMapOutput) {
 	if a.Build == nil {
 		return pulumi.String(staged.tag).ToStringOutput(), pulumi.ToStringMap(staged.args).ToStringMapOutput()

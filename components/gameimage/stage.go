@@ -22,7 +22,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/branding"
 )
 
-// staged is a build context: what the image is made from, and its name.
+// staged is a build context with its name.
 type staged struct {
 	tag  string            // 16 hexadecimal digits of everything below
 	args map[string]string // build arguments
@@ -34,7 +34,7 @@ var programs = []struct{ folder, binary string }{{"session", "session"}, {"gpuru
 
 // The context's folders.
 const (
-	packagesFolder = "packages" // of the image folder: what is installed, and how
+	packagesFolder = "packages" // of the image folder: the packages that are installed
 	brandingFolder = "branding"
 	gameFolder     = "game"
 )
@@ -74,9 +74,9 @@ func (a GameImageArgs) buildArgs() map[string]string {
 type file struct {
 	path   string      // slash-separated
 	mode   fs.FileMode // as it is staged
-	source string      // where it is
+	source string      // the file's path
 	target string      // of a link
-	large  bool        // one of a game: staged as a hard link where that can be
+	large  bool        // one of a game: staged as a hard link if possible
 }
 
 // Context files have one of two modes and folders one, whatever the checkout's are.
@@ -86,7 +86,7 @@ const (
 	folderMode     fs.FileMode = 0o755
 )
 
-// contextFiles are the whole context, a folder before what is in it.
+// contextFiles returns the whole context, each folder before its files.
 func contextFiles(a GameImageArgs) ([]file, error) {
 	files, err := compile(a)
 	if err != nil {
@@ -139,9 +139,8 @@ func packageFiles(dir string) ([]file, error) {
 }
 
 // compile builds the programs as they run in the container: static, without
-// paths or stamps, so that they are the same wherever they are built. The
-// binaries stay beside the staging folder: where nothing has changed they aren't
-// linked again.
+// paths or stamps, so that every machine builds the same. The
+// binaries stay beside the staging folder, so that unchanged ones aren't linked again.
 func compile(a GameImageArgs) ([]file, error) {
 	source, err := filepath.Abs(a.SourceDir)
 	if err != nil {
@@ -165,7 +164,7 @@ func compile(a GameImageArgs) ([]file, error) {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "GOFLAGS=", "GOWORK=off",
 		"GOTMPDIR="+dir) // on the same disk, so that a binary appears whole
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("compiling what runs in it: %w\n%s", err, output)
+		return nil, fmt.Errorf("compiling its programs: %w\n%s", err, output)
 	}
 	return files, nil
 }
@@ -189,7 +188,7 @@ func writeContext(dir string, files []file) error {
 	if err := removeOthers(dir, isFolder); err != nil {
 		return err
 	}
-	for _, path := range slices.Sorted(maps.Keys(isFolder)) { // a folder before what is in it
+	for _, path := range slices.Sorted(maps.Keys(isFolder)) { // a folder before its files
 		if !isFolder[path] {
 			continue
 		}
@@ -208,8 +207,8 @@ func writeContext(dir string, files []file) error {
 	return nil
 }
 
-// removeOthers removes what isn't wanted, or is a folder where a file is wanted
-// or the other way round.
+// removeOthers removes files and folders that are not of the context, and those of the
+// other kind.
 func removeOthers(dir string, isFolder map[string]bool) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // another preview removed it first
@@ -228,9 +227,9 @@ func removeOthers(dir string, isFolder map[string]bool) error {
 	})
 }
 
-// place makes a file or link beside the folder first: what isn't whole is never
-// in it. It writes to no file that is there, nor changes its mode: it may be the
-// game's own, by another name.
+// place makes a file or link beside the folder and renames it into it, so that no
+// partial file is ever in the folder. It never writes to an existing file, nor changes
+// its mode: that may be a hard link to the game's own.
 func place(dir string, f file) error {
 	at := filepath.Join(dir, filepath.FromSlash(f.path))
 	if there, err := isPlaced(at, f); err != nil || there {
@@ -254,7 +253,7 @@ func place(dir string, f file) error {
 	return os.Rename(temporary, at)
 }
 
-// isPlaced tells whether a file is there already, byte for byte.
+// isPlaced reports whether a file is there already, byte for byte.
 func isPlaced(at string, f file) (bool, error) {
 	now, err := os.Lstat(at)
 	if err != nil {
@@ -276,9 +275,9 @@ func isPlaced(at string, f file) (bool, error) {
 	return sameContent(at, f.source)
 }
 
-// linkable tells whether a file may be staged by a further name of its source.
-// One of another content, but with size and time of what Docker was sent before,
-// Docker would take for that: a copy has a time of its own.
+// linkable reports whether a file may be staged as a hard link to its source. Docker
+// takes a file with the size and time of one that it was sent before for the same, even
+// if its content is another; a copy has a time of its own.
 func linkable(at string, f file) bool {
 	source, err := os.Stat(f.source)
 	if err != nil || !f.large || source.Mode() != f.mode {

@@ -385,7 +385,7 @@ func TestAProgramThatDoesNotCompileIsToldByTheCompiler(t *testing.T) {
 	args := checkout(t)
 	write(t, filepath.Join(args.SourceDir, "session", "main.go"), "package main\n\nfunc main() { undefinedName() }\n")
 	r := run(t, componenttest.Preview, args)
-	assert.ErrorContains(t, r.Err, "image: compiling what runs in it: ")
+	assert.ErrorContains(t, r.Err, "image: compiling its programs: ")
 	assert.ErrorContains(t, r.Err, "undefined: undefinedName")
 	assert.Empty(t, r.OfType(image))
 	assert.NoDirExists(t, args.StagingDir)
