@@ -21,7 +21,7 @@ var (
 	eventBridge = &iampolicy.Principal{Service: iampolicy.List{"events.amazonaws.com"}}
 )
 
-// publishers are the statements that let both services take actions on a
+// publishers returns the statements that let both services take actions on a
 // resource. EventBridge's has no condition: "You can't use Condition blocks in
 // Amazon SNS topic policies for EventBridge" (EventBridge user guide, "Using
 // resource-based policies", "Amazon SNS permissions"), nor aws:SourceAccount,
@@ -85,8 +85,8 @@ func (s *UserResources) declareTeamTopic(ctx *pulumi.Context, name string, args 
 	return nil
 }
 
-// keyPolicy lets the account's own policies decide, and the publishing services
-// encrypt what they publish. "*" in a key's policy is the key itself (KMS
+// keyPolicy returns the policy of the topics' key: the account's own policies decide, and
+// the publishing services may encrypt their messages. "*" in a key's policy is the key itself (KMS
 // developer guide, "Key policies").
 func keyPolicy(root, account string) string {
 	key := iampolicy.List{"*"}
@@ -95,8 +95,8 @@ func keyPolicy(root, account string) string {
 	}, publishers(iampolicy.List{"kms:Decrypt", "kms:GenerateDataKey*"}, key, account)...)...)
 }
 
-// topicPolicy lets the account's own policies decide who publishes to a topic, and
-// others as well; nobody publishes without TLS.
+// topicPolicy returns a topic's policy: the account's own policies decide on publishing,
+// the other statements allow it too, and nobody publishes without TLS.
 func topicPolicy(topic, root string, others ...iampolicy.Statement) string {
 	publish, on := iampolicy.List{"sns:Publish"}, iampolicy.List{topic}
 	return iampolicy.JSON(slices.Concat(
@@ -113,11 +113,11 @@ func declarePolicy(ctx *pulumi.Context, name string, topic *sns.Topic, policy fu
 	return err
 }
 
-// declareNotification declares a user's topic, its subscription, and the secret
-// that tells the session where to publish.
+// declareNotification declares a user's topic, its subscription, and the secret with the
+// topic's ARN for the session.
 func (s *UserResources) declareNotification(ctx *pulumi.Context, name string, args *UserResourcesArgs, user User) error {
 	child := pulumi.Parent(s)
-	own := name + "-" + user.Name + "-notification" // an end of its own: a user may be named "team"
+	own := name + "-" + user.Name + "-notification" // so that a user may be named "team"
 	topic, err := sns.NewTopic(ctx, own, &sns.TopicArgs{
 		Name:           pulumi.String(contract.NamePrefix(args.Stack) + user.Name),
 		KmsMasterKeyId: s.KeyARN,

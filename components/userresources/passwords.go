@@ -29,7 +29,7 @@ type Passwords struct{ client SecretsManager }
 // NewPasswords fills secrets through a client.
 func NewPasswords(client SecretsManager) *Passwords { return &Passwords{client} }
 
-// passwordLength is in characters; what is left below gives 5.8 bits each.
+// passwordLength is in characters, which have 5.8 bits each without those that are excluded below.
 const passwordLength = 24
 
 // awkward are characters that a person mistypes or a shell, URL or JSON quotes.

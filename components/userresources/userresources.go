@@ -13,23 +13,23 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
-// User is somebody who plays.
+// User is a player.
 type User struct {
 	Name   string // contract.UserPattern
-	Notify string // an e-mail address to tell when a session is ready; "" for none
+	Notify string // the e-mail address for the message that a session is ready; "": no message
 }
 
-// UserResourcesArgs are plain values: they decide which resources there are.
+// UserResourcesArgs are plain values, which decide the resources that there are.
 type UserResourcesArgs struct {
 	// Stack begins every physical name here.
 	Stack string
-	// Users have a credentials secret each, and where they are notified a topic
-	// and a second secret.
+	// Users have a credentials secret each and, if they are notified, a topic and a
+	// second secret.
 	Users []User
 	// TeamEmails are subscribed to the stack's one team topic.
 	TeamEmails []string
-	// RecoveryDays is how long a deleted secret can be restored: 7 to 30, or 0
-	// for at once (Secrets Manager API, DeleteSecret).
+	// RecoveryDays is the time in which a deleted secret can be restored: 7 to 30, or 0
+	// for no such time (Secrets Manager API, DeleteSecret).
 	RecoveryDays int
 	// Tags are put on everything.
 	Tags map[string]string
@@ -40,8 +40,8 @@ type UserResources struct {
 	pulumi.ResourceState
 
 	Credentials   map[string]pulumi.StringOutput // every user's
-	Notifications map[string]pulumi.StringOutput // of users who are notified
-	Topics        map[string]pulumi.StringOutput // of users who are notified
+	Notifications map[string]pulumi.StringOutput // of the users with an address
+	Topics        map[string]pulumi.StringOutput // of the users with an address
 	TeamTopicARN  pulumi.StringOutput
 	KeyARN        pulumi.StringOutput // encrypts the topics
 
@@ -57,10 +57,10 @@ func (a *UserResourcesArgs) Check(f *faults.Faults, at func(property string) str
 		f.Check(contract.UserPattern.MatchString(u.Name), path, u.Name, "a name that matches "+contract.UserPattern.String())
 		f.Check(!contract.Reserved(u.Name), path, u.Name, "a name that is no account of the session image")
 		f.Check(!seen[u.Name], path, u.Name, "each user once")
-		f.Check(u.Notify == "" || ValidEmail(u.Notify), path+".notify", u.Notify, "an e-mail address")
+		f.Check(u.Notify == "" || validEmail(u.Notify), path+".notify", u.Notify, "an e-mail address")
 		seen[u.Name] = true
 	}
-	f.Each(at("teamEmails"), a.TeamEmails, ValidEmail, "e-mail addresses")
+	f.Each(at("teamEmails"), a.TeamEmails, validEmail, "e-mail addresses")
 	days := a.RecoveryDays
 	f.Check(days == 0 || days >= 7 && days <= 30, at("recoveryDays"), days, "0, or a whole number from 7 to 30")
 }
@@ -72,8 +72,8 @@ func (a *UserResourcesArgs) validate() error {
 	return f.Err("secrets")
 }
 
-// ValidEmail tells whether a text is an address, without a name beside it.
-func ValidEmail(address string) bool {
+// validEmail reports whether a text is an e-mail address without a name beside it.
+func validEmail(address string) bool {
 	parsed, err := mail.ParseAddress(address)
 	return err == nil && parsed.Address == address
 }
@@ -83,8 +83,8 @@ func ValidEmail(address string) bool {
 // A credentials secret has no version here: its password is made by Secrets
 // Manager when the user's job definition is (Passwords.Ensure), so that it is in
 // no configuration, plan or state, and no later `up` changes it. The secrets are
-// encrypted with the account's own Secrets Manager key: whoever may read one is
-// decided by IAM alone, and a key of our own would be one more grant to get wrong.
+// encrypted with the account's own Secrets Manager key: IAM alone decides on access to
+// them, and a key of our own would be one more grant to get wrong.
 func NewUserResources(ctx *pulumi.Context, name string, args *UserResourcesArgs, opts ...pulumi.ResourceOption) (*UserResources, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
@@ -116,8 +116,8 @@ func NewUserResources(ctx *pulumi.Context, name string, args *UserResourcesArgs,
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"teamTopicArn": s.TeamTopicARN, "keyArn": s.KeyARN})
 }
 
-// declareSecret declares one secret of a user. Its name has a random end, so
-// that a user removed and added again does not meet the deleted secret's name.
+// declareSecret declares one secret of a user. Its name ends at random: that of a deleted
+// secret is taken until the recovery time is over, and a removed user may be added again.
 func (s *UserResources) declareSecret(ctx *pulumi.Context, name string, args *UserResourcesArgs, user, kind, description string) (*secretsmanager.Secret, error) {
 	return secretsmanager.NewSecret(ctx, name+"-"+user+"-"+kind, &secretsmanager.SecretArgs{
 		NamePrefix:           pulumi.String(contract.PathPrefix(args.Stack) + "users/" + user + "/" + kind + "-"),
