@@ -11,10 +11,10 @@ import (
 	"github.com/intraverse/dcv-sessions/components/iampolicy"
 )
 
-// Scope is a stack in a Region of an account.
+// Scope is a stack with its account and Region.
 type Scope struct{ Partition, Region, Account, Stack string }
 
-// Lookup asks the provider where it is.
+// Lookup returns the scope of a stack with the provider's account and Region.
 func Lookup(ctx *pulumi.Context, stack string, parent pulumi.InvokeOption) (Scope, error) {
 	caller, err := aws.GetCallerIdentity(ctx, &aws.GetCallerIdentityArgs{}, parent)
 	if err != nil {
@@ -31,7 +31,7 @@ func Lookup(ctx *pulumi.Context, stack string, parent pulumi.InvokeOption) (Scop
 	return Scope{partition.Partition, region.Name, caller.AccountId, stack}, nil
 }
 
-// ARN writes out a resource of a service. IAM's has no Region, S3's no account
+// ARN returns the ARN of a service's resource. IAM's have no Region, S3's no account
 // either (IAM user guide, "Amazon Resource Names").
 func (p Scope) ARN(service, resource string) string {
 	switch service {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// arn builds the ARN that the mock gives a resource.
+// arn returns the ARN that the mock gives a resource.
 func arn(service, resource string) string {
 	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, Region, Account, resource)
 }
 
 // named is a type whose physical name is the input "name", or derived from its
-// logical name as Pulumi's auto-naming does, and whose ARN ends with it.
+// logical name as Pulumi's auto-naming does, with an ARN that ends with that name.
 func named(service, resourcePrefix string) func(string, map[string]any) map[string]any {
 	return func(name string, inputs map[string]any) map[string]any {
 		physical, ok := inputs["name"].(string)
@@ -43,7 +43,7 @@ func oidcARN(url any) string {
 
 func none(string, map[string]any) map[string]any { return nil }
 
-// awsTypes is every resource type of the program, with what AWS computes.
+// awsTypes are the resource types of the program, with the values that AWS computes.
 var awsTypes = map[string]func(string, map[string]any) map[string]any{
 	"aws:batch/computeEnvironment:ComputeEnvironment": func(name string, in map[string]any) map[string]any {
 		prefix, ok := in["computeEnvironmentNamePrefix"].(string)
@@ -139,7 +139,7 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 // digest is that of the mock's built image.
 const digest = "1111111111111111111111111111111111111111111111111111111111111111"
 
-// awsCalls is every function of the program, with AWS's answer.
+// awsCalls are the functions of the program, with AWS's answers.
 var awsCalls = map[string]func(map[string]any) (map[string]any, error){
 	"aws:index/getCallerIdentity:getCallerIdentity": func(map[string]any) (map[string]any, error) {
 		return map[string]any{"accountId": Account, "arn": "arn:aws:iam::" + Account + ":root", "userId": Account}, nil

@@ -28,10 +28,10 @@ const (
 	Stack   = "test"
 )
 
-// Mode is how the engine runs a program.
+// Mode is the engine's kind of run.
 type Mode bool
 
-// The two ways.
+// The modes.
 const (
 	Update  Mode = false
 	Preview Mode = true // nothing exists yet: ids and computed outputs are unknown
@@ -49,7 +49,7 @@ type Resource struct {
 	Type, Name string
 	Parent     string // the parent's logical name, "" under the stack
 	Inputs     map[string]any
-	Outputs    map[string]any // what AWS computes beside them, and "id"; of an update
+	Outputs    map[string]any // the values that AWS computes, and "id"; of an update only
 	DependsOn  []string       // logical names
 	Protect    bool
 	DeleteOld  bool     // deleteBeforeReplace
@@ -71,14 +71,14 @@ func (r Resource) JSON(t *testing.T, input string, into any) {
 	}
 }
 
-// Run is what one run of a program registered and called.
+// Run holds the registrations and the calls of one run of a program.
 type Run struct {
 	Err       error
 	Resources []Resource
 	Calls     []string // function tokens, in order
 }
 
-// Option changes what the mock answers.
+// Option changes the mock's answers.
 type Option func(*mock)
 
 // WithConfig gives the program its stack configuration ("project:key").
@@ -107,7 +107,7 @@ func Execute(t *testing.T, mode Mode, program pulumi.RunFunc, options ...Option)
 	return Record(mode, program, options...)
 }
 
-// Record is Execute for a caller that is no test.
+// Record is Execute for a caller other than a test.
 func Record(mode Mode, program pulumi.RunFunc, options ...Option) *Run {
 	m := newMock(bool(mode))
 	for _, o := range options {
@@ -128,7 +128,7 @@ func Record(mode Mode, program pulumi.RunFunc, options ...Option) *Run {
 	return &m.run
 }
 
-// Must fails the test where the program failed.
+// Must fails the test if the program failed.
 func (r *Run) Must(t *testing.T) *Run {
 	t.Helper()
 	if r.Err != nil {
@@ -137,7 +137,7 @@ func (r *Run) Must(t *testing.T) *Run {
 	return r
 }
 
-// OfType lists the resources of a type, ordered by name.
+// OfType returns the resources of a type, ordered by name.
 func (r *Run) OfType(token string) []Resource {
 	var found []Resource
 	for _, res := range r.Resources {
@@ -148,7 +148,7 @@ func (r *Run) OfType(token string) []Resource {
 	return found
 }
 
-// One is the only resource of a type; it fails where there is none or more.
+// One returns the only resource of a type. The test fails if there is none or another.
 func (r *Run) One(t *testing.T, token string) Resource {
 	t.Helper()
 	found := r.OfType(token)
@@ -158,7 +158,7 @@ func (r *Run) One(t *testing.T, token string) Resource {
 	return found[0]
 }
 
-// Named is the resource of a type and name.
+// Named returns the resource of a type and name.
 func (r *Run) Named(t *testing.T, token, name string) Resource {
 	t.Helper()
 	for _, res := range r.OfType(token) {
@@ -170,7 +170,7 @@ func (r *Run) Named(t *testing.T, token, name string) Resource {
 	return Resource{}
 }
 
-// Names lists "type name" of every resource, sorted: the graph at a glance.
+// Names returns "type name" of every resource, sorted.
 func (r *Run) Names() []string {
 	var names []string
 	for _, res := range r.Resources {
@@ -223,7 +223,7 @@ func (m *mock) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	return resource.NewPropertyMapFromMap(out), nil
 }
 
-// NewResource records a registration and answers with what AWS would compute.
+// NewResource records a registration and answers with the values that AWS would compute.
 func (m *mock) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -286,10 +286,10 @@ func nameOf(urn string) string {
 	return resource.URN(urn).Name()
 }
 
-// Unknown stands in recorded inputs where a preview does not know a value yet.
+// Unknown stands in recorded inputs for a value that a preview does not know yet.
 const Unknown = "<unknown>"
 
-// Secret wraps recorded inputs that the engine was told to keep secret.
+// Secret wraps recorded inputs that are marked as secret.
 type Secret struct{ Value any }
 
 func plain(properties resource.PropertyMap) map[string]any {

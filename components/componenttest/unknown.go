@@ -13,9 +13,9 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// takeUnknownSecrets lets a preview's input be unknown and secret at once: the
-// engine takes that, the SDK's mock calls it malformed. The SDK has the place for
-// such a wrapper, for its own tests only, hence unsafe.
+// takeUnknownSecrets lets a preview's input be unknown and secret at once, which the
+// engine accepts and the SDK's mock refuses as malformed. The SDK has such a wrapper for
+// its own tests only, hence unsafe.
 func takeUnknownSecrets(info *pulumi.RunInfo) {
 	place := reflect.ValueOf(info).Elem().FieldByName("wrapResourceMonitorClient")
 	wrap := func(mock pulumirpc.ResourceMonitorClient) pulumirpc.ResourceMonitorClient { return monitor{mock} }

@@ -1,5 +1,5 @@
-// Package iampolicy is IAM's policy document as typed values: what becomes JSON
-// here always becomes the same JSON.
+// Package iampolicy has IAM's policy documents as typed values, which always give the
+// same JSON.
 package iampolicy
 
 import (
@@ -25,7 +25,7 @@ type Statement struct {
 	Condition map[string]map[string]List `json:",omitempty"`
 }
 
-// Principal names who; Everyone stands for "*".
+// Principal is the principal of a statement; Everyone is "*".
 type Principal struct {
 	AWS       List `json:",omitempty"`
 	Service   List `json:",omitempty"`
@@ -43,10 +43,10 @@ func (p Principal) MarshalJSON() ([]byte, error) {
 }
 
 // List is one or more strings; one is written as a string, as AWS returns it,
-// so that no difference is seen where there is none.
+// so that a refresh shows no difference.
 type List []string
 
-// MarshalJSON sorts.
+// MarshalJSON writes the list in alphabetical order.
 func (l List) MarshalJSON() ([]byte, error) {
 	if len(l) == 1 {
 		return marshal(l[0])
