@@ -1,8 +1,8 @@
-// Package config is a stack's configuration: one typed struct, parsed once and
-// validated as a whole.
+// Package config parses a stack's configuration into one typed struct, and validates it
+// as a whole.
 //
-// The struct's tags are the only place where a key is written down: Pulumi.yaml
-// with its typed block and docs/configuration.md are generated from them.
+// Each key is written once, in the struct's tags. Pulumi.yaml with its typed block and
+// docs/configuration.md are generated from them.
 package config
 
 import (
@@ -43,9 +43,9 @@ type Config struct {
 	Registry struct {
 		Keep         int      `key:"registry.keep" default:"100" doc:"How many images the repository keeps; older ones that were never released expire. Released ones count too."`
 		KeepReleased int      `key:"registry.keepReleased" default:"1000" doc:"How many released images the repository keeps: those that a deployment by the workflows, or make keep-image, has tagged released-… (docs/delivery.md). Amazon ECR does not know which images are in use, so stay well above how far anybody would go back, prod included."`
-		PullAccounts []string `key:"registry.pullAccounts" default:"[]" doc:"Further AWS accounts that may pull images, such as that of prod where dev builds. As long as there are any, the repository is not deleted, whatever protect says."`
+		PullAccounts []string `key:"registry.pullAccounts" default:"[]" doc:"Further AWS accounts that may pull images, such as that of prod if dev builds. As long as there are any, the repository is not deleted, whatever protect says."`
 	}
-	Users   []User `key:"users" default:"{}" allowed:"name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image" doc:"Who plays. A user with an address is told by e-mail when a session is ready."`
+	Users   []User `key:"users" default:"{}" allowed:"name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image" doc:"The players. A user with an address gets an e-mail when a session is ready."`
 	Compute struct {
 		InstanceTypes        []string `key:"compute.instanceTypes" default:"[\"g5.xlarge\"]" doc:"GPU instance types of the session hosts, in the order of preference: sizes are tried in the order in which they are first mentioned, each in a compute environment of its own, and of the types of one size AWS Batch takes the one with the lowest price. A job queue takes three environments, so there may be three sizes, or two with compute.spot."`
 		MinVCPUs             int      `key:"compute.minVcpus" default:"0" doc:"vCPUs of hosts held ready, and paid, at all times, of the first size of compute.instanceTypes. With 0 the stack scales from nothing, and a first player waits for a host."`
@@ -69,25 +69,25 @@ type Config struct {
 		SharedMemoryMiB      int      `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
 		FirstPort            int      `key:"session.firstPort" setting:"Ports" doc:"First port of the DCV range, TCP and UDP, below the ports that Linux gives to outgoing connections. The range is as wide as the most sessions that one host carries."`
 		FormerPorts          []string `key:"session.formerPorts" default:"[]" allowed:"ranges within 1025-65535, such as 8443-8446, each once and other than the present one" doc:"Ranges that go on being admitted after the present one has changed, as long as sessions use them (docs/operations.md, \"Changing ports\")."`
-		StopSeconds          int      `key:"session.stopSeconds" setting:"Stop" unit:"seconds" doc:"Seconds between the request to end and the kill: what a game has for saving, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
+		StopSeconds          int      `key:"session.stopSeconds" setting:"Stop" unit:"seconds" doc:"Seconds between the request to end and the kill: the time for the game to save, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
 		FirstConnectMinutes  int      `key:"session.firstConnectMinutes" setting:"FirstConnect" unit:"minutes" doc:"A session that nobody has come to by then ends, minutes."`
-		GraceSeconds         int      `key:"session.graceSeconds" setting:"Grace" unit:"seconds" doc:"How long a session waits for a player who has gone, seconds: one who comes back finds the game as it was."`
-		IdleMinutes          int      `key:"session.idleMinutes" setting:"Idle" unit:"minutes" doc:"A session whose player has touched neither keyboard nor mouse for so long ends, minutes; 0: never."`
+		GraceSeconds         int      `key:"session.graceSeconds" setting:"Grace" unit:"seconds" doc:"How long a session waits for its player to come back, seconds. The game is then as the player left it."`
+		IdleMinutes          int      `key:"session.idleMinutes" setting:"Idle" unit:"minutes" doc:"How long a session goes on while its player touches neither keyboard nor mouse, minutes; 0: for ever."`
 		MaxMinutes           int      `key:"session.maxMinutes" setting:"Max" unit:"minutes" doc:"The longest session, minutes; at most compute.updateTimeoutMinutes, unless compute.updateEndsSessions is true."`
-		Attempts             int      `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all where its host fails it. Nothing else is tried again."`
+		Attempts             int      `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all if its host fails. Nothing else is tried again."`
 		Privileged           bool     `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
 		NativeClients        bool     `key:"session.nativeClients" setting:"NativeClients" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`
 		DisplayMode          string   `key:"session.display" setting:"DisplayMode" doc:"How DCV shows the game: the X server's own screen, on the GPU, or one that DCV makes."`
-		SoftwareRendering    bool     `key:"session.softwareRendering" setting:"SoftwareRendering" doc:"Allows the game to run without the GPU, slowly. Else a session whose game would is ended."`
+		SoftwareRendering    bool     `key:"session.softwareRendering" setting:"SoftwareRendering" doc:"Allows the game to run without the GPU, slowly. Otherwise such a session ends."`
 		CertificateSecretARN string   `key:"session.certificateSecretArn" default:"" allowed:"the ARN of a secret of this account and Region, with the six characters that end it" doc:"A Secrets Manager secret with the sessions' certificate, encrypted by the account's default key: {certificate, privateKey}, both PEM (docs/session.md). Without it each session makes its own, which browsers warn of."`
 	}
 	Image struct {
-		Use       string `key:"image.use" default:"" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull, in the stack's Region. This is how to go back, and how prod takes what dev has tested."`
+		Use       string `key:"image.use" default:"" doc:"Takes an image that exists instead of building one: a tag of this stack's repository, or a digest of any account that lets you pull, in the stack's Region. This is how to go back, and how prod takes the image that dev has tested."`
 		BuildOn   string `key:"image.buildOn" default:"builder" doc:"Where images are built: on the stack's builder instance, or on the Docker of the machine that runs pulumi."`
 		Base      string `key:"image.base" default:"ubuntu:24.04" doc:"The image that the session image is made from: of Ubuntu 24.04, as DCV needs it. Its files lose the setuid and setgid bits (docs/security.md)."`
 		Game      string `key:"image.game" default:"image/games/intraverse" allowed:"a folder with a game.yaml, or an archive of one: .tar, .tar.gz, .tgz, .tar.zst or .zip" doc:"The game, relative to the project's folder or absolute (docs/your-game.md)."`
 		GameBuild struct {
-			Key     string `key:"image.gameBuild.key" default:"" doc:"A game build in S3, which takes the place of image.game: read where the image is built, by that machine's own role (docs/delivery.md)."`
+			Key     string `key:"image.gameBuild.key" default:"" doc:"A game build in S3, which takes the place of image.game: read by the building machine's own role (docs/delivery.md)."`
 			Version string `key:"image.gameBuild.version" default:"latest" doc:"Which version of it. A preview shows to which one latest leads."`
 		}
 		GameMaxGiB    int    `key:"image.gameMaxGib" default:"40" doc:"The most that the game may take unpacked, GiB: a larger one is refused, at preview as far as it is known there, and while it is unpacked. A host's disk (compute.rootGib) has to hold two to three times as much. A change builds the game's layer anew."`
@@ -98,21 +98,21 @@ type Config struct {
 		Revision      string `key:"image.revision" default:"" doc:"A label of the image: the source's revision, such as git's. Every other one makes another image, if only by this label; so it is given, and not found out."`
 	}
 	Delivery struct {
-		Prefix     string `key:"delivery.prefix" default:"builds/" doc:"Archives whose key begins so are game builds: one that is uploaded is delivered."`
-		Repository string `key:"delivery.repository" default:"" doc:"The GitHub repository whose workflow deploys. Without it the team is told of a new game build, and somebody deploys by hand."`
+		Prefix     string `key:"delivery.prefix" default:"builds/" doc:"An archive with a key that begins so is a game build: its upload delivers it."`
+		Repository string `key:"delivery.repository" default:"" doc:"The GitHub repository with the workflow that deploys. Without it the team gets a message of each new game build, and somebody deploys by hand."`
 		Workflow   string `key:"delivery.workflow" default:"release.yml" doc:"The workflow that a new game build starts."`
 		Ref        string `key:"delivery.ref" default:"main" doc:"The branch that the workflow runs on."`
 		API        string `key:"delivery.api" default:"https://api.github.com" doc:"GitHub's API; a GitHub Enterprise Server's is https://HOST/api/v3."`
 
-		OIDCSubjects       []string `key:"delivery.oidcSubjects" default:"[]" doc:"How GitHub's tokens begin to name the repository, where it isn't repo:OWNER/NAME: one that was made, renamed or moved after 15 July 2026 is repo:OWNER@ID/NAME@ID."`
+		OIDCSubjects       []string `key:"delivery.oidcSubjects" default:"[]" doc:"How GitHub's tokens begin to name the repository, if it isn't repo:OWNER/NAME: one that was made, renamed or moved after 15 July 2026 is repo:OWNER@ID/NAME@ID."`
 		CreateOIDCProvider bool     `key:"delivery.createOidcProvider" default:"false" doc:"Makes the account's OpenID Connect provider for GitHub. Set it in one stack of an account that has none, and destroy that stack last: the provider goes with it."`
-		StateBucket        string   `key:"delivery.stateBucket" default:"" doc:"The bucket with Pulumi's state, where workflows log in and which their roles may use."`
+		StateBucket        string   `key:"delivery.stateBucket" default:"" doc:"The bucket with Pulumi's state, which workflows log in to and their roles may use."`
 		StateKeyARN        string   `key:"delivery.stateKeyArn" default:"" doc:"The KMS key of the state's secrets (secretsprovider: awskms://…), which the workflows' roles may decrypt with."`
 	}
 	Builder struct {
 		InstanceType string `key:"builder.instanceType" default:"c6i.xlarge" doc:"The builder's type; it needs no GPU."`
 		VolumeGiB    int    `key:"builder.volumeGib" default:"200" doc:"The builder's volume, GiB: about three times the game. It may grow later, not shrink, and is billed while the builder is stopped."`
-		IdleMinutes  int    `key:"builder.idleMinutes" default:"15" doc:"After how many minutes without a build the builder powers itself off, where a run that was killed has left it running."`
+		IdleMinutes  int    `key:"builder.idleMinutes" default:"15" doc:"After how many minutes without a build the builder powers itself off, if a killed run has left it running."`
 		MaxHours     int    `key:"builder.maxHours" default:"4" doc:"After how many hours the builder powers itself off, whatever it does: longer than the longest build and push."`
 		ProxyCommand string `key:"builder.proxyCommand" default:"" allowed:"an ssh ProxyCommand, in which %h is the builder's instance id and %p its port" doc:"What ssh reaches the builder by. Without it Session Manager: the AWS CLI with its plugin, in the stack's Region and with aws:profile."`
 	}
@@ -120,22 +120,22 @@ type Config struct {
 		RecoveryDays int `key:"secrets.recoveryDays" default:"30" doc:"How long a removed user's secrets can be restored, days. With 0 they are gone at once."`
 	}
 	Notifications struct {
-		TeamEmails []string `key:"notifications.teamEmails" default:"[]" doc:"The team's addresses, told what concerns the stack; each confirms once."`
+		TeamEmails []string `key:"notifications.teamEmails" default:"[]" doc:"The team's addresses for messages about the stack; each confirms once."`
 	}
 	Logs struct {
 		RetentionDays int `key:"logs.retentionDays" default:"30" doc:"How long sessions' logs are kept, days."`
 	}
-	Protect bool              `key:"protect" default:"false" doc:"Refuses to delete what holds data: images, game builds, logs. Set it to false before such a stack is destroyed."`
+	Protect bool              `key:"protect" default:"false" doc:"Refuses to delete resources with data: images, game builds, logs. Set it to false before such a stack is destroyed."`
 	Tags    map[string]string `key:"tags" default:"{}" allowed:"up to 40 of name → value; names of up to 128 letters, digits, spaces and . _ : / = + - @, not beginning with aws: or dcv-sessions: and not differing in case only; values of up to 256 of these" doc:"Further tags on every resource, such as a cost centre."`
 }
 
 // User is one entry of users.
 type User struct {
 	Name   string `json:"-"`
-	Notify string `json:"notify,omitempty"` // e-mail address; "": isn't told
+	Notify string `json:"notify,omitempty"` // e-mail address; "": no message
 }
 
-// Settings returns what the configuration decides about every session of a stack.
+// Settings returns the settings of the sessions of a stack.
 func (c *Config) Settings(stack string) contract.Settings {
 	s := contract.Settings{Stack: stack, Region: c.Region}
 	for _, k := range keys {
@@ -155,7 +155,7 @@ func (c *Config) Settings(stack string) contract.Settings {
 	return s
 }
 
-// GPUs is what a session reserves: none where sessions share one.
+// GPUs returns the GPUs that a session reserves: none if sessions share one.
 func (c *Config) GPUs() int {
 	if c.SharedGPU() {
 		return 0
@@ -163,16 +163,16 @@ func (c *Config) GPUs() int {
 	return c.Session.GPUs
 }
 
-// SharedGPU tells whether sessions share GPUs.
+// SharedGPU reports whether sessions share GPUs.
 func (c *Config) SharedGPU() bool { return c.Session.PerGPU > 1 }
 
-// Ports is the DCV range: as wide as the most sessions that one host carries.
+// Ports returns the range of session ports, as wide as the most sessions of one host.
 func (c *Config) Ports() contract.PortRange {
 	width := max(compute.MaxSessionsPerHost(c.Compute.InstanceTypes, c.need()), 1)
 	return contract.PortRange{First: c.Session.FirstPort, Last: c.Session.FirstPort + width - 1}
 }
 
-// FormerPorts are the ranges that are admitted beside Ports.
+// FormerPorts returns the ranges that are admitted beside Ports.
 func (c *Config) FormerPorts() []contract.PortRange {
 	var ranges []contract.PortRange
 	for _, text := range c.Session.FormerPorts {
@@ -183,9 +183,9 @@ func (c *Config) FormerPorts() []contract.PortRange {
 	return ranges
 }
 
-// LastPort is the last port that the hosts keep for sessions, of the present range
-// and of former ones. Of a former range that is higher than a present one may be,
-// hosts can keep none.
+// LastPort returns the last port that the hosts keep for sessions, of the present range
+// and of former ones. Hosts keep none above the last port that a present range may
+// have.
 func (c *Config) LastPort() int {
 	last := c.Ports().Last
 	for _, former := range c.FormerPorts() {
@@ -209,8 +209,8 @@ func (c *Config) MaxSessions() int {
 	return sum
 }
 
-// FromProgram is a path of the configuration, relative to the project's folder,
-// as the program sees it, which runs in infra/.
+// FromProgram returns a path of the configuration, which is relative to the project's
+// folder, relative to the program's working directory, infra/.
 func FromProgram(path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -218,13 +218,13 @@ func FromProgram(path string) string {
 	return filepath.Join("..", path)
 }
 
-// need is what one session reserves on its host.
+// need returns the part of a host that one session reserves.
 func (c *Config) need() compute.Need {
 	return compute.Need{VCPUs: c.Session.VCPUs, MemoryMiB: c.Session.MemoryMiB, GPUs: c.GPUs()}
 }
 
 // Load parses and validates the configuration of the context's stack. Its error
-// names every fault, one a line, with the key, the value and what is allowed.
+// names every fault on a line of its own, with key, value and rule.
 func Load(ctx *pulumi.Context) (*Config, error) {
 	v := &validator{Config: &Config{}}
 	v.provider(ctx)
@@ -241,9 +241,9 @@ var (
 	regionPattern  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d+$`)
 )
 
-// provider reads the AWS provider's own keys that this program insists on. With
-// an account list the provider refuses every other account, so that nobody
-// deploys a stack to the wrong one.
+// provider reads the keys of the AWS provider that this program requires. With a list of
+// accounts the provider refuses every other account, so that nobody deploys a stack to
+// the wrong one.
 func (v *validator) provider(ctx *pulumi.Context) {
 	const region, accounts = "aws:region", "aws:allowedAccountIds"
 	v.Region, _ = ctx.GetConfig(region)
@@ -266,7 +266,7 @@ func (v *validator) provider(ctx *pulumi.Context) {
 
 const metadataEndpoint = "aws:ec2MetadataServiceEndpoint"
 
-// validator collects what is wrong with a configuration.
+// validator collects the faults of a configuration.
 type validator struct {
 	*Config
 	faults faults.Faults

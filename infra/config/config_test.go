@@ -238,7 +238,7 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"more sharers than meant": {values{"session.perGpu": "2", "session.vcpus": "1", "session.memoryMib": "4000", "compute.instanceTypes": list(t, "g5.2xlarge")}, []string{
 			`dcv-sessions:session.perGpu is 2; allowed: at least 7, or more vCPUs or memory a session: by these a g5.2xlarge carries 7 sessions on 1 GPUs`}},
 		"a GPU shared and owned": {values{"session.perGpu": "3", "session.gpus": "2"}, []string{
-			`dcv-sessions:session.gpus is 2; allowed: 1 where dcv-sessions:session.perGpu is 3: a GPU is shared or owned`}},
+			`dcv-sessions:session.gpus is 2; allowed: 1 when dcv-sessions:session.perGpu is 3: a GPU is shared or owned`}},
 		"shared memory of it all": {values{"session.sharedMemoryMib": "14000"}, []string{
 			`dcv-sessions:session.sharedMemoryMib is 14000; allowed: less than dcv-sessions:session.memoryMib, 14000`}},
 		"ports past the last": {values{"session.firstPort": "32765", "compute.instanceTypes": list(t, "g5.12xlarge")}, []string{
@@ -286,7 +286,7 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 		"a secret of another account": {values{"session.certificateSecretArn": secretOf("us-east-1", "111111111111")}, []string{`dcv-sessions:session.certificateSecretArn is "` + secretOf("us-east-1", "111111111111") + `"; allowed: ` + aSecret}},
 		"a session that a change of the hosts would end": {values{"session.maxMinutes": "301"}, []string{
 			`dcv-sessions:session.maxMinutes is 301; allowed: at most dcv-sessions:compute.updateTimeoutMinutes, 300: a change of the hosts terminates ` +
-				`the sessions on old ones after so long; or more where dcv-sessions:compute.updateEndsSessions is true, which accepts that`}},
+				`the sessions on old ones after so long; or more if dcv-sessions:compute.updateEndsSessions is true, which accepts that`}},
 		"a wait longer than a session": {values{"session.firstConnectMinutes": "16", "session.maxMinutes": "15"}, []string{
 			`dcv-sessions:session.firstConnectMinutes is 16m; allowed: at most dcv-sessions:session.maxMinutes, 15m`}},
 		"no version":                  {values{"image.version": ""}, []string{`dcv-sessions:image.version is ""; allowed: ` + aVersion}},
@@ -578,7 +578,7 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 0 GPUs (dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`,
 		`dcv-sessions:session.firstPort is 2376-2376; allowed: a range without 2375-2376, which the hosts use themselves`,
 		`dcv-sessions:session.sharedMemoryMib is 14000; allowed: less than dcv-sessions:session.memoryMib, 14000`,
-		`dcv-sessions:session.gpus is 2; allowed: 1 where dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
+		`dcv-sessions:session.gpus is 2; allowed: 1 when dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
 		`dcv-sessions:session.certificateSecretArn is "play"; allowed: ` + aSecret,
 	}, faultsOf(t, "Dev", all))
 }

@@ -21,10 +21,10 @@ import (
 // Key is one key of the configuration, as the struct's tags declare it.
 type Key struct {
 	Name     string // without the namespace: "session.firstPort"
-	Type     string // of Pulumi.yaml: string, integer, boolean, array (of strings) or object
-	Default  string // as the stack file's value would be: a string as it is, else JSON
-	Required bool   // the default alone won't do
-	Allowed  string // what is allowed, in words
+	Type     string // in Pulumi.yaml: string, integer, boolean, array (of strings) or object
+	Default  string // as in a stack's file: text as it is, else JSON
+	Required bool   // the default is not enough
+	Allowed  string // the rule, in words
 	Doc      string
 
 	index    []int // of the struct's field
@@ -34,7 +34,7 @@ type Key struct {
 	unit     time.Duration // of a setting that is a duration
 }
 
-// Keys lists every key in the struct's order.
+// Keys returns the keys in the struct's order.
 func Keys() []Key { return keys }
 
 var keys = withRules(collect(reflect.TypeFor[Config](), nil))
@@ -73,8 +73,8 @@ func newKey(name string, field reflect.StructField, index []int) Key {
 // units are those of keys that set a duration.
 var units = map[string]time.Duration{"seconds": time.Second, "minutes": time.Minute}
 
-// bySetting takes over what the contract allows for the key's setting, in the key's
-// own unit.
+// bySetting sets default and rule to those of the key's setting in the contract, in the
+// key's own unit.
 func (k *Key) bySetting(unit string) {
 	s, divisor := contract.SettingOf(k.setting), 1
 	if k.unit = units[unit]; k.unit > 0 {
@@ -90,7 +90,7 @@ func (k *Key) bySetting(unit string) {
 	}
 }
 
-// settingKeys are the keys of the properties of contract.Settings.
+// settingKeys returns the keys of contract.Settings by property.
 func settingKeys() map[string]string {
 	all := map[string]string{}
 	for _, k := range keys {
@@ -101,7 +101,7 @@ func settingKeys() map[string]string {
 	return all
 }
 
-// typeOf is a field's type in Pulumi.yaml.
+// typeOf returns a field's type in Pulumi.yaml.
 func typeOf(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[[]User](), t.Kind() == reflect.Map:
@@ -133,8 +133,8 @@ func (k Key) inWords() string {
 	return "" // a component's rule says it
 }
 
-// parse sets the key's field to its value or, where there is none or it can't
-// be taken, its default.
+// parse sets the key's field to its value or, if there is none or it is not valid, to
+// its default.
 func (k Key) parse(ctx *pulumi.Context, v *validator) {
 	text, set := ctx.GetConfig(path(k.Name))
 	if set && !k.assign(text, v) {
@@ -142,7 +142,7 @@ func (k Key) parse(ctx *pulumi.Context, v *validator) {
 		set = false
 	}
 	if !set && !k.assign(k.Default, v) {
-		panic("config: the default of " + k.Name + " is not what its own tags allow")
+		panic("config: the default of " + k.Name + " is not valid by its own tags")
 	}
 }
 
@@ -155,7 +155,7 @@ func shown(text string) any {
 	return text
 }
 
-// assign takes a value into the key's field, or tells that it can't.
+// assign sets the key's field to a value, and reports whether that is valid.
 func (k Key) assign(text string, v *validator) bool {
 	ok := true
 	switch field := reflect.ValueOf(v.Config).Elem().FieldByIndex(k.index).Addr().Interface().(type) {
@@ -195,12 +195,12 @@ func parseUsers(text string, v *validator) ([]User, bool) {
 	return users, true
 }
 
-// unknownKeys finds misspelt keys: nobody else would ever tell.
+// unknownKeys adds a fault for each misspelt key, which would have no effect.
 //
-// A context has no list of its configuration. `pulumi up` hands it to the program
-// in this variable too; an inline program of the Automation API has no such list,
-// and only the commonest mistake is found there: a group written as an object,
-// which is what `pulumi config set --path session.firstPort` does.
+// A context has no list of its configuration. `pulumi up` hands it to the program in
+// pulumi.EnvConfig too. Without that variable only the commonest mistake is found: a
+// group written as an object, which is the effect of `pulumi config set --path
+// session.firstPort`.
 func unknownKeys(ctx *pulumi.Context, f *faults.Faults) {
 	known := map[string]bool{}
 	unknown, groups := map[string]bool{}, map[string]bool{}

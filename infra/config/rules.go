@@ -83,8 +83,8 @@ func (c *Config) users() []userresources.User {
 	return users
 }
 
-// withRules returns the keys with what the components allow for them, which their
-// checks of the defaults name.
+// withRules returns the keys with the components' rules in words, which are recorded as
+// the components check the defaults.
 func withRules(keys []Key) []Key {
 	v := &validator{Config: &Config{}}
 	for _, k := range keys {
@@ -100,7 +100,7 @@ func withRules(keys []Key) []Key {
 			k.Allowed = rules[k.Name]
 		}
 		if k.Allowed == "" {
-			panic("config: no rule says what " + k.Name + " may be")
+			panic("config: " + k.Name + " has no rule")
 		}
 		keys[i] = k
 	}

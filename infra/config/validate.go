@@ -19,7 +19,7 @@ import (
 
 var (
 	secretPattern = regexp.MustCompile(`^arn:aws[a-z-]*:secretsmanager:([a-z0-9-]+):(\d{12}):secret:[\w/+=.@-]+-[A-Za-z0-9]{6}$`)
-	// tagPattern is what every AWS service takes (AWS general reference, "Tag
+	// tagPattern matches tags that every AWS service takes (AWS general reference, "Tag
 	// naming limits and requirements").
 	tagPattern = regexp.MustCompile(`^[\p{L}\p{N} ._:/=+\-@]*$`)
 )
@@ -52,9 +52,8 @@ func (v *validator) validate(stack string) {
 	v.certificate(byName["session.certificateSecretArn"])
 }
 
-// use checks the image that is taken. One of another Region is refused even though
-// hosts could pull it: the provider looks images up in its own Region, where that
-// one is missing; the roles may pull in the stack's Region only; and each new host
+// use checks the existing image. One of another Region is refused even though hosts
+// could pull it: the provider looks images up in its own Region only; the roles may pull in the stack's Region only; and each new host
 // would copy gigabytes from Region to Region.
 func (v *validator) use() {
 	use := v.Image.Use
@@ -64,7 +63,7 @@ func (v *validator) use() {
 		"an image of aws:region, which is %s; this one is of %s: copy it to a repository of %[1]s first (docs/delivery.md)", v.Region, region))
 }
 
-// built checks what an image is built from, file by file.
+// built checks the files that an image is built from.
 func (v *validator) built() {
 	_, err := branding.Load(FromProgram(v.Image.Branding))
 	v.faults.Nest(path("image.branding"), err)
@@ -81,7 +80,8 @@ func (v *validator) built() {
 	v.faults.Nest(path("image.game"), gameimage.CheckGame(FromProgram(v.Image.Game), stop, most))
 }
 
-// tags leaves room for the stack's own: AWS takes 50 on a resource.
+// tags checks the further tags. AWS takes 50 on a resource, some of which are the stack's
+// own.
 func (v *validator) tags(k Key) {
 	v.faults.Check(len(v.Tags) <= 40, "the number of "+path(k.Name), len(v.Tags), "up to 40")
 	seen := map[string]string{} // IAM takes Team and team for the same (IAM user guide, "Tags for IAM resources")
@@ -94,7 +94,7 @@ func (v *validator) tags(k Key) {
 	}
 }
 
-// once leaves out what a list names again, which is a fault of its own.
+// once returns a list without repetitions, which are faults of their own.
 func once(list []string) []string {
 	var first []string
 	for _, item := range list {
@@ -105,13 +105,13 @@ func once(list []string) []string {
 	return first
 }
 
-// sessionKeys are what a session takes of its host.
+// sessionKeys are the keys of the part of a host that a session reserves.
 var sessionKeys = []string{"session.vcpus", "session.memoryMib", "session.gpus", "session.perGpu", "compute.instanceTypes"}
 
-// fit finds types that no session fits. AWS Batch would take the job and leave
-// it RUNNABLE, or hold such a host ready for nothing (minVcpus). It also finds
-// types that would carry more sessions a GPU than there should be: AWS Batch
-// packs by vCPUs and memory and knows no share of a GPU.
+// fit adds a fault for each type that no session fits on: AWS Batch would accept the job
+// and leave it RUNNABLE, or keep such a host running for nothing (minVcpus). It also adds
+// one for each type that would carry too many sessions a GPU: AWS Batch packs by vCPUs
+// and memory and knows no share of a GPU.
 func (v *validator) fit() {
 	need := v.need()
 	for _, name := range once(v.Compute.InstanceTypes) {
@@ -129,7 +129,8 @@ func (v *validator) fit() {
 	}
 }
 
-// certificate must be where the sessions are: the ECS agent reads no other.
+// certificate checks that the secret is of the sessions' account and Region: the ECS
+// agent reads no other.
 func (v *validator) certificate(k Key) {
 	arn := v.Session.CertificateSecretARN
 	m := secretPattern.FindStringSubmatch(arn)
@@ -156,11 +157,11 @@ func (v *validator) session(stack string) {
 		return path(key)
 	})
 	v.compare(s.MaxMinutes <= v.Compute.UpdateTimeoutMinutes || v.Compute.UpdateEndsSessions, "session.maxMinutes", s.MaxMinutes,
-		fmt.Sprintf("at most %s, %d: a change of the hosts terminates the sessions on old ones after so long; or more where %s is true, which accepts that",
+		fmt.Sprintf("at most %s, %d: a change of the hosts terminates the sessions on old ones after so long; or more if %s is true, which accepts that",
 			path("compute.updateTimeoutMinutes"), v.Compute.UpdateTimeoutMinutes, path("compute.updateEndsSessions")),
 		"compute.updateTimeoutMinutes", "compute.updateEndsSessions")
 	v.compare(s.SharedMemoryMiB < s.MemoryMiB, "session.sharedMemoryMib", s.SharedMemoryMiB,
 		fmt.Sprintf("less than %s, %d", path("session.memoryMib"), s.MemoryMiB), "session.memoryMib")
 	v.compare(!v.SharedGPU() || s.GPUs == 1, "session.gpus", s.GPUs,
-		fmt.Sprintf("1 where %s is %d: a GPU is shared or owned", path("session.perGpu"), s.PerGPU), "session.perGpu")
+		fmt.Sprintf("1 when %s is %d: a GPU is shared or owned", path("session.perGpu"), s.PerGPU), "session.perGpu")
 }

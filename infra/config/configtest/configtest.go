@@ -25,7 +25,7 @@ func Root(t *testing.T) string {
 	return dir
 }
 
-// FindRoot is Root for a caller that is no test.
+// FindRoot is Root for a caller other than a test.
 func FindRoot() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {
@@ -48,7 +48,7 @@ func Project(t *testing.T) *workspace.Project {
 	return project
 }
 
-// File returns what a stack's own file sets, by "namespace:key"; lists and objects
+// File returns the values of a stack's own file, by "namespace:key"; lists and objects
 // are JSON texts.
 func File(t *testing.T, stack string) map[string]string {
 	t.Helper()
@@ -68,7 +68,7 @@ func Stack(t *testing.T, stack string) map[string]string {
 	return all
 }
 
-// ReadStack is Stack for a caller that is no test.
+// ReadStack is Stack for a caller other than a test.
 func ReadStack(stack string) (map[string]string, error) {
 	project, values, err := read(stack)
 	if err != nil {
