@@ -414,7 +414,7 @@ func TestEachRangeEndsWhereItIsSaidTo(t *testing.T) {
 	}
 	var numbers []string
 	for _, k := range config.Keys() {
-		if field, _ := k.Setting(); field == "" && k.Type == "integer" && k.Name != "logs.retentionDays" {
+		if k.Setting() == "" && k.Type == "integer" && k.Name != "logs.retentionDays" {
 			numbers = append(numbers, k.Name)
 		}
 	}

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Setting returns the field of contract.Settings that the key sets, or "", and the
-// unit of a duration.
-func (k Key) Setting() (field string, unit time.Duration) { return k.setting, k.unit }
+// Unit returns the unit of a setting that is a duration.
+func (k Key) Unit() time.Duration { return k.unit }
 
 // Range returns the bounds of a number; both are 0 if it has none.
 func (k Key) Range() (low, high int) {

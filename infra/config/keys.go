@@ -90,6 +90,9 @@ func (k *Key) bySetting(unit string) {
 	}
 }
 
+// Setting returns the field of contract.Settings that the key sets, or "".
+func (k Key) Setting() string { return k.setting }
+
 // settingKeys returns the keys of contract.Settings by property.
 func settingKeys() map[string]string {
 	all := map[string]string{}

@@ -57,7 +57,7 @@ func TestEveryNumberFlagAndChoiceReachesItsField(t *testing.T) {
 func settingKeys(t *testing.T) map[string]config.Key {
 	all := map[string]config.Key{}
 	for _, k := range config.Keys() {
-		if field, _ := k.Setting(); field != "" {
+		if field := k.Setting(); field != "" {
 			require.NotContains(t, all, field, k.Name)
 			all[field] = k
 		}
@@ -75,7 +75,7 @@ func TestEverySettingIsAKeyOrKnownToTheProgram(t *testing.T) {
 	}
 }
 
-func TestASettingHasTheDefaultsOfItsKeys(t *testing.T) {
+func TestAKeyHasTheDefaultOfItsSetting(t *testing.T) {
 	want := contract.DefaultSettings()
 	want.Stack, want.Region = "dev", "us-east-1"
 	assert.Equal(t, want, mustLoad(t, nil).Settings("dev"))
@@ -84,7 +84,7 @@ func TestASettingHasTheDefaultsOfItsKeys(t *testing.T) {
 func TestAKeySetsItsSettingAndNoOther(t *testing.T) {
 	standard := mustLoad(t, nil).Settings("dev")
 	for field, k := range settingKeys(t) {
-		_, unit := k.Setting()
+		unit := k.Unit()
 		cfg, _ := load(t, "dev", but(values{k.Name: another(k)}))
 		got, want := cfg.Settings("dev"), standard
 		changed := reflect.ValueOf(&want).Elem().FieldByName(field)
@@ -109,7 +109,7 @@ func TestAKeySetsItsSettingAndNoOther(t *testing.T) {
 func TestAKeyHasTheRangeOfItsSetting(t *testing.T) {
 	for field, k := range settingKeys(t) {
 		setting := contract.SettingOf(field)
-		_, unit := k.Setting()
+		unit := k.Unit()
 		refused := func(change values) bool { // for the key alone, not for what goes with it
 			return slices.ContainsFunc(faultsOf(t, "dev", but(change)), func(fault string) bool {
 				return strings.HasPrefix(fault, contract.Product+":"+k.Name) && strings.HasSuffix(fault, k.Allowed)

@@ -301,23 +301,45 @@ func TestNoPasswordOrTokenIsInTheState(t *testing.T) {
 	})
 }
 
-// numbers returns the ports in a container's environment.
-func numbers(t *testing.T, res componenttest.Resource) contract.PortRange {
+// settingsOf returns the settings in a job definition's environment.
+func settingsOf(t *testing.T, res componenttest.Resource) contract.Settings {
 	t.Helper()
 	var properties struct {
 		Environment []struct{ Name, Value string }
 	}
 	res.JSON(t, "containerProperties", &properties)
-	var ports contract.PortRange
-	for _, variable := range properties.Environment {
-		switch variable.Name {
-		case contract.EnvPortFirst:
-			require.NoError(t, json.Unmarshal([]byte(variable.Value), &ports.First))
-		case contract.EnvPortLast:
-			require.NoError(t, json.Unmarshal([]byte(variable.Value), &ports.Last))
+	settings, err := contract.ParseSettings(func(name string) (string, bool) {
+		for _, variable := range properties.Environment {
+			if variable.Name == name {
+				return variable.Value, true
+			}
+		}
+		return "", false
+	})
+	require.NoError(t, err)
+	return settings
+}
+
+// Each key of a setting changes the settings of the configuration, as its own tests
+// show.
+func TestJobDefinitionsCarryTheSettingsOfTheConfiguration(t *testing.T) {
+	for _, name := range environments {
+		all := environment(t, name, users(1), values{"image.use": digest})
+		r := deploy(t, componenttest.Update, name, all).mustRun(t)
+		var cfg *config.Config
+		componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) (err error) {
+			cfg, err = config.Load(ctx)
+			return err
+		}, componenttest.WithStack(name), componenttest.WithConfig(all)).Must(t)
+		require.NotEmpty(t, r.OfType(definition), name)
+		for _, made := range r.OfType(definition) {
+			got, want := settingsOf(t, made), cfg.Settings(name)
+			assert.NotEmpty(t, got.User)
+			assert.NotEmpty(t, got.Image)
+			want.User, want.Image, want.BatchEndpoint, want.TopicsEndpoint = got.User, got.Image, got.BatchEndpoint, got.TopicsEndpoint
+			assert.Equal(t, want, got, name)
 		}
 	}
-	return ports
 }
 
 func TestSessionsTakeThePortsThatAreOpenAndTold(t *testing.T) {
@@ -334,7 +356,7 @@ func TestSessionsTakeThePortsThatAreOpenAndTold(t *testing.T) {
 		r := deploy(t, componenttest.Update, name, environment(t, name, change)).mustRun(t)
 		assert.NotEmpty(t, r.OfType(definition))
 		for _, made := range r.OfType(definition) {
-			assert.Equal(t, want, numbers(t, made), "%s %s", name, made.Name)
+			assert.Equal(t, want, settingsOf(t, made).Ports, "%s %s", name, made.Name)
 		}
 		rules := r.OfType(ingress)
 		assert.Len(t, rules, 2, "%s: TCP and UDP of one network", name)
@@ -517,7 +539,8 @@ var repository = values{"delivery.repository": "studio/game"}
 
 type effect struct{ beside, change values }
 
-// effects has a change of every key, which must show in the resources or outputs.
+// effects has a change of every key that must show in the resources or outputs. Those
+// of sessions' settings show in the job definitions' environment.
 var effects = map[string]effect{
 	"network.vpcId":                {nil, values{"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1"]`}},
 	"network.subnetIds":            {values{"network.vpcId": "vpc-1", "network.subnetIds": `["subnet-1"]`}, values{"network.subnetIds": `["subnet-1","subnet-2"]`}},
@@ -546,15 +569,8 @@ var effects = map[string]effect{
 	"session.firstPort":            {nil, values{"session.firstPort": "9443"}},
 	"session.formerPorts":          {nil, values{"session.formerPorts": `["9443-9446"]`}},
 	"session.stopSeconds":          {nil, values{"session.stopSeconds": "60"}},
-	"session.firstConnectMinutes":  {users(1), values{"session.firstConnectMinutes": "5"}},
-	"session.graceSeconds":         {users(1), values{"session.graceSeconds": "60"}},
-	"session.idleMinutes":          {users(1), values{"session.idleMinutes": "0"}},
-	"session.maxMinutes":           {users(1), values{"session.maxMinutes": "60"}},
 	"session.attempts":             {users(1), values{"session.attempts": "3"}},
 	"session.privileged":           {users(1), values{"session.privileged": "true"}},
-	"session.nativeClients":        {users(1), values{"session.nativeClients": "true"}},
-	"session.display":              {users(1), values{"session.display": "virtual"}},
-	"session.softwareRendering":    {users(1), values{"session.softwareRendering": "true"}},
 	"session.certificateSecretArn": {users(1), values{"session.certificateSecretArn": certificate}},
 	"image.use":                    {nil, values{"image.use": "another"}},
 	"image.buildOn":                {values{"image.use": ""}, values{"image.buildOn": "local"}},
@@ -611,7 +627,7 @@ func TestNoKeyIsWithoutEffect(t *testing.T) {
 	}
 	for _, k := range config.Keys() {
 		effect, tested := effects[k.Name]
-		if _, ok := without[k.Name]; ok || !assert.True(t, tested, k.Name) {
+		if _, ok := without[k.Name]; ok || !tested && k.Setting() != "" || !assert.True(t, tested, k.Name) {
 			continue
 		}
 		before := deploy(t, componenttest.Update, "dev", least(effect.beside)).mustRun(t)
