@@ -231,12 +231,11 @@ func TestADefinitionOverAWSBatchsLimitIsRefused(t *testing.T) {
 }
 
 func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
+	settings := contract.DefaultSettings()
+	settings.Stack, settings.Ports, settings.DisplayMode = "Dev_1", contract.PortRange{First: 443, Last: 442}, "both"
+	settings.Max, settings.Grace, settings.Idle, settings.Stop = 59*time.Second, 0, -time.Second, time.Second
 	r := run(t, componenttest.Preview, session.SessionsArgs{
-		Settings: contract.Settings{
-			Stack:  "Dev_1",
-			Ports:  contract.PortRange{First: 443, Last: 442},
-			Limits: contract.Limits{Idle: -time.Second, Max: 59 * time.Second, Stop: time.Second},
-		},
+		Settings: settings,
 		Users: []session.User{
 			{Name: "Player", CredentialsARN: pulumi.String("a")},
 			{Name: "root", CredentialsARN: pulumi.String("a")},
