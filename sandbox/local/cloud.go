@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// Cloud is one start of the local AWS. It forgets everything when it stops, so
-// it has an id, and the stack's state is kept under that id.
+// Cloud is one start of the local AWS. It loses all its data when it stops, so each
+// start has an id, and the stack's state is kept under that id.
 type Cloud struct {
 	ID         string    `json:"id"`
-	AccessKey  string    `json:"accessKey"` // the administrator's, see newAccessKey
+	AccessKey  string    `json:"accessKey"` // of the administrator, see newAccessKey
 	Ports      Ports     `json:"ports"`
 	DockerHost string    `json:"dockerHost"` // a DOCKER_HOST
 	Processes  []Process `json:"processes"`
@@ -27,36 +27,36 @@ type Cloud struct {
 	tree Tree
 }
 
-// The account and Region of the local AWS; moto knows this account only.
+// Account and Region are those of the local AWS. moto serves no other account.
 const (
 	Account = "123456789012"
 	Region  = "us-east-1"
 )
 
-// SecretKey belongs to every access key of the local AWS. It is no secret: the
-// gateway checks no signature, so the access key alone is what admits a caller.
+// SecretKey belongs to every access key of the local AWS. It is not a secret: the
+// gateway checks no signature, so the access key alone admits a caller.
 const SecretKey = "sandbox"
 
-// MotoKey is the access key of calls that go straight to moto, which accepts any.
+// MotoKey is the access key of calls that go directly to moto, which accepts any.
 const MotoKey = "sandbox"
 
 // newAccessKey returns the access key of a start's administrator: 128 random bits
-// behind a word that no access key of AWS begins with. Who holds it may do
-// everything in the local AWS, and so run containers on this machine.
+// behind a word that no access key of AWS begins with. Its holder may do everything
+// in the local AWS, and so run containers on this machine.
 func newAccessKey() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // it never fails (crypto/rand)
 	return "SANDBOX" + strings.ToUpper(hex.EncodeToString(b[:]))
 }
 
-// Authorization returns the header of a call that the sandbox itself makes:
-// access key, Region and service are read in it, and no signature is checked.
+// Authorization returns the header of a call that the sandbox itself makes. The
+// gateway reads access key, Region and service from it and checks no signature.
 func Authorization(accessKey, service string) string {
 	return "AWS4-HMAC-SHA256 Credential=" + accessKey + "/20200101/" + Region + "/" + service + "/aws4_request, SignedHeaders=host, Signature=none"
 }
 
-// Call makes a call of an AWS service by POST. The answer is returned whatever it
-// is; close it.
+// Call makes a call of an AWS service by POST. It returns the response whatever its
+// status; the caller closes it.
 func Call(ctx context.Context, accessKey, address, service, contentType string, body []byte) (*http.Response, error) {
 	return Post(ctx, accessKey, address, service, http.Header{"Content-Type": {contentType}}, body)
 }
@@ -75,17 +75,17 @@ func Post(ctx context.Context, accessKey, address, service string, header http.H
 // Form is the content type of AWS's query protocol.
 const Form = "application/x-www-form-urlencoded"
 
-// Endpoint is the one AWS endpoint: the gateway.
+// Endpoint returns the address of the gateway, the only AWS endpoint.
 func (c *Cloud) Endpoint() string { return fmt.Sprintf("http://127.0.0.1:%d", c.Ports.Gateway) }
 
-// Registry is the registry's address as image names begin with it. Docker
+// Registry returns the registry's address, the first part of image names. Docker
 // needs no TLS for loopback addresses.
 func (c *Cloud) Registry() string { return fmt.Sprintf("127.0.0.1:%d", c.Ports.Registry) }
 
-// Dir is where this start keeps its data.
+// Dir returns the folder with the data of this start.
 func (c *Cloud) Dir() string { return c.tree.Start(c.ID) }
 
-// Open reads the work tree's cloud as it was last started; nil if there is none.
+// Open returns the work tree's last start of the local AWS, or nil if there is none.
 func Open(t Tree) (*Cloud, error) {
 	b, err := os.ReadFile(t.path("cloud.json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -101,8 +101,8 @@ func Open(t Tree) (*Cloud, error) {
 	return c, nil
 }
 
-// Ensure returns the running cloud or starts a new one. A cloud of which a part
-// has ended has lost its memory: it is removed with its state, and said so.
+// Ensure returns the running cloud or starts a new one. If a part of a cloud has
+// ended, its data is lost: Ensure reports that and removes the cloud with its state.
 func Ensure(ctx context.Context, t Tree, p Progress) (*Cloud, error) {
 	c, err := Open(t)
 	if err != nil {
@@ -113,7 +113,7 @@ func Ensure(ctx context.Context, t Tree, p Progress) (*Cloud, error) {
 		if lost == "" {
 			return c, nil
 		}
-		p.Say("the local AWS of %s is gone (%s): its containers and the stack's state go with it, and this begins from nothing", c.ID, lost)
+		p.Say("the local AWS of %s is gone (%s): its containers and the stack's state are removed, and a new one is started", c.ID, lost)
 		if err := c.Remove(ctx); err != nil {
 			return nil, err
 		}
@@ -136,12 +136,12 @@ func start(ctx context.Context, t Tree, p Progress) (*Cloud, error) {
 			return nil, errors.Join(err, c.Remove(ctx))
 		}
 	}
-	p.Say("local AWS %s at %s, in memory: it forgets everything when it stops, jobs too", c.ID, c.Endpoint())
+	p.Say("local AWS %s at %s, in memory: all its data is lost when it stops, jobs too", c.ID, c.Endpoint())
 	return c, nil
 }
 
-// run starts a process of the cloud and remembers it at once, so that a crash
-// of this program leaves nothing unknown behind.
+// run records a started process of the cloud at once, so that after a crash of this
+// program the next one still knows it.
 func (c *Cloud) run(p Process, err error) (Process, error) {
 	if err != nil {
 		return p, err
@@ -150,10 +150,10 @@ func (c *Cloud) run(p Process, err error) (Process, error) {
 	return p, writeJSON(c.tree.path("cloud.json"), c)
 }
 
-// lost names the part that no longer runs, "" if all do.
+// lost returns the reason why the cloud no longer runs, or "" if every part does.
 func (c *Cloud) lost(ctx context.Context) string {
 	if c.AccessKey == "" {
-		return "a former version of this program started it, with a key that everybody knows"
+		return "an earlier version of this program started it, with a key that is public"
 	}
 	for _, p := range c.Processes {
 		if !p.Alive() {
@@ -175,7 +175,7 @@ func (c *Cloud) lost(ctx context.Context) string {
 	return ""
 }
 
-// Running tells whether every part of the cloud runs.
+// Running reports whether every part of the cloud runs.
 func (c *Cloud) Running(ctx context.Context) bool { return c.lost(ctx) == "" }
 
 // Runs reports whether the work tree has a cloud of which every part runs.
@@ -184,9 +184,9 @@ func Runs(ctx context.Context, t Tree) bool {
 	return err == nil && c != nil && c.Running(ctx)
 }
 
-// Remove stops what this cloud started, last first, and removes its containers,
-// images, data and state. Docker ends last: until the gateway has ended, new
-// containers may come, and without Docker none can be removed.
+// Remove stops the cloud's processes, the last one first, and removes its containers,
+// images, data and state. Docker ends last: the gateway can start containers until it
+// has ended, and only Docker can remove them.
 func (c *Cloud) Remove(ctx context.Context) error {
 	var faults []error
 	for _, p := range slices.Backward(c.Processes) {
@@ -211,9 +211,9 @@ func (c *Cloud) Remove(ctx context.Context) error {
 	return nil
 }
 
-// Env is the environment of everything that talks to this cloud: its own
-// credentials and every endpoint set, and nothing that could lead to a real
-// account left from the caller's environment.
+// Env returns the environment for programs that call this cloud: the caller's, with
+// the cloud's credentials and endpoints, and without the variables that could lead to
+// a real account.
 func (c *Cloud) Env() []string {
 	var env []string
 	for _, pair := range os.Environ() {
@@ -224,7 +224,7 @@ func (c *Cloud) Env() []string {
 	return append(append(env, "PATH="+pathWith(c.tree.Bin())), c.Variables()...)
 }
 
-// Variables are what a tool needs to talk to this cloud.
+// Variables returns the variables that a tool needs to call this cloud.
 func (c *Cloud) Variables() []string {
 	return []string{
 		"AWS_ACCESS_KEY_ID=" + c.AccessKey, "AWS_SECRET_ACCESS_KEY=" + SecretKey,
@@ -235,16 +235,16 @@ func (c *Cloud) Variables() []string {
 		"DOCKER_HOST=" + c.DockerHost,
 		"PULUMI_HOME=" + c.tree.PulumiHome(),
 		"PULUMI_BACKEND_URL=file://" + c.StateDir(),
-		"PULUMI_CONFIG_PASSPHRASE=sandbox", // of a stack that holds nothing of worth
+		"PULUMI_CONFIG_PASSPHRASE=sandbox", // the stack has no real secrets
 		"PULUMI_SKIP_UPDATE_CHECK=true",
 	}
 }
 
-// StateDir is the stack's state backend.
+// StateDir returns the folder of the stacks' state.
 func (c *Cloud) StateDir() string { return c.Dir() + "/state" }
 
-// leadsElsewhere tells whether a variable could make a tool reach another AWS,
-// another Pulumi backend or another Docker than the sandbox's.
+// leadsElsewhere reports whether a variable could lead a tool to an AWS, a Pulumi
+// backend or a Docker other than the sandbox's.
 func leadsElsewhere(pair string) bool {
 	name, _, _ := strings.Cut(pair, "=")
 	for _, prefix := range []string{"AWS_", "PULUMI_", "DOCKER_", "PATH"} {
@@ -257,7 +257,7 @@ func leadsElsewhere(pair string) bool {
 
 func pathWith(dir string) string { return dir + string(os.PathListSeparator) + os.Getenv("PATH") }
 
-// healthPath is the gateway's page that says which start it belongs to.
+// healthPath is the gateway's page with the id of its start.
 const healthPath = "/_sandbox/health"
 
 // GetJSON reads one of the sandbox's own pages.
@@ -275,14 +275,14 @@ func (c *Cloud) GetJSON(ctx context.Context, path string, into any) error {
 	return json.NewDecoder(res.Body).Decode(into)
 }
 
-// Request asks for one of the sandbox's own pages as the administrator, whatever
-// it answers.
+// Request requests one of the sandbox's own pages as the administrator. It returns
+// the response whatever its status.
 func (c *Cloud) Request(ctx context.Context, method, path string) (*http.Response, error) {
 	return Request(ctx, c.AccessKey, method, c.Endpoint()+path)
 }
 
-// Request asks for a page of this machine's with an access key, whatever it
-// answers.
+// Request requests a page of a server on this machine with an access key. It returns
+// the response whatever its status.
 func Request(ctx context.Context, accessKey, method, url string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {

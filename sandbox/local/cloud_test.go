@@ -62,8 +62,8 @@ func TestNothingOfTheCallersAccountReachesTheSandboxsEngine(t *testing.T) {
 	assert.Equal(t, "true", env["AWS_EC2_METADATA_DISABLED"])
 }
 
-// A narrowed or stand-in provider that lay in ~/.pulumi would be taken by the
-// next `pulumi up` against AWS.
+// The next `pulumi up` against AWS would use a narrowed or stand-in provider that it
+// finds in ~/.pulumi.
 func TestTheSandboxsProvidersLieWhereNoOtherPulumiLooks(t *testing.T) {
 	c := testCloud(t)
 	home, err := os.UserHomeDir()

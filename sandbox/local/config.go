@@ -17,36 +17,36 @@ import (
 // BaseImage is the name of the base image that the sandbox makes.
 const BaseImage = "dcv-sessions/base"
 
-// GameKey is where a stack's configuration names the game.
+// GameKey is the configuration key that names the game.
 const GameKey = "dcv-sessions:image.game"
 
-// endpoints are the AWS services that the provider is built with; each is
-// pointed at the gateway by name, so that no call can go elsewhere.
+// endpoints are the AWS services that the provider is built with. The configuration
+// names the gateway for each of them, so that no call goes elsewhere.
 var endpoints = strings.Fields(`batch budgets cloudwatch ec2 ecr events iam kms logs organizations s3 secretsmanager sns sqs ssm sts`)
 
-// Stack is the stack that the commands are about; the tests have another beside it.
+// Stack is the default stack of the commands. The tests have a second one.
 const Stack = "sandbox"
 
-// ConfigFile is this start's configuration of a program's stack.
+// ConfigFile returns the path of this start's configuration of a program's stack.
 func (c *Cloud) ConfigFile(program, stack string) string {
 	return filepath.Join(c.Dir(), program+".Pulumi."+stack+".yaml")
 }
 
-// Deployed reports whether a stack has a state under this start; one that was
+// Deployed reports whether a stack has a state under this start. A stack that was
 // destroyed has none.
 func (c *Cloud) Deployed(stack string) bool {
 	_, err := os.Stat(filepath.Join(c.StateDir(), ".pulumi", "stacks", contract.Product, stack+".json"))
 	return err == nil
 }
 
-// Made is what the sandbox makes for the session image, on this machine.
+// Made names the parts of the session image that the sandbox makes on this machine.
 type Made struct {
-	BaseImage string // where none can be pulled
+	BaseImage string // the base image, for machines that can pull none
 	Game      string // the folder of the sandbox's game
 }
 
-// WriteConfig writes a committed stack configuration with what only the running
-// cloud can tell: its endpoints, its VPC, what was made on this machine. A game
+// WriteConfig writes a copy of a committed stack configuration with the values that
+// only this start knows: its endpoints, its VPC, the base image and the game. A game
 // that the configuration names stays.
 func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed string, made Made) (string, error) {
 	b, err := os.ReadFile(committed)
@@ -80,7 +80,7 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed strin
 		"aws:s3UsePathStyle":             true,
 		"aws:allowedAccountIds":          []string{Account},
 		"aws:endpoints":                  []any{at},
-		"aws:ec2MetadataServiceEndpoint": c.Endpoint(), // of builds on this machine, which stands for the builder
+		"aws:ec2MetadataServiceEndpoint": c.Endpoint(), // for builds on this machine, in the builder's place
 		"dcv-sessions:network.vpcId":     vpc,
 		"dcv-sessions:network.subnetIds": subnets,
 		"dcv-sessions:image.base":        made.BaseImage,
@@ -98,7 +98,8 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed strin
 	return to, writePrivate(to, out)
 }
 
-// defaultNetwork is moto's default VPC; its ids are new at every start.
+// defaultNetwork returns moto's default VPC and its subnets. Their ids are new at
+// every start.
 func (c *Cloud) defaultNetwork(ctx context.Context) (vpc string, subnets []string, err error) {
 	var answer struct {
 		Subnets []struct {

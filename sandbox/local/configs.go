@@ -11,8 +11,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Configs is the folder of a start's stack configurations, as WriteConfig last
-// wrote them.
+// Configs is the folder with the stack configurations that WriteConfig wrote last.
 type Configs string
 
 // Need returns an error unless the configuration of a stack has a key with a
@@ -31,7 +30,7 @@ func (c Configs) Need(key, value string) error {
 		}
 		faults = append(faults, err)
 	}
-	return errors.Join(append(faults, fmt.Errorf("it runs with every right of this machine's root, which the stack's configuration must ask for by %s: %s", key, value))...)
+	return errors.Join(append(faults, fmt.Errorf("it would run with every right of root on this machine; the stack's configuration allows that by %s: %s", key, value))...)
 }
 
 // readConfig returns the values of a stack's configuration by their keys.

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// endContainers ends what a Docker that was killed left running: its containers
-// run on, each under a shim that is told Docker's folder by its command line.
+// endContainers ends the containers that a killed Docker left running. Each runs under
+// a shim with Docker's folder on its command line.
 func endContainers(dir string) error {
 	var left []int
 	parents := map[int]int{}
@@ -32,7 +32,7 @@ func endContainers(dir string) error {
 			left = append(left, pid)
 		}
 	}
-	for i := 0; i < len(left); i++ { // with all that comes of them
+	for i := 0; i < len(left); i++ { // and their descendants
 		for pid, of := range parents {
 			if of == left[i] && !slices.Contains(left, pid) {
 				left = append(left, pid)
@@ -47,7 +47,7 @@ func isShim(commandLine []byte, dir string) bool {
 	return strings.HasPrefix(filepath.Base(string(words[0])), "containerd-shim") && bytes.Contains(commandLine, []byte(dir+"/"))
 }
 
-// parent is a process's parent; 0 where the process has ended.
+// parent returns the pid of a process's parent, or 0 if the process has ended.
 func parent(pid int) int {
 	stat, err := Stat(pid)
 	if err != nil {

@@ -17,17 +17,17 @@ import (
 // program needs (an After hook's error keeps the state: 3.238).
 const oldestEngine = 238
 
-// Pulumi puts the engine's CLI into the work tree's bin folder: the machine's
-// own where it is new enough, else one built from its Go module.
+// Pulumi puts a link to the Pulumi CLI into the work tree's bin folder: to the
+// machine's own if it is new enough, or else to one built from its Go module.
 func Pulumi(ctx context.Context, t Tree, p Progress) error {
 	link := filepath.Join(t.Bin(), "pulumi")
 	if found, err := exec.LookPath("pulumi"); err == nil && newEnough(ctx, found) {
-		if found, err = filepath.EvalSymlinks(found); err != nil { // under `sandbox exec` it is the link itself
+		if found, err = filepath.EvalSymlinks(found); err != nil { // under `sandbox exec` it is the link
 			return err
 		}
 		return linkTo(found, link)
 	}
-	built, err := buildNested(ctx, t, p, "engine", "pulumi", "building the Pulumi CLI", "no installed one was found; about 3 minutes, once a machine")
+	built, err := buildNested(ctx, t, p, "engine", "pulumi", "building the Pulumi CLI", "none is installed; about 3 minutes, once a machine")
 	if err != nil {
 		return err
 	}
@@ -55,19 +55,19 @@ func newEnough(ctx context.Context, pulumi string) bool {
 // Plugin is a provider that the program needs.
 type Plugin struct {
 	Name, Version string
-	Stands        string // what the sandbox's own build of it is
+	Stands        string // describes the sandbox's own build of it
 	build         func(context.Context, Tree, Progress) (path string, err error)
 }
 
-// Plugins are the program's providers. awsx has none of its own here: the
-// sandbox uses an existing VPC.
+// Plugins are the program's providers. awsx is not among them: the sandbox uses an
+// existing VPC.
 var Plugins = []Plugin{
 	{"aws", "v6.83.2", "the real Terraform AWS provider 5.82 behind Pulumi's bridge, narrowed to the services in use", buildAWSProvider},
 	{"docker", "v4.10.0", "a small stand-in that knows docker.Image only, on the real Docker", buildDockerProvider},
 }
 
-// InstallPlugins installs the released providers where they can be reached,
-// else the sandbox's own builds. Which, is decided once a work tree.
+// InstallPlugins installs the released providers if they can be downloaded, or else
+// the sandbox's own builds. That is decided once for a work tree.
 func InstallPlugins(ctx context.Context, t Tree, p Progress) error {
 	for _, plugin := range Plugins {
 		if err := plugin.install(ctx, t, p); err != nil {
@@ -90,7 +90,7 @@ func (plugin Plugin) binary(t Tree) string {
 
 func (plugin Plugin) install(ctx context.Context, t Tree, p Progress) error {
 	binary := plugin.binary(t)
-	// A released provider is a file there, the sandbox's own build a link.
+	// A released provider is a file, the sandbox's own build a link.
 	switch found, err := os.Lstat(binary); {
 	case err == nil && found.Mode().IsRegular():
 		return nil
@@ -113,7 +113,7 @@ func (plugin Plugin) download(ctx context.Context, t Tree, p Progress) bool {
 	cmd := command(ctx, t.Root, []string{"PULUMI_HOME=" + t.PulumiHome(), "PULUMI_SKIP_UPDATE_CHECK=true"},
 		filepath.Join(t.Bin(), "pulumi"), "plugin", "install", "resource", plugin.Name, plugin.Version)
 	if err := p.Command(ctx, cmd); err != nil {
-		p.Say("the released provider %s %s can't be reached from here: taking %s", plugin.Name, plugin.Version, plugin.Stands)
+		p.Say("the released provider %s %s can't be downloaded; using %s", plugin.Name, plugin.Version, plugin.Stands)
 		return false
 	}
 	p.Say("installed the released provider %s %s", plugin.Name, plugin.Version)
@@ -121,7 +121,7 @@ func (plugin Plugin) download(ctx context.Context, t Tree, p Progress) bool {
 }
 
 func buildAWSProvider(ctx context.Context, t Tree, p Progress) (string, error) {
-	return buildNested(ctx, t, p, "awsprovider", "pulumi-resource-aws", "building the AWS provider", "the released one can't be reached; about 5 minutes, once a machine")
+	return buildNested(ctx, t, p, "awsprovider", "pulumi-resource-aws", "building the AWS provider", "the released one can't be downloaded; about 5 minutes, once a machine")
 }
 
 // buildNested runs the ./build of a nested module, whose result is kept in the cache
@@ -142,7 +142,7 @@ func buildNested(ctx context.Context, t Tree, p Progress, module, file, name, wh
 
 func buildDockerProvider(ctx context.Context, t Tree, p Progress) (string, error) {
 	built := t.path("providers", "pulumi-resource-docker") // not in Bin, which is on the engine's PATH
-	return built, goBuild(ctx, t, p, built, "./dockerprovider", "the released one can't be reached")
+	return built, goBuild(ctx, t, p, built, "./dockerprovider", "the released one can't be downloaded")
 }
 
 // DeployBuilt reports whether the work tree has the program that BuildDeploy builds.
@@ -155,11 +155,11 @@ func BuildDeploy(ctx context.Context, t Tree, p Progress) error {
 	return goBuild(ctx, t, p, t.deploy(), "./deploy", "the first time compiles Pulumi's AWS packages: up to 4 minutes")
 }
 
-// goBuild builds a package of the sandbox's module; Go itself knows whether
-// anything changed.
+// goBuild builds a package of the sandbox's module. It always runs Go, which knows
+// whether anything has changed.
 func goBuild(ctx context.Context, t Tree, p Progress, out, pkg, why string) error {
 	build := func() error {
-		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-v", "-trimpath", "-o", out, pkg)) // -v: what is compiled is its progress
+		return p.Command(ctx, command(ctx, filepath.Join(t.Root, "sandbox"), nil, "go", "build", "-v", "-trimpath", "-o", out, pkg)) // -v prints the packages as they are compiled: the step's progress
 	}
 	if exists(out) {
 		return build()
@@ -167,8 +167,8 @@ func goBuild(ctx context.Context, t Tree, p Progress, out, pkg, why string) erro
 	return p.Step("building "+filepath.Base(out), why, build)
 }
 
-// buildOnce builds a file of the cache unless it is there. It appears whole or
-// not at all, whoever else builds it at the same time.
+// buildOnce builds a file of the cache unless it exists. The file appears complete or
+// not at all, even if another process builds it at the same time.
 func buildOnce(path string, build func(out string) error) error {
 	if exists(path) {
 		return nil
@@ -184,7 +184,7 @@ func buildOnce(path string, build func(out string) error) error {
 	return os.Rename(out, path)
 }
 
-// exists reports whether there is a file, or one at the end of a link.
+// exists reports whether a path is a file, or a link to one.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

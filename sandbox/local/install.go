@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// program is one that the sandbox needs of the machine, or a file, by its path;
-// and the Debian package that has it.
+// program is a program, or the path of a file, that the sandbox needs, with the
+// Debian package that has it.
 type program struct{ program, pkg, why string }
 
 func (p program) there() bool {
@@ -30,25 +30,25 @@ var programs = []program{
 	{"git", "git", "names the source revision"},
 }
 
-// testPrograms are what only the tests need.
+// testPrograms are the programs that only the tests need.
 var testPrograms = []program{
 	{"chromium", "chromium", "is the players' browser"},
 	{"Xtigervnc", "tigervnc-standalone-server", "is the sessions' X server"},
 	{"Xvfb", "xvfb", "is an X server like Xorg"},
-	{"dbus-daemon", "dbus", "is what DCV's parts find each other by"},
+	{"dbus-daemon", "dbus", "connects the parts of DCV"},
 	{"iptables", "iptables", "is the hosts' firewall"},
-	{"ip", "iproute2", "makes networks to try it in"},
+	{"ip", "iproute2", "makes networks to test it in"},
 	{"sysctl", "procps", "limits their ports"},
 	{"pulseaudio", "pulseaudio", "is the sessions' sound"},
-	{"pactl", "pulseaudio-utils", "asks it"},
-	{"glxinfo", "mesa-utils", "proves who renders OpenGL"},
-	{"vulkaninfo", "vulkan-tools", "proves who renders Vulkan"},
+	{"pactl", "pulseaudio-utils", "controls it"},
+	{"glxinfo", "mesa-utils", "names the renderer of OpenGL"},
+	{"vulkaninfo", "vulkan-tools", "names the renderer of Vulkan"},
 	{"/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers", "renders Vulkan without a GPU"},
 	{"/usr/lib/x86_64-linux-gnu/dri/swrast_dri.so", "libgl1-mesa-dri", "renders OpenGL without a GPU"},
 }
 
-// Install adds the Debian packages that are missing, those of the tests too
-// where they are wanted.
+// Install installs the Debian packages that are missing, with those of the tests if
+// tests is true.
 func Install(ctx context.Context, p Progress, tests bool) error {
 	var missing []string
 	for _, prog := range missingPrograms(tests) {
@@ -68,7 +68,7 @@ func Install(ctx context.Context, p Progress, tests bool) error {
 	})
 }
 
-// Installed reports whether no Debian package is missing.
+// Installed reports whether Install has nothing to do.
 func Installed(tests bool) bool { return len(missingPrograms(tests)) == 0 }
 
 func missingPrograms(tests bool) []program {
@@ -89,7 +89,7 @@ func asRoot(ctx context.Context, args []string) *exec.Cmd {
 // motoVersion is the moto release that the gateway was written against.
 const motoVersion = "5.2.1"
 
-// motoServer is the moto_server to run: the machine's, or the cache's own.
+// motoServer returns the moto_server to run: the machine's, or else the cache's.
 func motoServer(t Tree) string {
 	if _, err := exec.LookPath("moto_server"); err == nil {
 		return "moto_server"
@@ -103,8 +103,8 @@ func MotoInstalled(t Tree) bool {
 	return err == nil
 }
 
-// InstallMoto puts the moto server into a Python environment of the cache where
-// the machine has none.
+// InstallMoto installs the moto server into a Python environment of the cache if the
+// machine has none.
 func InstallMoto(ctx context.Context, t Tree, p Progress) error {
 	if MotoInstalled(t) {
 		return nil

@@ -9,9 +9,8 @@ import (
 	"syscall"
 )
 
-// unmountUnder takes away what a dockerd that was killed left mounted in a
-// folder, and one that ended in order too: the network of containers that use
-// the host's.
+// unmountUnder unmounts everything in a folder: a killed dockerd leaves mounts, and one
+// that ended in order leaves the network namespaces of containers on the host's network.
 func unmountUnder(dir string) error {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -19,7 +18,7 @@ func unmountUnder(dir string) error {
 	}
 	var faults []error
 	points := mountsUnder(dir, string(text))
-	for _, point := range slices.Backward(points) { // the newest stands last, on top of others
+	for _, point := range slices.Backward(points) { // the newest is the last, on top of others
 		if err := syscall.Unmount(point, syscall.MNT_DETACH); err != nil {
 			faults = append(faults, fmt.Errorf("unmount %s: %w", point, err))
 		}
@@ -27,8 +26,8 @@ func unmountUnder(dir string) error {
 	return errors.Join(faults...)
 }
 
-// mountsUnder reads mount points from /proc/self/mountinfo (proc(5)), of which
-// the fifth field is one, with blanks as \040.
+// mountsUnder returns the mount points in a folder, from /proc/self/mountinfo: they are
+// its fifth field, with spaces as \040 (proc(5)).
 func mountsUnder(dir, mountinfo string) []string {
 	var points []string
 	for line := range strings.Lines(mountinfo) {

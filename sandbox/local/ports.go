@@ -8,14 +8,14 @@ import (
 	"os"
 )
 
-// Ports are the sandbox's loopback ports, chosen once a work tree and kept:
-// they stand in the stack's configuration, which must not change by itself.
+// Ports are the sandbox's loopback ports. They are chosen once for a work tree and
+// kept, since the stack's configuration names them and must not change by itself.
 type Ports struct {
 	Gateway  int `json:"gateway"`  // the one AWS endpoint
 	Registry int `json:"registry"` // behind ECR's addresses
 }
 
-// loadPorts reads the work tree's ports or chooses free ones.
+// loadPorts returns the work tree's ports and chooses free ones the first time.
 func loadPorts(t Tree) (Ports, error) {
 	file := t.path("ports.json")
 	var ports Ports
@@ -36,12 +36,12 @@ func loadPorts(t Tree) (Ports, error) {
 	return ports, writeJSON(file, ports)
 }
 
-// FreePort returns a loopback port that nobody listens on.
+// FreePort returns a loopback port on which nothing listens.
 func FreePort() (int, error) { return freePort(randomPort, nil) }
 
 func randomPort() int { return 20000 + rand.IntN(10000) }
 
-// freePort finds a port that nobody listens on, below the range from which the
+// freePort returns a port on which nothing listens, below the range from which the
 // kernel takes the ports of outgoing connections.
 func freePort(try func() int, taken map[int]bool) (int, error) {
 	for range 200 {

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// privateFolder makes a folder that only this machine's user may enter. One that
-// is there already is taken if it is a folder of this user's, and closed to
-// others: in /tmp, anybody can make a folder of a name that is known beforehand.
+// privateFolder makes a folder that only this user may enter. An existing folder must
+// belong to this user, and is closed to others: in /tmp, anybody can make a folder with
+// a predictable name.
 func privateFolder(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -25,13 +25,13 @@ func privateFolder(path string) error {
 		return err
 	}
 	if owner := info.Sys().(*syscall.Stat_t).Uid; !info.IsDir() || int(owner) != os.Geteuid() {
-		return fmt.Errorf("%s is not a folder of this user's (%s, of uid %d): remove it, or have its owner remove it", path, info.Mode(), owner)
+		return fmt.Errorf("%s is not a folder of this user (%s, of uid %d): remove it, or let its owner remove it", path, info.Mode(), owner)
 	}
 	return os.Chmod(path, 0o700)
 }
 
-// writePrivate replaces a file as a whole, so that a crash leaves the old one,
-// with one that only this machine's user may read.
+// writePrivate writes a file that only this user may read. It replaces the old one as
+// a whole: after a crash there is one or the other.
 func writePrivate(file string, content []byte) error {
 	whole, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.new") // of mode 0600
 	if err != nil {

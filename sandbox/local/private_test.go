@@ -76,7 +76,7 @@ func TestEachStartHasAnAccessKeyOfItsOwn(t *testing.T) {
 }
 
 func TestACloudWhoseKeyEverybodyKnowsIsStartedAnew(t *testing.T) {
-	assert.Contains(t, (&Cloud{}).lost(t.Context()), "a key that everybody knows")
+	assert.Contains(t, (&Cloud{}).lost(t.Context()), "a key that is public")
 }
 
 // In /tmp, another user may have made it before, with a link or a socket in it.
@@ -92,7 +92,7 @@ func TestASocketFolderOfSomebodyElseIsNotUsed(t *testing.T) {
 
 	link := filepath.Join(dir, "link")
 	require.NoError(t, os.Symlink(own, link))
-	require.ErrorContains(t, privateFolder(link), "is not a folder of this user's")
+	require.ErrorContains(t, privateFolder(link), "is not a folder of this user")
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make another user's folder")
 	}

@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// Process is a background process of the sandbox. Its start time tells it from
-// a later process that was given the same pid, so that nothing else is ever
-// signalled.
+// Process is a background process of the sandbox. Its start time distinguishes it from
+// a later process with the same pid, so that no other process is ever signalled.
 type Process struct {
 	Name    string `json:"name"`
 	PID     int    `json:"pid"`
@@ -22,8 +21,8 @@ type Process struct {
 	Log     string `json:"log"`
 }
 
-// startProcess runs a command in a session of its own, so that it outlives this
-// one and no terminal signal reaches it, with its output in a file.
+// startProcess starts a command with its output in a file. It runs in a session of its
+// own, so that it outlives this process and no signal of the terminal reaches it.
 func startProcess(name, log string, cmd *exec.Cmd) (Process, error) {
 	if err := os.MkdirAll(filepath.Dir(log), 0o700); err != nil {
 		return Process{}, err
@@ -38,7 +37,7 @@ func startProcess(name, log string, cmd *exec.Cmd) (Process, error) {
 	if err := cmd.Start(); err != nil {
 		return Process{}, fmt.Errorf("start %s: %w", name, err)
 	}
-	go func() { _ = cmd.Wait() }() // reap it where it ends before us
+	go func() { _ = cmd.Wait() }() // reap it if it ends before this process
 	started, err := startTicks(cmd.Process.Pid)
 	if err != nil {
 		return Process{}, fmt.Errorf("%s ended at once: %s", name, endOfFile(log))
@@ -46,19 +45,19 @@ func startProcess(name, log string, cmd *exec.Cmd) (Process, error) {
 	return Process{Name: name, PID: cmd.Process.Pid, Started: started, Log: log}, nil
 }
 
-// Alive tells whether this very process still runs.
+// Alive reports whether this very process still runs.
 func (p Process) Alive() bool {
 	started, err := startTicks(p.PID)
 	return err == nil && started == p.Started
 }
 
-// Stop asks the process to end and, after ten seconds, makes it.
+// Stop sends SIGTERM and, ten seconds later, SIGKILL.
 func (p Process) Stop() error {
 	if !p.Alive() {
 		return nil
 	}
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		// The process leads its own group: what it started goes with it.
+		// The process leads its own group, which its children are in.
 		if err := syscall.Kill(-p.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("stop %s (pid %d): %w", p.Name, p.PID, err)
 		}
@@ -69,7 +68,8 @@ func (p Process) Stop() error {
 	return fmt.Errorf("%s (pid %d) does not end", p.Name, p.PID)
 }
 
-// startTicks reads when a live process started; a zombie counts as ended.
+// startTicks returns the start time of a process in clock ticks since boot. A zombie
+// counts as ended.
 func startTicks(pid int) (uint64, error) {
 	stat, err := Stat(pid)
 	if err != nil {
@@ -81,8 +81,8 @@ func startTicks(pid int) (uint64, error) {
 	return strconv.ParseUint(stat[19], 10, 64)
 }
 
-// Stat is what /proc/PID/stat says (proc(5)) from its third field on: the second,
-// the command's name, stands in parentheses and may hold blanks.
+// Stat returns the fields of /proc/PID/stat from the third one on. The second one, the
+// command's name, is in parentheses and may have spaces (proc(5)).
 func Stat(pid int) ([]string, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -95,8 +95,8 @@ func Stat(pid int) ([]string, error) {
 	return fields, nil
 }
 
-// WaitUntil tells whether something holds within a time; it looks at once, and
-// then twenty times a second.
+// WaitUntil reports whether a condition becomes true within a time. It checks at once
+// and then twenty times a second.
 func WaitUntil(limit time.Duration, holds func() bool) bool {
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if holds() {

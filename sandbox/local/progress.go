@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Progress tells what is being done, why, and that it is still going on.
+// Progress prints the steps of a command, and signs of life of the long ones.
 type Progress struct {
 	Out   io.Writer
 	Every time.Duration // how often a long step reports; default 15 s
 }
 
-// Step runs one named step and prints its time. why is shown beside it.
+// Step prints a step's name and the reason for it, runs it and prints its time.
 func (p Progress) Step(name, why string, do func() error) error {
 	start := time.Now()
 	p.printf("==> %s (%s)\n", name, why)
@@ -34,8 +34,8 @@ func (p Progress) Say(format string, args ...any) { p.printf("    "+format+"\n",
 
 func (p Progress) printf(format string, args ...any) { fmt.Fprintf(p.Out, format, args...) }
 
-// Command runs a command, shows its newest line every so often, and puts the
-// end of its output into the error where it fails.
+// Command runs a command and prints the last line of its output from time to time. Its
+// error has the end of the output.
 func (p Progress) Command(ctx context.Context, cmd *exec.Cmd) error {
 	tail := &tailWriter{keep: 8 << 10}
 	cmd.Stdout, cmd.Stderr = tail, tail
@@ -72,7 +72,7 @@ func (p Progress) heartbeat(tail *tailWriter) (stop func()) {
 	return func() { close(done) }
 }
 
-// tailWriter keeps the end of what is written to it.
+// tailWriter keeps the end of the text that is written to it.
 type tailWriter struct {
 	mu   sync.Mutex
 	buf  []byte
@@ -104,7 +104,7 @@ func (w *tailWriter) lastLine() string {
 	return line
 }
 
-// command is exec.CommandContext in a folder with further environment.
+// command returns a command that runs in a folder with further variables.
 func command(ctx context.Context, dir string, env []string, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir

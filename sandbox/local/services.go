@@ -23,15 +23,14 @@ var services = []struct {
 	{"Docker", "images are built and sessions run on it", startDocker},
 	{"the registry", "it holds the images behind ECR's addresses", startRegistry},
 	{"the moto server", "it stands in for AWS's control plane", startMoto},
-	{"the gateway", "it is the one AWS endpoint, and does what moto cannot", startGateway},
+	{"the gateway", "it is the only AWS endpoint and adds what moto lacks", startGateway},
 }
 
-// dockerd is the sandbox's own Docker, as a program and as a process.
+// dockerd names the sandbox's own Docker, the program and the process.
 const dockerd = "dockerd"
 
-// startDocker uses the Docker that runs, or starts one of the sandbox's own,
-// with its data in the work tree and without a bridge: sessions use the host's
-// network, as on AWS.
+// startDocker uses the running Docker or starts one of the sandbox's own, with its data
+// in the work tree and without a bridge: sessions use the host's network, as on AWS.
 func startDocker(ctx context.Context, c *Cloud) error {
 	for _, host := range []string{os.Getenv("DOCKER_HOST"), "unix:///var/run/docker.sock"} {
 		if host != "" && dockerAnswers(ctx, host) {
@@ -50,8 +49,8 @@ func startDocker(ctx context.Context, c *Cloud) error {
 	return p.await(60*time.Second, func() bool { return dockerAnswers(ctx, c.DockerHost) })
 }
 
-// socketDir holds the sockets of the sandbox's own Docker and of moto: a Unix
-// socket's path has 107 characters at most, which a work tree's path may exceed.
+// socketDir returns the folder with the sockets of the sandbox's own Docker and of moto.
+// It is not in the work tree: the path of a Unix socket has at most 107 characters.
 func socketDir(t Tree) string {
 	sum := sha256.Sum256([]byte(t.State))
 	return filepath.Join(os.TempDir(), "dcv-sessions-"+hex.EncodeToString(sum[:4]))
@@ -63,15 +62,15 @@ func dockerAnswers(ctx context.Context, host string) bool {
 	return Docker(ctx, host, "version", "--format", "{{.Server.Version}}").Run() == nil
 }
 
-// Docker is the docker command against a host.
+// Docker returns a docker command for the Docker at a host.
 func Docker(ctx context.Context, host string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, dockerClient(), args...)
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_BUILDKIT=1")
 	return cmd
 }
 
-// dockerClient prefers the distribution's client: it builds with BuildKit by
-// itself, where newer ones need a plugin that may be missing.
+// dockerClient returns the docker program, the distribution's if there is one: it builds
+// with BuildKit by itself, while newer ones need a plugin that may be missing.
 func dockerClient() string {
 	if _, err := os.Stat("/usr/bin/docker"); err == nil {
 		return "/usr/bin/docker"
@@ -127,9 +126,9 @@ func startRegistry(ctx context.Context, c *Cloud) error {
 	return p.await(20*time.Second, func() bool { return answers(ctx, "http://"+c.Registry()+"/v2/") })
 }
 
-// startMoto lets moto listen on a Unix socket, which only this machine's user may
-// open: it accepts any key and lets every web page call it (flask-cors), and a
-// Batch job that is submitted to it directly runs on this machine's Docker.
+// startMoto starts moto on a Unix socket that only this user may open: moto accepts any
+// key and answers every web page (flask-cors), and a Batch job that is submitted to it
+// directly runs on this machine's Docker.
 func startMoto(ctx context.Context, c *Cloud) error {
 	cmd := exec.Command(motoServer(c.tree), "-H", "unix://"+c.motoSocket())
 	// Without this, AWS's managed policies do not exist and can't be attached.
@@ -143,9 +142,9 @@ func startMoto(ctx context.Context, c *Cloud) error {
 
 func (c *Cloud) motoSocket() string { return filepath.Join(socketDir(c.tree), "moto.sock") }
 
-// AccessKeyVariable is the environment variable by which the gateway is told the
-// administrator's access key: arguments are everybody's to read, an environment
-// is its user's (proc_pid_environ(5)).
+// AccessKeyVariable is the variable that passes the administrator's access key to the
+// gateway: everybody can read the arguments of a process, only its user the environment
+// (proc_pid_environ(5)).
 const AccessKeyVariable = "DCV_SANDBOX_ACCESS_KEY"
 
 func startGateway(ctx context.Context, c *Cloud) error {
@@ -174,8 +173,8 @@ func startGateway(ctx context.Context, c *Cloud) error {
 	return p.await(20*time.Second, func() bool { return c.GetJSON(ctx, healthPath, &struct{}{}) == nil })
 }
 
-// await waits until a process serves, and tells its last words where it ends
-// or takes too long.
+// await waits until a process serves. If it ends or takes too long, the error has the
+// end of its log.
 func (p Process) await(limit time.Duration, serves func() bool) error {
 	ended := false
 	if WaitUntil(limit, func() bool { ended = !p.Alive(); return ended || serves() }) && !ended {

@@ -17,7 +17,7 @@ func SessionEnvironment(image, password string, ports contract.PortRange) map[st
 	settings.SoftwareRendering = true
 	environment := map[string]string{
 		contract.EnvCredentials: fmt.Sprintf(`{"username":"player1","password":%q}`, password),
-		// This machine's own metadata, if any, is not meant.
+		// Not the metadata of this machine, which may be an EC2 instance.
 		"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1",
 	}
 	for _, pair := range settings.Environ() {

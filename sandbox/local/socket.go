@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// socketDomain ends the host of a SocketURL. No name under "invalid" is ever
-// anybody's (RFC 2606).
+// socketDomain ends the host of a SocketURL. No name under "invalid" exists (RFC 2606).
 const socketDomain = "socket.invalid"
 
 // SocketURL returns the URL by which Transport reaches a server that listens on a
@@ -24,8 +23,8 @@ func SocketURL(path string) string {
 	return "http://" + host.String() + socketDomain
 }
 
-// Transport returns a transport for servers of this machine, on loopback or on a
-// Unix socket; no proxy stands between.
+// Transport returns a transport for servers of this machine, on loopback or on a Unix
+// socket. It uses no proxy.
 func Transport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy = nil
@@ -43,5 +42,5 @@ func Transport() *http.Transport {
 	return t
 }
 
-// client makes the sandbox's own calls.
+// client makes the calls of the sandbox itself.
 var client = &http.Client{Transport: Transport()}

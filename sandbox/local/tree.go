@@ -1,6 +1,6 @@
-// Package local is the sandbox's local AWS: it installs what is missing, starts
-// the moto server behind the gateway, a container registry and, where none
-// runs, Docker, and stops what it started.
+// Package local is the sandbox's local AWS. It installs the programs that are missing,
+// starts the moto server behind the gateway, a container registry and, if none runs,
+// Docker, and stops what it started.
 package local
 
 import (
@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 )
 
-// Tree is where the sandbox keeps things: what belongs to one work tree lies in
-// its .sandbox folder, what is worth sharing (builds) in the user's cache.
+// Tree has the folders of the sandbox: the files of one work tree are in its .sandbox
+// folder, builds that work trees share in the user's cache.
 type Tree struct {
 	Root  string // the repository's root
-	State string // Root/.sandbox, or as DCV_SANDBOX names it
+	State string // Root/.sandbox, or the folder that DCV_SANDBOX names
 	Cache string // e.g. ~/.cache/dcv-sessions
 }
 
@@ -37,7 +37,7 @@ func FindTree() (Tree, error) {
 		return Tree{}, fmt.Errorf("no cache folder for builds (set HOME or XDG_CACHE_HOME): %w", err)
 	}
 	t := Tree{Root: dir, State: filepath.Join(dir, stateFolder()), Cache: filepath.Join(cache, "dcv-sessions")}
-	// What lies in it is this machine's user's alone: the administrator's key, state, logs.
+	// It has the administrator's key, state and logs: only this user may read them.
 	if err := errors.Join(os.MkdirAll(t.State, 0o700), os.Chmod(t.State, 0o700)); err != nil {
 		return Tree{}, err
 	}
@@ -49,8 +49,8 @@ func FindTree() (Tree, error) {
 	return t, nil
 }
 
-// stateFolder is .sandbox, or what DCV_SANDBOX names: the tests keep a sandbox
-// of their own beside the one at work.
+// stateFolder returns .sandbox, or the folder that DCV_SANDBOX names: the tests have a
+// sandbox of their own.
 func stateFolder() string {
 	if name := os.Getenv("DCV_SANDBOX"); name != "" {
 		return name
@@ -58,17 +58,17 @@ func stateFolder() string {
 	return ".sandbox"
 }
 
-// Packages is the folder of the session image's package lists.
+// Packages returns the folder of the session image's package lists.
 func (t Tree) Packages() string { return filepath.Join(t.Root, "image", "packages") }
 
-// Bin holds the binaries built from this work tree.
+// Bin returns the folder with the programs built from this work tree.
 func (t Tree) Bin() string { return filepath.Join(t.State, "bin") }
 
-// PulumiHome is the engine's home. It is the sandbox's own, so that a stand-in
-// or narrowed provider is never found by a `pulumi up` against AWS.
+// PulumiHome returns the engine's home. It is the sandbox's own, so that a `pulumi up`
+// against AWS never finds a stand-in or narrowed provider.
 func (t Tree) PulumiHome() string { return filepath.Join(t.State, "home") }
 
-// Start is the folder of one start of the local AWS: its data and the stack's
+// Start returns the folder of one start of the local AWS: its data and the stack's
 // state, which must not outlive it.
 func (t Tree) Start(id string) string { return filepath.Join(t.State, "starts", id) }
 

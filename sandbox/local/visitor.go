@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// RefusePages lets no web page reach a server on loopback. A browser carries a
-// page's calls there whoever made the page, but it says so: each has an Origin or
+// RefusePages lets no web page reach a server on loopback. A browser makes the calls of
+// any page, but marks them: each has an Origin or
 // a Sec-Fetch-Site (https://fetch.spec.whatwg.org/#origin-header,
-// https://w3c.github.io/webappsec-fetch-metadata/), and a page whose own name was
-// made to resolve to loopback ("DNS rebinding") has that name as its Host.
+// https://w3c.github.io/webappsec-fetch-metadata/), and a page with a
+// name that resolves to loopback ("DNS rebinding") has that name as its Host.
 func RefusePages(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fault := pageFault(r); fault != "" {
@@ -23,8 +23,7 @@ func RefusePages(next http.Handler) http.Handler {
 	})
 }
 
-// pageFault says by what a request shows that a web page made it; "" if nothing
-// does.
+// pageFault returns the sign that a web page made a request, or "" if there is none.
 func pageFault(r *http.Request) string {
 	for _, name := range []string{"Origin", "Sec-Fetch-Site"} {
 		if values, sent := r.Header[name]; sent {
@@ -37,7 +36,7 @@ func pageFault(r *http.Request) string {
 	return ""
 }
 
-// names reports whether a Host names a server by its own address.
+// names reports whether a Host is the server's own address.
 func names(host string, server netip.AddrPort) bool {
 	return host == server.String() || server.Addr().IsLoopback() && host == fmt.Sprintf("localhost:%d", server.Port())
 }
