@@ -42,8 +42,8 @@ func (o options) workspace(ctx context.Context, opts ...auto.LocalWorkspaceOptio
 	return auto.NewLocalWorkspace(ctx, append(opts, auto.Pulumi(command{pulumi, o}))...)
 }
 
-// previewOutput is where a preview's own text goes. What an earlier one wrote is
-// gone at once: nobody takes it for this one's.
+// previewOutput opens the file for a preview's text. The text of an earlier preview is
+// removed at once, so that it can't be mistaken for this one's.
 func (o options) previewOutput() (*os.File, error) {
 	if o.json == "" {
 		return os.Stdout, nil

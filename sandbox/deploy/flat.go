@@ -10,9 +10,9 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/report"
 )
 
-// flat is the barest program that registers the resources of a report: no
-// configuration, no component, no look-up, every input a constant. What it takes
-// is what the engine and the providers take by themselves.
+// flat is the smallest program that registers the resources of a report: without
+// configuration, components or lookups, and every input is a constant. Its time is that
+// of the engine and the providers alone.
 func flat(file string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		of, err := report.Read(file)
@@ -44,7 +44,7 @@ func providerVersion(resourceType string) string {
 	return ""
 }
 
-// withoutDefaults leaves out the bridge's notes on which inputs are defaults.
+// withoutDefaults removes the bridge's lists of inputs that are defaults.
 func withoutDefaults(inputs map[string]any) map[string]any {
 	kept := map[string]any{}
 	for name, value := range inputs {
@@ -58,7 +58,7 @@ func withoutDefaults(inputs map[string]any) map[string]any {
 func cleaned(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
-		if _, special := v[resource.SigKey]; special { // a secret, which events don't show
+		if _, special := v[resource.SigKey]; special { // a secret: events don't have its value
 			return "secret"
 		}
 		return withoutDefaults(v)

@@ -1,6 +1,6 @@
-// Command deploy runs the very program of infra/ against the sandbox, by the
-// Automation API: the real engine, no language host. The sandbox command calls
-// it with the environment of the local AWS.
+// Command deploy runs the program of infra/ against the sandbox by the Automation API:
+// with the real engine and without a language host. The sandbox command calls it in the
+// environment of the local AWS.
 package main
 
 import (
@@ -27,8 +27,8 @@ import (
 	"github.com/intraverse/dcv-sessions/infra/stack"
 )
 
-// program is something that this command can run; dir is the project's folder
-// and main the working directory, as Pulumi.yaml says.
+// program is a program that this command can run. dir is the project's folder, and main
+// its working directory, as Pulumi.yaml names it.
 type program struct {
 	dir, main string
 	run       pulumi.RunFunc
@@ -50,11 +50,11 @@ func (o options) programs() map[string]program {
 func main() {
 	var o options
 	flag.StringVar(&o.root, "root", "..", "the repository's root")
-	flag.StringVar(&o.program, "program", "infra", "infra, consumer, or flat: what a report's run registered, without components")
+	flag.StringVar(&o.program, "program", "infra", "infra, consumer, or flat: the resources of a report, without components")
 	flag.StringVar(&o.flat, "flat", "", "the report of which the program flat registers the resources")
 	flag.StringVar(&o.stack, "stack", "sandbox", "the stack's name")
 	flag.StringVar(&o.configFile, "config-file", "", "the stack's configuration")
-	flag.StringVar(&o.report, "report", "", "write what was done, resource by resource, as JSON to this file")
+	flag.StringVar(&o.report, "report", "", "write a report of the run, resource by resource, as JSON to this file")
 	flag.StringVar(&o.json, "json", "", "let preview write what `pulumi preview --json` prints to this file")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: deploy [flags] up | preview | refresh | destroy")
@@ -69,7 +69,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options, command string) error {
-	previewed, err := o.previewOutput() // before the working directory is another
+	previewed, err := o.previewOutput() // before the working directory changes
 	if err != nil {
 		return err
 	}
@@ -109,13 +109,13 @@ func run(ctx context.Context, o options, command string) error {
 	done := r.end()
 	done.Outputs = outputs
 	if err != nil && len(done.Diagnostics) > 0 {
-		err = errors.New("failed: see " + cmp.Or(o.json, "above")) // the engine has printed it all
+		err = errors.New("failed: see " + cmp.Or(o.json, "above")) // the engine has printed the reasons
 	}
 	return errors.Join(err, write(done, o.report))
 }
 
-// open selects the stack or makes it. A lock that is still there once this run
-// is the only one is a killed run's.
+// open selects the stack, or makes it. A lock that still exists when this run is the
+// only one belongs to a killed run.
 func open(ctx context.Context, o options) (auto.Stack, error) {
 	program, ok := o.programs()[o.program]
 	if !ok {
@@ -158,9 +158,9 @@ func open(ctx context.Context, o options) (auto.Stack, error) {
 	return s, err
 }
 
-// copyProject puts a copy of the project's file beside the state, since the
-// engine writes a file for each stack next to it, which is no business of the
-// repository's. `main` becomes absolute.
+// copyProject copies the project's file into the folder of the state, since the engine
+// writes a file for each stack next to it, which must not be in the repository. `main`
+// becomes absolute.
 func copyProject(dir, main, to string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "Pulumi.yaml"))
 	if err != nil {
@@ -180,5 +180,5 @@ func copyProject(dir, main, to string) (string, error) {
 	return to, os.WriteFile(filepath.Join(to, "Pulumi.yaml"), text, 0o644)
 }
 
-// stateDir is the folder of the file backend.
+// stateDir returns the folder of the file backend.
 func stateDir() string { return strings.TrimPrefix(os.Getenv("PULUMI_BACKEND_URL"), "file://") }

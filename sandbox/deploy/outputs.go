@@ -10,7 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 )
 
-// printOutputs shows the stack's outputs as a table, nested ones a line each.
+// printOutputs prints the stack's outputs as a table, with a line for each nested one.
 func printOutputs(w io.Writer, outputs auto.OutputMap) {
 	names := make([]string, 0, len(outputs))
 	for name := range outputs {

@@ -30,7 +30,7 @@ func newRecorder() *recorder {
 
 // follow records events until the engine closes their channel. A run that ends
 // before it begins, as one whose configuration has a value of the wrong type, has no
-// events, and nobody closes the channel.
+// events, and its channel is never closed.
 func (r *recorder) follow() {
 	defer close(r.recorded)
 	for {
@@ -65,15 +65,15 @@ func (r *recorder) record(event events.EngineEvent) {
 	}
 }
 
-// end returns what was recorded. It is called once, after the run, when no more
-// events are sent.
+// end returns the report. It is called once, after the run, when no more events are
+// sent.
 func (r *recorder) end() report.Report {
 	close(r.over)
 	<-r.recorded
 	return r.report
 }
 
-// write writes a report as JSON; "" is no file.
+// write writes a report as JSON, unless file is "".
 func write(of report.Report, file string) error {
 	if file == "" {
 		return nil
@@ -86,8 +86,8 @@ func write(of report.Report, file string) error {
 	return os.WriteFile(file, append(b, '\n'), 0o600)
 }
 
-// peakMemory is this process's, which is the program's: the engine and the
-// providers are processes of their own.
+// peakMemory returns the peak of this process, which is the program's: the engine and
+// the providers are processes of their own.
 func peakMemory() int {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// patience is how long this run waits for an earlier one to end.
+// patience is the longest wait for the end of an earlier run.
 const patience = 2 * time.Minute
 
-// takeOver makes this run the only one on a state, after an earlier one that may
-// have been killed in the middle. It returns the locks that one left behind.
+// takeOver makes this run the only one on a state, even after one that was killed. It
+// returns the locks that the killed one left.
 func takeOver(state, stack string) (locks []string, err error) {
 	if err := os.MkdirAll(state, 0o755); err != nil {
 		return nil, err
@@ -34,10 +34,10 @@ func takeOver(state, stack string) (locks []string, err error) {
 			return nil, err
 		}
 	}
-	return locks, mendAttributes(state)
+	return locks, removeTornAttributes(state)
 }
 
-// alone waits for a lock, and holds it as long as this process lives.
+// alone waits for a lock and holds it until this process ends.
 func alone(file string) error {
 	fd, err := syscall.Open(file, syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o644) // never closed
 	if err != nil {
@@ -52,8 +52,8 @@ func alone(file string) error {
 	return err
 }
 
-// awaitEngine waits for the engine that took a lock of Pulumi's: one whose
-// program was killed ends by itself, and writes the state until it does.
+// awaitEngine waits for the engine that holds one of Pulumi's locks. If its program was
+// killed, the engine ends by itself, and writes the state until then.
 func awaitEngine(lock string) error {
 	text, err := os.ReadFile(lock)
 	if err != nil {
@@ -62,7 +62,7 @@ func awaitEngine(lock string) error {
 	var holder struct {
 		PID int `json:"pid"`
 	}
-	if json.Unmarshal(text, &holder) != nil { // it was cut off, and names nobody
+	if json.Unmarshal(text, &holder) != nil { // it is incomplete and names no process
 		return nil
 	}
 	if !local.WaitUntil(patience, func() bool { return !isEngine(holder.PID) }) {
@@ -71,18 +71,17 @@ func awaitEngine(lock string) error {
 	return nil
 }
 
-// isEngine tells whether a process is a pulumi, and not one that was given the
-// pid of a pulumi that has ended.
+// isEngine reports whether a process is a pulumi, and not another one with the pid of a
+// pulumi that has ended.
 func isEngine(pid int) bool {
 	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	return err == nil && strings.HasPrefix(filepath.Base(program), "pulumi")
 }
 
-// mendAttributes removes the attributes of state files that were killed while
-// they were written: the file backend writes those in place, and then can't read
-// the state that they belong to ("failed to load checkpoint: EOF"). It does
-// without attributes where there are none.
-func mendAttributes(state string) error {
+// removeTornAttributes removes the attribute files that a killed run left incomplete: the
+// file backend writes them in place, and can't read a state with an incomplete one
+// ("failed to load checkpoint: EOF"). It needs none.
+func removeTornAttributes(state string) error {
 	return filepath.WalkDir(state, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".attrs") {
 			return err
