@@ -9,8 +9,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// down destroys the stack where its cloud still runs, stops what was started
-// and removes what it left. After a crash it does the part that is left to do.
+// down destroys the stack if its cloud still runs, stops the cloud's processes and
+// removes its files. After a crash it does the part that remains.
 func down(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("down", flag.ContinueOnError)
 	playing := playingFlag(flags)
@@ -35,7 +35,7 @@ func down(ctx context.Context, args []string) error {
 			return err
 		}
 		if err := runDeploy(ctx, tree, cloud, "destroy", "-config-file", cloud.ConfigFile("infra", local.Stack)); err != nil {
-			p.Say("the stack could not be destroyed (%v); its cloud is memory only and goes as a whole", err)
+			p.Say("the stack could not be destroyed (%v); its resources exist in memory only and are removed with the local AWS", err)
 		}
 	}
 	return p.Step("stopping the local AWS "+cloud.ID, "processes, containers, images and state", func() error { return cloud.Remove(ctx) })
@@ -61,7 +61,7 @@ func status(_ context.Context, _ []string) error {
 	return nil
 }
 
-// env prints shell exports.
+// env prints the variables as export commands for a shell.
 func env(_ context.Context, _ []string) error {
 	cloud, err := runningCloud()
 	if err != nil {
@@ -73,7 +73,7 @@ func env(_ context.Context, _ []string) error {
 	return nil
 }
 
-// lastCloud is the work tree's local AWS, running or not; nil if there is none.
+// lastCloud returns the work tree's local AWS, running or not, or nil if there is none.
 func lastCloud() (*local.Cloud, error) {
 	tree, err := local.FindTree()
 	if err != nil {
@@ -82,7 +82,7 @@ func lastCloud() (*local.Cloud, error) {
 	return local.Open(tree)
 }
 
-// base makes the base image for whoever builds by hand.
+// base makes the base image, for builds by hand, and prints its name.
 func base(ctx context.Context, _ []string) error {
 	tree, p, unlock, err := enter()
 	if err != nil {

@@ -24,8 +24,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// runGateway serves the one AWS endpoint until it is told to end: moto with what
-// it lacks, the rights of roles, and AWS Batch's jobs on this machine's Docker.
+// runGateway serves the AWS endpoint until a signal ends it: moto with the behaviour
+// that it lacks, the rights of roles, and AWS Batch's jobs on this machine's Docker.
 func runGateway(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "the address to serve at, on loopback")
@@ -33,7 +33,7 @@ func runGateway(ctx context.Context, args []string) error {
 	registry := flags.String("registry", "", "the local registry, HOST:PORT")
 	models := flags.String("models", "", "the folder of AWS's API models: botocore's data")
 	start := flags.String("start", "", "the id of this start of the local AWS")
-	configs := flags.String("configs", "", "the folder with the stacks' configurations: they say what may be privileged")
+	configs := flags.String("configs", "", "the folder with the stacks' configurations, which allow privileged containers")
 	docker := flags.String("docker", "", "the DOCKER_HOST that jobs run on")
 	label := flags.String("label", "", "the label of their containers")
 	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
@@ -113,7 +113,7 @@ func runGateway(ctx context.Context, args []string) error {
 
 func newUUID() string { return batch.UUID(batch.RandomID()) }
 
-// baseOn makes sure of the base image on a Docker, for who needs it later.
+// baseOn returns a function that makes the base image and loads it into a Docker.
 func baseOn(dockerHost string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		tree, err := local.FindTree()

@@ -18,7 +18,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// runIn runs a command in the environment of the local AWS, in its place.
+// runIn runs a command in the environment of the local AWS, in place of this process.
 func runIn(_ context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New("usage: sandbox exec COMMAND…")
@@ -34,7 +34,7 @@ func runIn(_ context.Context, args []string) error {
 	return syscall.Exec(program, args, cloud.Env())
 }
 
-// hosts lists the simulated hosts.
+// hosts prints the simulated hosts and their jobs.
 func hosts(ctx context.Context, _ []string) error {
 	cloud, err := runningCloud()
 	if err != nil {
@@ -64,7 +64,7 @@ func printHosts(w io.Writer, list []batch.HostState) error {
 	return table.Flush()
 }
 
-// takeHost takes a host away with all that runs on it, as a Spot reclaim does.
+// takeHost ends a host with everything that runs on it, as a Spot reclaim does.
 func takeHost(ctx context.Context, args []string) error {
 	if len(args) > 1 {
 		return errors.New("usage: sandbox take-host [HOST]; without one, a host on which a session runs")
@@ -87,7 +87,7 @@ func takeHost(ctx context.Context, args []string) error {
 	if err := json.NewDecoder(res.Body).Decode(&left); err != nil {
 		return err
 	}
-	fmt.Println("taken away; what is left:")
+	fmt.Println("taken away; the remaining ones:")
 	return printHosts(os.Stdout, left)
 }
 

@@ -9,28 +9,28 @@ import (
 	"syscall"
 )
 
-// commands are what this program does, in the order of its help.
+// commands are the program's commands, in the order of its help.
 var commands = []struct {
 	name, does string
 	run        func(ctx context.Context, args []string) error
 }{
-	{"install", "install and build what is missing, and start nothing", install},
-	{"up", "set up what is missing, start the local AWS, and deploy the stack `sandbox` to it", up},
+	{"install", "install and build the missing parts, and start nothing", install},
+	{"up", "install the missing parts, start the local AWS, and deploy the stack `sandbox` to it", up},
 	{"preview", "the same, but only show what a deployment would change", preview},
-	{"refresh", "compare the stack's state with what is there", refresh},
+	{"refresh", "compare the stack's state with the local AWS", refresh},
 	{"set", "set keys of the stack's configuration for this start of the local AWS: set dcv-sessions:image.use=TAG", set},
 	{"release", "upload a game build and see it delivered: release [-build game.tar.zst]", release},
 	{"destroy", "destroy the stack, and let the local AWS run on; refused while anybody plays: destroy [-playing=end]", destroy},
-	{"down", "destroy the stack and stop what was started; refused while anybody plays: down [-playing=end]", down},
-	{"status", "what runs, and where", status},
+	{"down", "destroy the stack and stop the local AWS; refused while anybody plays: down [-playing=end]", down},
+	{"status", "list the processes and their logs", status},
 	{"env", "print the environment in which tools talk to the local AWS: eval \"$(… env)\"", env},
 	{"exec", "run a command in that environment: exec aws batch describe-job-queues", runIn},
 	{"hosts", "the simulated hosts, and the jobs on them", hosts},
 	{"take-host", "take a host away as a Spot reclaim does: take-host [HOST]", takeHost},
 	{"bench", "measure, and print the figures as ratios", bench},
 	{"bench-session", "measure how soon a session's page answers", benchSession},
-	{"bench-image", "measure what a change of the game pushes", benchImage},
-	{"base", "print the name of the base image, made where it is missing", base},
+	{"bench-image", "measure how much a change of the game pushes", benchImage},
+	{"base", "make the base image if it is missing, and print its name", base},
 	{"relay", "connect to the builder's ssh daemon (ssh's ProxyCommand): relay INSTANCE", relay},
 	{"gateway", "run the gateway (started by up)", runGateway},
 }

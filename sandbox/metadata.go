@@ -16,16 +16,15 @@ import (
 )
 
 // builderMetadata are the pages of EC2's instance metadata that a build on this
-// machine reads, in the builder's place: it gets the builder role's credentials,
-// and no other's. They lie beside the AWS calls, where S3 would have a bucket
-// named "latest".
+// machine reads, in the builder's place: it gets the credentials of the
+// builder's role only. Their paths are those of an S3 bucket named "latest".
 func builderMetadata(rights *gateway.Rights, moto *url.URL) map[string]http.HandlerFunc {
 	const (
 		path   = "/latest/meta-data/iam/security-credentials/"
 		name   = "builder"
 		life   = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
 		token  = "X-Aws-Ec2-Metadata-Token"
-		secret = "of-this-machine" // who reaches loopback may read these pages anyway
+		secret = "of-this-machine" // everyone on loopback may read these pages anyway
 	)
 	reader := iam.NewFromConfig(gateway.MotoConfig(moto))
 	withToken := func(page http.HandlerFunc) http.HandlerFunc {
@@ -55,7 +54,7 @@ func builderMetadata(rights *gateway.Rights, moto *url.URL) map[string]http.Hand
 				return
 			}
 			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(map[string]string{ // who asked has gone, else
+			_ = json.NewEncoder(w).Encode(map[string]string{ // an error means that the caller has gone
 				"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": time.Now().UTC().Format(time.RFC3339),
 				"AccessKeyId": given.AccessKeyID, "SecretAccessKey": given.SecretAccessKey, "Token": given.SessionToken,
 				"Expiration": given.Expiration.UTC().Format(time.RFC3339),
@@ -64,7 +63,7 @@ func builderMetadata(rights *gateway.Rights, moto *url.URL) map[string]http.Hand
 	}
 }
 
-// builderRole finds the role by the name that the stack's component gives it.
+// builderRole returns the role with the name that the stack's component gives it.
 func builderRole(ctx context.Context, reader *iam.Client) (string, error) {
 	pages := iam.NewListInstanceProfilesPaginator(reader, &iam.ListInstanceProfilesInput{})
 	for pages.HasMorePages() {

@@ -16,7 +16,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// endPlaying is the value of the flag -playing that lets a command end sessions.
+// endPlaying is the value of the flag -playing that allows a command to end sessions.
 const endPlaying = "end"
 
 // playingFlag defines the flag.
@@ -24,8 +24,8 @@ func playingFlag(flags *flag.FlagSet) *string {
 	return flags.String("playing", "", "end: destroy also while people play or wait, which ends their sessions")
 }
 
-// checkVacant returns an error if anybody plays or waits on the stack, since
-// deleting its queue ends their sessions, unless that is what was asked for.
+// checkVacant returns an error if anybody plays or waits on the stack, unless the flag
+// allows to end their sessions: deleting the queue does that.
 func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack, playing, command string) error {
 	switch playing {
 	case endPlaying:
@@ -35,7 +35,7 @@ func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack
 		return fmt.Errorf("-playing is %q; allowed: %s", playing, endPlaying)
 	}
 	out, err := stackOutputs(ctx, tree, cloud, stack)
-	if errors.Is(err, outputs.ErrNone) { // it is not there, or nobody was given its queue yet
+	if errors.Is(err, outputs.ErrNone) { // it does not exist, or has no queue yet
 		return nil
 	}
 	if err == nil {
@@ -50,7 +50,7 @@ func checkVacant(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack
 	return nil
 }
 
-// stackOutputs returns the outputs of a stack, or outputs.ErrNone if it is not there.
+// stackOutputs returns the outputs of a stack, or outputs.ErrNone if it does not exist.
 func stackOutputs(ctx context.Context, tree local.Tree, cloud *local.Cloud, stack string) (outputs.Outputs, error) {
 	if !cloud.Deployed(stack) {
 		return outputs.Outputs{}, outputs.ErrNone
@@ -60,7 +60,7 @@ func stackOutputs(ctx context.Context, tree local.Tree, cloud *local.Cloud, stac
 	return outputs.Read(pulumi, stack)
 }
 
-// awsOf is a cloud's AWS, for its administrator.
+// awsOf returns the configuration for calls of a cloud's administrator.
 func awsOf(cloud *local.Cloud) aws.Config {
 	return aws.Config{
 		Region: local.Region, BaseEndpoint: aws.String(cloud.Endpoint()),

@@ -14,8 +14,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// relay is the ssh ProxyCommand of the sandbox's builder, as the AWS CLI's
-// session is on AWS: its input and output are a connection to the ssh daemon.
+// relay is ssh's ProxyCommand for the sandbox's builder, as the AWS CLI's session is on
+// AWS. It connects its input and output to the ssh daemon.
 func relay(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: sandbox relay INSTANCE")

@@ -16,9 +16,8 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// settings are keys of the stack's configuration with values of this start of the
-// local AWS: what `pulumi config set` writes into a stack's file, which here is
-// the repository's.
+// settings are keys and values of the stack's configuration for this start of the local
+// AWS. `pulumi config set` would write them into the stack's file, which is committed.
 type settings map[string]string
 
 func settingsFile(cloud *local.Cloud) string { return filepath.Join(cloud.Dir(), "settings.json") }
@@ -35,7 +34,7 @@ func readSettings(cloud *local.Cloud) (settings, error) {
 	return chosen, json.Unmarshal(text, &chosen)
 }
 
-// change adds to what is set.
+// change adds the settings to those of the cloud.
 func (chosen settings) change(cloud *local.Cloud) error {
 	all, err := readSettings(cloud)
 	if err != nil {
@@ -49,7 +48,7 @@ func (chosen settings) change(cloud *local.Cloud) error {
 	return os.WriteFile(settingsFile(cloud), append(text, '\n'), 0o644)
 }
 
-// set is the command.
+// set is the command of the same name.
 func set(_ context.Context, args []string) error {
 	_, p, unlock, err := enter()
 	if err != nil {
@@ -64,7 +63,7 @@ func set(_ context.Context, args []string) error {
 	for _, arg := range args {
 		key, value, is := strings.Cut(arg, "=")
 		if !is || !strings.Contains(key, ":") {
-			return fmt.Errorf("%q is no NAMESPACE:KEY=VALUE", arg)
+			return fmt.Errorf("%q is not NAMESPACE:KEY=VALUE", arg)
 		}
 		chosen[key] = value
 		p.Say("%s: %q until `make down`", key, value)
@@ -72,7 +71,8 @@ func set(_ context.Context, args []string) error {
 	return chosen.change(cloud)
 }
 
-// settled is the repository's configuration of the stack with what is set.
+// settled returns the file with the committed configuration of the stack and the
+// settings.
 func settled(tree local.Tree, cloud *local.Cloud) (string, error) {
 	committed := filepath.Join(tree.Root, "Pulumi.sandbox.yaml")
 	chosen, err := readSettings(cloud)

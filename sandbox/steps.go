@@ -112,7 +112,7 @@ func installation(tree local.Tree, p local.Progress, tests bool) (steps, task) {
 		))
 }
 
-// baseOf is the base image of a work tree's session image.
+// baseOf returns the base image of a work tree's session image.
 func baseOf(tree local.Tree) baseimage.Base {
 	return baseimage.Base{Cache: tree.Cache, Packages: tree.Packages()}
 }

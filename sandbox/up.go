@@ -15,7 +15,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// up deploys and says what to try next.
+// up deploys and prints the commands to try next.
 func up(ctx context.Context, args []string) error {
 	if err := deploy(ctx, "up", args); err != nil {
 		return err
@@ -23,9 +23,9 @@ func up(ctx context.Context, args []string) error {
 	fmt.Print(`
 Next:
   make session PLAYER=player1   start a session; its host takes 2 seconds here, on AWS minutes
-  make sessions                 who plays and who waits, and why
+  make sessions                 the sessions that run and wait, and why
   make up                       again: no changes
-  make preview                  what a change of Pulumi.sandbox.yaml would do
+  make preview                  the effect of a change of Pulumi.sandbox.yaml
   eval "$(.sandbox/bin/sandbox env)"; aws batch describe-job-queues
   make down                     destroy everything and stop
 `)
@@ -42,7 +42,7 @@ func destroy(ctx context.Context, args []string) error { return deploy(ctx, "des
 // destroy name it.
 type deployment struct{ command, config, report, json, playing, program, stack string }
 
-// deploy prepares all that a deployment needs, then runs it.
+// deploy prepares the machine and the local AWS, then runs the engine.
 func deploy(ctx context.Context, command string, args []string) error {
 	d, err := parseDeployment(command, args)
 	if err != nil {
@@ -67,7 +67,7 @@ func deploy(ctx context.Context, command string, args []string) error {
 		return err
 	}
 	all.report(p)
-	p.Say("%s in %s all told", command, time.Since(started).Round(100*time.Millisecond))
+	p.Say("%s in %s", command, time.Since(started).Round(100*time.Millisecond))
 	return nil
 }
 
@@ -75,8 +75,8 @@ func parseDeployment(command string, args []string) (deployment, error) {
 	d := deployment{command: command}
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.StringVar(&d.config, "config", "", "the stack's configuration (default: Pulumi.sandbox.yaml at the root)")
-	flags.StringVar(&d.report, "report", "", "write what was done, resource by resource, as JSON to this file")
-	flags.StringVar(&d.json, "json", "", "let preview write what `pulumi preview --json` prints to this file")
+	flags.StringVar(&d.report, "report", "", "write a report of the run, resource by resource, as JSON to this file")
+	flags.StringVar(&d.json, "json", "", "let preview write the output of `pulumi preview --json` to this file")
 	playing := playingFlag(flags)
 	flags.StringVar(&d.program, "program", "infra", "infra, or consumer: the example of another team's program")
 	flags.StringVar(&d.stack, "stack", local.Stack, "the stack's name: several can be in the local AWS")
@@ -105,7 +105,7 @@ func (d deployment) run(ctx context.Context, tree local.Tree, cloud *local.Cloud
 	return runDeploy(ctx, tree, cloud, d.command, "-config-file", file, "-report", d.report, "-json", d.json, "-program", d.program, "-stack", d.stack)
 }
 
-// enter finds the work tree and lets one command at a time in.
+// enter finds the work tree and locks it: one command runs at a time.
 func enter() (local.Tree, local.Progress, func(), error) {
 	p := local.Progress{Out: os.Stdout}
 	tree, err := local.FindTree()
@@ -122,10 +122,10 @@ func enter() (local.Tree, local.Progress, func(), error) {
 	return tree, p, func() { lock.Close() }, nil
 }
 
-// install installs and builds whatever is missing, and starts nothing.
+// install installs and builds the missing parts, and starts nothing.
 func install(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("install", flag.ContinueOnError)
-	tests := flags.Bool("tests", false, "what the tests need, too")
+	tests := flags.Bool("tests", false, "with the parts that only the tests need")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func install(ctx context.Context, args []string) error {
 	return nil
 }
 
-// prepare installs, builds and starts whatever is missing.
+// prepare installs, builds and starts the missing parts.
 func prepare(ctx context.Context, tree local.Tree, p local.Progress) (*local.Cloud, error) {
 	_, install := installation(tree, p, false)
 	if err := install(ctx); err != nil {
@@ -152,8 +152,8 @@ func prepare(ctx context.Context, tree local.Tree, p local.Progress) (*local.Clo
 	return local.Ensure(ctx, tree, p)
 }
 
-// configure writes the stack's configuration for this cloud: the committed
-// Pulumi.sandbox.yaml and what only the running cloud can tell.
+// configure writes the stack's configuration for this cloud and returns its file: the
+// committed one with the values that only the running cloud knows.
 func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress, program, stack, committed string) (string, error) {
 	image, err := ensureBase(ctx, tree, cloud, p)
 	if err != nil {
@@ -176,12 +176,12 @@ func runDeploy(ctx context.Context, tree local.Tree, cloud *local.Cloud, command
 	return cmd.Run()
 }
 
-// deployCommand is the deploy command in the environment of a cloud.
+// deployCommand returns the deploy command, which runs in the environment of a cloud.
 func deployCommand(ctx context.Context, tree local.Tree, cloud *local.Cloud, command string, flags ...string) *exec.Cmd {
 	args := append(append([]string{"-root", tree.Root}, flags...), command)
 	cmd := exec.CommandContext(ctx, filepath.Join(tree.Bin(), "deploy"), args...)
 	cmd.Env = cloud.Env()
-	// Interrupted, it ends the engine's run in order; then it is waited for.
+	// An interrupt ends the engine's run in order; the command waits for that.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Minute
 	return cmd

@@ -1,6 +1,6 @@
 // Package leftout holds the replacements for the parts of the Pulumi CLI that the
 // sandbox's build of it leaves out. ./build puts the folders below this one into
-// the CLI's source, each in the place of what it names.
+// the CLI's source, each in the place of the files that it names.
 package leftout
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Error says that a part of the CLI is missing.
+// Error returns the error of a part that is missing.
 func Error(part string) error {
 	return fmt.Errorf("%s is not in the sandbox's build of the Pulumi CLI: use Pulumi's release, see docs/fidelity.md", part)
 }
