@@ -131,5 +131,5 @@ $(deliver): FORCE
 
 $(sandbox): FORCE
 	@mkdir -p $(@D)
-	@[[ -e $@ ]] || echo "==> building the sandbox (once a work tree; about 1 minute on a fresh machine)"
+	@[[ -e $@ ]] || echo "==> building the sandbox (about 3 minutes on a fresh machine)"
 	@cd sandbox && go build -o ../$@ .

@@ -97,9 +97,9 @@ func installation(tree local.Tree, p local.Progress, tests bool) (steps, task) {
 			_, err := game.Ensure(ctx, p, tree.Cache)
 			return err
 		}}
-		cli       = &step{name: "Pulumi CLI", usual: 3 * time.Minute, done: local.PulumiInstalled(tree), work: func(ctx context.Context) error { return local.Pulumi(ctx, tree, p) }}
-		providers = &step{name: "providers", usual: 6 * time.Minute, done: local.PluginsInstalled(tree), work: func(ctx context.Context) error { return local.InstallPlugins(ctx, tree, p) }}
-		program   = &step{name: "program", usual: 5 * time.Minute, done: local.DeployBuilt(tree), work: func(ctx context.Context) error { return local.BuildDeploy(ctx, tree, p) }}
+		cli       = &step{name: "Pulumi CLI", usual: 2 * time.Minute, done: local.PulumiInstalled(tree), work: func(ctx context.Context) error { return local.Pulumi(ctx, tree, p) }}
+		providers = &step{name: "providers", usual: 3 * time.Minute, done: local.PluginsInstalled(tree), work: func(ctx context.Context) error { return local.InstallPlugins(ctx, tree, p) }}
+		program   = &step{name: "program", usual: 4 * time.Minute, done: local.DeployBuilt(tree), work: func(ctx context.Context) error { return local.BuildDeploy(ctx, tree, p) }}
 	)
 	// The base image and the game wait for downloads or use one core, so they run beside
 	// the compiling. The CLI comes first: it compiles the packages that the others share,

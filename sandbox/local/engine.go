@@ -27,7 +27,7 @@ func Pulumi(ctx context.Context, t Tree, p Progress) error {
 		}
 		return linkTo(found, link)
 	}
-	built, err := buildNested(ctx, t, p, "engine", "pulumi", "building the Pulumi CLI", "none is installed; about 3 minutes, once a machine")
+	built, err := buildNested(ctx, t, p, "engine", "pulumi", "building the Pulumi CLI", "none is installed; about 2 minutes, once a machine")
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (plugin Plugin) download(ctx context.Context, t Tree, p Progress) bool {
 }
 
 func buildAWSProvider(ctx context.Context, t Tree, p Progress) (string, error) {
-	return buildNested(ctx, t, p, "awsprovider", "pulumi-resource-aws", "building the AWS provider", "the released one can't be downloaded; about 5 minutes, once a machine")
+	return buildNested(ctx, t, p, "awsprovider", "pulumi-resource-aws", "building the AWS provider", "the released one can't be downloaded; about 3 minutes, once a machine")
 }
 
 // buildNested runs the ./build of a nested module, whose result is kept in the cache
