@@ -105,7 +105,7 @@ func build(out string) error {
 }
 
 func buildEnv() []string {
-	return append(os.Environ(), "GOFLAGS=-mod=mod", "GONOSUMDB=", "CGO_ENABLED=0")
+	return append(os.Environ(), "GOFLAGS=-mod=mod", "GONOSUMDB=")
 }
 
 // shake makes modfile use copies of the shaken modules, without the code that the
