@@ -3,7 +3,7 @@ package main
 // omission is a part of the CLI that nothing in the sandbox uses and that takes long
 // to compile. An error takes its place, except for colours.
 type omission struct {
-	part   string   // as docs/fidelity.md names it
+	part   string   // a phrase of docs/fidelity.md
 	cost   string   // the CPU seconds of compiling it, of 520 for the whole CLI
 	remove []string // patterns of the files to remove
 	keep   []string // files that remove matches and that stay
@@ -57,7 +57,7 @@ var omissions = []omission{
 		keep:   []string{"cmd/esc/cli/prepare.go", "cmd/esc/cli/fs.go"},
 	},
 	{
-		part: "colours in the texts of `pulumi package`, `pulumi do` and `pulumi config env init`", cost: "20: a syntax highlighter",
+		part: "texts of `pulumi package`, `pulumi do` and `pulumi config env init` have no colours", cost: "20: a syntax highlighter",
 		edits: []edit{
 			{"cmd/pulumi/config/config_env_init.go", "if !cmdutil.InteractiveTerminal() {", "type evalCrypter interface", "return markdown.String(), nil\n}\n\n"},
 			{"cmd/pulumi/schemainfo/description.go", "// helpMarkdownStyle returns", "// droppedHelpSections are", ""},
