@@ -110,19 +110,6 @@ func answerXML(c *Call, status int, value any) *http.Response {
 	return answer(c, status, "application/xml", append([]byte(xml.Header), body...))
 }
 
-// answerQuery returns a successful answer in the query protocol.
-func answerQuery(c *Call, result any) *http.Response {
-	var body bytes.Buffer
-	start := func(end string) xml.StartElement { return xml.StartElement{Name: xml.Name{Local: c.Operation + end}} }
-	e := xml.NewEncoder(&body)
-	if err := errors.Join(
-		e.EncodeToken(start("Response")), e.EncodeElement(result, start("Result")), e.EncodeToken(start("Response").End()), e.Flush(),
-	); err != nil { // only a type that XML does not know can do this
-		panic(err)
-	}
-	return answer(c, http.StatusOK, "text/xml", body.Bytes())
-}
-
 func setBody(res *http.Response, body []byte) {
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	res.ContentLength = int64(len(body))
