@@ -53,7 +53,7 @@ func (s *sandbox) deliver(t *testing.T, base config, deployed outputs.Outputs) {
 		other := bytes.Repeat([]byte("no archive"), 100)
 		refused(t, base.with(map[string]any{"image.gameBuild.key": "builds/none.tar"}), "there is no s3://")
 		s.upload(t, deployed, other, "")
-		refused(t, build("latest"), "its SHA-256 in 64 hexadecimal digits is needed")
+		refused(t, build("latest"), "which has to be its SHA-256 in 64 hexadecimal digits")
 		s.upload(t, deployed, other, sumOf(other))
 		refused(t, build("latest"), "it is neither a zip archive nor a tar archive")
 		s.upload(t, deployed, s.gameArchive(t), sumOf(other))
