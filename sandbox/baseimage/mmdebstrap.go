@@ -41,18 +41,18 @@ func sources(ctx context.Context) ([]string, error) {
 func ofSuite(targets string) (found []string) {
 	whole := false
 	for line := range strings.Lines(targets) {
-		uri, release, ok := strings.Cut(strings.TrimSuffix(strings.TrimSpace(line), " main"), " ")
-		if !ok || !strings.HasSuffix(strings.TrimSpace(line), " main") {
+		target := strings.Fields(line)
+		if len(target) != 3 || target[2] != "main" {
 			continue
 		}
-		switch release {
+		switch target[1] {
 		case suite:
 			whole = true
 		case suite + "-updates", suite + "-security":
 		default:
 			continue
 		}
-		found = append(found, "deb "+uri+" "+release+" main")
+		found = append(found, "deb "+strings.Join(target, " "))
 	}
 	if !whole {
 		return nil
