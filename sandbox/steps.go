@@ -92,7 +92,7 @@ func installation(tree local.Tree, p local.Progress, tests bool) (steps, task) {
 	var (
 		packages  = &step{name: "Debian packages", usual: time.Minute, done: local.Installed(tests), work: func(ctx context.Context) error { return local.Install(ctx, p, tests) }}
 		moto      = &step{name: "moto", usual: time.Minute, done: local.MotoInstalled(tree), work: func(ctx context.Context) error { return local.InstallMoto(ctx, tree, p) }}
-		baseImage = &step{name: "base image", usual: 4 * time.Minute, done: base.Made(), work: func(ctx context.Context) error { return base.Make(ctx, p) }}
+		baseImage = &step{name: "base image", usual: 2 * time.Minute, done: base.Made(), work: func(ctx context.Context) error { return base.Make(ctx, p) }}
 		theGame   = &step{name: "game", usual: time.Minute, done: game.Made(tree.Cache), work: func(ctx context.Context) error {
 			_, err := game.Ensure(ctx, p, tree.Cache)
 			return err

@@ -49,7 +49,7 @@ func (c *Config) components() []component {
 			VPCID: n.VPCID, SubnetIDs: n.SubnetIDs, CIDRBlock: n.CIDRBlock, Zones: n.Zones, PlayerCIDRs: n.PlayerCIDRs, OpenToWorld: n.OpenToWorld,
 		}, "network", elsewhere("ports", "formerPorts")},
 		{registry.RegistryArgs{Keep: r.Keep, KeepReleased: r.KeepReleased, PullAccounts: r.PullAccounts}, "registry", nil},
-		{&userresources.UserResourcesArgs{Users: c.users(), TeamEmails: c.Notifications.TeamEmails, RecoveryDays: c.Secrets.RecoveryDays}, "", map[string]string{
+		{&userresources.UserResourcesArgs{Users: c.UserResources(), TeamEmails: c.Notifications.TeamEmails, RecoveryDays: c.Secrets.RecoveryDays}, "", map[string]string{
 			"users": "users", "teamEmails": "notifications.teamEmails", "recoveryDays": "secrets.recoveryDays",
 		}},
 		{&compute.ComputeArgs{
@@ -75,10 +75,11 @@ func (c *Config) components() []component {
 	}
 }
 
-func (c *Config) users() []userresources.User {
+// UserResources returns the users with the addresses that are notified.
+func (c *Config) UserResources() []userresources.User {
 	var users []userresources.User
 	for _, u := range c.Users {
-		users = append(users, userresources.User{Name: u.Name, Notify: u.Notify})
+		users = append(users, userresources.User(u))
 	}
 	return users
 }
