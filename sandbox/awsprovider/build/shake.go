@@ -22,7 +22,8 @@ import (
 //
 // It resolves names, not types, and so keeps a little too much: all methods of a
 // type that it keeps, except for the types in sparse. A declaration dropped by mistake is a
-// compile error, never a change of behaviour.
+// compile error. The one exception is a method of a sparse type that only an interface
+// of a type assertion asks for: without it, the assertion fails.
 
 const (
 	awsServices = "github.com/aws/aws-sdk-go-v2/service/"
