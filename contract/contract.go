@@ -172,7 +172,9 @@ const (
 	EventNotified EventName = "notified" // the user was notified, or could not be for Reason
 	EventWarned   EventName = "warned"   // the player was warned that the session ends, for Reason
 	EventDoctor   EventName = "doctor"   // a Check of `session doctor`
-	EventEnded    EventName = "ended"    // the last one; carries ExitCode and Reason
+	EventUsage    EventName = "usage"    // Usage, every Settings.Usage
+	EventSummary  EventName = "summary"  // Summary, before `ended`
+	EventEnded    EventName = "ended"    // the last one; carries ExitCode, Exit and Reason
 )
 
 // State is a state of a session's life.
@@ -212,6 +214,13 @@ type Event struct {
 	Certificate string `json:"certificateSha256,omitempty"`
 	Reason      string `json:"reason,omitempty"`
 	ExitCode    *int   `json:"exitCode,omitempty"`
+	Exit        string `json:"exit,omitempty"` // the ExitCode's name
+
+	// SinceSubmit is the time from EnvSubmitted, and SinceCreated that from the
+	// container's creation, both in seconds. `starting` has both and `ready` the
+	// former, as far as they are known. None is negative, whatever the clocks say.
+	SinceSubmit  *float64 `json:"sinceSubmitSeconds,omitempty"`
+	SinceCreated *float64 `json:"sinceCreatedSeconds,omitempty"`
 
 	State   State   `json:"state,omitempty"`
 	Seconds float64 `json:"seconds,omitempty"` // in State
@@ -220,6 +229,9 @@ type Event struct {
 	Line    string  `json:"line,omitempty"` // UTF-8, at most 2,000 bytes
 	Dropped int     `json:"dropped,omitempty"`
 	Check   *Check  `json:"check,omitempty"`
+
+	Usage   *Usage   `json:"usage,omitempty"`
+	Summary *Summary `json:"summary,omitempty"`
 }
 
 // Check is the result of one row of `session doctor`, which checks the facts that
