@@ -93,13 +93,13 @@ func installation(tree local.Tree, p local.Progress, tests bool) (steps, task) {
 		packages  = &step{name: "Debian packages", usual: time.Minute, done: local.Installed(tests), work: func(ctx context.Context) error { return local.Install(ctx, p, tests) }}
 		moto      = &step{name: "moto", usual: time.Minute, done: local.MotoInstalled(tree), work: func(ctx context.Context) error { return local.InstallMoto(ctx, tree, p) }}
 		baseImage = &step{name: "base image", usual: 2 * time.Minute, done: base.Made(), work: func(ctx context.Context) error { return base.Make(ctx, p) }}
-		theGame   = &step{name: "game", usual: time.Minute, done: game.Made(tree.Cache), work: func(ctx context.Context) error {
+		theGame   = &step{name: "game", usual: 20 * time.Second, done: game.Made(tree.Cache), work: func(ctx context.Context) error {
 			_, err := game.Ensure(ctx, p, tree.Cache)
 			return err
 		}}
-		cli       = &step{name: "Pulumi CLI", usual: 2 * time.Minute, done: local.PulumiInstalled(tree), work: func(ctx context.Context) error { return local.Pulumi(ctx, tree, p) }}
-		providers = &step{name: "providers", usual: 3 * time.Minute, done: local.PluginsInstalled(tree), work: func(ctx context.Context) error { return local.InstallPlugins(ctx, tree, p) }}
-		program   = &step{name: "program", usual: 4 * time.Minute, done: local.DeployBuilt(tree), work: func(ctx context.Context) error { return local.BuildDeploy(ctx, tree, p) }}
+		cli       = &step{name: "Pulumi CLI", usual: 2*time.Minute + 30*time.Second, done: local.PulumiInstalled(tree), work: func(ctx context.Context) error { return local.Pulumi(ctx, tree, p) }}
+		providers = &step{name: "providers", usual: 4 * time.Minute, done: local.PluginsInstalled(tree), work: func(ctx context.Context) error { return local.InstallPlugins(ctx, tree, p) }}
+		program   = &step{name: "program", usual: 3 * time.Minute, done: local.DeployBuilt(tree), work: func(ctx context.Context) error { return local.BuildDeploy(ctx, tree, p) }}
 	)
 	// The base image and the game wait for downloads or use one core, so they run beside
 	// the compiling. The CLI comes first: it compiles the packages that the others share,
