@@ -59,7 +59,7 @@ func everything(t *testing.T, stack string, count int) *componenttest.Run {
 		settings := contract.DefaultSettings()
 		settings.Stack, settings.Region = stack, componenttest.Region
 		_, err = session.NewSessions(ctx, "sessions", &session.SessionsArgs{
-			Settings: settings, Users: sessions, Image: pulumi.String("game@sha256:1111"), VCPUs: 3, MemoryMiB: 14000, GPUs: 1, SharedMemoryMiB: 1024, Attempts: 2,
+			Settings: settings, Users: sessions, Image: pulumi.String("game@sha256:1111"), VCPUs: 3, MemoryMiB: 14000, GPUs: 1, PerGPU: 1, SharedMemoryMiB: 1024, Attempts: 2,
 			CertificateARN: longestARN, LogGroupName: pulumi.String(group),
 			ExecutionRoleARN: access.ExecutionRoleARN, SessionRoleARN: access.SessionRoleARN, EnsureCredentials: (&userresources.Passwords{}).Ensure,
 		})

@@ -103,8 +103,8 @@ func (a SessionsArgs) requirements() []typedValue {
 		{"MEMORY", strconv.Itoa(a.MemoryMiB)},
 		{"VCPU", strconv.Itoa(a.VCPUs)},
 	}
-	if a.GPUs > 0 {
-		needs = append([]typedValue{{"GPU", strconv.Itoa(a.GPUs)}}, needs...)
+	if gpus := ReservedGPUs(a.GPUs, a.PerGPU); gpus > 0 {
+		needs = append([]typedValue{{"GPU", strconv.Itoa(gpus)}}, needs...)
 	}
 	return needs
 }
@@ -113,7 +113,7 @@ func (a SessionsArgs) environment(user, image string) []namedValue {
 	settings := a.Settings
 	settings.User, settings.Image = user, image
 	environ := settings.Environ()
-	if a.GPUs == 0 {
+	if ReservedGPUs(a.GPUs, a.PerGPU) == 0 {
 		// The ECS agent names the GPUs only of jobs that reserve some.
 		environ = append(environ, "NVIDIA_VISIBLE_DEVICES=all")
 		slices.Sort(environ)

@@ -36,18 +36,19 @@ type SessionsArgs struct {
 	// and a revision's image never changes.
 	Image pulumi.StringInput
 
-	// VCPUs, 1 and up, are a share, not a limit: a session may use idle ones too.
+	// VCPUs are a share, not a limit: a session may use idle ones too.
 	VCPUs int
-	// MemoryMiB is reserved on the host and a hard limit, at least 6 (Docker).
+	// MemoryMiB is reserved on the host and a hard limit.
 	MemoryMiB int
-	// GPUs is a number of whole GPUs, up to 8; with 0 the host's GPUs are shared.
+	// GPUs is the number of whole GPUs that a session reserves if PerGPU is 1.
 	GPUs int
-	// SharedMemoryMiB is the size of /dev/shm, 1 to MemoryMiB, of which it is a part.
+	// PerGPU is the most sessions that share a GPU: see ReservedGPUs.
+	PerGPU int
+	// SharedMemoryMiB is the size of /dev/shm, less than MemoryMiB, of which it is a part.
 	SharedMemoryMiB int
 	// Privileged gives the container the host's devices. Leave it false.
 	Privileged bool
-	// Attempts is the number of a session's attempts in all, if its hosts fail, 1 to 10
-	// (AWS Batch user guide, "Automated job retries").
+	// Attempts is the number of a session's attempts in all, if its hosts fail.
 	Attempts int
 	// CertificateARN is the secret with the sessions' certificate; if it is "", each
 	// session makes its own.
@@ -82,17 +83,37 @@ type Sessions struct {
 // reason.
 const timeoutMargin = 5 * time.Minute
 
+// ReservedGPUs returns the GPUs that a session reserves: none if sessions share one,
+// since AWS Batch reserves no share of a GPU.
+func ReservedGPUs(gpus, perGPU int) int {
+	if perGPU > 1 {
+		return 0
+	}
+	return gpus
+}
+
+// Check adds the faults of the plain fields. at returns the path of a property. The
+// settings have a Check of their own. vCPUs, memory and GPUs end at those of the largest
+// instance type, attempts at what AWS Batch takes (user guide, "Automated job retries").
+func (a SessionsArgs) Check(f *faults.Faults, at func(property string) string) {
+	memory, perGPU := at("memoryMib"), at("perGpu")
+	f.Between(at("vcpus"), a.VCPUs, 1, 192)
+	f.Between(memory, a.MemoryMiB, 128, 1536<<10)
+	f.Between(at("gpus"), a.GPUs, 1, 8)
+	f.Between(perGPU, a.PerGPU, 1, 16)
+	f.Between(at("sharedMemoryMib"), a.SharedMemoryMiB, 64, 64<<10)
+	f.Between(at("attempts"), a.Attempts, 1, 10)
+	f.Compare(a.SharedMemoryMiB < a.MemoryMiB, at("sharedMemoryMib"), a.SharedMemoryMiB, fmt.Sprintf("less than %s, %d", memory, a.MemoryMiB), memory)
+	f.Compare(a.PerGPU == 1 || a.GPUs == 1, at("gpus"), a.GPUs, fmt.Sprintf("1 when %s is %d: a GPU is shared or owned", perGPU, a.PerGPU), perGPU)
+}
+
 func (a SessionsArgs) validate() error {
 	var f faults.Faults
 	at := func(property string) string { return "settings." + property }
 	a.Settings.Check(&f, at)
 	f.Check(a.Settings.Region != "", at("region"), a.Settings.Region, "an AWS Region")
 	a.validateUsers(&f)
-	f.Check(a.VCPUs >= 1, "vcpus", a.VCPUs, "a whole number from 1 up")
-	f.Check(a.MemoryMiB >= 6, "memoryMib", a.MemoryMiB, "a whole number from 6 up")
-	f.Between("gpus", a.GPUs, 0, 8)
-	f.Between("sharedMemoryMib", a.SharedMemoryMiB, 1, max(a.MemoryMiB, 1))
-	f.Between("attempts", a.Attempts, 1, 10)
+	a.Check(&f, faults.Property)
 	f.Check(len(a.Tags) <= 49, "tags", len(a.Tags), "at most 49 tags: the user's is one more, and a job with over 50 fails")
 	required := map[string]pulumi.StringInput{
 		"image": a.Image, "logGroupName": a.LogGroupName,

@@ -36,6 +36,7 @@ func goodArgs() session.SessionsArgs {
 		VCPUs:             3,
 		MemoryMiB:         14000,
 		GPUs:              1,
+		PerGPU:            1,
 		SharedMemoryMiB:   1024,
 		Attempts:          2,
 		ExecutionRoleARN:  pulumi.String("arn:role:execution"),
@@ -147,7 +148,7 @@ func TestEverySessionHasTheStacksCertificateWhereThereIsOne(t *testing.T) {
 
 func TestASessionThatSharesAGPUReservesNoneButSeesIt(t *testing.T) {
 	args := goodArgs()
-	args.GPUs = 0
+	args.PerGPU = 2
 	p := properties(t, run(t, componenttest.Update, args).Must(t).OfType(definition)[0])
 	assert.NotContains(t, fmt.Sprint(p["resourceRequirements"]), "GPU")
 	assert.Contains(t, p["environment"], map[string]any{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"})
@@ -250,9 +251,11 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 		"settings.stack", "Dev_1", "settings.region", "settings.ports", "443-442", "settings.displayMode",
 		"settings.firstConnect", "settings.grace", "settings.idle", "settings.max", "settings.stop",
 		"users[0].name", "Player", "users[1].name", "root", "users[3].name", "twice", "users[3].credentialsArn",
-		"vcpus", "memoryMib", "gpus", "sharedMemoryMib", "attempts",
+		"vcpus is 0; allowed: a whole number from 1 to 192", "memoryMib is 0; allowed: a whole number from 128 to 1572864",
+		"gpus is 9; allowed: a whole number from 1 to 8", "perGpu is 0; allowed: a whole number from 1 to 16",
+		"sharedMemoryMib is 0; allowed: a whole number from 64 to 65536", "attempts is 11; allowed: a whole number from 1 to 10",
 		"image", "logGroupName", "executionRoleArn", "sessionRoleArn", "ensureCredentials",
-		"session has 23 faults",
+		"session has 24 faults",
 	} {
 		assert.ErrorContains(t, r.Err, fault)
 	}
@@ -261,16 +264,23 @@ func TestEveryFaultIsToldAtOnceAndNothingRegistered(t *testing.T) {
 
 func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 	for name, change := range map[string]func(*session.SessionsArgs){
-		"no credentials hook":           func(a *session.SessionsArgs) { a.EnsureCredentials = nil },
-		"no vCPU":                       func(a *session.SessionsArgs) { a.VCPUs = 0 },
-		"less memory than Docker takes": func(a *session.SessionsArgs) { a.MemoryMiB, a.SharedMemoryMiB = 5, 1 },
-		"shared memory over memory":     func(a *session.SessionsArgs) { a.SharedMemoryMiB = a.MemoryMiB + 1 },
-		"negative GPUs":                 func(a *session.SessionsArgs) { a.GPUs = -1 },
-		"no attempt":                    func(a *session.SessionsArgs) { a.Attempts = 0 },
-		"settings out of their range":   func(a *session.SessionsArgs) { a.Settings.Grace = 0 },
-		"no Region":                     func(a *session.SessionsArgs) { a.Settings.Region = "" },
-		"50 tags":                       func(a *session.SessionsArgs) { a.Tags = tags(50) },
-		"a name too long":               func(a *session.SessionsArgs) { a.Users[0].Name = strings.Repeat("a", 32) },
+		"no credentials hook":         func(a *session.SessionsArgs) { a.EnsureCredentials = nil },
+		"no vCPU":                     func(a *session.SessionsArgs) { a.VCPUs = 0 },
+		"193 vCPUs":                   func(a *session.SessionsArgs) { a.VCPUs = 193 },
+		"too little memory":           func(a *session.SessionsArgs) { a.MemoryMiB, a.SharedMemoryMiB = 127, 64 },
+		"too much memory":             func(a *session.SessionsArgs) { a.MemoryMiB = 1572865 },
+		"too little shared memory":    func(a *session.SessionsArgs) { a.SharedMemoryMiB = 63 },
+		"too much shared memory":      func(a *session.SessionsArgs) { a.MemoryMiB, a.SharedMemoryMiB = 100000, 65537 },
+		"shared memory of it all":     func(a *session.SessionsArgs) { a.SharedMemoryMiB = a.MemoryMiB },
+		"no GPU":                      func(a *session.SessionsArgs) { a.GPUs = 0 },
+		"a GPU shared by none":        func(a *session.SessionsArgs) { a.PerGPU = 0 },
+		"a GPU shared by 17":          func(a *session.SessionsArgs) { a.PerGPU = 17 },
+		"a GPU shared and owned":      func(a *session.SessionsArgs) { a.GPUs, a.PerGPU = 2, 2 },
+		"no attempt":                  func(a *session.SessionsArgs) { a.Attempts = 0 },
+		"settings out of their range": func(a *session.SessionsArgs) { a.Settings.Grace = 0 },
+		"no Region":                   func(a *session.SessionsArgs) { a.Settings.Region = "" },
+		"50 tags":                     func(a *session.SessionsArgs) { a.Tags = tags(50) },
+		"a name too long":             func(a *session.SessionsArgs) { a.Users[0].Name = strings.Repeat("a", 32) },
 	} {
 		args := goodArgs()
 		args.Users = slices.Clone(args.Users)
@@ -281,7 +291,11 @@ func TestEachLimitIsWhereItIsSaidToBe(t *testing.T) {
 		"no users yet": func(a *session.SessionsArgs) { a.Users = nil },
 		"no tags":      func(a *session.SessionsArgs) { a.Tags = nil },
 		"49 tags":      func(a *session.SessionsArgs) { a.Tags = tags(49) },
-		"the least":    func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs = 1, 6, 1, 0 },
+		"the least":    func(a *session.SessionsArgs) { a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.Attempts = 1, 128, 64, 1 },
+		"the most": func(a *session.SessionsArgs) {
+			a.VCPUs, a.MemoryMiB, a.SharedMemoryMiB, a.GPUs, a.Attempts = 192, 1572864, 65536, 8, 10
+		},
+		"as many sharers as may be": func(a *session.SessionsArgs) { a.PerGPU = 16 },
 	} {
 		args := goodArgs()
 		change(&args)

@@ -17,6 +17,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
@@ -24,9 +25,9 @@ import (
 // Config is a stack's configuration. Tags of a field: key; default (JSON, or text as it
 // is); required ("true": the default is not enough); doc. The values that a key allows
 // are those of the component that takes it (components in rules.go), or of the setting
-// that it sets: setting is the field of contract.Settings with default, min, max and
+// that it sets: setting is the field of contract.Settings with default, range and
 // values, and unit is seconds or minutes if that is a duration. A key of neither has
-// min and max, values (separated by "|") or allowed (in words).
+// allowed (in words), unless it is a boolean.
 type Config struct {
 	Region            string   // aws:region
 	AllowedAccountIDs []string // aws:allowedAccountIds
@@ -62,11 +63,11 @@ type Config struct {
 		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`
 	}
 	Session struct {
-		VCPUs                int      `key:"session.vcpus" default:"3" min:"1" max:"192" doc:"vCPUs reserved for a session."`
-		MemoryMiB            int      `key:"session.memoryMib" default:"14000" min:"128" max:"1572864" doc:"Memory of a session, MiB; exceeding it ends the session. A host has somewhat less than its type is sold with: see the table below."`
-		GPUs                 int      `key:"session.gpus" default:"1" min:"1" max:"8" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
-		PerGPU               int      `key:"session.perGpu" default:"1" min:"1" max:"16" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
-		SharedMemoryMiB      int      `key:"session.sharedMemoryMib" default:"1024" min:"64" max:"65536" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
+		VCPUs                int      `key:"session.vcpus" default:"3" doc:"vCPUs reserved for a session."`
+		MemoryMiB            int      `key:"session.memoryMib" default:"14000" doc:"Memory of a session, MiB; exceeding it ends the session. A host has somewhat less than its type is sold with: see the table below."`
+		GPUs                 int      `key:"session.gpus" default:"1" doc:"Whole GPUs reserved for a session, unless session.perGpu shares one."`
+		PerGPU               int      `key:"session.perGpu" default:"1" doc:"The most sessions that share a GPU. Above 1 no GPU is reserved: AWS Batch packs sessions by vCPUs and memory, and nothing parts them on the GPU."`
+		SharedMemoryMiB      int      `key:"session.sharedMemoryMib" default:"1024" doc:"Size of /dev/shm, MiB, a part of the session's memory."`
 		FirstPort            int      `key:"session.firstPort" setting:"Ports" doc:"First port of the DCV range, TCP and UDP, below the ports that Linux gives to outgoing connections. The range is as wide as the most sessions that one host carries."`
 		FormerPorts          []string `key:"session.formerPorts" default:"[]" allowed:"ranges within 1025-65535, such as 8443-8446, each once and other than the present one" doc:"Ranges that go on being admitted after the present one has changed, as long as sessions use them (docs/operations.md, \"Changing ports\")."`
 		StopSeconds          int      `key:"session.stopSeconds" setting:"Stop" unit:"seconds" doc:"Seconds between the request to end and the kill: the time for the game to save, and 10 for closing the session. A Spot reclaim leaves two minutes in all."`
@@ -74,7 +75,7 @@ type Config struct {
 		GraceSeconds         int      `key:"session.graceSeconds" setting:"Grace" unit:"seconds" doc:"How long a session waits for its player to come back, seconds. The game is then as the player left it."`
 		IdleMinutes          int      `key:"session.idleMinutes" setting:"Idle" unit:"minutes" doc:"How long a session goes on while its player touches neither keyboard nor mouse, minutes; 0: for ever."`
 		MaxMinutes           int      `key:"session.maxMinutes" setting:"Max" unit:"minutes" doc:"The longest session, minutes; at most compute.updateTimeoutMinutes, unless compute.updateEndsSessions is true."`
-		Attempts             int      `key:"session.attempts" default:"2" min:"1" max:"10" doc:"How often a session is started in all if its host fails. Nothing else is tried again."`
+		Attempts             int      `key:"session.attempts" default:"2" doc:"How often a session is started in all if its host fails. Nothing else is tried again."`
 		Privileged           bool     `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
 		NativeClients        bool     `key:"session.nativeClients" setting:"NativeClients" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`
 		DisplayMode          string   `key:"session.display" setting:"DisplayMode" doc:"How DCV shows the game: the X server's own screen, on the GPU, or one that DCV makes."`
@@ -156,12 +157,7 @@ func (c *Config) Settings(stack string) contract.Settings {
 }
 
 // GPUs returns the GPUs that a session reserves: none if sessions share one.
-func (c *Config) GPUs() int {
-	if c.SharedGPU() {
-		return 0
-	}
-	return c.Session.GPUs
-}
+func (c *Config) GPUs() int { return session.ReservedGPUs(c.Session.GPUs, c.Session.PerGPU) }
 
 // SharedGPU reports whether sessions share GPUs.
 func (c *Config) SharedGPU() bool { return c.Session.PerGPU > 1 }

@@ -537,7 +537,6 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:session.graceSeconds is 9; allowed: a whole number from 10 to 7200`,
 		`dcv-sessions:session.idleMinutes is -1; allowed: a whole number from 0 to 1440`,
 		`dcv-sessions:session.maxMinutes is 0; allowed: a whole number from 1 to 10080`,
-		`dcv-sessions:session.attempts is 11; allowed: a whole number from 1 to 10`,
 		`dcv-sessions:session.privileged is "yes"; allowed: true or false`,
 		`dcv-sessions:session.nativeClients is "yes"; allowed: true or false`,
 		`dcv-sessions:session.display is "screen"; allowed: console or virtual`,
@@ -565,6 +564,9 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:compute.spotMaxVcpus is 2; allowed: at least the 4 vCPUs of one g5.xlarge`,
 		`dcv-sessions:compute.rootGib is 29; allowed: a whole number from 30 to 16384`,
 		`dcv-sessions:queue.maxWaitMinutes is 9; allowed: a whole number from 10 to 1440`,
+		`dcv-sessions:session.attempts is 11; allowed: a whole number from 1 to 10`,
+		`dcv-sessions:session.sharedMemoryMib is 14000; allowed: less than dcv-sessions:session.memoryMib, 14000`,
+		`dcv-sessions:session.gpus is 2; allowed: 1 when dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
 		`dcv-sessions:image.use is "a b"; allowed: ` + anImage,
 		`dcv-sessions:image.buildOn is "docker"; allowed: builder or local`,
 		`dcv-sessions:image.base is ""; allowed: an image reference, such as ubuntu:24.04`,
@@ -577,8 +579,6 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:tags["aws:a"] is "b"; allowed: ` + tagRule,
 		`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 0 GPUs (dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`,
 		`dcv-sessions:session.firstPort is 2376-2376; allowed: a range without 2375-2376, which the hosts use themselves`,
-		`dcv-sessions:session.sharedMemoryMib is 14000; allowed: less than dcv-sessions:session.memoryMib, 14000`,
-		`dcv-sessions:session.gpus is 2; allowed: 1 when dcv-sessions:session.perGpu is 2: a GPU is shared or owned`,
 		`dcv-sessions:session.certificateSecretArn is "play"; allowed: ` + aSecret,
 	}, faultsOf(t, "Dev", all))
 }

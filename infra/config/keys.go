@@ -27,10 +27,10 @@ type Key struct {
 	Allowed  string // the rule, in words
 	Doc      string
 
-	index    []int // of the struct's field
-	min, max *int
-	values   []string
+	index    []int         // of the struct's field
 	setting  string        // the field of contract.Settings that the key sets, or ""
+	min, max *int          // of a setting that is a number
+	values   []string      // the only ones of a setting
 	unit     time.Duration // of a setting that is a duration
 }
 
@@ -56,10 +56,7 @@ func newKey(name string, field reflect.StructField, index []int) Key {
 	tag := field.Tag.Get
 	k := Key{
 		Name: name, Type: typeOf(field.Type), Default: tag("default"), Required: tag("required") == "true",
-		Allowed: tag("allowed"), Doc: tag("doc"), index: index, min: bound(tag("min")), max: bound(tag("max")),
-	}
-	if list := tag("values"); list != "" {
-		k.values = strings.Split(list, "|")
+		Allowed: tag("allowed"), Doc: tag("doc"), index: index,
 	}
 	if k.setting = tag("setting"); k.setting != "" {
 		k.bySetting(tag("unit"))
@@ -113,14 +110,6 @@ func typeOf(t reflect.Type) string {
 		return "array"
 	}
 	return map[reflect.Kind]string{reflect.String: "string", reflect.Int: "integer", reflect.Bool: "boolean"}[t.Kind()]
-}
-
-func bound(text string) *int {
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return nil
-	}
-	return &n
 }
 
 func (k Key) inWords() string {

@@ -10,6 +10,7 @@ import (
 	"github.com/intraverse/dcv-sessions/components/observability"
 	"github.com/intraverse/dcv-sessions/components/queue"
 	"github.com/intraverse/dcv-sessions/components/registry"
+	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/components/userresources"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/internal/faults"
@@ -43,7 +44,7 @@ func (c *Config) components() []component {
 		}
 		return renamed
 	}
-	n, r, h, i, d := c.Network, c.Registry, c.Compute, c.Image, c.Delivery
+	n, r, h, s, i, d := c.Network, c.Registry, c.Compute, c.Session, c.Image, c.Delivery
 	return []component{
 		{&network.NetworkArgs{
 			VPCID: n.VPCID, SubnetIDs: n.SubnetIDs, CIDRBlock: n.CIDRBlock, Zones: n.Zones, PlayerCIDRs: n.PlayerCIDRs, OpenToWorld: n.OpenToWorld,
@@ -57,6 +58,9 @@ func (c *Config) components() []component {
 			Image: h.Image, RootGiB: h.RootGiB, UpdateTimeoutMinutes: h.UpdateTimeoutMinutes,
 		}, "compute", elsewhere("stopSeconds", "lastPort")},
 		{queue.QueueArgs{MaxWaitMinutes: c.Queue.MaxWaitMinutes}, "queue", nil},
+		{session.SessionsArgs{
+			VCPUs: s.VCPUs, MemoryMiB: s.MemoryMiB, GPUs: s.GPUs, PerGPU: s.PerGPU, SharedMemoryMiB: s.SharedMemoryMiB, Attempts: s.Attempts,
+		}, "session", nil},
 		{&gameimage.GameImageArgs{
 			Use: i.Use, BuildOn: i.BuildOn, BaseImage: i.Base, Version: i.Version, Revision: i.Revision,
 			DisplayServer: contract.DisplayServer(i.DisplayServer), DCVSource: i.DCVSource, MaxGiB: i.GameMaxGiB,

@@ -160,8 +160,4 @@ func (v *validator) session(stack string) {
 		fmt.Sprintf("at most %s, %d: a change of the hosts terminates the sessions on old ones after so long; or more if %s is true, which accepts that",
 			path("compute.updateTimeoutMinutes"), v.Compute.UpdateTimeoutMinutes, path("compute.updateEndsSessions")),
 		"compute.updateTimeoutMinutes", "compute.updateEndsSessions")
-	v.compare(s.SharedMemoryMiB < s.MemoryMiB, "session.sharedMemoryMib", s.SharedMemoryMiB,
-		fmt.Sprintf("less than %s, %d", path("session.memoryMib"), s.MemoryMiB), "session.memoryMib")
-	v.compare(!v.SharedGPU() || s.GPUs == 1, "session.gpus", s.GPUs,
-		fmt.Sprintf("1 when %s is %d: a GPU is shared or owned", path("session.perGpu"), s.PerGPU), "session.perGpu")
 }
