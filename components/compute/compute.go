@@ -39,8 +39,8 @@ type ComputeArgs struct {
 	// RootGiB is a host's encrypted root volume, 30 to 16384 GiB: two to three
 	// times the image.
 	RootGiB int
-	// StopSeconds is the time between SIGTERM and SIGKILL on a host, 2 to 110: a Spot
-	// reclaim leaves two minutes in all.
+	// StopSeconds is the time between SIGTERM and SIGKILL on a host: contract.Settings'
+	// Stop.
 	StopSeconds int
 	// UpdateTimeoutMinutes is how long an update of the environment leaves sessions
 	// on the hosts that it replaces, 1 to 360. Those that still run then are
@@ -95,7 +95,8 @@ func (a *ComputeArgs) Check(f *faults.Faults, at func(property string) string) {
 	a.checkCapacity(f, at)
 	f.Check(a.Image == Latest || imagePattern.MatchString(a.Image), at("image"), a.Image, "an AMI's id, ami-…, or "+Latest)
 	f.Between(at("rootGib"), a.RootGiB, 30, 16384)
-	f.Between(at("stopSeconds"), a.StopSeconds, 2, 110)
+	stop := contract.SettingOf("Stop")
+	f.Between(at("stopSeconds"), a.StopSeconds, stop.Min, stop.Max)
 	checkUpdateTimeout(f, at("updateTimeoutMinutes"), a.UpdateTimeoutMinutes)
 	f.Between(at("lastPort"), a.LastPort, 1025, contract.LastSessionPort)
 }

@@ -34,8 +34,8 @@ type NetworkArgs struct {
 	Ports contract.PortRange
 	// FormerPorts are still admitted, for sessions that began before Ports changed: a
 	// security group applies its present rules to every new connection, also to such a
-	// session.
-	FormerPorts []contract.PortRange
+	// session. Each is a text, as a contract.PortRange returns it.
+	FormerPorts []string
 	// PlayerCIDRs are the IPv4 and IPv6 networks that players come from, one at
 	// least, none within another, each in its plain form. Each takes two rules a port
 	// range; AWS admits 60 a group and address family unless raised (VPC user guide,
@@ -100,11 +100,11 @@ func (a *NetworkArgs) Check(f *faults.Faults, at func(property string) string) {
 	if made || a.Zones != 0 {
 		f.Between(at("zones"), a.Zones, 2, 6)
 	}
-	f.Check(ValidPorts(a.Ports), at("ports"), a.Ports, "a range within 1025-65535 (DCV's ports are above 1024)")
-	for i, former := range a.FormerPorts {
-		f.Check(ValidPorts(former) && former != a.Ports && !slices.Contains(a.FormerPorts[:i], former), faults.Item(at("formerPorts"), i), former,
-			"a range within 1025-65535, each once and none that is admitted anyway")
-	}
+	f.Check(validPorts(a.Ports), at("ports"), a.Ports, "a range within 1025-65535 (DCV's ports are above 1024)")
+	f.Each(at("formerPorts"), a.FormerPorts, func(text string) bool {
+		former, err := contract.ParsePortRange(text)
+		return err == nil && validPorts(former) && former != a.Ports
+	}, "ranges within 1025-65535 other than the present one, such as 8443-8446")
 	a.checkPlayers(f, at("playerCidrs"), at("openToWorld"))
 }
 
@@ -119,8 +119,8 @@ func validBlock(text string) bool {
 	return err == nil && block.Addr().Is4() && block.Bits() >= 16 && block.Bits() <= 24 && block == block.Masked()
 }
 
-// ValidPorts reports whether DCV's servers can use a range: ports above 1024.
-func ValidPorts(r contract.PortRange) bool {
+// validPorts reports whether DCV's servers can use a range: ports above 1024.
+func validPorts(r contract.PortRange) bool {
 	return r.First >= 1025 && r.Last <= 65535 && r.Width() >= 1
 }
 
@@ -235,7 +235,11 @@ func (n *Network) admitPlayers(ctx *pulumi.Context, name string, args *NetworkAr
 	if err != nil {
 		return err
 	}
-	for i, ports := range slices.Concat(args.FormerPorts, []contract.PortRange{args.Ports}) {
+	for i, text := range append(slices.Clone(args.FormerPorts), args.Ports.String()) {
+		ports, err := contract.ParsePortRange(text)
+		if err != nil {
+			return err
+		}
 		for _, cidr := range args.PlayerCIDRs {
 			for _, protocol := range []string{"tcp", "udp"} {
 				rule := &vpc.SecurityGroupIngressRuleArgs{

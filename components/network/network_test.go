@@ -294,7 +294,7 @@ func TestAnotherRangeIsAdmittedBesideTheFormerOneAndNoRuleChangesItsPorts(t *tes
 			"network-udp-8443-8446-203.0.113.0/24": "8443-8446 network-udp-203.0.113.0/24",
 		}, admitted(t, mode, args))
 
-		args.Ports, args.FormerPorts = contract.PortRange{First: 8445, Last: 8448}, []contract.PortRange{{First: 8443, Last: 8446}}
+		args.Ports, args.FormerPorts = contract.PortRange{First: 8445, Last: 8448}, []string{"8443-8446"}
 		assert.Equal(t, map[string]string{
 			"network-tcp-8443-8446-203.0.113.0/24": "8443-8446 network-tcp-203.0.113.0/24",
 			"network-udp-8443-8446-203.0.113.0/24": "8443-8446 network-udp-203.0.113.0/24",
@@ -335,8 +335,10 @@ func TestEachFaultIsRefusedBeforeAnythingIsDeclared(t *testing.T) {
 		"a privileged port":       {func(a *network.NetworkArgs) { a.Ports.First = 1024 }, "ports is 1024-8446; allowed"},
 		"a port too high":         {func(a *network.NetworkArgs) { a.Ports.Last = 65536 }, "ports is 8443-65536; allowed"},
 		"ports in reverse":        {func(a *network.NetworkArgs) { a.Ports.Last = 8442 }, "ports is 8443-8442; allowed"},
-		"a former port too low":   {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{{First: 80, Last: 81}} }, "formerPorts[0] is 80-81; allowed"},
-		"a former range admitted": {func(a *network.NetworkArgs) { a.FormerPorts = []contract.PortRange{a.Ports} }, "formerPorts[0] is 8443-8446; allowed"},
+		"a former port too low":   {func(a *network.NetworkArgs) { a.FormerPorts = []string{"80-81"} }, `formerPorts[0] is "80-81"; allowed: ranges within 1025-65535 other than the present one, such as 8443-8446, each once`},
+		"a former range admitted": {func(a *network.NetworkArgs) { a.FormerPorts = []string{a.Ports.String()} }, `formerPorts[0] is "8443-8446"; allowed`},
+		"a former port alone":     {func(a *network.NetworkArgs) { a.FormerPorts = []string{"9443"} }, `formerPorts[0] is "9443"; allowed`},
+		"a former range twice":    {func(a *network.NetworkArgs) { a.FormerPorts = []string{"9443-9446", "9443-9446"} }, `formerPorts[1] is "9443-9446"; allowed`},
 		"a VPC without subnets":   {func(a *network.NetworkArgs) { a.SubnetIDs = nil }, "subnetIds is []; allowed: one or more subnets of vpc-1"},
 		"subnets without a VPC":   {func(a *network.NetworkArgs) { a.VPCID = "" }, `vpcId is ""; allowed: the VPC of the subnets in subnetIds`},
 		"a subnet twice":          {func(a *network.NetworkArgs) { a.SubnetIDs[1] = "subnet-a" }, `subnetIds[1] is "subnet-a"; allowed: ids of subnets of the VPC, subnet-…, each once`},

@@ -114,7 +114,7 @@ const (
 	aBuild     = "the key of an archive in the stack's bucket of game builds, such as builds/game.tar.zst: letters, digits and . _ - / only"
 	aPrefix    = "empty, or folders of letters, digits and . _ - with a / behind each"
 	aVersion   = "up to 128 letters, digits and . _ + -"
-	ranges     = "ranges within 1025-65535, such as 8443-8446, each once and other than the present one"
+	ranges     = "ranges within 1025-65535 other than the present one, such as 8443-8446, each once"
 	aSource    = "an https:// URL, or an http:// one of this machine, 127.…"
 	aSecret    = "the ARN of a secret of this account and Region, with the six characters that end it"
 	x86        = "an x86_64 EC2 instance type, such as c6i.xlarge"

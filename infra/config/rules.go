@@ -48,7 +48,8 @@ func (c *Config) components() []component {
 	return []component{
 		{&network.NetworkArgs{
 			VPCID: n.VPCID, SubnetIDs: n.SubnetIDs, CIDRBlock: n.CIDRBlock, Zones: n.Zones, PlayerCIDRs: n.PlayerCIDRs, OpenToWorld: n.OpenToWorld,
-		}, "network", elsewhere("ports", "formerPorts")},
+			Ports: c.Ports(), FormerPorts: s.FormerPorts,
+		}, "network", map[string]string{"ports": "", "formerPorts": "session.formerPorts"}},
 		{registry.RegistryArgs{Keep: r.Keep, KeepReleased: r.KeepReleased, PullAccounts: r.PullAccounts}, "registry", nil},
 		{&userresources.UserResourcesArgs{Users: c.UserResources(), TeamEmails: c.Notifications.TeamEmails, RecoveryDays: c.Secrets.RecoveryDays}, "", map[string]string{
 			"users": "users", "teamEmails": "notifications.teamEmails", "recoveryDays": "secrets.recoveryDays",

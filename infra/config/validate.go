@@ -10,11 +10,9 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/compute"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
-	"github.com/intraverse/dcv-sessions/components/network"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
 	"github.com/intraverse/dcv-sessions/image/fetch/unpack"
-	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 var (
@@ -48,7 +46,6 @@ func (v *validator) validate(stack string) {
 	v.tags(byName["tags"])
 	v.fit()
 	v.session(stack)
-	v.formerPorts(byName["session.formerPorts"])
 	v.certificate(byName["session.certificateSecretArn"])
 }
 
@@ -135,15 +132,6 @@ func (v *validator) certificate(k Key) {
 	arn := v.Session.CertificateSecretARN
 	m := secretPattern.FindStringSubmatch(arn)
 	v.check(arn == "" || m != nil && m[1] == v.Region && slices.Contains(v.AllowedAccountIDs, m[2]), k, arn)
-}
-
-// formerPorts checks the ranges that are admitted beside the present one.
-func (v *validator) formerPorts(k Key) {
-	for i, text := range v.Session.FormerPorts {
-		r, err := contract.ParsePortRange(text)
-		v.faults.Check(err == nil && network.ValidPorts(r) && r != v.Ports() && !slices.Contains(v.Session.FormerPorts[:i], text),
-			faults.Item(path(k.Name), i), text, k.Allowed)
-	}
 }
 
 func (v *validator) session(stack string) {

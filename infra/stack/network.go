@@ -11,7 +11,7 @@ func (d *deployment) declareNetwork() (err error) {
 		CIDRBlock:   d.cfg.Network.CIDRBlock,
 		Zones:       d.cfg.Network.Zones,
 		Ports:       d.cfg.Ports(),
-		FormerPorts: d.cfg.FormerPorts(),
+		FormerPorts: d.cfg.Session.FormerPorts,
 		PlayerCIDRs: d.cfg.Network.PlayerCIDRs,
 		OpenToWorld: d.cfg.Network.OpenToWorld,
 		Tags:        d.tags,
