@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -23,6 +24,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
 // File is the brand's description in its folder. The logo that it names lies
@@ -95,10 +98,10 @@ func Load(dir string) (*Branding, error) {
 	b.Texts = Texts{r.text("texts.greeting", 300), r.text("texts.signIn", 300), r.text("texts.support", 300)}
 	b.Logo = r.logo(dir)
 	for _, key := range slices.Sorted(maps.Keys(r.values)) {
-		r.fault(key, r.values[key], "no such key")
+		r.faults.Unknown(key, r.known)
 	}
-	if len(r.faults) > 0 {
-		return nil, errors.Join(r.faults...)
+	if err := r.faults.Err(File); err != nil {
+		return nil, err
 	}
 	b.Files = []string{File, tree["logo"].(string)}
 	return b, nil
@@ -107,15 +110,14 @@ func Load(dir string) (*Branding, error) {
 // reader takes values out of the file; keys that are left are unknown.
 type reader struct {
 	values map[string]any // by key, "colors.light.text"
-	faults []error
+	known  []string       // the keys that were asked for
+	faults faults.Faults
 }
 
-func (r *reader) fault(key string, value any, allowed string) {
-	given := fmt.Sprintf("%q", fmt.Sprint(value))
-	if value == nil {
-		given = "is missing"
-	}
-	r.faults = append(r.faults, fmt.Errorf("%s: %s: %s: %s", File, key, given, allowed))
+// check adds a fault of a key that has no value, or one that is not ok.
+func (r *reader) check(ok bool, key string, value any, allowed string) {
+	r.faults.Required(value != nil, key, allowed)
+	r.faults.Check(ok || value == nil, key, value, allowed)
 }
 
 func (r *reader) flatten(prefix string, tree map[string]any) {
@@ -129,6 +131,7 @@ func (r *reader) flatten(prefix string, tree map[string]any) {
 }
 
 func (r *reader) take(key string) any {
+	r.known = append(r.known, key)
 	value := r.values[key]
 	delete(r.values, key)
 	return value
@@ -138,9 +141,8 @@ func (r *reader) text(key string, most int) string {
 	value := r.take(key)
 	text, ok := value.(string)
 	text = strings.TrimSpace(text)
-	if n := utf8.RuneCountInString(text); !ok || n < 1 || n > most || strings.ContainsFunc(text, unicode.IsControl) {
-		r.fault(key, value, fmt.Sprintf("a text of 1 to %d characters on one line", most))
-	}
+	n := utf8.RuneCountInString(text)
+	r.check(ok && 1 <= n && n <= most && !strings.ContainsFunc(text, unicode.IsControl), key, value, fmt.Sprintf("a text of 1 to %d characters on one line", most))
 	return text
 }
 
@@ -163,20 +165,20 @@ func (r *reader) colors(prefix string) Colors {
 	for _, name := range []string{"background", "surface", "text", "quiet", "accent", "onAccent", "error"} {
 		value := r.take(prefix + name)
 		text, _ := value.(string)
-		if text = strings.ToLower(text); !colorPattern.MatchString(text) {
-			r.fault(prefix+name, value, `a colour "#rrggbb", in quotes`)
-			continue
+		text = strings.ToLower(text)
+		ok := colorPattern.MatchString(text)
+		r.check(ok, prefix+name, value, `a colour "#rrggbb", in quotes`)
+		if ok {
+			of[name] = text
 		}
-		of[name] = text
 	}
 	for _, p := range pairs {
 		front, ground := of[p.front], of[p.ground]
 		if front == "" || ground == "" {
 			continue
 		}
-		if is := contrast(front, ground); is < p.least {
-			r.fault(prefix+p.front, front, fmt.Sprintf("a contrast of at least %v on %s %s; it has %.2f", p.least, p.ground, ground, is))
-		}
+		is := contrast(front, ground)
+		r.check(is >= p.least, prefix+p.front, front, fmt.Sprintf("a contrast of at least %v on %s %s; it has %.2f", p.least, p.ground, ground, is))
 	}
 	return Colors{of["background"], of["surface"], of["text"], of["quiet"], of["accent"], of["onAccent"], of["error"]}
 }
@@ -216,15 +218,19 @@ func (r *reader) logo(dir string) Logo {
 	name, _ := value.(string)
 	kind, known := logoTypes[strings.ToLower(filepath.Ext(name))]
 	if !known || !logoPattern.MatchString(name) {
-		r.fault("logo", value, "the name of a .svg or .png file in the same folder")
+		r.check(false, "logo", value, "the name of a .svg or .png file in the same folder")
 		return Logo{}
 	}
 	data, err := readUpTo(filepath.Join(dir, name), MaxLogo)
 	if err == nil {
 		err = kind.check(data)
 	}
-	if err != nil {
-		r.fault("logo", name, err.Error())
+	var fault *fs.PathError
+	switch {
+	case errors.As(err, &fault):
+		r.faults.Nest("logo", err)
+	case err != nil:
+		r.faults.Add("logo", name, err.Error())
 	}
 	return Logo{kind.media, data}
 }

@@ -54,12 +54,14 @@ func TestEveryFaultOfABrandIsNamedAtOnceWithFileKeyValueAndWhatIsAllowed(t *test
 	))
 	require.Error(t, err)
 	for _, fault := range []string{
-		`branding.yaml: title: is missing: a text of 1 to 40 characters on one line`,
-		`branding.yaml: titel: "Intraverse": no such key`,
-		`branding.yaml: logo: "../logo.svg": the name of a .svg or .png file in the same folder`,
-		`branding.yaml: colors.light.quiet: "#c0c0c0": a contrast of at least 4.5 on surface #ffffff; it has 1.82`,
-		`branding.yaml: colors.dark.accent: "blue": a colour "#rrggbb", in quotes`,
-		`branding.yaml: texts.greeting: "long `,
+		`branding.yaml has 7 faults:`,
+		`title is not set; allowed: a text of 1 to 40 characters on one line`,
+		`titel is no known key; nearest: title`,
+		`logo is "../logo.svg"; allowed: the name of a .svg or .png file in the same folder`,
+		`colors.light.quiet is "#c0c0c0"; allowed: a contrast of at least 4.5 on background #`,
+		`colors.light.quiet is "#c0c0c0"; allowed: a contrast of at least 4.5 on surface #ffffff; it has 1.82`,
+		`colors.dark.accent is "blue"; allowed: a colour "#rrggbb", in quotes`,
+		`texts.greeting is "long `,
 	} {
 		assert.Contains(t, err.Error(), fault)
 	}
@@ -86,7 +88,7 @@ func TestALogoThatRunsOrLoadsSomethingIsRefused(t *testing.T) {
 		dir := brand(t)
 		write(t, dir, "logo.svg", []byte(strings.Replace(svg, "%", inside, 1)))
 		_, err := Load(dir)
-		assert.ErrorContains(t, err, `branding.yaml: logo: "logo.svg": an SVG image`, inside)
+		assert.ErrorContains(t, err, `branding.yaml: logo is "logo.svg"; allowed: an SVG image`, inside)
 	}
 	for _, whole := range []string{"", "<p/>", `<!DOCTYPE svg [<!ENTITY a "b">]><svg/>`} {
 		dir := brand(t)
@@ -100,7 +102,7 @@ func TestALogoIsSmall(t *testing.T) {
 	dir := brand(t)
 	write(t, dir, "logo.svg", []byte("<svg><!--"+strings.Repeat("x", MaxLogo)+"--></svg>"))
 	_, err := Load(dir)
-	assert.ErrorContains(t, err, `logo: "logo.svg": at most 256 KiB`)
+	assert.ErrorContains(t, err, `logo is "logo.svg"; allowed: at most 256 KiB`)
 
 	dir = brand(t, "logo.svg #", "big.png #")
 	var wide bytes.Buffer

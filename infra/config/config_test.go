@@ -328,8 +328,8 @@ func TestEveryFaultOfGameAndBrandIsTold(t *testing.T) {
 	faults := strings.Join(faultsOf(t, "dev", but(values{"image.game": dir, "image.branding": dir, "session.vcpus": "0"})), "\n")
 	for _, fault := range []string{
 		`dcv-sessions:session.vcpus is 0; allowed`,
-		"dcv-sessions:image.branding: branding.yaml: title: is missing",
-		`dcv-sessions:image.branding: branding.yaml: logo: "none.svg"`,
+		"dcv-sessions:image.branding: branding.yaml: title is not set; allowed: a text of 1 to 40 characters on one line",
+		"dcv-sessions:image.branding: branding.yaml: logo: open ",
 		`dcv-sessions:image.game: game.yaml: graphics is "directx"; allowed: opengl, egl or vulkan`,
 		`dcv-sessions:image.game: the game's folder: out: a link to "/etc", which leads out`,
 	} {
