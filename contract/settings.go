@@ -91,12 +91,16 @@ func SettingOf(field string) Setting {
 
 // Variables that are used apart from the other settings.
 var (
-	EnvUser           = SettingOf("User").Variables[0]
-	EnvRegion         = SettingOf("Region").Variables[0]
-	EnvPortFirst      = SettingOf("Ports").Variables[0]
-	EnvPortLast       = SettingOf("Ports").Variables[1]
-	EnvBatchEndpoint  = SettingOf("BatchEndpoint").Variables[0]
-	EnvTopicsEndpoint = SettingOf("TopicsEndpoint").Variables[0]
+	EnvUser              = SettingOf("User").Variables[0]
+	EnvRegion            = SettingOf("Region").Variables[0]
+	EnvPortFirst         = SettingOf("Ports").Variables[0]
+	EnvPortLast          = SettingOf("Ports").Variables[1]
+	EnvBatchEndpoint     = SettingOf("BatchEndpoint").Variables[0]
+	EnvTopicsEndpoint    = SettingOf("TopicsEndpoint").Variables[0]
+	EnvGrace             = SettingOf("Grace").Variables[0]
+	EnvMax               = SettingOf("Max").Variables[0]
+	EnvDisplayMode       = SettingOf("DisplayMode").Variables[0]
+	EnvSoftwareRendering = SettingOf("SoftwareRendering").Variables[0]
 )
 
 var settings = describe(reflect.TypeFor[Settings]())

@@ -78,7 +78,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 	host := s.gpuHost(t, out.ImageURI)
 
 	t.Run("a player plays by DCV, also after its server and its bus have died, and leaves", func(t *testing.T) {
-		c := s.container(t, dcvImage, map[string]string{"DCV_GRACE_SECONDS": "10"}, host...)
+		c := s.container(t, dcvImage, map[string]string{contract.EnvGrace: "10"}, host...)
 		v := c.visitor(c.event(contract.EventReady).URL)
 		assert.Equal(t, http.StatusSeeOther, v.signIn(byHand))
 
@@ -115,7 +115,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("a virtual session is played as well", func(t *testing.T) {
-		c := s.container(t, dcvImage, map[string]string{"DCV_SESSION_TYPE": string(contract.DisplayVirtual)}, host...)
+		c := s.container(t, dcvImage, map[string]string{contract.EnvDisplayMode: string(contract.DisplayVirtual)}, host...)
 		v := c.visitor(c.event(contract.EventReady).URL)
 		v.signIn(byHand)
 		_, err := v.joins(v.enter())

@@ -59,7 +59,7 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("without a GPU a game is refused where software is not allowed", func(t *testing.T) {
-		c := s.container(t, image, map[string]string{"DCV_SOFTWARE_RENDERING": "false"})
+		c := s.container(t, image, map[string]string{contract.EnvSoftwareRendering: "false"})
 		assert.Equal(t, contract.ExitSoftware, *c.ended().ExitCode)
 	})
 
@@ -145,7 +145,7 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("a player signs in, plays, comes back within the grace time, and leaves for good", func(t *testing.T) {
-		c := s.container(t, image, map[string]string{"DCV_GRACE_SECONDS": "10"})
+		c := s.container(t, image, map[string]string{contract.EnvGrace: "10"})
 		ready := c.event(contract.EventReady)
 		v := c.visitor(ready.URL)
 		status, _ := v.get("/display/")

@@ -55,7 +55,7 @@ func (s *sandbox) overrideVariables(t *testing.T, out outputs.Outputs) {
 
 	t.Run("one that would change what its definition says, or call another AWS, is refused", func(t *testing.T) {
 		for name, value := range map[string]string{
-			"DCV_MAX_SECONDS": "600000", contract.EnvTopicsEndpoint: "http://127.0.0.1:1", "AWS_PROFILE": "mine",
+			contract.EnvMax: "600000", contract.EnvTopicsEndpoint: "http://127.0.0.1:1", "AWS_PROFILE": "mine",
 		} {
 			id := c.submitWith(t, out, user, map[string]string{name: value})
 			var job types.JobDetail

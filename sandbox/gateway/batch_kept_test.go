@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
 )
 
 // environment creates a compute environment as the program does.
@@ -127,8 +129,8 @@ func TestARevisionHasWhatItsOwnRegistrationSent(t *testing.T) {
 	container := func(image string) *types.ContainerProperties {
 		return &types.ContainerProperties{
 			Image: aws.String(image), ExecutionRoleArn: aws.String("arn:aws:iam::123456789012:role/execution"), JobRoleArn: aws.String("arn:aws:iam::123456789012:role/session"),
-			Environment:          []types.KeyValuePair{{Name: aws.String("DCV_USER"), Value: aws.String("player1")}},
-			Secrets:              []types.Secret{{Name: aws.String("DCV_CREDENTIALS"), ValueFrom: aws.String("arn:aws:secretsmanager:us-east-1:123456789012:secret:s")}},
+			Environment:          []types.KeyValuePair{{Name: aws.String(contract.EnvUser), Value: aws.String("player1")}},
+			Secrets:              []types.Secret{{Name: aws.String(contract.EnvCredentials), ValueFrom: aws.String("arn:aws:secretsmanager:us-east-1:123456789012:secret:s")}},
 			LinuxParameters:      &types.LinuxParameters{SharedMemorySize: aws.Int32(1024), InitProcessEnabled: aws.Bool(true)},
 			LogConfiguration:     &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{"awslogs-group": "/sessions"}},
 			ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeVcpu, Value: aws.String("3")}, {Type: types.ResourceTypeMemory, Value: aws.String("14000")}, {Type: types.ResourceTypeGpu, Value: aws.String("1")}},
