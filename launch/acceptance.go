@@ -207,7 +207,7 @@ func (a *acceptance) answers(ctx context.Context) (string, error) {
 	if err := a.ready(); err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	ctx, cancel := context.WithTimeout(ctx, a.answerLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(a.session.URL, "/")+contract.HealthPath, nil)
 	if err != nil {

@@ -1,6 +1,7 @@
 package launch_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -101,6 +102,19 @@ func TestASessionThatCannotBeAskedIsTerminatedAndThatIsSaid(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestASessionThatDoesNotAnswerInTimeIsTerminated(t *testing.T) {
+	c := newCloud(t)
+	c.session(t, "alice")
+	l, err := launch.New(c.config(), c.outputs(), launch.WithPoll(time.Millisecond), launch.WithAnswerLimit(time.Nanosecond))
+	require.NoError(t, err)
+	s, err := l.End(t.Context(), "alice", "support", launch.EndOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, "FAILED", s.State)
+	assert.Contains(t, s.Reason, "it can't be reached")
+	assert.Contains(t, s.Reason, context.DeadlineExceeded.Error())
+	assert.Equal(t, 1, c.count("terminatejob"))
 }
 
 func TestThereIsNothingToEndWithoutASession(t *testing.T) {

@@ -21,8 +21,8 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// requestLimit is the longest that a session may take to answer.
-const requestLimit = 10 * time.Second
+// answerLimit is the longest that a session may take to answer.
+const answerLimit = 10 * time.Second
 
 // requestEnd asks a session to end.
 func (l *Launcher) requestEnd(ctx context.Context, ready contract.Event, j job, reason string) error {
@@ -34,7 +34,7 @@ func (l *Launcher) requestEnd(ctx context.Context, ready contract.Event, j job, 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	ctx, cancel := context.WithTimeout(ctx, l.answerLimit)
 	defer cancel()
 	address := strings.TrimSuffix(ready.URL, "/") + contract.EndPath
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))

@@ -100,7 +100,7 @@ func (c *cloud) config() aws.Config {
 
 func (c *cloud) launcher(t *testing.T) *launch.Launcher {
 	t.Helper()
-	l, err := launch.New(c.config(), c.outputs(), launch.WithPoll(time.Millisecond))
+	l, err := launch.New(c.config(), c.outputs(), launch.WithPoll(time.Millisecond), launch.WithAnswerLimit(time.Hour))
 	require.NoError(t, err)
 	return l
 }

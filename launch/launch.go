@@ -47,6 +47,8 @@ type Launcher struct {
 	logs    *cloudwatchlogs.Client
 	secrets *secretsmanager.Client
 	poll    time.Duration
+
+	answerLimit time.Duration
 }
 
 // Option changes a Launcher's defaults.
@@ -77,6 +79,8 @@ func New(cfg aws.Config, stack outputs.Outputs, options ...Option) (*Launcher, e
 		logs:    cloudwatchlogs.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg),
 		poll:    DefaultPoll,
+
+		answerLimit: answerLimit,
 	}
 	for _, option := range options {
 		option(l)
