@@ -86,7 +86,7 @@ func (all steps) list(p local.Progress, title string, row func(*step) (took time
 	}
 }
 
-// installation is the steps that install and build what is missing.
+// installation returns the steps that install and build the missing parts.
 func installation(tree local.Tree, p local.Progress, tests bool) (steps, task) {
 	base := baseOf(tree)
 	var (

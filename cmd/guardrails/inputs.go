@@ -68,8 +68,8 @@ func inputs(r componenttest.Resource) map[string]any {
 	return all
 }
 
-// Rules are made of what follows: which resources one is held against, and what it
-// finds there.
+// The functions below are the parts of rules: those that select resources, and those
+// that return findings.
 
 // types selects resources by their types.
 func types(tokens ...string) func(componenttest.Resource) bool {

@@ -125,7 +125,7 @@ func values(list iampolicy.List) []finding {
 	return found
 }
 
-// actions returns what a statement is about; all but some begin with "*".
+// actions returns the actions of a statement; all but some begin with "*".
 func (s statement) actions() iampolicy.List { return orAllBut(s.Action, s.NotAction) }
 
 func (s statement) resources() iampolicy.List { return orAllBut(s.Resource, s.NotResource) }
@@ -173,8 +173,8 @@ func wildcardResources(g *recorded.Graph, r componenttest.Resource) []finding {
 	})(g, r)
 }
 
-// ofStack reports whether a statement holds only for what has, or gets, the stack's
-// tag.
+// ofStack reports whether a statement holds only for resources that have, or get, the
+// stack's tag.
 func (s statement) ofStack(stack string) bool {
 	equals := s.Condition["StringEquals"]
 	for _, tag := range []string{"aws:ResourceTag/", "aws:RequestTag/"} {
@@ -222,7 +222,7 @@ var unboundServices = allowed(func(s statement) []finding {
 })
 
 // looseTrust finds principals that may assume a role without being named: another account, or
-// an identity provider's users of whom the policy does not say which.
+// any user of an identity provider.
 var looseTrust = allowed(func(s statement) []finding {
 	loose := slices.Clone(s.Principal["AWS"])
 	for _, provider := range s.Principal["Federated"] {
@@ -237,8 +237,8 @@ var looseTrust = allowed(func(s statement) []finding {
 	return values(loose)
 })
 
-// refusesPlaintext finds a policy without a statement that denies everybody what
-// does not come by TLS.
+// refusesPlaintext finds a policy without a statement that denies everybody requests
+// without TLS.
 func refusesPlaintext(_ *recorded.Graph, r componenttest.Resource) []finding {
 	for _, held := range documents(r) {
 		for _, s := range held.Statement {

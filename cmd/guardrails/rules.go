@@ -40,8 +40,8 @@ const (
 	vpc             = "awsx:ec2:Vpc"
 )
 
-// rules is the table. What AWS always does needs no rule: it encrypts secrets, log
-// groups, images and S3's objects whatever is declared. The controls are those of
+// rules is the table. AWS encrypts secrets, log groups, images and S3's objects in any
+// case, so these need no rule. The controls are those of
 // AWS Security Hub (its user guide, "Security Hub controls reference"); CT is AWS
 // Control Tower's reference, "design" a decision of this project's own.
 var rules = []rule{
@@ -316,8 +316,8 @@ func taggable(r componenttest.Resource) bool {
 	return (strings.HasPrefix(r.Type, "aws:") || strings.HasPrefix(r.Type, "awsx:")) && recorded.Taggable(r.Type)
 }
 
-// untagged finds resources without the stack's tags, and what a machine makes
-// without them: volumes, and the instances of a launch template.
+// untagged finds resources without the stack's tags, and machines whose volumes, or
+// launch templates whose instances, would have none.
 func untagged(g *recorded.Graph, r componenttest.Resource) []finding {
 	places := []string{"tags"}
 	switch r.Type {

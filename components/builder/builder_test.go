@@ -47,7 +47,7 @@ func run(t *testing.T, mode componenttest.Mode, args builder.BuilderArgs, option
 	}, options...)
 }
 
-// known leaves out what a preview does not know yet.
+// known returns the inputs that are known in a preview.
 func known(inputs map[string]any) map[string]any {
 	maps.DeleteFunc(inputs, func(_ string, value any) bool { return value == componenttest.Unknown })
 	return inputs

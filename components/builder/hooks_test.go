@@ -30,7 +30,7 @@ import (
 )
 
 // cloud is EC2 and Systems Manager with one instance, which takes its time. It
-// notes what it was asked to change.
+// records the changes that it is asked for.
 type cloud struct {
 	t       *testing.T
 	hostKey string

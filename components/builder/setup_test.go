@@ -37,7 +37,7 @@ func (b *bare) command(name, script string) {
 	require.NoError(b.t, os.WriteFile(filepath.Join(b.bin, name), []byte(text), 0o700))
 }
 
-// install returns what was called.
+// install returns the commands that were called.
 func (b *bare) install() (asked string, err error) {
 	b.t.Helper()
 	cmd := exec.Command("sh", "setup.sh")

@@ -32,7 +32,7 @@ func (m *watched) command(name, script string) {
 
 func (m *watched) nobody() { m.command("pgrep", "exit 1") }
 
-// runs tells whether a process of that command line, or of that name, is there.
+// runs lets pgrep find one process, by its command line and by its name.
 func (m *watched) runs(line string) {
 	m.command("pgrep", fmt.Sprintf(`case $1 in
 -x) [ "$2" = %[1]q ] ;;
@@ -40,7 +40,7 @@ func (m *watched) runs(line string) {
 esac`, line))
 }
 
-// at looks at a minute after the start and tells whether the power goes off.
+// at runs the watchdog at a minute after the start and reports whether it powers off.
 func (m *watched) at(minute int) bool {
 	m.t.Helper()
 	uptime, asked := filepath.Join(m.dir, "uptime"), filepath.Join(m.dir, "asked")
