@@ -20,7 +20,7 @@ asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destro
 destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down destroy status session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary down destroy sandbox-status status usage session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,8 +42,14 @@ down: $(sandbox) ## destroy the stack and stop what make up started; not while a
 destroy: $(sandbox) $(launch) ## destroy STACK; not while anybody plays or waits, unless PLAYING=end
 	@$(destroyer)
 
-status: $(sandbox) ## what runs, and where
+sandbox-status: $(sandbox) ## the sandbox's processes and their logs
 	@$(sandbox) status
+
+status: $(sandbox) $(launch) ## STACK on one screen: sessions, waits and reasons, hosts, today's cost
+	@$(launcher) status
+
+usage: $(sandbox) $(launch) ## each user's sessions, hours, wait and cost in a month; MONTH=2026-11, CSV=yes
+	@$(launcher) usage $(if $(MONTH),--month $(MONTH)) $(if $(CSV),--csv)
 
 session: $(sandbox) $(launch) ## start PLAYER's session and wait until it is ready (STACK=dev: on AWS; PASSWORD=show)
 	@$(launcher) start $(if $(filter show,$(PASSWORD)),--password) $(player)

@@ -154,8 +154,12 @@ var iamPrefixes = map[string]string{"Batch": "batch", "CloudWatch Logs": "logs",
 
 const (
 	grantedToLaunchers = "the policy that the output launcherPolicyArn names grants it, for this stack only"
+	grantedToOperators = "it is an operator's right, which no policy of the stack grants: docs/launching.md, \"For operators\""
 	grantedToNobody    = "the launcher policy does not grant it, and no other policy of the stack: an administrator of the account may, for this secret"
 )
+
+// operators are the operations of Status and Usage that launchers have no right to.
+var operators = []string{"DescribeJobQueues", "DescribeComputeEnvironments", "DescribeLogGroups", "StartQuery", "GetQueryResults"}
 
 // asDenied returns a *Denied for AWS's denials, and other errors as they are.
 func asDenied(err error) error {
@@ -165,8 +169,11 @@ func asDenied(err error) error {
 		return err
 	}
 	grant := grantedToLaunchers
-	if call.ServiceID == "Secrets Manager" {
+	switch {
+	case call.ServiceID == "Secrets Manager":
 		grant = grantedToNobody
+	case slices.Contains(operators, call.OperationName):
+		grant = grantedToOperators
 	}
 	return &Denied{Action: iamPrefixes[call.ServiceID] + ":" + call.OperationName, Grant: grant, Err: answer}
 }

@@ -53,6 +53,10 @@ type cloud struct {
 	together *sync.WaitGroup // submissions wait for each other
 	instant  bool            // all jobs have the same createdAt
 	denied   map[string]bool
+
+	results     [][][]map[string]string // of queries, by their id
+	queryStatus map[string]string       // of a query that was looked at once
+	queryEnds   string                  // the status in which queries end; "": Complete
 }
 
 // step changes a job between two looks.
@@ -64,7 +68,7 @@ type fakeJob struct {
 	tags                           map[string]string
 	environment                    []map[string]string
 	attempts                       []map[string]any
-	stream, reason                 string
+	stream, reason, vcpus, host    string
 	exit                           *int
 	terminated                     bool
 	unlisted, undescribed          int
@@ -240,7 +244,9 @@ func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 		"/v4/1/task": func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 			answer(w, map[string]any{"TaskARN": "arn:aws:ecs:us-east-1:" + account + ":task/1"})
 		},
-		"/": assumeRole,
+		"/":                 assumeRole,
+		"describejobqueues": describeJobQueues, "describecomputeenvironments": describeComputeEnvironments,
+		"DescribeLogGroups": describeLogGroups, "StartQuery": c.startQuery, "GetQueryResults": c.getQueryResults,
 	}[operation]
 	c.mu.Lock()
 	c.calls[operation]++
@@ -355,7 +361,7 @@ func (c *cloud) listJobs(w http.ResponseWriter, _ *http.Request, body []byte) {
 			shown = name == pattern || prefix && strings.HasPrefix(name, pattern)
 		}
 		if shown {
-			found = append(found, map[string]any{"jobId": j.id, "jobName": j.name, "createdAt": j.created, "status": j.status})
+			found = append(found, map[string]any{"jobId": j.id, "jobName": j.name, "createdAt": j.created, "stoppedAt": j.stopped, "status": j.status})
 		}
 	}
 	from := 0
@@ -391,8 +397,13 @@ func (c *cloud) describeJobs(w http.ResponseWriter, _ *http.Request, body []byte
 
 func (j *fakeJob) detail() map[string]any {
 	container := map[string]any{"environment": j.environment}
-	if j.stream != "" {
-		container["logStreamName"] = j.stream
+	for name, value := range map[string]string{"logStreamName": j.stream, "containerInstanceArn": j.host} {
+		if value != "" {
+			container[name] = value
+		}
+	}
+	if j.vcpus != "" {
+		container["resourceRequirements"] = []map[string]string{{"type": "MEMORY", "value": "4096"}, {"type": "VCPU", "value": j.vcpus}}
 	}
 	if j.over() {
 		container["reason"] = j.reason
@@ -470,7 +481,13 @@ func (c *cloud) getLogEvents(w http.ResponseWriter, _ *http.Request, body []byte
 	}
 	events := []map[string]any{}
 	for i, line := range lines[from:to] {
-		events = append(events, map[string]any{"timestamp": 1_700_000_000_000 + from + i, "message": line})
+		at := int64(1_700_000_000_000 + from + i)
+		var event contract.Event
+		_ = json.Unmarshal([]byte(line), &event)
+		if known, err := time.Parse(contract.TimeFormat, event.Time); err == nil {
+			at = known.UnixMilli()
+		}
+		events = append(events, map[string]any{"timestamp": at, "message": line})
 	}
 	answer(w, map[string]any{
 		"events": events, "nextForwardToken": fmt.Sprintf("f/%d/%d", to, came), "nextBackwardToken": fmt.Sprintf("b/%d/%d", from, came),

@@ -102,9 +102,22 @@ func (l *Launcher) List(ctx context.Context, o ListOptions) ([]Session, error) {
 	if err != nil {
 		return nil, asDenied(err)
 	}
-	now, err := l.queueStateFor(ctx, jobs...)
+	sessions, err := l.describeSessions(ctx, jobs)
 	if err != nil {
 		return nil, asDenied(err)
+	}
+	sessions = slices.DeleteFunc(sessions, func(s Session) bool { return !keep(types.JobSummary{Status: types.JobStatus(s.State)}) })
+	slices.SortStableFunc(sessions, byUser)
+	return sessions, nil
+}
+
+func byUser(a, b Session) int { return strings.Compare(a.User, b.User) }
+
+// describeSessions returns the sessions of jobs, in their order.
+func (l *Launcher) describeSessions(ctx context.Context, jobs []job) ([]Session, error) {
+	now, err := l.queueStateFor(ctx, jobs...)
+	if err != nil {
+		return nil, err
 	}
 	sessions := make([]Session, len(jobs))
 	group, ctx := errgroup.WithContext(ctx)
@@ -115,12 +128,7 @@ func (l *Launcher) List(ctx context.Context, o ListOptions) ([]Session, error) {
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, asDenied(err)
-	}
-	sessions = slices.DeleteFunc(sessions, func(s Session) bool { return !keep(types.JobSummary{Status: types.JobStatus(s.State)}) })
-	slices.SortStableFunc(sessions, func(a, b Session) int { return strings.Compare(a.User, b.User) })
-	return sessions, nil
+	return sessions, group.Wait()
 }
 
 // queueStateFor looks at the queue only if one of the jobs waits in it.

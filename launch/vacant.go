@@ -41,6 +41,6 @@ func (l *Launcher) Vacant(ctx context.Context) error {
 	for _, j := range jobs {
 		occupied.Sessions = append(occupied.Sessions, sessionOf(j))
 	}
-	slices.SortStableFunc(occupied.Sessions, func(a, b Session) int { return strings.Compare(a.User, b.User) })
+	slices.SortStableFunc(occupied.Sessions, byUser)
 	return occupied
 }

@@ -25,9 +25,11 @@ type subcommand struct {
 var commands = []subcommand{
 	{"start", "[--no-wait] [--limit 20m] [--password] USER", "give a user a session and wait until it is ready", 1, startFlags, start},
 	{"list", "[--all]", "the stack's sessions; with --all those too that have ended", 0, listFlags, list},
+	{"status", "[--usd-per-hour 0.5]", "the stack on one screen: sessions, waits, hosts, today's cost", 0, statusFlags, status},
 	{"show", "USER", "a user's session, or the last one", 1, noFlags, show},
 	{"logs", "[--follow] USER", "its log", 1, logsFlags, logs},
 	{"end", "[--reason TEXT] [--limit 3m] USER", "end it, and wait until it has ended", 1, endFlags, end},
+	{"usage", "[--month 2026-11] [--csv] [--usd-per-hour 0.5]", "each user's sessions, hours, wait and cost in a month", 0, usageFlags, usageOfMonth},
 	{"vacant", "[--anyway COMMAND]", "fail if anybody plays or waits, and list them", 0, vacantFlags, vacant},
 	{"acceptance", "[--user USER] [--launcher-role ARN] [--limit 20m]", "try a deployed stack from start to end", 0, acceptanceFlags, acceptance},
 	{"doctor", "[--user USER] [--limit 20m]", "try on one of its hosts what only a GPU host can show", 0, doctorFlags, doctor},
@@ -44,6 +46,9 @@ type options struct {
 	reason       string
 	anyway       string
 	launcherRole string
+	month        string
+	csv          bool
+	usdPerHour   float64
 }
 
 func noFlags(*flag.FlagSet, *options) {}

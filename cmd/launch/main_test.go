@@ -31,6 +31,15 @@ var answers = map[string]string{
 	"Logs_20140328.GetLogEvents":               `{"events":[{"timestamp":1700000096000,"message":"{\"event\":\"ready\",\"url\":\"https://192.0.2.1:8443/\",\"certificateSha256\":\"00\"}"}],"nextForwardToken":"f/1"}`,
 	"secretsmanager.GetSecretValue":            `{"SecretString":"{\"username\":\"alice\",\"password\":\"correct-horse\"}"}`,
 	"Logs_20140328.GetLogEvents after the end": `{"events":[],"nextForwardToken":"f/1"}`,
+	"/v1/describejobqueues":                    `{"jobQueues":[{"jobQueueArn":"arn:queue","computeEnvironmentOrder":[{"order":1,"computeEnvironment":"arn:hosts"}]}]}`,
+	"/v1/describecomputeenvironments": `{"computeEnvironments":[{"computeEnvironmentArn":"arn:hosts","computeEnvironmentName":"hosts","status":"VALID",
+		"computeResources":{"type":"EC2","desiredvCpus":8,"maxvCpus":32,"instanceTypes":["g5.xlarge"]}}]}`,
+	"Logs_20140328.DescribeLogGroups": `{"logGroups":[{"logGroupName":"/log","retentionInDays":30}]}`,
+	"Logs_20140328.StartQuery":        `{"queryId":"1"}`,
+	"Logs_20140328.GetQueryResults": `{"status":"Complete","results":[
+		[{"field":"time","value":"2023-11-14T10:00:00.000Z"},{"field":"event","value":"starting"},{"field":"user","value":"alice"},{"field":"session","value":"job-0"},{"field":"@logStream","value":"alice/0"}],
+		[{"field":"time","value":"2023-11-14T10:00:02.000Z"},{"field":"event","value":"ready"},{"field":"sinceSubmitSeconds","value":"12.5"},{"field":"@logStream","value":"alice/0"}],
+		[{"field":"time","value":"2023-11-14T11:30:00.000Z"},{"field":"event","value":"ended"},{"field":"@logStream","value":"alice/0"}]]}`,
 }
 
 // cloud answers so; denied operations, by the end of their names, with a denial.

@@ -41,7 +41,8 @@ func (s *Service) settled(c *gateway.Call, verb string) error {
 	return nil
 }
 
-// describeEnvironments adds the state of environments; moto's are always VALID.
+// describeEnvironments adds the state of environments and the vCPUs of their hosts;
+// moto's are always VALID, with the vCPUs that they were created with.
 func (s *Service) describeEnvironments(c *gateway.Call) (*http.Response, error) {
 	res, err := c.Forward()
 	if err != nil {
@@ -49,8 +50,12 @@ func (s *Service) describeEnvironments(c *gateway.Call) (*http.Response, error) 
 	}
 	return gateway.EditJSON(res, func(answer map[string]any) {
 		for _, e := range gateway.Objects(answer["computeEnvironments"]) {
-			if arn, _ := e["computeEnvironmentArn"].(string); s.scheduler.Updating(arn) {
+			arn, _ := e["computeEnvironmentArn"].(string)
+			if s.scheduler.Updating(arn) {
 				e["status"] = "UPDATING"
+			}
+			if resources, managed := e["computeResources"].(map[string]any); managed {
+				resources["desiredvCpus"] = s.scheduler.DesiredVCPUs(arn)
 			}
 		}
 	})

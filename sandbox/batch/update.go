@@ -58,6 +58,13 @@ func (s *Scheduler) Updating(environmentARN string) bool {
 	return slices.ContainsFunc(s.hosts, func(h *host) bool { return h.EnvironmentARN == environmentARN && s.outdated(h) })
 }
 
+// DesiredVCPUs returns the vCPUs of an environment's hosts, starting ones too.
+func (s *Scheduler) DesiredVCPUs(environmentARN string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.vcpus(environmentARN)
+}
+
 // environment returns the ARN of an environment that a call names by its name or
 // ARN, or "" if there is none.
 func (s *Scheduler) environment(ref string) string {

@@ -121,3 +121,17 @@ func TestAnEnvironmentIsUpdatingUntilTheJobsOfItsOldHostsEnd(t *testing.T) {
 	require.NoError(t, update(other), "the same again replaces nothing")
 	assert.Equal(t, types.CEStatusValid, status())
 }
+
+func TestAnEnvironmentHasTheVCPUsOfItsHosts(t *testing.T) {
+	p := newPlant(t)
+	vcpus := func() int32 {
+		out, err := p.client.DescribeComputeEnvironments(t.Context(), &batch.DescribeComputeEnvironmentsInput{ComputeEnvironments: []string{p.name}})
+		require.NoError(t, err)
+		return aws.ToInt32(out.ComputeEnvironments[0].ComputeResources.DesiredvCpus)
+	}
+	assert.Zero(t, vcpus(), "none has started")
+	id, err := p.submit()
+	require.NoError(t, err)
+	p.await(id, types.JobStatusRunning)
+	assert.EqualValues(t, 4, vcpus())
+}
