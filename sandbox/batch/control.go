@@ -5,130 +5,108 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/xml"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // control reads the control plane by AWS's own calls.
-type control struct{ endpoint, accessKey string }
+type control struct {
+	batch *batch.Client
+	ec2   *ec2.Client
+}
 
-// place is an environment's place in a queue.
-type place struct {
-	Order       int    `json:"order"`
-	Environment string `json:"computeEnvironment"`
+// newControl returns a control that calls an endpoint as the administrator.
+func newControl(endpoint, region, accessKey string) control {
+	config := aws.Config{
+		Region: region, BaseEndpoint: &endpoint, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(accessKey, local.SecretKey, ""),
+		HTTPClient:  &http.Client{Transport: local.Transport(), Timeout: 30 * time.Second},
+	}
+	return control{batch.NewFromConfig(config), ec2.NewFromConfig(config)}
 }
 
 // plane reads all queues and environments.
 func (c control) plane(ctx context.Context) (Plane, error) {
 	var p Plane
-	var queues struct {
-		JobQueues []struct {
-			ARN      string  `json:"jobQueueArn"`
-			Name     string  `json:"jobQueueName"`
-			State    string  `json:"state"`
-			Priority int     `json:"priority"`
-			Order    []place `json:"computeEnvironmentOrder"`
-			Limits   []struct {
-				Reason string `json:"reason"`
-				Max    int    `json:"maxTimeSeconds"`
-			} `json:"jobStateTimeLimitActions"`
-		} `json:"jobQueues"`
-	}
-	if err := c.post(ctx, "describejobqueues", struct{}{}, &queues); err != nil {
-		return p, err
-	}
-	for _, q := range queues.JobQueues {
-		queue := Queue{ARN: q.ARN, Name: q.Name, Enabled: q.State == "ENABLED", Priority: q.Priority}
-		slices.SortFunc(q.Order, func(a, b place) int { return cmp.Compare(a.Order, b.Order) })
-		for _, o := range q.Order {
-			queue.Environments = append(queue.Environments, o.Environment)
+	for pages := batch.NewDescribeJobQueuesPaginator(c.batch, &batch.DescribeJobQueuesInput{}); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return p, err
 		}
-		for _, l := range q.Limits {
-			queue.TimeLimits = append(queue.TimeLimits, TimeLimit{l.Reason, time.Duration(l.Max) * time.Second})
+		for _, q := range page.JobQueues {
+			p.Queues = append(p.Queues, queueOf(q))
 		}
-		p.Queues = append(p.Queues, queue)
 	}
-	var err error
-	p.Environments, err = c.environments(ctx)
-	return p, err
+	for pages := batch.NewDescribeComputeEnvironmentsPaginator(c.batch, &batch.DescribeComputeEnvironmentsInput{}); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return p, err
+		}
+		for _, detail := range page.ComputeEnvironments {
+			e, err := c.environment(ctx, detail)
+			if err != nil {
+				return p, fmt.Errorf("compute environment %s: %w", e.Name, err)
+			}
+			p.Environments = append(p.Environments, e)
+		}
+	}
+	return p, nil
 }
 
-func (c control) environments(ctx context.Context) ([]Environment, error) {
-	var answer struct {
-		Environments []struct {
-			ARN       string          `json:"computeEnvironmentArn"`
-			Name      string          `json:"computeEnvironmentName"`
-			State     string          `json:"state"`
-			Status    string          `json:"status"`
-			Policy    UpdatePolicy    `json:"updatePolicy"`
-			Resources json.RawMessage `json:"computeResources"`
-		} `json:"computeEnvironments"`
+func queueOf(q types.JobQueueDetail) Queue {
+	queue := Queue{ARN: *q.JobQueueArn, Name: *q.JobQueueName, Enabled: q.State == types.JQStateEnabled, Priority: int(aws.ToInt32(q.Priority))}
+	slices.SortFunc(q.ComputeEnvironmentOrder, func(a, b types.ComputeEnvironmentOrder) int { return cmp.Compare(*a.Order, *b.Order) })
+	for _, o := range q.ComputeEnvironmentOrder {
+		queue.Environments = append(queue.Environments, *o.ComputeEnvironment)
 	}
-	if err := c.post(ctx, "describecomputeenvironments", struct{}{}, &answer); err != nil {
-		return nil, err
+	for _, l := range q.JobStateTimeLimitActions {
+		queue.TimeLimits = append(queue.TimeLimits, TimeLimit{*l.Reason, time.Duration(*l.MaxTimeSeconds) * time.Second})
 	}
-	var list []Environment
-	for _, e := range answer.Environments {
-		if e.Resources == nil { // an unmanaged one has none
-			e.Resources = json.RawMessage("{}")
-		}
-		var r struct {
-			MinVCPUs       int      `json:"minvCpus"`
-			MaxVCPUs       int      `json:"maxvCpus"`
-			Strategy       string   `json:"allocationStrategy"`
-			InstanceTypes  []string `json:"instanceTypes"`
-			InstanceRole   string   `json:"instanceRole"`
-			SecurityGroups []string `json:"securityGroupIds"`
-			LaunchTemplate struct {
-				ID      string `json:"launchTemplateId"`
-				Version string `json:"version"`
-			} `json:"launchTemplate"`
-		}
-		infrastructure, err := infrastructureOf(e.Resources)
-		if err == nil {
-			err = json.Unmarshal(e.Resources, &r)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("compute environment %s: %w", e.Name, err)
-		}
-		types, err := c.types(ctx, r.InstanceTypes)
-		if err != nil {
-			return nil, fmt.Errorf("compute environment %s: %w", e.Name, err)
-		}
-		stop, err := c.stopTimeout(ctx, r.LaunchTemplate.ID, r.LaunchTemplate.Version)
-		if err != nil {
-			return nil, fmt.Errorf("compute environment %s: %w", e.Name, err)
-		}
-		list = append(list, Environment{
-			ARN: e.ARN, Name: e.Name, Enabled: e.State == "ENABLED" && e.Status != "INVALID", MinVCPUs: r.MinVCPUs, MaxVCPUs: r.MaxVCPUs,
-			Strategy: r.Strategy, Types: types, InstanceProfileARN: r.InstanceRole, SecurityGroups: r.SecurityGroups, StopTimeout: stop,
-			Infrastructure: infrastructure, UpdatePolicy: UpdatePolicy{e.Policy.TerminateJobs, cmp.Or(e.Policy.Minutes, 30)}, // 30 is AWS's default
-		})
+	return queue
+}
+
+func (c control) environment(ctx context.Context, detail types.ComputeEnvironmentDetail) (Environment, error) {
+	r := cmp.Or(detail.ComputeResources, &types.ComputeResource{}) // an unmanaged one has none
+	policy := cmp.Or(detail.UpdatePolicy, &types.UpdatePolicy{})
+	e := Environment{
+		ARN: *detail.ComputeEnvironmentArn, Name: *detail.ComputeEnvironmentName,
+		Enabled:  detail.State == types.CEStateEnabled && detail.Status != types.CEStatusInvalid,
+		MinVCPUs: int(aws.ToInt32(r.MinvCpus)), MaxVCPUs: int(aws.ToInt32(r.MaxvCpus)), Strategy: string(r.AllocationStrategy),
+		InstanceProfileARN: aws.ToString(r.InstanceRole), SecurityGroups: r.SecurityGroupIds,
+		UpdatePolicy: UpdatePolicy{aws.ToBool(policy.TerminateJobsOnUpdate), int(cmp.Or(aws.ToInt64(policy.JobExecutionTimeoutMinutes), 30))}, // 30 is AWS's default
 	}
-	return list, nil
+	var err error
+	if e.Infrastructure, err = infrastructureOf(*r); err != nil {
+		return e, err
+	}
+	if e.Types, err = c.types(ctx, r.InstanceTypes); err != nil {
+		return e, err
+	}
+	e.StopTimeout, err = c.stopTimeout(ctx, r.LaunchTemplate)
+	return e, err
 }
 
 // infrastructureOf returns an environment's settings without those that can change
 // without a replacement of hosts.
-func infrastructureOf(resources json.RawMessage) (string, error) {
-	all := map[string]json.RawMessage{}
-	if err := json.Unmarshal(resources, &all); err != nil {
-		return "", err
-	}
-	for _, setting := range scaling {
-		delete(all, setting)
-	}
-	text, err := json.Marshal(all) // in the order of the keys
+func infrastructureOf(r types.ComputeResource) (string, error) {
+	r.MinvCpus, r.MaxvCpus, r.DesiredvCpus = nil, nil, nil
+	text, err := json.Marshal(r)
 	return string(text), err
 }
 
@@ -143,30 +121,25 @@ func (c control) types(ctx context.Context, names []string) ([]InstanceType, err
 	if len(names) == 0 {
 		return nil, nil
 	}
-	form := url.Values{"Action": {"DescribeInstanceTypes"}}
-	for i, name := range names {
-		form.Set("InstanceType."+strconv.Itoa(i+1), name)
-	}
-	var answer struct {
-		Types []struct {
-			Name   string `xml:"instanceType"`
-			VCPUs  int    `xml:"vCpuInfo>defaultVCpus"`
-			Memory int    `xml:"memoryInfo>sizeInMiB"`
-			GPUs   []struct {
-				Count int `xml:"count"`
-			} `xml:"gpuInfo>gpus>item"`
-		} `xml:"instanceTypeSet>item"`
-	}
-	if err := c.ec2(ctx, form, &answer); err != nil {
-		return nil, err
+	in := &ec2.DescribeInstanceTypesInput{}
+	for _, name := range names {
+		in.InstanceTypes = append(in.InstanceTypes, ec2types.InstanceType(name))
 	}
 	sizes := map[string]InstanceType{}
-	for _, t := range answer.Types {
-		size := InstanceType{Name: t.Name, VCPUs: t.VCPUs, MemoryMiB: t.Memory*95/100 - agentReserveMiB}
-		for _, gpu := range t.GPUs {
-			size.GPUs += gpu.Count
+	for pages := ec2.NewDescribeInstanceTypesPaginator(c.ec2, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
 		}
-		sizes[t.Name] = size
+		for _, t := range page.InstanceTypes {
+			size := InstanceType{Name: string(t.InstanceType), VCPUs: int(*t.VCpuInfo.DefaultVCpus), MemoryMiB: int(*t.MemoryInfo.SizeInMiB)*95/100 - agentReserveMiB}
+			if t.GpuInfo != nil {
+				for _, gpu := range t.GpuInfo.Gpus {
+					size.GPUs += int(*gpu.Count)
+				}
+			}
+			sizes[size.Name] = size
+		}
 	}
 	var list []InstanceType
 	for _, name := range names {
@@ -187,21 +160,21 @@ var stopSetting = regexp.MustCompile(`(?m)^ECS_CONTAINER_STOP_TIMEOUT=(\w+)$`)
 
 // stopTimeout reads the agent's setting from the user data of the hosts' launch
 // template.
-func (c control) stopTimeout(ctx context.Context, template, version string) (time.Duration, error) {
-	if template == "" {
+func (c control) stopTimeout(ctx context.Context, template *types.LaunchTemplateSpecification) (time.Duration, error) {
+	if template == nil {
 		return defaultStop, nil
 	}
-	var answer struct {
-		UserData []string `xml:"launchTemplateVersionSet>item>launchTemplateData>userData"`
-	}
-	form := url.Values{"Action": {"DescribeLaunchTemplateVersions"}, "LaunchTemplateId": {template}, "LaunchTemplateVersion.1": {version}}
-	if err := c.ec2(ctx, form, &answer); err != nil {
+	versions, err := c.ec2.DescribeLaunchTemplateVersions(ctx, &ec2.DescribeLaunchTemplateVersionsInput{
+		LaunchTemplateId: template.LaunchTemplateId, LaunchTemplateName: template.LaunchTemplateName,
+		Versions: []string{cmp.Or(aws.ToString(template.Version), "$Default")},
+	})
+	if err != nil {
 		return 0, err
 	}
-	for _, encoded := range answer.UserData {
-		text, err := base64.StdEncoding.DecodeString(encoded)
+	for _, version := range versions.LaunchTemplateVersions {
+		text, err := base64.StdEncoding.DecodeString(aws.ToString(version.LaunchTemplateData.UserData))
 		if err != nil {
-			return 0, fmt.Errorf("launch template %s: user data: %w", template, err)
+			return 0, fmt.Errorf("launch template %s: user data: %w", *version.LaunchTemplateId, err)
 		}
 		if found := stopSetting.FindSubmatch(text); found != nil {
 			return time.ParseDuration(string(found[1]))
@@ -210,67 +183,45 @@ func (c control) stopTimeout(ctx context.Context, template, version string) (tim
 	return defaultStop, nil
 }
 
-// definitions returns all revisions of a job definition: as this Batch understands
-// them, and as they were registered.
-func (c control) definitions(ctx context.Context, name string) (typed []Definition, raw []map[string]any, err error) {
-	var answer struct {
-		Definitions []json.RawMessage `json:"jobDefinitions"`
-	}
-	if err := c.post(ctx, "describejobdefinitions", map[string]string{"jobDefinitionName": name}, &answer); err != nil {
-		return nil, nil, err
-	}
-	for _, text := range answer.Definitions {
-		var d Definition
-		all := map[string]any{}
-		if err := json.Unmarshal(text, &all); err != nil {
-			return nil, nil, err
+// definition is a revision of a job definition, as this Batch understands it and with
+// all its members.
+type definition struct {
+	Definition
+	members map[string]any
+}
+
+// definitions returns all revisions of a job definition.
+func (c control) definitions(ctx context.Context, name string) ([]definition, error) {
+	var all []definition
+	for pages := batch.NewDescribeJobDefinitionsPaginator(c.batch, &batch.DescribeJobDefinitionsInput{JobDefinitionName: &name}); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
 		}
-		if err := json.Unmarshal(text, &d); err != nil {
-			return nil, nil, fmt.Errorf("job definition %s: %w", name, err)
+		for _, revision := range page.JobDefinitions {
+			// The SDK's fields have the members' names, except for the first letter's case.
+			text, err := json.Marshal(revision)
+			if err != nil {
+				return nil, err
+			}
+			var d definition
+			if err := errors.Join(json.Unmarshal(text, &d.Definition), json.Unmarshal(text, &d.members)); err != nil {
+				return nil, fmt.Errorf("job definition %s: %w", name, err)
+			}
+			all = append(all, d)
 		}
-		typed, raw = append(typed, d), append(raw, all)
 	}
-	return typed, raw, nil
+	return all, nil
 }
 
-// post makes a call of Batch's.
-func (c control) post(ctx context.Context, operation string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	answer, err := c.call(ctx, "batch", "/v1/"+operation, "application/json", body)
-	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
-	}
-	return json.Unmarshal(answer, out)
-}
+var capital = regexp.MustCompile(`\b[A-Z]`)
 
-// ec2 makes a call of EC2's.
-func (c control) ec2(ctx context.Context, form url.Values, out any) error {
-	form.Set("Version", "2016-11-15")
-	answer, err := c.call(ctx, "ec2", "/", local.Form, []byte(form.Encode()))
-	if err != nil {
-		return fmt.Errorf("%s: %w", form.Get("Action"), err)
+// unknown returns the paths of the members that this Batch does not know.
+func (d definition) unknown() []string {
+	delete(d.members, "ContainerOrchestrationType") // ECS, always
+	paths := gateway.Unknown(d.members, reflect.TypeFor[Definition]())
+	for i, path := range paths {
+		paths[i] = capital.ReplaceAllStringFunc(path, strings.ToLower)
 	}
-	return xml.Unmarshal(answer, out)
-}
-
-// call is made by the administrator.
-func (c control) call(ctx context.Context, service, path, contentType string, body []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	res, err := local.Call(ctx, c.accessKey, c.endpoint+path, service, contentType, body)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", res.Status, strings.TrimSpace(string(answer)))
-	}
-	return answer, nil
+	return paths
 }

@@ -32,7 +32,7 @@ type Service struct {
 // NewService makes one that reads the control plane at an AWS endpoint, which is
 // the gateway that it is a part of.
 func NewService(config Config, endpoint string) *Service {
-	s := &Service{control: control{endpoint, config.AccessKey}, stale: true}
+	s := &Service{control: newControl(endpoint, config.Region, config.AccessKey), stale: true}
 	config.changed = func(j Job) {
 		if s.Changed != nil {
 			s.Changed(j.ARN, s.detail(j))

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,6 +36,7 @@ func TestMain(m *testing.M) { mototest.Main(m) }
 type plant struct {
 	*Service
 	t      *testing.T
+	aws    aws.Config
 	client *batch.Client
 	url    string
 	name   string // of the queue and everything else of this test
@@ -49,7 +54,7 @@ func newPlant(t *testing.T) *plant {
 	t.Cleanup(server.Close)
 	p.url = server.URL
 	p.Service = NewService(Config{
-		Region: "us-east-1", Account: "123456789012", Agent: p, HostStart: time.Millisecond, HostIdle: time.Minute, Minute: time.Minute,
+		Region: "us-east-1", Account: "123456789012", AccessKey: "sandbox", Agent: p, HostStart: time.Millisecond, HostIdle: time.Minute, Minute: time.Minute,
 		Now: time.Now, NewID: RandomID, Logf: t.Logf,
 	}, server.URL)
 	g, err := gateway.New(gateway.Config{
@@ -62,10 +67,11 @@ func newPlant(t *testing.T) *plant {
 	done := make(chan struct{})
 	go func() { p.Service.Run(ctx); close(done) }()
 	t.Cleanup(func() { stop(); <-done })
-	p.client = batch.NewFromConfig(aws.Config{
+	p.aws = aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("sandbox", "sandbox", ""),
-	})
+	}
+	p.client = batch.NewFromConfig(p.aws)
 	p.createQueue()
 	return p
 }
@@ -96,18 +102,27 @@ func (p *plant) end(taskID string, code int) {
 func (p *plant) createQueue() {
 	p.t.Helper()
 	ctx := p.t.Context()
-	subnet, group := p.first("DescribeSubnets", "subnetId"), p.first("DescribeSecurityGroups", "groupId")
-	template := p.first("CreateLaunchTemplate&LaunchTemplateName="+p.name+"&LaunchTemplateData.UserData="+
-		"RUNTX0NPTlRBSU5FUl9TVE9QX1RJTUVPVVQ9NDVzCg%3D%3D", "launchTemplateId") // ECS_CONTAINER_STOP_TIMEOUT=45s
-	p.iam("CreateRole&AssumeRolePolicyDocument={}&RoleName=" + p.name)
-	p.iam("CreateInstanceProfile&InstanceProfileName=" + p.name)
+	machines, users := ec2.NewFromConfig(p.aws), iam.NewFromConfig(p.aws)
+	subnets, err := machines.DescribeSubnets(ctx, nil)
+	require.NoError(p.t, err)
+	groups, err := machines.DescribeSecurityGroups(ctx, nil)
+	require.NoError(p.t, err)
+	template, err := machines.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
+		LaunchTemplateName: &p.name,
+		LaunchTemplateData: &ec2types.RequestLaunchTemplateData{UserData: aws.String(base64.StdEncoding.EncodeToString([]byte("ECS_CONTAINER_STOP_TIMEOUT=45s\n")))},
+	})
+	require.NoError(p.t, err)
+	_, err = users.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &p.name, AssumeRolePolicyDocument: aws.String("{}")})
+	require.NoError(p.t, err)
+	_, err = users.CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: &p.name})
+	require.NoError(p.t, err)
 	environment, err := p.client.CreateComputeEnvironment(ctx, &batch.CreateComputeEnvironmentInput{
 		ComputeEnvironmentName: &p.name, Type: types.CETypeManaged, State: types.CEStateEnabled, ServiceRole: aws.String("arn:aws:iam::123456789012:role/" + p.name),
 		ComputeResources: &types.ComputeResource{
 			Type: types.CRTypeEc2, AllocationStrategy: types.CRAllocationStrategyBestFitProgressive, InstanceTypes: []string{"g4dn.xlarge"},
-			MinvCpus: aws.Int32(0), MaxvCpus: aws.Int32(8), Subnets: []string{subnet}, SecurityGroupIds: []string{group},
+			MinvCpus: aws.Int32(0), MaxvCpus: aws.Int32(8), Subnets: []string{*subnets.Subnets[0].SubnetId}, SecurityGroupIds: []string{*groups.SecurityGroups[0].GroupId},
 			InstanceRole:   aws.String("arn:aws:iam::123456789012:instance-profile/" + p.name),
-			LaunchTemplate: &types.LaunchTemplateSpecification{LaunchTemplateId: &template, Version: aws.String("1")},
+			LaunchTemplate: &types.LaunchTemplateSpecification{LaunchTemplateId: template.LaunchTemplate.LaunchTemplateId, Version: aws.String("1")},
 		},
 	})
 	require.NoError(p.t, err)
@@ -141,24 +156,6 @@ func (p *plant) register(change func(*batch.RegisterJobDefinitionInput)) string 
 	out, err := p.client.RegisterJobDefinition(p.t.Context(), in)
 	require.NoError(p.t, err)
 	return *out.JobDefinitionArn
-}
-
-// first calls EC2 and returns the first element of a name.
-func (p *plant) first(call, element string) string {
-	answer := p.query("ec2", call+"&Version=2016-11-15")
-	_, after, found := strings.Cut(answer, "<"+element+">")
-	require.True(p.t, found, answer)
-	value, _, _ := strings.Cut(after, "<")
-	return value
-}
-
-func (p *plant) iam(call string) { p.query("iam", call+"&Version=2010-05-08") }
-
-func (p *plant) query(service, call string) string {
-	c := control{endpoint: p.url}
-	answer, err := c.call(p.t.Context(), service, "/", "application/x-www-form-urlencoded", []byte("Action="+call))
-	require.NoError(p.t, err)
-	return string(answer)
 }
 
 func (p *plant) submit(change ...func(*batch.SubmitJobInput)) (string, error) {

@@ -98,22 +98,20 @@ func (s *Service) definition(c *gateway.Call, named string) (Definition, error) 
 	if err != nil {
 		return Definition{}, err
 	}
-	typed, raw, err := s.control.definitions(c.Request.Context(), name)
+	all, err := s.control.definitions(c.Request.Context(), name)
 	if err != nil {
 		return Definition{}, err
 	}
-	latest := -1
-	for i, d := range typed {
-		if d.Status == "ACTIVE" && (revision == 0 || d.Revision == revision) && (latest < 0 || d.Revision > typed[latest].Revision) {
-			latest = i
+	var d definition
+	for _, each := range all {
+		if each.Status == "ACTIVE" && (revision == 0 || each.Revision == revision) && each.Revision > d.Revision {
+			d = each
 		}
 	}
-	if latest < 0 {
+	if d.Revision == 0 {
 		return Definition{}, clientFault("Job definition %s does not exist or is INACTIVE.", named)
 	}
-	d := typed[latest]
-	delete(raw[latest], "containerOrchestrationType") // ECS, always
-	faults := gateway.Unknown(raw[latest], reflect.TypeFor[Definition]())
+	faults := d.unknown()
 	if d.Type != "container" {
 		faults = append(faults, "type "+d.Type)
 	}
@@ -123,9 +121,9 @@ func (s *Service) definition(c *gateway.Call, named string) (Definition, error) 
 		}
 	}
 	if len(faults) > 0 {
-		return d, clientFault("job definition %s:%d has what the sandbox's agent does not run: %s", d.Name, d.Revision, strings.Join(faults, ", "))
+		return Definition{}, clientFault("job definition %s:%d has what the sandbox's agent does not run: %s", d.Name, d.Revision, strings.Join(faults, ", "))
 	}
-	return d, nil
+	return d.Definition, nil
 }
 
 // splitDefinition takes NAME, NAME:REVISION or an ARN of either.

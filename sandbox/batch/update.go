@@ -12,9 +12,6 @@ import (
 // terminated, and retried if their retry strategy says so. Their status reason is not
 // documented: here it is that of a terminated host.
 
-// scaling are the settings that can change without a replacement of hosts.
-var scaling = []string{"minvCpus", "maxvCpus", "desiredvCpus"}
-
 // noteUpdates remembers which environments a new plane updates.
 func (s *Scheduler) noteUpdates(p Plane) {
 	for _, e := range p.Environments {

@@ -23,7 +23,8 @@ func (c *Call) Known(into any) error {
 }
 
 // Unknown returns the paths of a decoded JSON value that a type does not have, by
-// its json tags or else the names of its fields. Empty values are ignored.
+// its json tags or else the names of its fields, in any case as encoding/json takes
+// them. Empty values are ignored.
 func Unknown(value any, t reflect.Type) []string { return unknown(value, t, "") }
 
 func unknown(value any, t reflect.Type, path string) []string {
@@ -57,7 +58,7 @@ func unknown(value any, t reflect.Type, path string) []string {
 
 func fieldOf(t reflect.Type, key string) (reflect.Type, bool) {
 	for field := range t.Fields() {
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); cmp.Or(name, field.Name) == key {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); strings.EqualFold(cmp.Or(name, field.Name), key) {
 			return field.Type, true
 		}
 	}
