@@ -61,7 +61,10 @@ var awsTypes = map[string]func(string, map[string]any) map[string]any{
 			"arn": arn("batch", "job-definition/"+physical+":1"), "arnPrefix": arn("batch", "job-definition/"+physical)}
 	},
 	"aws:batch/jobQueue:JobQueue":                            named("batch", "job-queue/"),
+	"aws:budgets/budget:Budget":                              named("budgets", "budget/"),
+	"aws:cloudwatch/dashboard:Dashboard":                     none,
 	"aws:cloudwatch/logGroup:LogGroup":                       named("logs", "log-group:"),
+	"aws:cloudwatch/logMetricFilter:LogMetricFilter":         none,
 	"aws:cloudwatch/eventRule:EventRule":                     named("events", "rule/"),
 	"aws:cloudwatch/eventConnection:EventConnection":         named("events", "connection/"),
 	"aws:cloudwatch/eventApiDestination:EventApiDestination": named("events", "api-destination/"),
