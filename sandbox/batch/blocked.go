@@ -17,36 +17,49 @@ const (
 )
 
 // markBlocked gives the head of each queue its reason if it can never be placed at
-// present, and removes the reason of jobs that are no longer blocked. A job that
+// present, and removes the reason of a job that is no longer blocked. A job that
 // only waits for room has no reason, as on AWS.
 func (s *Scheduler) markBlocked(now time.Time) {
-	for _, q := range s.plane.queues() {
-		for i, j := range s.waiting[q.ARN] {
-			code := ""
-			if i == 0 {
-				code = s.hindrance(q, j)
-			}
-			if code != j.blocked {
-				j.blocked, j.since, j.StatusReason = code, now, ""
-				if code != "" {
-					j.StatusReason = code + reasons[code]
-				}
-			}
+	for _, l := range s.turns {
+		var head *job
+		code := ""
+		if len(l.jobs) > 0 {
+			head = l.jobs[0]
+			code = s.hindrance(l, head)
 		}
+		if l.blocked != nil && l.blocked != head && l.blocked.Status == Runnable {
+			l.blocked.block("", now)
+		}
+		if l.blocked = nil; code != "" {
+			l.blocked = head
+		}
+		if head != nil {
+			head.block(code, now)
+		}
+	}
+}
+
+// block gives a job the reason of a code, or takes it away.
+func (j *job) block(code string, now time.Time) {
+	if code == j.blocked {
+		return
+	}
+	j.blocked, j.since, j.StatusReason = code, now, ""
+	if code != "" {
+		j.StatusReason = code + reasons[code]
 	}
 }
 
 // hindrance returns the code of the reason why a job cannot be placed, or "" if it
 // can be placed at some time.
-func (s *Scheduler) hindrance(q Queue, j *job) string {
-	environments := s.plane.enabled(q)
-	if len(environments) == 0 {
+func (s *Scheduler) hindrance(l *line, j *job) string {
+	if len(l.fleets) == 0 {
 		return codeInvalid
 	}
 	code := codeRequirement
-	for _, e := range environments {
-		for _, t := range e.candidates(j.need) {
-			if t.VCPUs <= e.MaxVCPUs {
+	for _, f := range l.fleets {
+		for _, t := range f.candidates(j.need) {
+			if t.VCPUs <= f.MaxVCPUs {
 				return ""
 			}
 			code = codeMaxResource
@@ -57,12 +70,12 @@ func (s *Scheduler) hindrance(q Queue, j *job) string {
 
 // cancelBlocked carries out the queues' time limits.
 func (s *Scheduler) cancelBlocked(now time.Time) {
-	for _, q := range s.plane.queues() {
-		if len(s.waiting[q.ARN]) == 0 {
+	for _, l := range s.turns {
+		if len(l.jobs) == 0 {
 			continue
 		}
-		head := s.waiting[q.ARN][0]
-		for _, limit := range q.TimeLimits {
+		head := l.jobs[0]
+		for _, limit := range l.TimeLimits {
 			if head.blocked != "" && limit.Reason == head.blocked && !head.since.Add(limit.Max).After(now) {
 				s.withdraw(head, "Canceled by JobStateTimeLimit action due to reason: "+head.blocked, now)
 				s.awake() // for the next head

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -8,21 +9,55 @@ import (
 // host is a simulated instance with its jobs.
 type host struct {
 	Host
-	ready   time.Time // from then on it takes jobs
+	fleet   *fleet
+	number  int       // hosts are numbered in the order of their starts
+	place   int       // in its fleet's rooms
 	running bool      // it is ready, and the agent knows it
+	gone    bool      // it has left
 	idle    time.Time // since when it has nothing to do
 	tasks   map[string]*job
 	gpus    []bool // which are taken
 
+	free    Resources // what its tasks leave
+	planned []*job    // those that wait and are to run here
+	spare   Resources // what both leave; less than nothing for a moment only
+
 	infrastructure string // the environment's when it was started
+	outdated       bool   // the environment has been updated since
 }
 
-func (h *host) free() Resources {
-	free := h.Type.offers()
-	for _, j := range h.tasks {
-		free = free.minus(j.need)
+// enter counts the host as its fleet's, unless it is outdated.
+func (h *host) enter() {
+	if !h.outdated {
+		h.fleet.vcpus += h.Type.VCPUs
+		h.fleet.rooms.add(h)
 	}
-	return free
+}
+
+// leave undoes enter.
+func (h *host) leave() {
+	if !h.outdated {
+		h.fleet.vcpus -= h.Type.VCPUs
+		h.fleet.rooms.remove(h)
+	}
+}
+
+// former reports whether the host only finishes its jobs: it is outdated, or its
+// environment is gone.
+func (h *host) former() bool { return h.outdated || h.fleet.gone }
+
+// noteRoom lets the fleet know of a change of the host's room.
+func (h *host) noteRoom() {
+	if !h.outdated && !h.gone {
+		h.fleet.rooms.note(h)
+	}
+}
+
+// take gives a job its part of the host.
+func (h *host) take(id string, j *job) {
+	h.tasks[id] = j
+	h.free, h.spare = h.free.minus(j.need), h.spare.minus(j.need)
+	h.noteRoom()
 }
 
 // takeGPUs gives a task the first free ones.
@@ -37,131 +72,46 @@ func (h *host) takeGPUs(count int) []int {
 	return taken
 }
 
-// release takes a task off its host.
-func (h *host) release(t *task, now time.Time) {
-	delete(h.tasks, t.ID)
-	for _, i := range t.GPUs {
+// release takes a job's task off its host.
+func (s *Scheduler) release(j *job, now time.Time) {
+	h := j.task.host
+	delete(h.tasks, j.task.ID)
+	for _, i := range j.task.GPUs {
 		h.gpus[i] = false
 	}
+	h.free, h.spare = h.free.plus(j.need), h.spare.plus(j.need)
+	h.noteRoom()
 	if len(h.tasks) == 0 {
 		h.idle = now
+		s.rest(h)
 	}
 }
 
-// candidates returns an environment's types that fit a job, in the order in
-// which they are tried.
-func (e Environment) candidates(need Resources) []InstanceType {
-	var fit []InstanceType
-	for _, t := range e.Types {
-		if need.fitsIn(t.offers()) {
-			fit = append(fit, t)
-		}
-	}
-	preferred(fit, e.Strategy)
-	return fit
-}
-
-// room is the free capacity of a host that exists or that a plan adds.
-type room struct {
-	host *host
-	free Resources
-}
-
-func (s *Scheduler) rooms() []*room {
-	var all []*room
-	for _, h := range s.hosts {
-		if !s.outdated(h) {
-			all = append(all, &room{h, h.free()})
-		}
-	}
-	return all
-}
-
-// vcpus are those of an environment's hosts, starting ones too. Outdated hosts
-// are left out: AWS does not document whether they count, and if they did, a full
-// environment would start no job until its update is over.
-func (s *Scheduler) vcpus(environment string) int {
-	sum := 0
-	for _, h := range s.hosts {
-		if h.EnvironmentARN == environment && !s.outdated(h) {
-			sum += h.Type.VCPUs
-		}
-	}
-	return sum
-}
-
-// grow starts the hosts that are missing: up to each environment's minimum, and
-// for the jobs that wait, in their order. A job for which none can be started
-// holds up those behind it.
-func (s *Scheduler) grow(now time.Time) {
-	for _, e := range s.plane.Environments {
-		s.growToMinimum(e, now)
-	}
-	rooms := s.rooms()
-	for _, q := range s.plane.queues() {
-		for _, j := range s.waiting[q.ARN] {
-			if !s.plan(q, j, &rooms, now) {
-				break
-			}
-		}
-	}
-}
-
-// growToMinimum holds even while the environment is disabled, as on AWS.
-func (s *Scheduler) growToMinimum(e Environment, now time.Time) {
-	for {
-		total := s.vcpus(e.ARN)
-		i := slices.IndexFunc(e.candidates(Resources{}), func(t InstanceType) bool { return total+t.VCPUs <= e.MaxVCPUs })
-		if total >= e.MinVCPUs || i < 0 {
-			return
-		}
-		s.startHost(e, e.candidates(Resources{})[i], now)
-	}
-}
-
-// plan finds room for a job on a host, or starts a host for it.
-func (s *Scheduler) plan(q Queue, j *job, rooms *[]*room, now time.Time) bool {
-	for _, e := range s.plane.enabled(q) {
-		for _, r := range *rooms {
-			if r.host.EnvironmentARN == e.ARN && j.need.fitsIn(r.free) {
-				r.free = r.free.minus(j.need)
-				return true
-			}
-		}
-	}
-	for _, e := range s.plane.enabled(q) {
-		total := s.vcpus(e.ARN)
-		for _, t := range e.candidates(j.need) {
-			if total+t.VCPUs <= e.MaxVCPUs {
-				h := s.startHost(e, t, now)
-				*rooms = append(*rooms, &room{h, t.offers().minus(j.need)})
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (s *Scheduler) startHost(e Environment, t InstanceType, now time.Time) *host {
+func (s *Scheduler) startHost(f *fleet, t InstanceType, now time.Time) *host {
+	s.started++
 	h := &host{
 		Host: Host{
-			ID: "i-" + s.config.NewID()[:17], Type: t, EnvironmentARN: e.ARN, EnvironmentName: e.Name,
-			InstanceProfileARN: e.InstanceProfileARN, SecurityGroups: e.SecurityGroups, StopTimeout: e.StopTimeout,
+			ID: "i-" + s.config.NewID()[:17], Type: t, EnvironmentARN: f.ARN, EnvironmentName: f.Name,
+			InstanceProfileARN: f.InstanceProfileARN, SecurityGroups: f.SecurityGroups, StopTimeout: f.StopTimeout,
 		},
-		ready: now.Add(s.config.HostStart), tasks: map[string]*job{}, gpus: make([]bool, t.GPUs), infrastructure: e.Infrastructure,
+		fleet: f, number: s.started, tasks: map[string]*job{}, gpus: make([]bool, t.GPUs), free: t.offers(), spare: t.offers(), infrastructure: f.Infrastructure,
 	}
 	s.hosts = append(s.hosts, h)
-	s.config.Logf("host %s (%s, %s) starts", h.ID, t.Name, e.Name)
+	h.enter()
+	s.starts.Add(now.Add(s.config.HostStart), h)
+	s.config.Logf("host %s (%s, %s) starts", h.ID, t.Name, f.Name)
 	return h
 }
 
 // wakeHosts makes hosts ready that have finished their start.
 func (s *Scheduler) wakeHosts(now time.Time) {
-	for _, h := range s.hosts {
-		if h.running || h.ready.After(now) {
+	for h := range s.starts.Due(now) {
+		if h.gone {
 			continue
 		}
 		h.running, h.idle = true, now
+		h.noteRoom()
+		s.rest(h)
 		s.later(func() {
 			if err := s.config.Agent.StartHost(h.Host); err != nil {
 				s.config.Logf("host %s: %v", h.ID, err)
@@ -174,20 +124,67 @@ func (s *Scheduler) wakeHosts(now time.Time) {
 // shrink lets hosts go that have been idle long enough, outdated ones that are
 // idle, and those of environments that are gone.
 func (s *Scheduler) shrink(now time.Time) {
-	for _, h := range slices.Clone(s.hosts) {
-		e, there := s.plane.environment(h.EnvironmentARN)
-		if len(h.tasks) > 0 || there && !s.outdated(h) && (!h.running || h.idle.Add(s.config.HostIdle).After(now) || s.vcpus(e.ARN)-h.Type.VCPUs < e.MinVCPUs) {
-			continue
+	if s.former > 0 {
+		for _, h := range slices.Clone(s.hosts) {
+			if h.former() && len(h.tasks) == 0 {
+				s.dismiss(h)
+			}
 		}
-		s.config.Logf("host %s leaves", h.ID)
-		s.remove(h)
+	}
+	for h := range s.rests.Due(now) {
+		if s.rested(h, now) {
+			h.fleet.kept = append(h.fleet.kept, h)
+		}
+	}
+	for _, e := range s.plane.Environments {
+		f := s.fleet(e.ARN)
+		slices.SortFunc(f.kept, byNumber)
+		f.kept = slices.DeleteFunc(f.kept, func(h *host) bool {
+			if !s.rested(h, now) {
+				return true // it has worked meanwhile
+			}
+			if f.vcpus-h.Type.VCPUs < f.MinVCPUs {
+				return false
+			}
+			s.dismiss(h)
+			return true
+		})
 	}
 }
 
+func (s *Scheduler) dismiss(h *host) {
+	s.config.Logf("host %s leaves", h.ID)
+	s.remove(h)
+}
+
 func (s *Scheduler) remove(h *host) {
-	s.hosts = slices.DeleteFunc(s.hosts, func(o *host) bool { return o == h })
+	if i, there := slices.BinarySearchFunc(s.hosts, h, byNumber); there {
+		s.hosts = slices.Delete(s.hosts, i, i+1)
+	}
+	for _, j := range h.planned {
+		j.plan, s.line(j.QueueARN).planned = nil, 0
+	}
+	if h.former() {
+		s.former--
+	}
+	h.leave()
+	h.gone, h.planned = true, nil
 	s.awake() // another may start in its place
 	if h.running {
 		s.later(func() { s.config.Agent.StopHost(h.ID) })
 	}
 }
+
+// rest notes when an idle host may leave.
+func (s *Scheduler) rest(h *host) {
+	if h.running && len(h.tasks) == 0 {
+		s.rests.Add(h.idle.Add(s.config.HostIdle), h)
+	}
+}
+
+// rested reports whether a host has been idle long enough to leave.
+func (s *Scheduler) rested(h *host, now time.Time) bool {
+	return !h.gone && h.running && len(h.tasks) == 0 && !h.idle.Add(s.config.HostIdle).After(now)
+}
+
+func byNumber(a, b *host) int { return cmp.Compare(a.number, b.number) }

@@ -43,6 +43,7 @@ type job struct {
 	Job
 	need    Resources
 	task    *task     // the attempt under way
+	plan    *host     // on which it is to run; nil while it isn't planned or waits no more
 	blocked string    // the code of the reason why it is stuck at its queue's head
 	since   time.Time // since when it is blocked by that
 	stop    string    // why its task was asked to stop; "" if it was not
@@ -65,6 +66,15 @@ func (r Resources) fitsIn(free Resources) bool {
 
 func (r Resources) minus(o Resources) Resources {
 	return Resources{r.VCPUs - o.VCPUs, r.MemoryMiB - o.MemoryMiB, r.GPUs - o.GPUs}
+}
+
+func (r Resources) plus(o Resources) Resources {
+	return Resources{r.VCPUs + o.VCPUs, r.MemoryMiB + o.MemoryMiB, r.GPUs + o.GPUs}
+}
+
+// orMore returns the larger of each.
+func (r Resources) orMore(o Resources) Resources {
+	return Resources{max(r.VCPUs, o.VCPUs), max(r.MemoryMiB, o.MemoryMiB), max(r.GPUs, o.GPUs)}
 }
 
 func (t InstanceType) offers() Resources { return Resources{t.VCPUs, t.MemoryMiB, t.GPUs} }

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/agenda"
 )
 
 // Config configures a scheduler.
@@ -18,6 +21,7 @@ type Config struct {
 	HostStart       time.Duration // how long a host takes to start; minutes on AWS
 	HostIdle        time.Duration // after how long without a job it leaves
 	Minute          time.Duration // how long a minute of an environment's update policy is; a real one on AWS
+	Keep            time.Duration // for how long a job is remembered after its end; 0: as long as AWS Batch promises
 	Now             func() time.Time
 	NewID           func() string // 32 random hexadecimal digits
 	Logf            func(format string, args ...any)
@@ -36,18 +40,33 @@ type Scheduler struct {
 	mu        sync.Mutex
 	plane     Plane
 	jobs      map[string]*job
-	order     []*job               // all of them, as they were submitted
+	order     []*job               // all of them, as they were submitted, and some that are forgotten
 	submitted []*job               // those that no pass has seen yet
-	waiting   map[string][]*job    // RUNNABLE ones by queue, in the order of their turn
+	past      []*job               // those that have ended, as they did
+	lines     map[string]*line     // by the queue's ARN
+	turns     []*line              // those of the queues that there are, in the order in which they are served
 	tasks     map[string]*job      // by the id of the task under way
+	fleets    map[string]*fleet    // by the environment's ARN
 	hosts     []*host              // in the order in which they were started
+	started   int                  // hosts so far
+	former    int                  // hosts that only finish their jobs
+	starts    agenda.Agenda[*host] // when a host is ready
+	rests     agenda.Agenda[*host] // when a host has been idle long enough
+	limits    agenda.Agenda[*task] // when a task has taken too long
 	updates   map[string]time.Time // when an environment's last infrastructure update began, by ARN
 	effects   []func()             // the calls of a pass to the agent, made after it
 }
 
+// kept is how long AWS Batch keeps ended jobs at least (user guide, "Job states").
+const kept = 7 * 24 * time.Hour
+
 // New makes a scheduler without queues.
 func New(config Config) *Scheduler {
-	return &Scheduler{config: config, wake: make(chan struct{}, 1), jobs: map[string]*job{}, waiting: map[string][]*job{}, tasks: map[string]*job{}, updates: map[string]time.Time{}}
+	config.Keep = cmp.Or(config.Keep, kept)
+	return &Scheduler{
+		config: config, wake: make(chan struct{}, 1), jobs: map[string]*job{}, lines: map[string]*line{},
+		tasks: map[string]*job{}, fleets: map[string]*fleet{}, updates: map[string]time.Time{},
+	}
 }
 
 // Run makes passes until the context ends.
@@ -80,6 +99,7 @@ func (s *Scheduler) Pass() (next time.Time) {
 	defer s.pass.Unlock()
 	s.mu.Lock()
 	now := s.config.Now()
+	s.forget(now)
 	s.admit()
 	s.dropQueuesJobs(now)
 	s.wakeHosts(now)
@@ -109,6 +129,7 @@ func (s *Scheduler) SetPlane(p Plane) {
 	s.mu.Lock()
 	s.noteUpdates(p)
 	s.plane = p
+	s.arrange()
 	s.mu.Unlock()
 	s.awake()
 }
@@ -167,7 +188,7 @@ func (s *Scheduler) Jobs(queueARN string, want func(Job) bool) []Job {
 	defer s.mu.Unlock()
 	var list []Job
 	for _, j := range s.order {
-		if j.QueueARN == queueARN && want(j.Job) {
+		if _, known := s.jobs[j.ID]; known && j.QueueARN == queueARN && want(j.Job) {
 			list = append(list, j.copy())
 		}
 	}
@@ -233,13 +254,17 @@ func (s *Scheduler) end(id, reason string, running bool) {
 
 // withdraw ends a job that is not running.
 func (s *Scheduler) withdraw(j *job, reason string, now time.Time) {
-	s.waiting[j.QueueARN] = slices.DeleteFunc(s.waiting[j.QueueARN], func(o *job) bool { return o == j })
+	s.unplan(j)
+	s.line(j.QueueARN).remove(j)
 	j.Status, j.StatusReason, j.Stopped = Failed, reason, now
 	s.announce(j)
 }
 
 // announce makes a job's new state known after the pass.
 func (s *Scheduler) announce(j *job) {
+	if j.Status.Ended() {
+		s.past = append(s.past, j)
+	}
 	if s.config.changed != nil {
 		now := j.copy()
 		s.later(func() { s.config.changed(now) })
@@ -286,7 +311,10 @@ func (s *Scheduler) Started(taskID, logStreamName string) {
 		j.Status, j.Started = Running, j.task.started
 		j.Last.Started, j.Last.LogStream = j.task.started, logStreamName
 		s.announce(j)
-		s.awake() // its timeout runs
+		if seconds := j.Timeout.AttemptDurationSeconds; seconds > 0 {
+			s.limits.Add(j.Started.Add(time.Duration(seconds)*time.Second), j.task)
+			s.awake()
+		}
 	}
 }
 
@@ -307,7 +335,7 @@ func (s *Scheduler) ended(j *job, e Ending, now time.Time) {
 	}
 	j.Last.Stopped, j.Last.Ending = now, e
 	j.Attempts = append(j.Attempts, j.Last)
-	j.task.host.release(j.task, now)
+	s.release(j, now)
 	delete(s.tasks, j.task.ID)
 	j.task, j.StatusReason = nil, e.StatusReason
 	switch {
@@ -315,11 +343,22 @@ func (s *Scheduler) ended(j *job, e Ending, now time.Time) {
 		j.Status, j.Stopped = Succeeded, now
 	case j.stop == "" && j.RetryStrategy.retries(len(j.Attempts), e):
 		j.Status, j.StatusReason, j.blocked = Runnable, "", ""
-		s.waiting[j.QueueARN] = slices.Insert(s.waiting[j.QueueARN], 0, j)
+		s.line(j.QueueARN).insert(0, j)
 	default:
 		j.Status, j.Stopped = Failed, now
 	}
 	s.announce(j)
+}
+
+// forget drops the jobs that ended long ago.
+func (s *Scheduler) forget(now time.Time) {
+	for len(s.past) > 0 && !s.past[0].Stopped.Add(s.config.Keep).After(now) {
+		delete(s.jobs, s.past[0].ID)
+		s.past = s.past[1:]
+	}
+	if len(s.order) > 2*len(s.jobs)+1000 {
+		s.order = slices.DeleteFunc(s.order, func(j *job) bool { return s.jobs[j.ID] == nil })
+	}
 }
 
 // admit lets submitted jobs wait for room: no job depends on another here.
@@ -327,71 +366,58 @@ func (s *Scheduler) admit() {
 	for _, j := range s.submitted {
 		if j.Status == Submitted {
 			j.Status = Runnable
-			s.waiting[j.QueueARN] = append(s.waiting[j.QueueARN], j)
+			l := s.line(j.QueueARN)
+			l.insert(len(l.jobs), j)
 			s.announce(j)
 		}
 	}
 	s.submitted = nil
 }
 
-// dropQueuesJobs ends the jobs of queues that were deleted, as AWS does.
+// queueDeleted is the reason why the jobs of a queue end that was deleted.
+const queueDeleted = "Job queue deleted"
+
+// dropQueuesJobs ends the waiting jobs of queues that were deleted, as AWS does.
 func (s *Scheduler) dropQueuesJobs(now time.Time) {
-	const reason = "Job queue deleted"
-	for arn, jobs := range s.waiting {
-		if !s.plane.has(arn) {
-			for _, j := range slices.Clone(jobs) {
-				s.withdraw(j, reason, now)
+	for _, l := range s.lines {
+		if l.gone {
+			for _, j := range slices.Clone(l.jobs) {
+				s.withdraw(j, queueDeleted, now)
 			}
-			delete(s.waiting, arn)
-		}
-	}
-	for _, j := range s.tasks {
-		if !s.plane.has(j.QueueARN) {
-			s.stopTask(j, reason)
 		}
 	}
 }
 
 // endOverdue stops attempts that have taken too long.
 func (s *Scheduler) endOverdue(now time.Time) {
-	for _, j := range s.tasks {
-		if limit := j.overdue(); !limit.IsZero() && !limit.After(now) {
+	for t := range s.limits.Due(now) {
+		if j, there := s.tasks[t.ID]; there {
 			s.stopTask(j, "Job attempt duration exceeded timeout")
 		}
 	}
 }
 
-// overdue is when an attempt has taken too long; zero for never.
-func (j *job) overdue() time.Time {
-	if j.Timeout.AttemptDurationSeconds == 0 || j.task.started.IsZero() {
-		return time.Time{}
-	}
-	return j.task.started.Add(time.Duration(j.Timeout.AttemptDurationSeconds) * time.Second)
-}
-
 // place puts waiting jobs on hosts with room, first in, first out: one that finds
 // none holds up those behind it.
 func (s *Scheduler) place() {
-	for _, q := range s.plane.queues() {
-		for len(s.waiting[q.ARN]) > 0 {
-			j := s.waiting[q.ARN][0]
-			h := s.roomFor(q, j)
+	for _, l := range s.turns {
+		for len(l.jobs) > 0 {
+			j := l.jobs[0]
+			h := l.roomFor(j)
 			if h == nil {
 				break
 			}
-			s.waiting[q.ARN] = s.waiting[q.ARN][1:]
-			s.run(q, j, h)
+			l.pop()
+			s.run(l.Queue, j, h)
 		}
 	}
 }
 
 // roomFor is the first host with room, in the order of the queue's environments.
-func (s *Scheduler) roomFor(q Queue, j *job) *host {
-	for _, e := range s.plane.enabled(q) {
-		for _, h := range s.hosts {
-			if h.EnvironmentARN == e.ARN && h.running && !s.outdated(h) && j.need.fitsIn(h.free()) {
-				return h
-			}
+func (l *line) roomFor(j *job) *host {
+	for _, f := range l.fleets {
+		if h := f.rooms.running(j.need); h != nil {
+			return h
 		}
 	}
 	return nil
@@ -407,7 +433,10 @@ func (s *Scheduler) run(q Queue, j *job, h *host) {
 	}}
 	j.Status, j.StatusReason, j.blocked = Starting, "", ""
 	j.Last = Attempt{TaskARN: j.task.ARN, HostID: h.ID}
-	h.tasks[id], s.tasks[id] = j, j
+	s.tasks[id] = j
+	elsewhere := s.unplan(j)
+	h.take(id, j)
+	s.displace(h, elsewhere)
 	s.announce(j)
 	task := j.task.Task
 	s.later(func() { s.config.Agent.Run(task, s) })
@@ -421,24 +450,21 @@ func (s *Scheduler) due(now time.Time) time.Time {
 			next = at
 		}
 	}
-	for _, h := range s.hosts {
-		switch {
-		case !h.running:
-			add(h.ready)
-		case len(h.tasks) == 0:
-			add(h.idle.Add(s.config.HostIdle))
-		case s.outdated(h):
-			add(s.deadline(h))
+	add(s.starts.Next())
+	add(s.rests.Next())
+	add(s.limits.Next())
+	if s.former > 0 {
+		for _, h := range s.hosts {
+			if h.outdated {
+				add(s.deadline(h))
+			}
 		}
 	}
-	for _, j := range s.tasks {
-		add(j.overdue())
-	}
-	for _, q := range s.plane.Queues {
-		if waiting := s.waiting[q.ARN]; len(waiting) > 0 && waiting[0].blocked != "" {
-			for _, limit := range q.TimeLimits {
-				if limit.Reason == waiting[0].blocked {
-					add(waiting[0].since.Add(limit.Max))
+	for _, l := range s.turns {
+		if len(l.jobs) > 0 && l.jobs[0].blocked != "" {
+			for _, limit := range l.TimeLimits {
+				if limit.Reason == l.jobs[0].blocked {
+					add(l.jobs[0].since.Add(limit.Max))
 				}
 			}
 		}

@@ -621,7 +621,11 @@ func (w *world) check() {
 	w.t.Helper()
 	vcpus := map[string]int{}
 	for _, h := range w.Scheduler.hosts {
-		free := h.free()
+		free := h.Type.offers()
+		for _, j := range h.tasks {
+			free = free.minus(j.need)
+		}
+		require.Equal(w.t, free, h.free)
 		require.False(w.t, free.VCPUs < 0 || free.MemoryMiB < 0 || free.GPUs < 0, "host %s is overfull: %+v", h.ID, free)
 		owner := map[int]string{}
 		for id, j := range h.tasks {
@@ -632,13 +636,20 @@ func (w *world) check() {
 			}
 		}
 		vcpus[h.EnvironmentARN] += h.Type.VCPUs
+		for _, j := range h.planned {
+			free = free.minus(j.need)
+			require.Equal(w.t, h, j.plan)
+			require.Equal(w.t, Runnable, j.Status)
+		}
+		require.Equal(w.t, free, h.spare)
+		require.True(w.t, Resources{}.fitsIn(h.spare), "more is planned than host %s has room for: %+v", h.ID, h.spare)
 	}
 	for _, e := range w.plane.Environments {
 		require.LessOrEqual(w.t, vcpus[e.ARN], e.MaxVCPUs)
 	}
 	waiting := 0
-	for _, list := range w.waiting {
-		waiting += len(list)
+	for _, l := range w.lines {
+		waiting += len(l.jobs)
 	}
 	states := map[Status]int{}
 	for _, j := range w.jobs {
@@ -646,6 +657,68 @@ func (w *world) check() {
 	}
 	require.Equal(w.t, waiting, states[Runnable], "a job is lost or waits twice")
 	require.Equal(w.t, len(w.tasks), states[Starting]+states[Running])
+}
+
+// TestAlikeJobsHaveExactlyTheHostsThatTheyNeed drives jobs with the same needs, for which
+// the plan is kept from pass to pass: a host starts for a job if and only if all the
+// others have no room, whichever job takes which place.
+func TestAlikeJobsHaveExactlyTheHostsThatTheyNeed(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	w := newWorld(t, environment(first, 8, 600, large, small))
+	w.config.Logf, w.config.HostIdle, w.config.HostStart = func(string, ...any) {}, 20*time.Second, 10*time.Second
+	alive, started := map[string]Task{}, map[string]bool{}
+	for range 4000 {
+		for range random.IntN(4) {
+			w.submit(container(4, 9000, 1), func(s *Submission) { s.RetryStrategy.Attempts = 3 })
+			for _, h := range w.Scheduler.hosts {
+				require.True(t, started[h.ID] || h.number == 1 || len(h.planned) > 0, "a host starts for no job")
+				started[h.ID] = true
+			}
+		}
+		w.after(time.Duration(random.IntN(3000)) * time.Millisecond)
+		for _, task := range w.runs {
+			alive[task.ID] = task
+		}
+		w.runs = nil
+		if hosts := w.Hosts(); len(hosts) > 0 && random.IntN(100) == 0 {
+			id := hosts[random.IntN(len(hosts))].ID
+			require.NoError(t, w.TakeHost(id))
+			maps.DeleteFunc(alive, func(_ string, task Task) bool { return task.HostID == id })
+		}
+		for _, id := range slices.Sorted(maps.Keys(alive)) {
+			if random.IntN(10) == 0 {
+				delete(alive, id)
+				code := random.IntN(2)
+				w.Ended(id, Ending{ExitCode: &code})
+			}
+		}
+		w.Pass()
+		w.check()
+		waiting, room := len(w.line(queueARN).jobs), 0
+		for _, h := range w.Scheduler.hosts {
+			room += h.free.GPUs
+			started[h.ID] = true
+		}
+		full := w.fleet(first).vcpus > 600-small.VCPUs
+		require.True(t, full || waiting <= room, "%d jobs wait, hosts have room for %d", waiting, room)
+	}
+	assert.Greater(t, len(started), 100)
+}
+
+func TestAnEndedJobIsRememberedAsLongAsAWSPromises(t *testing.T) {
+	w := newWorld(t, environment(first, 0, 4, small))
+	old := w.submit(container(3, 900, 1))
+	w.Cancel(old, "no")
+	w.after(kept - time.Second)
+	recent := w.submit(container(3, 900, 1))
+	w.Cancel(recent, "no")
+	assert.Len(t, w.Jobs(queueARN, func(Job) bool { return true }), 2)
+	w.after(time.Second)
+	_, there := w.Job(old)
+	assert.False(t, there)
+	list := w.Jobs(queueARN, func(Job) bool { return true })
+	require.Len(t, list, 1)
+	assert.Equal(t, recent, list[0].ID)
 }
 
 func TestEveryNewStateIsToldButTheSubmission(t *testing.T) {

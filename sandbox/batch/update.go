@@ -21,27 +21,22 @@ func (s *Scheduler) noteUpdates(p Plane) {
 	}
 }
 
-// outdated reports whether a host was started before its environment's last
-// infrastructure update.
-func (s *Scheduler) outdated(h *host) bool {
-	e, there := s.plane.environment(h.EnvironmentARN)
-	return there && h.infrastructure != e.Infrastructure
-}
-
 // deadline returns until when the jobs of an outdated host may go on.
 func (s *Scheduler) deadline(h *host) time.Time {
-	e, _ := s.plane.environment(h.EnvironmentARN)
-	began := s.updates[e.ARN]
-	if e.UpdatePolicy.TerminateJobs {
+	began, policy := s.updates[h.EnvironmentARN], h.fleet.UpdatePolicy
+	if policy.TerminateJobs {
 		return began
 	}
-	return began.Add(time.Duration(e.UpdatePolicy.Minutes) * s.config.Minute)
+	return began.Add(time.Duration(policy.Minutes) * s.config.Minute)
 }
 
 // replaceHosts terminates the outdated hosts after the timeout of their jobs.
 func (s *Scheduler) replaceHosts(now time.Time) {
+	if s.former == 0 {
+		return
+	}
 	for _, h := range slices.Clone(s.hosts) {
-		if s.outdated(h) && len(h.tasks) > 0 && !s.deadline(h).After(now) {
+		if h.outdated && len(h.tasks) > 0 && !s.deadline(h).After(now) {
 			s.terminate(h, now)
 		}
 	}
@@ -52,7 +47,7 @@ func (s *Scheduler) replaceHosts(now time.Time) {
 func (s *Scheduler) Updating(environmentARN string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.hosts, func(h *host) bool { return h.EnvironmentARN == environmentARN && s.outdated(h) })
+	return slices.ContainsFunc(s.hosts, func(h *host) bool { return h.EnvironmentARN == environmentARN && h.outdated })
 }
 
 // DesiredVCPUs returns the vCPUs of an environment's hosts, starting ones too.
