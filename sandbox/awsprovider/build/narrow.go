@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,6 +43,9 @@ func narrow(from, to string, wanted []string) ([]string, error) {
 		}
 	}
 	if err := narrowServiceList(filepath.Join(to, "internal/provider/service_packages_gen.go"), kept); err != nil {
+		return nil, err
+	}
+	if err := narrowEndpoints(to, kept); err != nil {
 		return nil, err
 	}
 	if err := narrowClients(to, filepath.Join(to, "internal/conns/awsclient_gen.go")); err != nil {
@@ -163,6 +167,83 @@ func narrowServiceList(file string, kept map[string]bool) error {
 			return false
 		})
 	})
+}
+
+// endpointLists are the functions of the provider's two halves that list the endpoints
+// which its configuration may have.
+var endpointLists = map[string]string{
+	"internal/provider/provider_gen.go":            "endpointsSchema",
+	"internal/provider/fwprovider/provider_gen.go": "endpointsBlock",
+}
+
+// narrowEndpoints keeps the endpoints of kept services. When the provider checks its
+// configuration, it prints the path of each endpoint, and each path has them all: with
+// every service of AWS that takes 4 CPU seconds of each run.
+func narrowEndpoints(root string, kept map[string]bool) error {
+	names, err := endpointNames(filepath.Join(root, "internal/provider/provider_gen.go"), kept)
+	if err != nil {
+		return err
+	}
+	for file, function := range endpointLists {
+		err := rewrite(filepath.Join(root, file), func(parsed *ast.File) {
+			for _, declaration := range parsed.Decls {
+				if list, ok := declaration.(*ast.FuncDecl); ok && list.Name.Name == function {
+					ast.Inspect(list, func(node ast.Node) bool { return keepKeys(node, names) })
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endpointNames returns the services with their other names, which the file has in the
+// cases of a switch. The provider wants all names of a service or none.
+func endpointNames(file string, services map[string]bool) (map[string]bool, error) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	names := maps.Clone(services)
+	ast.Inspect(parsed, func(node ast.Node) bool {
+		if clause, ok := node.(*ast.CaseClause); ok {
+			for _, of := range clause.List {
+				if services[literal(of)] {
+					for _, name := range clause.List {
+						names[literal(name)] = true
+					}
+				}
+			}
+		}
+		return true
+	})
+	return names, nil
+}
+
+// literal returns the value of a string literal.
+func literal(expression ast.Expr) string {
+	if value, ok := expression.(*ast.BasicLit); ok {
+		text, _ := strconv.Unquote(value.Value)
+		return text
+	}
+	return ""
+}
+
+// keepKeys drops a map literal's other keys. It reports whether to look into the node.
+func keepKeys(node ast.Node, kept map[string]bool) bool {
+	list, ok := node.(*ast.CompositeLit)
+	if !ok {
+		return true
+	}
+	if _, isMap := list.Type.(*ast.MapType); !isMap {
+		return true
+	}
+	list.Elts = slices.DeleteFunc(list.Elts, func(element ast.Expr) bool {
+		return !kept[literal(element.(*ast.KeyValueExpr).Key)]
+	})
+	return false
 }
 
 // typeLists are the functions of a service that list its types, and the types of the

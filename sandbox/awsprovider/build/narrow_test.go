@@ -18,8 +18,18 @@ var upstreamTree = map[string]string{
 	"internal/acctest/a.go":                "package acctest\n",
 	"internal/provider/service_packages_gen.go": "package provider\nimport (\n\t\"" + servicePrefix + "batch\"\n\t\"" + servicePrefix + "ec2\"\n\t\"" + servicePrefix + "s3\"\n)\n" +
 		"func servicePackages() []any {\n\treturn []any{\n\t\tbatch.ServicePackage(),\n\t\tec2.ServicePackage(),\n\t\ts3.ServicePackage(),\n\t}\n}\n",
+	"internal/provider/provider_gen.go":            endpointsOf("provider", "endpointsSchema"),
+	"internal/provider/fwprovider/provider_gen.go": endpointsOf("fwprovider", "endpointsBlock"),
 	"internal/conns/awsclient_gen.go": "package conns\nimport (\n\tbatch_sdk \"sdk/batch\"\n\t\"sdk/ec2\"\n\t\"sdk/s3\"\n)\ntype AWSClient struct{}\n" +
 		"func (c *AWSClient) BatchClient() *batch_sdk.Client { return nil }\nfunc (c *AWSClient) EC2Client() *ec2.Client { return nil }\nfunc (c *AWSClient) S3Client() *s3.Client { return nil }\n",
+}
+
+// endpointsOf returns a file whose function lists the endpoints of three services, one of
+// which has another name.
+func endpointsOf(pkg, function string) string {
+	return "package " + pkg + "\ntype block struct{ of map[string]block; text string }\nfunc " + function + "() block {\n\treturn block{of: map[string]block{\n" +
+		"\t\t\"batch\": {text: \"the endpoint\"},\n\t\t\"ec2\": {text: \"the endpoint\"},\n\t\t\"compute\": {text: \"the endpoint\"},\n\t\t\"s3\": {text: \"the endpoint\"},\n\t}}\n}\n" +
+		"func names(k string) {\n\tswitch k {\n\tcase \"ec2\", \"compute\":\n\tcase \"bucket\", \"storage\":\n\t}\n}\n"
 }
 
 func TestAServiceIsKeptWithWhatItImportsAndNothingElse(t *testing.T) {
@@ -48,13 +58,19 @@ func TestAServiceIsKeptWithWhatItImportsAndNothingElse(t *testing.T) {
 			t.Errorf("%s is still there", gone)
 		}
 	}
-	for _, file := range []string{"internal/provider/service_packages_gen.go", "internal/conns/awsclient_gen.go"} {
+	for _, file := range []string{
+		"internal/provider/service_packages_gen.go", "internal/conns/awsclient_gen.go",
+		"internal/provider/provider_gen.go", "internal/provider/fwprovider/provider_gen.go",
+	} {
 		text, err := os.ReadFile(filepath.Join(to, file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(strings.ToLower(string(text)), "s3") || !strings.Contains(string(text), "ec2") || !strings.Contains(string(text), "batch") {
 			t.Errorf("%s:\n%s", file, text)
+		}
+		if strings.HasSuffix(file, "/provider_gen.go") && !strings.Contains(string(text), `"compute": {`) {
+			t.Errorf("a service's other name is gone from %s:\n%s", file, text)
 		}
 	}
 }
