@@ -84,7 +84,7 @@ func runGateway(ctx context.Context, args []string) error {
 	})
 	jobs.Changed = bridge.JobChanged
 	pages := builderMetadata(rights, upstream)
-	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseOn(*docker), Minute: *minute, Log: os.Stderr,
+	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseIn(*registry), Minute: *minute, Log: os.Stderr,
 		Allowed: func() error { return settings.Need("image.buildOn", "builder") }})
 	pages[batch.HostsPath], pages[events.Path] = jobs.HostsPage, bridge.Page
 	pages[builder.RelayPath], pages[gateway.GrantsPath] = machines.RelayPage, rights.GrantsPage
@@ -113,13 +113,13 @@ func runGateway(ctx context.Context, args []string) error {
 
 func newUUID() string { return batch.UUID(batch.RandomID()) }
 
-// baseOn returns a function that makes the base image and loads it into a Docker.
-func baseOn(dockerHost string) func(context.Context) (string, error) {
+// baseIn returns a function that makes the base image and pushes it to a registry.
+func baseIn(registry string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		tree, err := local.FindTree()
 		if err != nil {
 			return "", err
 		}
-		return baseOf(tree).Ensure(ctx, local.Progress{Out: os.Stderr}, dockerHost, local.BaseImage)
+		return baseOf(tree).Ensure(ctx, local.Progress{Out: os.Stderr}, registry, local.BaseImage)
 	}
 }

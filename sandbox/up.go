@@ -167,7 +167,7 @@ func configure(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local
 }
 
 func ensureBase(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) (string, error) {
-	return baseOf(tree).Ensure(ctx, p, cloud.DockerHost, local.BaseImage)
+	return baseOf(tree).Ensure(ctx, p, cloud.Registry(), local.BaseImage)
 }
 
 func runDeploy(ctx context.Context, tree local.Tree, cloud *local.Cloud, command string, flags ...string) error {

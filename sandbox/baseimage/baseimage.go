@@ -1,9 +1,9 @@
 // Package baseimage makes the base of the sandbox's session image on a machine that
 // cannot pull one: a minimal Debian, by mmdebstrap.
 //
-// It is made once a machine and kept as a file. Every Docker that it is loaded
-// into gets the very same image, so that a new Docker builds the same session
-// image from it.
+// It is made once a machine and kept. Builds pull it from the sandbox's registry, so
+// that every Docker builds the same session image from it, and a push to that registry
+// leaves its layer out: Docker knows that the registry has it.
 package baseimage
 
 import (
@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -30,8 +32,11 @@ var packages = []string{"ca-certificates"}
 // Docker doesn't install them again: its build then finds nothing missing.
 var lists = []string{"system", "vnc"}
 
-// layout counts the changes in how the image is made from the same packages.
-const layout = 3
+// installer is the script that installs lists.
+const installer = "install"
+
+// recipe counts the changes in how the image is made from the same packages.
+const recipe = 4
 
 // Base is the base image of one work tree.
 type Base struct {
@@ -39,57 +44,60 @@ type Base struct {
 	Packages string // the folder image/packages: lists, and the script that installs them
 }
 
-// Ensure returns the base image of a Docker. It loads the image if the Docker has
-// none, and makes it if the machine has none. host is a DOCKER_HOST; name is the
-// image's without tag.
-func (b Base) Ensure(ctx context.Context, p local.Progress, host, name string) (string, error) {
+// Ensure returns the base image's name in a registry's repository. It pushes the image
+// if the registry has none, and makes it if the machine has none.
+func (b Base) Ensure(ctx context.Context, p local.Progress, registry, repository string) (string, error) {
 	key, err := b.key()
 	if err != nil {
 		return "", err
 	}
-	image := name + ":" + key
-	if local.Docker(ctx, host, "image", "inspect", "--format", "{{.Id}}", image).Run() == nil {
-		return image, nil
+	tag, err := name.NewTag(registry+"/"+repository+":"+key, name.Insecure)
+	if err != nil {
+		return "", err
+	}
+	if pushed(ctx, tag) {
+		return tag.Name(), nil
 	}
 	if err := b.Make(ctx, p); err != nil {
 		return "", err
 	}
-	return image, p.Step("loading the base image", "this Docker is new", func() error {
-		return load(ctx, p, host, b.file(key), image)
+	return tag.Name(), p.Step("pushing the base image", "this registry is new", func() error {
+		return push(ctx, b.folder(key), tag)
 	})
 }
 
-// Made reports whether the machine has the file of the image.
+// Made reports whether the machine has the image.
 func (b Base) Made() bool {
 	key, err := b.key()
 	if err != nil {
 		return false
 	}
-	_, err = os.Stat(b.file(key))
+	_, err = os.Stat(b.folder(key))
 	return err == nil
 }
 
-// Make makes the file of the image if the machine has none. It needs no Docker.
+// Make makes the image if the machine has none. It needs neither a Docker nor a registry.
 func (b Base) Make(ctx context.Context, p local.Progress) error {
 	key, err := b.key()
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(b.file(key)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(b.folder(key)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return p.Step("making the base image", "Debian "+suite+" by mmdebstrap, as no image can be pulled; about 2 minutes, once a machine", func() error {
-		return b.build(ctx, p, b.file(key))
+		return b.build(ctx, p, b.folder(key))
 	})
 }
 
-func (b Base) file(key string) string { return filepath.Join(b.Cache, "base-"+key+".tar.gz") }
+// folder returns the folder with an image: an OCI image layout.
+func (b Base) folder(key string) string { return filepath.Join(b.Cache, "base-"+key) }
 
 // key names an image by its ingredients. It leaves out the mirror and the
 // day: packages differ by their point release, which no program here sees.
 func (b Base) key() (string, error) {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%d %s %s %q", layout, suite, runtime.GOARCH, packages)
+	fmt.Fprintf(sum, "%d %s %s %q", recipe, suite, runtime.GOARCH, packages)
 	for _, name := range b.files() {
 		content, err := os.ReadFile(filepath.Join(b.Packages, name))
 		if err != nil {
@@ -100,9 +108,6 @@ func (b Base) key() (string, error) {
 	return suite + "-" + hex.EncodeToString(sum.Sum(nil)[:6]), nil
 }
 
-// installer is the script that installs lists.
-const installer = "install"
-
 // files are those of the folder image/packages that the base is made from.
 func (b Base) files() []string {
 	files := []string{installer}
@@ -112,9 +117,8 @@ func (b Base) files() []string {
 	return files
 }
 
-// build makes the file. It appears whole or not at all, even if another process makes
-// it at the same time.
-func (b Base) build(ctx context.Context, p local.Progress, file string) error {
+// build makes the folder of the image. It appears complete or not at all.
+func (b Base) build(ctx context.Context, p local.Progress, folder string) error {
 	sources, err := sources(ctx)
 	if err != nil {
 		return err
@@ -124,8 +128,8 @@ func (b Base) build(ctx context.Context, p local.Progress, file string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	made := filepath.Join(dir, "layer.tar.gz")
-	cmd, err := b.mmdebstrap(ctx, sources, made)
+	layer, made := filepath.Join(dir, "layer.tar.gz"), filepath.Join(dir, "image")
+	cmd, err := b.mmdebstrap(ctx, sources, layer)
 	if err != nil {
 		return err
 	}
@@ -135,5 +139,11 @@ func (b Base) build(ctx context.Context, p local.Progress, file string) error {
 		}
 		return err
 	}
-	return os.Rename(made, file)
+	if err := write(made, layer); err != nil {
+		return err
+	}
+	if err := os.Rename(made, folder); !errors.Is(err, fs.ErrExist) { // else another process has made it at the same time
+		return err
+	}
+	return nil
 }

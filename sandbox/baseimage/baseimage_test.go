@@ -3,8 +3,8 @@ package baseimage
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -25,15 +25,19 @@ func TestTheImageHasNothingOfThisMachine(t *testing.T) {
 	if !base.Made() {
 		t.Skip("the machine has no base image yet")
 	}
-	file, err := os.Open(base.file(keyOf(t, base)))
+	img, err := read(base.folder(keyOf(t, base)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	opened, err := gzip.NewReader(file)
+	layers, err := img.Layers()
+	if err != nil || len(layers) != 1 {
+		t.Fatal(layers, err)
+	}
+	opened, err := layers[0].Uncompressed()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer opened.Close()
 	folders := map[string]bool{}
 	for r := tar.NewReader(opened); ; {
 		h, err := r.Next()
@@ -136,25 +140,31 @@ func TestTheKeyFollowsWhatTheImageIsMadeOf(t *testing.T) {
 	}
 }
 
-func TestEveryDockerGetsTheSameImage(t *testing.T) {
+func TestEveryDockerPullsTheSameImageAndPushesNoneOfIt(t *testing.T) {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		t.Skip("needs mmdebstrap")
 	}
-	base := theBase(t)
+	base, registry := theBase(t), dockertest.Registry(t, dockertest.Login{})
+	said := &bytes.Buffer{}
+	p := local.Progress{Out: said}
+	ref, err := base.Ensure(t.Context(), p, registry, "test/base")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	t.Logf("%s\n%s", ref, said)
+	said.Reset()
+	if again, err := base.Ensure(t.Context(), p, registry, "test/base"); err != nil || again != ref || said.Len() > 0 {
+		t.Errorf("a second time it gave %q, %v and said %q", again, err, said)
+	}
 	var ids []string
-	for range 2 {
-		host, said := dockertest.Docker(t), &bytes.Buffer{}
-		p := local.Progress{Out: said}
-		ref, err := base.Ensure(t.Context(), p, host, "test/base")
-		if err != nil {
-			t.Fatalf("%v\n%s", err, said)
+	for i := range 2 {
+		host, built := dockertest.Docker(t), fmt.Sprintf("%s/test/built-%d:new", registry, i)
+		build(t, host, built, "FROM "+ref+"\nCOPY Dockerfile /\n")
+		if pushed := docker(t, host, "push", built); !strings.Contains(pushed, "Mounted from test/base") {
+			t.Errorf("the push was more than a reference to the base's layer:\n%s", pushed)
 		}
-		t.Logf("%s\n%s", ref, said)
+		docker(t, host, "pull", "--quiet", ref)
 		ids = append(ids, docker(t, host, "image", "inspect", "--format", "{{.Id}} {{.Created}} {{.Size}}", ref))
-		said.Reset()
-		if again, err := base.Ensure(t.Context(), p, host, "test/base"); err != nil || again != ref || said.Len() > 0 {
-			t.Errorf("a second time it gave %q, %v and said %q", again, err, said)
-		}
 		got := docker(t, host, "run", "--rm", "--network", "host", ref, "sh", "-c", ". /etc/os-release; echo $VERSION_CODENAME; dpkg --audit; ls /etc/ssl/certs/ca-certificates.crt")
 		if want := suite + "\n/etc/ssl/certs/ca-certificates.crt"; got != want {
 			t.Errorf("in the image: %q, want %q", got, want)
@@ -164,6 +174,16 @@ func TestEveryDockerGetsTheSameImage(t *testing.T) {
 		t.Errorf("two Dockers have two images: %s and %s", ids[0], ids[1])
 	}
 	t.Log(ids[0])
+}
+
+// build builds an image from the text of a Dockerfile.
+func build(t *testing.T, host, image, dockerfile string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	docker(t, host, "build", "--tag", image, dir)
 }
 
 func docker(t *testing.T, host string, args ...string) string {

@@ -36,7 +36,7 @@ const image = "dcv-sessions/builder"
 type Config struct {
 	DockerHost string                                // a DOCKER_HOST
 	Label      string                                // the value of the containers' label local.Label
-	Base       func(context.Context) (string, error) // the base image's name, once it is there
+	Base       func(context.Context) (string, error) // the base image's name, once the registry has it
 	Minute     time.Duration                         // of the watchdog: tests have shorter ones
 	Allowed    func() error                          // why no machine may be started: it has every capability here
 	Log        io.Writer                             // one line a fault
@@ -179,8 +179,7 @@ func (m *Machines) change(of *machine, what string, do func(context.Context) err
 	}
 }
 
-// start starts the machine, and creates it if it is new: then its Docker gets the
-// images that cannot be pulled.
+// start starts the machine, and creates it if it is new.
 func (m *Machines) start(ctx context.Context, of *machine, userData []byte) error {
 	if _, _, made := m.look(of); made != 0 {
 		return m.run(m.docker(ctx, "start", container(of.id)))
@@ -192,18 +191,7 @@ func (m *Machines) start(ctx context.Context, of *machine, userData []byte) erro
 	if err := m.makeImage(ctx, base); err != nil {
 		return err
 	}
-	if err := m.make(ctx, of, userData); err != nil {
-		return err
-	}
-	give := m.docker(ctx, "exec", "--interactive", container(of.id), "docker", "load", "--quiet")
-	saved := m.docker(ctx, "save", base)
-	if give.Stdin, err = saved.StdoutPipe(); err != nil {
-		return err
-	}
-	if err := saved.Start(); err != nil {
-		return err
-	}
-	return errors.Join(m.run(give), saved.Wait())
+	return m.make(ctx, of, userData)
 }
 
 // makeImage builds the machine's image; the second time Docker has it all.

@@ -14,7 +14,8 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// BaseImage is the name of the base image that the sandbox makes.
+// BaseImage is the repository of the base image that the sandbox makes. It is in the
+// registry only, not in ECR.
 const BaseImage = "dcv-sessions/base"
 
 // GameKey is the configuration key that names the game.

@@ -48,10 +48,11 @@ func Docker(t *testing.T) string {
 	return host
 }
 
-// Login is the one account of a registry.
+// Login is the one account of a registry. The empty one stands for a registry that asks
+// for none, as the sandbox's.
 type Login struct{ Username, Password string }
 
-// Registry starts a registry with one account and returns its HOST:PORT.
+// Registry starts a registry and returns its HOST:PORT.
 func Registry(t *testing.T, login Login) string {
 	t.Helper()
 	program, err := exec.LookPath("docker-registry")
@@ -65,18 +66,21 @@ func Registry(t *testing.T, login Login) string {
 	}
 	accounts, config, address := filepath.Join(dir, "accounts"), filepath.Join(dir, "config.yaml"), freeAddress(t)
 	write(t, accounts, login.Username+":"+string(hash)+"\n")
+	auth, answer := fmt.Sprintf("auth: {htpasswd: {realm: test, path: %q}}\n", accounts), http.StatusUnauthorized
+	if login == (Login{}) {
+		auth, answer = "", http.StatusOK
+	}
 	write(t, config, fmt.Sprintf(`version: 0.1
 log: {level: warn}
 storage: {filesystem: {rootdirectory: %q}}
-auth: {htpasswd: {realm: test, path: %q}}
 http: {addr: %q}
-`, filepath.Join(dir, "data"), accounts, address))
+`, filepath.Join(dir, "data"), address)+auth)
 	start(t, exec.Command(program, "serve", config), func() bool {
 		res, err := http.Get("http://" + address + "/v2/")
 		if err == nil {
 			res.Body.Close()
 		}
-		return err == nil && res.StatusCode == http.StatusUnauthorized
+		return err == nil && res.StatusCode == answer
 	})
 	return address
 }
