@@ -28,12 +28,15 @@ const suite = "bookworm"
 // packages come on top of the essential ones and apt.
 var packages = []string{"ca-certificates"}
 
-// lists are those of the session image that the base has already, so that a new
-// Docker doesn't install them again: its build then finds nothing missing.
+// The base already has the packages of the session image's lists, and the display's files,
+// so that a new Docker doesn't install them again: its build then finds nothing missing.
 var lists = []string{"system", "vnc"}
 
-// installer is the script that installs lists.
-const installer = "install"
+// The scripts that install them.
+const (
+	installer = "install" // of lists
+	display   = "novnc"
+)
 
 // recipe counts the changes in how the image is made from the same packages.
 const recipe = 4
@@ -110,7 +113,7 @@ func (b Base) key() (string, error) {
 
 // files are those of the folder image/packages that the base is made from.
 func (b Base) files() []string {
-	files := []string{installer}
+	files := []string{installer, display}
 	for _, list := range lists {
 		files = append(files, list+".txt")
 	}

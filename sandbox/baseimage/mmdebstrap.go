@@ -73,6 +73,7 @@ func (b Base) mmdebstrap(ctx context.Context, sources []string, file string) (*e
 		"--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
 		"--customize-hook=copy-in " + folder + " /tmp",
 		`--customize-hook=chroot "$1" ` + installers + "/" + installer + " " + strings.Join(lists, " "),
+		`--customize-hook=chroot "$1" ` + installers + "/" + display,
 		"--customize-hook=" + clean(installers),
 		suite, file,
 	}
