@@ -216,7 +216,7 @@ func TestAStartThatFailsStopsWhatItStarted(t *testing.T) {
 		fault  string
 	}{
 		"no capacity":      {func(c *cloud) { c.faults["StartInstances"] = errors.New("InsufficientInstanceCapacity") }, []string{"start", "stop"}, "builder i-1: InsufficientInstanceCapacity"},
-		"the agent is off": {func(c *cloud) { c.onlineIn = time.Hour }, []string{"start", "stop"}, "waited until Systems Manager reaches it, for 19m30s (its agent has not reported): context deadline exceeded"},
+		"the agent is off": {func(c *cloud) { c.onlineIn = time.Hour }, []string{"start", "stop"}, "waited until Systems Manager reaches it, for 19m29s (its agent has not reported): context deadline exceeded"},
 		"Docker is dead":   {func(c *cloud) { c.dockerDead = true }, []string{"start", "stop"}, "(Cannot connect to the Docker daemon): context deadline exceeded"},
 		"no host key":      {func(c *cloud) { c.hostKey = "nothing" }, []string{"start", "stop"}, `its host key, "nothing"`},
 		"it is gone":       {func(c *cloud) { c.state = ec2types.InstanceStateNameTerminated }, []string{"stop"}, "it is terminated and can't be started"},

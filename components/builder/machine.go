@@ -37,7 +37,8 @@ type machine struct {
 }
 
 const (
-	look       = 3 * time.Second  // from one look to the next
+	firstLook  = time.Second / 4  // from the first look to the second; each further wait is twice the last
+	look       = 3 * time.Second  // from one look to the next, at most
 	sayAgain   = 20 * time.Second // from one line of progress to the next
 	runSeconds = 60               // of a command, at most
 )
@@ -61,8 +62,8 @@ func (m *machine) ready(ctx context.Context, a admission) (hostKey string, err e
 
 // await calls holds until it reports true; until then holds returns the present state.
 func (m *machine) await(ctx context.Context, what string, holds func(context.Context) (yes bool, instead string, err error)) error {
-	began, told := time.Now(), time.Now()
-	for instead := "nothing is known yet"; ; {
+	began, told, wait := time.Now(), time.Now(), firstLook
+	for instead := "nothing is known yet"; ; wait = longer(wait) {
 		yes, seen, err := holds(ctx)
 		if yes {
 			return nil
@@ -78,12 +79,15 @@ func (m *machine) await(ctx context.Context, what string, holds func(context.Con
 			m.say("waits until %s, for %s so far (%s)", what, time.Since(began).Round(time.Second), instead)
 		}
 		select {
-		case <-time.After(look):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return fmt.Errorf("waited until %s, for %s (%s): %w", what, time.Since(began).Round(time.Second), instead, ctx.Err())
 		}
 	}
 }
+
+// longer returns the wait after another one.
+func longer(wait time.Duration) time.Duration { return min(2*wait, look) }
 
 // running reports whether the machine runs, and starts it if it is stopped.
 func (m *machine) running(ctx context.Context) (bool, string, error) {
@@ -144,9 +148,9 @@ func (m *machine) run(ctx context.Context, script string) (output, failed string
 	if err != nil {
 		return "", "", err
 	}
-	for {
+	for wait := firstLook; ; wait = longer(wait) {
 		select {
-		case <-time.After(look):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return "", "", ctx.Err()
 		}
