@@ -44,6 +44,10 @@ func newSandbox(t *testing.T) *sandbox {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the sandbox command: %v\n%s", err, out)
 	}
+	if out, err := s.run(t, "install"); err != nil {
+		t.Fatalf("sandbox install: %v\n%s", err, out)
+	}
+	t.Setenv("DCV_SANDBOX_INSTALLED", "true") // for the commands that follow
 	return s
 }
 
