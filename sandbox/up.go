@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/intraverse/dcv-sessions/sandbox/baseimage"
 	"github.com/intraverse/dcv-sessions/sandbox/game"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -102,7 +103,23 @@ func (d deployment) run(ctx context.Context, tree local.Tree, cloud *local.Cloud
 	if err != nil {
 		return err
 	}
-	return runDeploy(ctx, tree, cloud, d.command, "-config-file", file, "-report", d.report, "-json", d.json, "-program", d.program, "-stack", d.stack)
+	engine := func(ctx context.Context) error {
+		return runDeploy(ctx, tree, cloud, d.command, "-config-file", file, "-report", d.report, "-json", d.json, "-program", d.program, "-stack", d.stack)
+	}
+	if d.command != "up" {
+		return engine(ctx)
+	}
+	return together(engine, func(ctx context.Context) error { return pullBase(ctx, tree, cloud, p) })(ctx)
+}
+
+// pullBase pulls the base image into a Docker that lacks it. The image's build would do
+// it, too, but begins some seconds after the first resources.
+func pullBase(ctx context.Context, tree local.Tree, cloud *local.Cloud, p local.Progress) error {
+	image, err := ensureBase(ctx, tree, cloud, p)
+	if err != nil {
+		return err
+	}
+	return baseimage.Pull(ctx, cloud.DockerHost, image)
 }
 
 // enter finds the work tree and locks it: one command runs at a time.

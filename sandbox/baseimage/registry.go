@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // write writes the image of a layer as an OCI image layout, which has the digests that a
@@ -82,4 +84,15 @@ func push(ctx context.Context, folder string, tag name.Tag) error {
 func pushed(ctx context.Context, tag name.Tag) bool {
 	_, err := remote.Head(tag, remote.WithContext(ctx))
 	return err == nil
+}
+
+// Pull pulls an image into the Docker at a DOCKER_HOST unless it has it.
+func Pull(ctx context.Context, host, image string) error {
+	if local.Docker(ctx, host, "image", "inspect", image).Run() == nil {
+		return nil
+	}
+	if out, err := local.Docker(ctx, host, "pull", "--quiet", image).CombinedOutput(); err != nil {
+		return fmt.Errorf("docker pull %s: %w\n%s", image, err, out)
+	}
+	return nil
 }
