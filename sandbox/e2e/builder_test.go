@@ -22,8 +22,8 @@ const builderMinute = "1s"
 // buildOnBuilder builds on the stack's builder: a container with an ssh daemon and
 // a Docker of its own, made the builder by the instance's own user data. The stack
 // stays as its last image made it.
-func (s *sandbox) buildOnBuilder(t *testing.T, out outputs.Outputs) {
-	on := s.committed(t).with(map[string]any{"image.buildOn": "builder", "builder.idleMinutes": 20, "builder.maxHours": 8})
+func (s *sandbox) buildOnBuilder(t *testing.T, base config, out outputs.Outputs) {
+	on := base.with(map[string]any{"image.buildOn": "builder", "builder.idleMinutes": 20, "builder.maxHours": 8})
 	version := func(v string) config { return on.with(map[string]any{"image.version": v}) }
 	login := filepath.Join(s.tree.Root, ".build", "login-sandbox")
 

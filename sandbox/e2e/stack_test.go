@@ -21,7 +21,7 @@ func TestOneStackThroughItsLife(t *testing.T) {
 	t.Setenv("DCV_EVENT_RETRY", eventRetry)
 	s := newSandbox(t)
 	s.downAtEnd(t)
-	base := s.committed(t)
+	base := s.committed(t).with(map[string]any{"session.graceSeconds": 10}) // the shortest: a step waits for it
 
 	step := steps(t)
 
@@ -91,7 +91,7 @@ func TestOneStackThroughItsLife(t *testing.T) {
 	step("a new game build goes all the way to the queue, and running sessions are left in peace", func(t *testing.T) { s.deliver(t, base, deployed) })
 
 	step("images are built on the builder", func(t *testing.T) {
-		s.buildOnBuilder(t, deployed)
+		s.buildOnBuilder(t, base, deployed)
 		s.deploy(t, "up", base)
 	})
 
