@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ssm"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
@@ -19,11 +20,11 @@ import (
 // ComputeArgs are plain values, which decide the resources that there are, and the
 // outputs of other components.
 type ComputeArgs struct {
-	// InstanceTypes are names of the table InstanceTypes, each once, of up to
-	// MaxSizes sizes. Each size has an on-demand environment of its own, and they
+	// InstanceTypes are names of the table capacity.InstanceTypes, each once, of up to
+	// capacity.MaxSizes sizes. Each size has an on-demand environment of its own, and they
 	// are tried in the order in which the sizes are first mentioned. Among the types
 	// of one size AWS Batch takes the one with the lowest price, and goes on to
-	// other types if that has no capacity.
+	// other types if AWS has none of it.
 	InstanceTypes []string
 	// MinVCPUs are kept running (and paid) at all times, on hosts of the first size;
 	// with 0 there are none without sessions. MaxVCPUs bounds the hosts of each on-demand
@@ -66,7 +67,7 @@ type ComputeArgs struct {
 	Tags map[string]string
 }
 
-// Compute is up to MaxEnvironments compute environments, in the order of preference.
+// Compute is up to capacity.MaxEnvironments compute environments, in the order of preference.
 type Compute struct {
 	pulumi.ResourceState
 
@@ -112,14 +113,14 @@ func (a *ComputeArgs) checkTypes(f *faults.Faults, list, spot string) {
 	const allowed = "types of docs/configuration.md's table, each once"
 	f.Check(len(a.InstanceTypes) > 0, list, a.InstanceTypes, allowed)
 	for i, name := range a.InstanceTypes {
-		_, known := InstanceTypes[name]
-		f.Check(known, faults.Item(list, i), name, allowed+"; nearest: "+faults.Nearest(name, Known()))
+		_, known := capacity.InstanceTypes[name]
+		f.Check(known, faults.Item(list, i), name, allowed+"; nearest: "+faults.Nearest(name, capacity.Known()))
 		f.Check(!slices.Contains(a.InstanceTypes[:i], name), faults.Item(list, i), name, "each type once")
 	}
-	most := MaxSizes(a.Spot)
-	f.Compare(len(Sizes(a.InstanceTypes)) <= most, list, a.InstanceTypes, fmt.Sprintf(
+	most := capacity.MaxSizes(a.Spot)
+	f.Compare(len(capacity.Sizes(a.InstanceTypes)) <= most, list, a.InstanceTypes, fmt.Sprintf(
 		"types of at most %d sizes when %s is %t: a job queue takes %d compute environments, one for each size and one for Spot hosts",
-		most, spot, a.Spot, MaxEnvironments), spot)
+		most, spot, a.Spot, capacity.MaxEnvironments), spot)
 }
 
 // checkCapacity adds the faults of environments that could never start one of their
@@ -131,7 +132,7 @@ func (a *ComputeArgs) checkCapacity(f *faults.Faults, at func(property string) s
 		if slices.Contains(a.InstanceTypes[:i], name) {
 			continue
 		}
-		vcpus := InstanceTypes[name].VCPUs
+		vcpus := capacity.InstanceTypes[name].VCPUs
 		allowed := fmt.Sprintf("at least the %d vCPUs of one %s", vcpus, name)
 		f.Compare(vcpus <= a.MaxVCPUs, most, a.MaxVCPUs, allowed, types)
 		f.Compare(!a.Spot || vcpus <= a.SpotMaxVCPUs, at("spotMaxVcpus"), a.SpotMaxVCPUs, allowed, types, at("spot"))
@@ -162,8 +163,8 @@ type environment struct {
 // suffix, so that a stack keeps it if the first size changes.
 func (a *ComputeArgs) environments() []environment {
 	var rows []environment
-	for i, types := range Sizes(a.InstanceTypes) {
-		row := environment{"-" + sizeOf(types[0]), "EC2", "BEST_FIT_PROGRESSIVE", types, 0, a.MaxVCPUs}
+	for i, types := range capacity.Sizes(a.InstanceTypes) {
+		row := environment{"-" + capacity.SizeOf(types[0]), "EC2", "BEST_FIT_PROGRESSIVE", types, 0, a.MaxVCPUs}
 		if i == 0 {
 			row.suffix, row.min = "", a.MinVCPUs
 		}

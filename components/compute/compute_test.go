@@ -20,6 +20,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -140,7 +141,7 @@ func TestMinVCPUsNeverStartAHostLargerThanTheFirstSize(t *testing.T) {
 		for _, made := range r.OfType(environment) {
 			resources := made.Inputs["computeResources"].(map[string]any)
 			for _, name := range resources["instanceTypes"].([]any) {
-				vcpus := compute.InstanceTypes[name.(string)].VCPUs
+				vcpus := capacity.InstanceTypes[name.(string)].VCPUs
 				assert.False(t, resources["minVcpus"].(float64) > 0 && vcpus > 4, "%s holds %v vCPUs ready on a %s", made.Name, resources["minVcpus"], name)
 			}
 		}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/components/session"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/internal/faults"
@@ -164,7 +164,7 @@ func (c *Config) SharedGPU() bool { return c.Session.PerGPU > 1 }
 
 // Ports returns the range of session ports, as wide as the most sessions of one host.
 func (c *Config) Ports() contract.PortRange {
-	width := max(compute.MaxSessionsPerHost(c.Compute.InstanceTypes, c.need()), 1)
+	width := max(capacity.MaxSessionsPerHost(c.Compute.InstanceTypes, c.need()), 1)
 	return contract.PortRange{First: c.Session.FirstPort, Last: c.Session.FirstPort + width - 1}
 }
 
@@ -196,11 +196,11 @@ func (c *Config) LastPort() int {
 // compute environments, of which each size has one and Spot one.
 func (c *Config) MaxSessions() int {
 	sum := 0
-	for _, types := range compute.Sizes(c.Compute.InstanceTypes) {
-		sum += compute.MostSessions(types, c.need(), c.Compute.MaxVCPUs)
+	for _, types := range capacity.Sizes(c.Compute.InstanceTypes) {
+		sum += capacity.MostSessions(types, c.need(), c.Compute.MaxVCPUs)
 	}
 	if c.Compute.Spot {
-		sum += compute.MostSessions(c.Compute.InstanceTypes, c.need(), c.Compute.SpotMaxVCPUs)
+		sum += capacity.MostSessions(c.Compute.InstanceTypes, c.need(), c.Compute.SpotMaxVCPUs)
 	}
 	return sum
 }
@@ -215,8 +215,8 @@ func FromProgram(path string) string {
 }
 
 // need returns the part of a host that one session reserves.
-func (c *Config) need() compute.Need {
-	return compute.Need{VCPUs: c.Session.VCPUs, MemoryMiB: c.Session.MemoryMiB, GPUs: c.GPUs()}
+func (c *Config) need() capacity.Need {
+	return capacity.Need{VCPUs: c.Session.VCPUs, MemoryMiB: c.Session.MemoryMiB, GPUs: c.GPUs()}
 }
 
 // Load parses and validates the configuration of the context's stack. Its error

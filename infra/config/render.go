@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
@@ -103,8 +103,8 @@ What a host of each type has for sessions. The memory is estimated low: a host s
 | type | vCPUs | memory for sessions, MiB | GPUs |
 |---|---|---|---|
 `)
-	for _, name := range compute.Known() {
-		t := compute.InstanceTypes[name]
+	for _, name := range capacity.Known() {
+		t := capacity.InstanceTypes[name]
 		fmt.Fprintf(&out, "| %s | %d | %d | %d |\n", name, t.VCPUs, t.MemoryForContainers(), t.GPUs)
 	}
 	return out.Bytes()

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/components/gameimage"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
@@ -112,7 +112,7 @@ var sessionKeys = []string{"session.vcpus", "session.memoryMib", "session.gpus",
 func (v *validator) fit() {
 	need := v.need()
 	for _, name := range once(v.Compute.InstanceTypes) {
-		t, known := compute.InstanceTypes[name]
+		t, known := capacity.InstanceTypes[name]
 		if !known {
 			continue
 		}

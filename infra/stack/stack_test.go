@@ -25,6 +25,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/infra/config"
 	"github.com/intraverse/dcv-sessions/infra/stack"
@@ -517,7 +518,7 @@ func TestNoComponentRefusesWhatTheConfigurationTook(t *testing.T) {
 	for _, machine := range []string{"c6i.xlarge", "c6g.xlarge", "c7gn.xlarge", "a1.large", "mac2.metal", "mac2-m2.metal", "t4g.small", "g5.xlarge", "m7i-flex.large", "u-6tb1.metal"} {
 		edges = append(edges, values{"builder.instanceType": machine})
 	}
-	for name := range compute.InstanceTypes {
+	for name := range capacity.InstanceTypes {
 		edges = append(edges, values{"compute.instanceTypes": `["` + name + `"]`, "compute.maxVcpus": "192"})
 	}
 	took := 0
