@@ -42,10 +42,16 @@ type Settings struct {
 
 	Limits
 
+	Usage time.Duration `env:"DCV_USAGE_SECONDS" default:"30s" min:"0s" max:"1h"` // between two EventUsage, at least leastUsage; 0: none
+
 	DisplayMode       DisplayMode `env:"DCV_SESSION_TYPE" default:"console" values:"console|virtual"` // DCV's name for it is "session type"
 	NativeClients     bool        `env:"DCV_NATIVE_CLIENTS" default:"false"`                          // players may use DCV's native clients too
 	SoftwareRendering bool        `env:"DCV_SOFTWARE_RENDERING" default:"false"`                      // the game may run without a GPU
 }
+
+// leastUsage is the least Settings.Usage other than 0. An event has about 700 bytes, so
+// that a session writes about 12 MB of them a day.
+const leastUsage = 5 * time.Second
 
 // Limits are the durations that end a session.
 type Limits struct {
@@ -267,6 +273,7 @@ func (s Settings) Check(f *faults.Faults, at func(property string) string) {
 			check(slices.Contains(setting.Values, string(*v)), setting.Property(), string(*v), strings.Join(setting.Values, " or "))
 		}
 	}
+	check(s.Usage <= 0 || s.Usage >= leastUsage, "usage", span(s.Usage), fmt.Sprintf("0s, or at least %s", span(leastUsage)))
 	if most := at("max"); most != "" {
 		check(s.FirstConnect <= s.Max, "firstConnect", span(s.FirstConnect), fmt.Sprintf("at most %s, %s", most, span(s.Max)))
 	}

@@ -86,7 +86,7 @@ func TestAnEnvironmentIsSortedAndHasEachVariableOnce(t *testing.T) {
 func TestTheVariablesKeepTheirNames(t *testing.T) {
 	names := strings.Fields(`AWS_ENDPOINT_URL_BATCH AWS_ENDPOINT_URL_SNS AWS_REGION DCV_CONTRACT DCV_FIRST_CONNECT_SECONDS DCV_GRACE_SECONDS
  DCV_IDLE_SECONDS DCV_IMAGE DCV_MAX_SECONDS DCV_NATIVE_CLIENTS DCV_PORT_FIRST DCV_PORT_LAST DCV_SESSION_TYPE DCV_SOFTWARE_RENDERING
- DCV_STACK DCV_STOP_SECONDS DCV_USER`)
+ DCV_STACK DCV_STOP_SECONDS DCV_USAGE_SECONDS DCV_USER`)
 	all, _ := environment(changed(t))
 	for _, name := range names {
 		assert.Contains(t, all, name)
@@ -161,7 +161,7 @@ func TestEveryDurationHasTheRangeOfItsTags(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, reflect.TypeFor[Limits]().NumField(), bounded)
+	assert.Equal(t, reflect.TypeFor[Limits]().NumField()+1, bounded, "and Usage")
 }
 
 func TestSettingsOutOfTheirRangeAreFaults(t *testing.T) {
@@ -176,6 +176,7 @@ func TestSettingsOutOfTheirRangeAreFaults(t *testing.T) {
 			func(s *Settings) { s.Ports = PortRange{First: 2370, Last: 2375} },
 		},
 		"firstConnect": {func(s *Settings) { s.FirstConnect, s.Max = time.Hour, 59*time.Minute }},
+		"usage":        {func(s *Settings) { s.Usage = time.Second }, func(s *Settings) { s.Usage = leastUsage - time.Second }},
 		"displayMode":  {func(s *Settings) { s.DisplayMode = "both" }, func(s *Settings) { s.DisplayMode = "" }},
 	} {
 		for i, change := range all {
@@ -185,6 +186,8 @@ func TestSettingsOutOfTheirRangeAreFaults(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*Settings){
+		"no usage":                    func(s *Settings) { s.Usage = 0 },
+		"usage as often as may be":    func(s *Settings) { s.Usage = leastUsage },
 		"one port":                    func(s *Settings) { s.Ports = PortRange{First: 32767, Last: 32767} },
 		"the ports above Docker's":    func(s *Settings) { s.Ports = PortRange{First: 2377, Last: 32767} },
 		"a wait as long as a session": func(s *Settings) { s.FirstConnect, s.Max = time.Hour, time.Hour },

@@ -75,6 +75,7 @@ type Config struct {
 		GraceSeconds         int      `key:"session.graceSeconds" setting:"Grace" unit:"seconds" doc:"How long a session waits for its player to come back, seconds. The game is then as the player left it."`
 		IdleMinutes          int      `key:"session.idleMinutes" setting:"Idle" unit:"minutes" doc:"How long a session goes on while its player touches neither keyboard nor mouse, minutes; 0: for ever."`
 		MaxMinutes           int      `key:"session.maxMinutes" setting:"Max" unit:"minutes" doc:"The longest session, minutes; at most compute.updateTimeoutMinutes, unless compute.updateEndsSessions is true."`
+		UsageSeconds         int      `key:"session.usageSeconds" setting:"Usage" unit:"seconds" doc:"How often a session logs what it uses and what its player sees (docs/session.md, \"Usage\"), seconds: at least 5; 0: never. At 30 it is 2 MB of log a day."`
 		Attempts             int      `key:"session.attempts" default:"2" doc:"How often a session is started in all if its host fails. Nothing else is tried again."`
 		Privileged           bool     `key:"session.privileged" default:"false" doc:"Runs sessions as privileged containers, with the host's devices. Only if your DCV set-up needs it."`
 		NativeClients        bool     `key:"session.nativeClients" setting:"NativeClients" doc:"Lets players use DCV's native clients too, by a file that they download once they have signed in."`

@@ -669,6 +669,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Session.SharedMemoryMiB, want.Session.FirstPort, want.Session.FormerPorts = 2048, 9443, []string{"8443-8446"}
 	want.Session.StopSeconds, want.Session.MaxMinutes, want.Session.Attempts, want.Session.Privileged = 60, 120, 3, true
 	want.Session.FirstConnectMinutes, want.Session.GraceSeconds, want.Session.IdleMinutes = 5, 60, 0
+	want.Session.UsageSeconds = 10
 	want.Session.DisplayMode, want.Session.NativeClients, want.Session.SoftwareRendering = "virtual", true, true
 	want.Session.CertificateSecretARN = secretOf("eu-central-1", "222222222222")
 	want.Image.Use, want.Image.BuildOn, want.Image.Base, want.Image.Version = "1.2", "local", "ubuntu:26.04", "1.2+3"
@@ -700,7 +701,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"compute.updateTimeoutMinutes": "60", "compute.updateEndsSessions": "true", "queue.maxWaitMinutes": "15",
 		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",
 		"session.firstPort": "9443", "session.formerPorts": `["8443-8446"]`, "session.stopSeconds": "60", "session.maxMinutes": "120", "session.attempts": "3", "session.privileged": "true",
-		"session.firstConnectMinutes": "5", "session.graceSeconds": "60", "session.idleMinutes": "0",
+		"session.firstConnectMinutes": "5", "session.graceSeconds": "60", "session.idleMinutes": "0", "session.usageSeconds": "10",
 		"session.display": "virtual", "session.nativeClients": "true", "session.softwareRendering": "true",
 		"session.certificateSecretArn": secretOf("eu-central-1", "222222222222"),
 		"image.use":                    "1.2", "image.buildOn": "local", "image.base": "ubuntu:26.04", "image.version": "1.2+3",

@@ -497,6 +497,7 @@ func TestNoComponentRefusesWhatTheConfigurationTook(t *testing.T) {
 		{"session.maxMinutes": "1", "session.firstConnectMinutes": "1", "session.stopSeconds": "12", "session.attempts": "10"},
 		{"session.graceSeconds": "10", "session.idleMinutes": "0"},
 		{"session.graceSeconds": "7200", "session.idleMinutes": "1440", "session.maxMinutes": "1"},
+		{"session.usageSeconds": "0"}, {"session.usageSeconds": "5"}, {"session.usageSeconds": "3600"},
 		{"session.certificateSecretArn": certificate},
 		{"image.displayServer": "vnc", "image.dcvSource": ""},
 		{"session.memoryMib": "128", "session.sharedMemoryMib": "64", "session.vcpus": "1"},
