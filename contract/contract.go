@@ -207,7 +207,7 @@ type Event struct {
 	Session string    `json:"session"`
 	Stack   string    `json:"stack"`
 	User    string    `json:"user"`
-	Image   string    `json:"image"`
+	Image   string    `json:"image,omitempty"` // of every event but EventUsage, which is written often
 	URL     string    `json:"url,omitempty"`
 	// Certificate is the SHA-256 of the session's certificate (DER), in
 	// hexadecimal digits: a launcher trusts this one and no other.
@@ -293,6 +293,21 @@ var ExitCodes = []ExitCode{
 	{ExitNoPort, "no-port", true, "no port of the range, or no name of an X display, is free on this host"},
 	{ExitHost, "host", true, "the host failed the session (metadata, disk); another host may do"},
 	{ExitGPU, "gpu", true, "the host's GPU or its driver is not there; another host may do"},
+}
+
+// ExitName returns the name of an exit code, or that of ExitInternal for any other
+// number.
+func ExitName(code int) string {
+	internal := ""
+	for _, c := range ExitCodes {
+		switch c.Code {
+		case code:
+			return c.Name
+		case ExitInternal:
+			internal = c.Name
+		}
+	}
+	return internal
 }
 
 // ReservedUsers are the accounts of the session image. No user may have such a name.

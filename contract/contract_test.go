@@ -52,6 +52,17 @@ func TestOperationsTellsEveryExitCode(t *testing.T) {
 	}
 }
 
+func TestAnExitCodeHasTheNameOfItsRow(t *testing.T) {
+	for _, code := range ExitCodes {
+		if name := ExitName(code.Code); name != code.Name {
+			t.Errorf("%d is %q, not %q", code.Code, name, code.Name)
+		}
+	}
+	if name := ExitName(1); name != ExitName(ExitInternal) {
+		t.Errorf("a number that is none of the table is %q", name)
+	}
+}
+
 func TestExitCodesAreOneAscendingTable(t *testing.T) {
 	if !sort.SliceIsSorted(ExitCodes, func(i, j int) bool { return ExitCodes[i].Code < ExitCodes[j].Code }) {
 		t.Fatal("ExitCodes must be ascending and free of doubles")

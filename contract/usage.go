@@ -2,8 +2,12 @@ package contract
 
 // EnvSubmitted is a variable that a launcher sets to the time at which it submits a
 // session, as Event.Time is written. The session measures how long its player waited
-// from it.
-const EnvSubmitted = "DCV_SUBMITTED"
+// from it; a session that is tried again on another host still measures from the first
+// submission. A launcher may leave it out.
+//
+// It does not begin with DCV_: an image of an earlier release, which image.use may name,
+// refuses each DCV_ variable that its job definition does not set.
+const EnvSubmitted = "SESSION_SUBMITTED"
 
 // TimeFormat is the layout of Event.Time and EnvSubmitted, in UTC.
 const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
