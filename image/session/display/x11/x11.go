@@ -3,7 +3,6 @@ package x11
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -54,7 +53,7 @@ func Size(ctx context.Context, x display.X) (width, height int, err error) {
 // MIT-SCREEN-SAVER, request QueryInfo).
 func Idle(ctx context.Context, x display.X) (idle time.Duration, err error) {
 	err = withConn(ctx, x, func(c *xgb.Conn) error {
-		if err := useScreenSaver(c); err != nil {
+		if _, err := useExtension(c, "MIT-SCREEN-SAVER"); err != nil {
 			return err
 		}
 		info, err := screensaver.QueryInfo(c, xproto.Drawable(defaultScreen(c).Root)).Reply()
@@ -96,23 +95,6 @@ func isPicture(c *xgb.Conn, window xproto.Window) bool {
 }
 
 func defaultScreen(c *xgb.Conn) *xproto.ScreenInfo { return xproto.Setup(c).DefaultScreen(c) }
-
-// useScreenSaver does the same as screensaver.Init except for its events: Init would
-// change a map that other connections read.
-func useScreenSaver(c *xgb.Conn) error {
-	const name = "MIT-SCREEN-SAVER"
-	extension, err := xproto.QueryExtension(c, uint16(len(name)), name).Reply()
-	if err != nil {
-		return err
-	}
-	if !extension.Present {
-		return errors.New("the X server has no extension " + name)
-	}
-	c.ExtLock.Lock()
-	defer c.ExtLock.Unlock()
-	c.Extensions[name] = extension.MajorOpcode
-	return nil
-}
 
 // withConn connects to the X server and calls question. The connection is closed when ctx
 // ends.
