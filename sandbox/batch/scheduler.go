@@ -72,7 +72,7 @@ func New(config Config) *Scheduler {
 // Run makes passes until the context ends.
 func (s *Scheduler) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		next := s.Pass()
+		next := s.Settle()
 		var due <-chan time.Time
 		if !next.IsZero() {
 			due = time.After(next.Sub(s.config.Now()))
@@ -81,6 +81,21 @@ func (s *Scheduler) Run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-s.wake:
 		case <-due:
+		}
+	}
+}
+
+// Settle makes passes until nothing more can be done now, and returns when the next
+// thing is due; zero if nothing is.
+func (s *Scheduler) Settle() (next time.Time) {
+	for {
+		select {
+		case <-s.wake:
+		default:
+		}
+		next = s.Pass()
+		if len(s.wake) == 0 {
+			return next
 		}
 	}
 }
