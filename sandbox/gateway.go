@@ -22,6 +22,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/events"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
+	"github.com/intraverse/dcv-sessions/sandbox/workspace"
 )
 
 // runGateway serves the AWS endpoint until a signal ends it: moto with the behaviour
@@ -120,6 +121,6 @@ func baseIn(registry string) func(context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return baseOf(tree).Ensure(ctx, local.Progress{Out: os.Stderr}, registry, local.BaseImage)
+		return workspace.Base(tree).Ensure(ctx, local.Progress{Out: os.Stderr}, registry, local.BaseImage)
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/intraverse/dcv-sessions/sandbox/bench"
+	"github.com/intraverse/dcv-sessions/sandbox/release"
 )
 
 // commands are the program's commands, in the order of its help.
@@ -19,7 +22,7 @@ var commands = []struct {
 	{"preview", "the same, but only show what a deployment would change", preview},
 	{"refresh", "compare the stack's state with the local AWS", refresh},
 	{"set", "set keys of the stack's configuration for this start of the local AWS: set dcv-sessions:image.use=TAG", set},
-	{"release", "upload a game build and see it delivered: release [-build game.tar.zst]", release},
+	{"release", "upload a game build and see it delivered: release [-build game.tar.zst]", release.Run},
 	{"destroy", "destroy the stack, and let the local AWS run on; refused while anybody plays: destroy [-playing=end]", destroy},
 	{"down", "destroy the stack and stop the local AWS; refused while anybody plays: down [-playing=end]", down},
 	{"status", "list the processes and their logs", status},
@@ -27,9 +30,9 @@ var commands = []struct {
 	{"exec", "run a command in that environment: exec aws batch describe-job-queues", runIn},
 	{"hosts", "the simulated hosts, and the jobs on them", hosts},
 	{"take-host", "take a host away as a Spot reclaim does: take-host [HOST]", takeHost},
-	{"bench", "measure, and print the figures as ratios", bench},
-	{"bench-session", "measure how soon a session's page answers", benchSession},
-	{"bench-image", "measure how much a change of the game pushes", benchImage},
+	{"bench", "measure, and print the figures as ratios", bench.All},
+	{"bench-session", "measure how soon a session's page answers", bench.Session},
+	{"bench-image", "measure how much a change of the game pushes", bench.Image},
 	{"base", "make the base image if it is missing, and print its name", base},
 	{"relay", "connect to the builder's ssh daemon (ssh's ProxyCommand): relay INSTANCE", relay},
 	{"gateway", "run the gateway (started by up)", runGateway},

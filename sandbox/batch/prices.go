@@ -9,12 +9,6 @@ import (
 	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 )
 
-// HourlyUSD returns the price of a host of a type for an hour, and whether it is known.
-func HourlyUSD(instanceType string) (price float64, known bool) {
-	price, known = hourly[instanceType]
-	return price, known
-}
-
 // price returns the price of a host of the type for an hour. A type without a known
 // price comes last.
 func (t InstanceType) price() float64 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"net/http"
 	"sync"
 
@@ -98,36 +97,6 @@ func (s *Service) refresh(ctx context.Context) error {
 	}
 	s.scheduler.SetPlane(plane)
 	return nil
-}
-
-// HostsPath is the page of the hosts: GET lists them, POST with ?take=ID takes
-// one away; without an id, one on which something runs.
-const HostsPath = "/_sandbox/hosts"
-
-// HostsPage serves HostsPath.
-func (s *Service) HostsPage(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
-		if err := s.scheduler.TakeHost(s.chosen(r.URL.Query().Get("take"))); err != nil {
-			http.Error(w, err.Error(), http.StatusNotFound)
-			return
-		}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(s.scheduler.Hosts()); err != nil {
-		s.scheduler.config.Logf("hosts page: %v", err)
-	}
-}
-
-func (s *Service) chosen(id string) string {
-	if id != "" {
-		return id
-	}
-	for _, h := range s.scheduler.Hosts() {
-		if len(h.Jobs) > 0 {
-			return h.ID
-		}
-	}
-	return ""
 }
 
 // RandomID is 32 random hexadecimal digits.

@@ -54,7 +54,10 @@ func (s *Scheduler) Updating(environmentARN string) bool {
 func (s *Scheduler) DesiredVCPUs(environmentARN string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.vcpus(environmentARN)
+	if f, there := s.fleets[environmentARN]; there {
+		return f.vcpus
+	}
+	return 0
 }
 
 // environment returns the ARN of an environment that a call names by its name or

@@ -12,7 +12,6 @@ import (
 	"io"
 	"io/fs"
 	"log"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -299,22 +298,6 @@ func (m *Machines) Run(ctx context.Context, id, script string) (gateway.Ran, err
 		ran.Code, err = exit.ExitCode(), nil
 	}
 	return ran, err
-}
-
-// RelayPath is the gateway's page with the address of a machine's ssh daemon:
-// RelayPath?instance=ID.
-const RelayPath = "/_sandbox/relay"
-
-// RelayPage serves it.
-func (m *Machines) RelayPage(w http.ResponseWriter, r *http.Request) {
-	id := r.URL.Query().Get("instance")
-	of := m.machine(id)
-	if of == nil || !m.Online(id) {
-		http.Error(w, fmt.Sprintf("%q is not connected", id), http.StatusBadRequest) // Session Manager's TargetNotConnected
-		return
-	}
-	_, _, port := m.look(of)
-	fmt.Fprintf(w, "127.0.0.1:%d", port)
 }
 
 func (m *Machines) docker(ctx context.Context, args ...string) *exec.Cmd {

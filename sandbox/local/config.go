@@ -50,20 +50,6 @@ type Made struct {
 // only this start knows: its endpoints, its VPC, the base image and the game. A game
 // that the configuration names stays.
 func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed string, made Made) (string, error) {
-	b, err := os.ReadFile(committed)
-	if err != nil {
-		return "", err
-	}
-	var file struct {
-		EncryptionSalt string         `yaml:"encryptionsalt,omitempty"`
-		Config         map[string]any `yaml:"config"`
-	}
-	if err := yaml.Unmarshal(b, &file); err != nil {
-		return "", fmt.Errorf("%s: %w", committed, err)
-	}
-	if file.Config == nil {
-		file.Config = map[string]any{}
-	}
 	vpc, subnets, err := c.defaultNetwork(ctx)
 	if err != nil {
 		return "", err
@@ -72,31 +58,54 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed strin
 	for _, service := range endpoints {
 		at[service] = c.Endpoint()
 	}
-	for key, value := range map[string]any{
-		"aws:region":                     Region,
-		"aws:accessKey":                  c.AccessKey,
-		"aws:secretKey":                  SecretKey,
-		"aws:skipCredentialsValidation":  true,
-		"aws:skipMetadataApiCheck":       true,
-		"aws:s3UsePathStyle":             true,
-		"aws:allowedAccountIds":          []string{Account},
-		"aws:endpoints":                  []any{at},
-		"aws:ec2MetadataServiceEndpoint": c.Endpoint(), // for builds on this machine, in the builder's place
-		"dcv-sessions:network.vpcId":     vpc,
-		"dcv-sessions:network.subnetIds": subnets,
-		"dcv-sessions:image.base":        made.BaseImage,
-	} {
-		file.Config[key] = value
-	}
-	if _, named := file.Config[GameKey]; !named {
-		file.Config[GameKey] = made.Game
-	}
-	out, err := yaml.Marshal(file)
-	if err != nil {
-		return "", err
-	}
 	to := c.ConfigFile(program, stack)
-	return to, writePrivate(to, out)
+	return to, EditConfig(committed, to, func(config map[string]any) error {
+		for key, value := range map[string]any{
+			"aws:region":                     Region,
+			"aws:accessKey":                  c.AccessKey,
+			"aws:secretKey":                  SecretKey,
+			"aws:skipCredentialsValidation":  true,
+			"aws:skipMetadataApiCheck":       true,
+			"aws:s3UsePathStyle":             true,
+			"aws:allowedAccountIds":          []string{Account},
+			"aws:endpoints":                  []any{at},
+			"aws:ec2MetadataServiceEndpoint": c.Endpoint(), // for builds on this machine, in the builder's place
+			"dcv-sessions:network.vpcId":     vpc,
+			"dcv-sessions:network.subnetIds": subnets,
+			"dcv-sessions:image.base":        made.BaseImage,
+		} {
+			config[key] = value
+		}
+		if _, named := config[GameKey]; !named {
+			config[GameKey] = made.Game
+		}
+		return nil
+	})
+}
+
+// EditConfig writes a copy of a stack's configuration file with changed values.
+func EditConfig(from, to string, edit func(config map[string]any) error) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	var file struct {
+		EncryptionSalt string         `yaml:"encryptionsalt,omitempty"`
+		Config         map[string]any `yaml:"config"`
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	if file.Config == nil {
+		file.Config = map[string]any{}
+	}
+	if err := edit(file.Config); err != nil {
+		return err
+	}
+	if text, err = yaml.Marshal(file); err != nil {
+		return err
+	}
+	return writePrivate(to, text)
 }
 
 // defaultNetwork returns moto's default VPC and its subnets. Their ids are new at

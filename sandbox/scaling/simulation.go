@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/sandbox/agenda"
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
 )
@@ -20,7 +20,7 @@ import (
 // of one instance type.
 type Setup struct {
 	Type      string // of the hosts
-	Need      compute.Need
+	Need      capacity.Need
 	HourlyUSD float64 // of a host
 
 	MinVCPUs, MaxVCPUs int           // as compute.minVcpus and compute.maxVcpus
@@ -102,7 +102,7 @@ const (
 )
 
 func newWorld(setup Setup, sessions []Session) (*world, error) {
-	t, known := compute.InstanceTypes[setup.Type]
+	t, known := capacity.InstanceTypes[setup.Type]
 	if !known || t.Sessions(setup.Need) == 0 {
 		return nil, fmt.Errorf("instance type %q carries no session that needs %+v", setup.Type, setup.Need)
 	}

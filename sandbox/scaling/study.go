@@ -3,8 +3,7 @@ package scaling
 import (
 	"time"
 
-	"github.com/intraverse/dcv-sessions/components/compute"
-	"github.com/intraverse/dcv-sessions/sandbox/batch"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 )
 
 // Study is the simulations that docs/scaling.md shows.
@@ -22,11 +21,11 @@ const Unbounded = 1 << 40
 // until a stack on AWS has measured its own: docs/scaling.md gives their reasons.
 func Default() Study {
 	const hostType = "g5.xlarge"
-	price, _ := batch.HourlyUSD(hostType)
+	price := capacity.InstanceTypes[hostType].USD
 	return Study{
 		Seed: 1,
 		Setup: Setup{
-			Type: hostType, Need: compute.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}, HourlyUSD: price,
+			Type: hostType, Need: capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}, HourlyUSD: price,
 			MaxVCPUs: Unbounded, HostStart: 3 * time.Minute, HostIdle: 5 * time.Minute,
 		},
 		Load: Load{

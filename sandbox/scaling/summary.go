@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 )
 
 // Percentiles are of the waits of many sessions.
@@ -80,7 +80,7 @@ func (r *Run) Summarize(days int) Summary {
 		Submits: w.busiest(submitted, time.Second), Readies: w.busiest(ready, time.Second), Placed: w.busiest(placed, time.Minute) / 60,
 		HostStarts: w.busiest(started, 10*time.Minute), Hosts: w.most(started, left), Sessions: w.most(ready, ended), Waiting: w.most(submitted, ready),
 	}
-	s.Peaks.VCPUs = s.Peaks.Hosts * float64(compute.InstanceTypes[r.Setup.Type].VCPUs)
+	s.Peaks.VCPUs = s.Peaks.Hosts * float64(capacity.InstanceTypes[r.Setup.Type].VCPUs)
 	return s
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/intraverse/dcv-sessions/components/compute"
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 )
 
 // minutes makes a session that is submitted after some minutes of the first day.
@@ -18,7 +18,7 @@ func minutes(at, length int) Session {
 // A day that can be calculated by hand: a host takes 3 minutes to start, 4 to pull the image
 // and a minute to start a session, and leaves 5 minutes after the last one.
 func TestASmallDayIsAsCalculatedByHand(t *testing.T) {
-	setup := Setup{Type: "g4dn.xlarge", Need: compute.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}, HourlyUSD: 0.6, MaxVCPUs: 400, HostStart: 3 * time.Minute, HostIdle: 5 * time.Minute}
+	setup := Setup{Type: "g4dn.xlarge", Need: capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}, HourlyUSD: 0.6, MaxVCPUs: 400, HostStart: 3 * time.Minute, HostIdle: 5 * time.Minute}
 	run, err := Simulate(setup, []Session{
 		minutes(0, 52),   // 3+4+1 minutes; plays from 8 to 60
 		minutes(63, 10),  // on the host that is still there: 1 minute; plays from 64 to 74
@@ -56,7 +56,7 @@ func TestASmallDayIsAsCalculatedByHand(t *testing.T) {
 }
 
 func TestASessionThatNoHostCarriesIsAnError(t *testing.T) {
-	_, err := Simulate(Setup{Type: "g5.xlarge", Need: compute.Need{VCPUs: 5, MemoryMiB: 1}}, nil)
+	_, err := Simulate(Setup{Type: "g5.xlarge", Need: capacity.Need{VCPUs: 5, MemoryMiB: 1}}, nil)
 	assert.ErrorContains(t, err, "g5.xlarge")
 	_, err = Simulate(Setup{Type: "m5.large"}, nil)
 	assert.ErrorContains(t, err, "m5.large")

@@ -1,55 +1,16 @@
-package main
+package release
 
 import (
 	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"gopkg.in/yaml.v3"
-
-	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
-
-// aStart is a work tree with a configuration, and a start of the local AWS in it.
-func aStart(t *testing.T) (local.Tree, *local.Cloud) {
-	t.Helper()
-	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("Pulumi.sandbox.yaml", []byte("config:\n  dcv-sessions:image.use: committed\n  dcv-sessions:users: {a: {}}\n"), 0o644))
-	cloud := &local.Cloud{ID: "now"}
-	require.NoError(t, os.MkdirAll(cloud.Dir(), 0o755))
-	return local.Tree{Root: "."}, cloud
-}
-
-func TestWhatIsSetStandsBesideTheRepositorysConfiguration(t *testing.T) {
-	tree, cloud := aStart(t)
-	committed, err := os.ReadFile("Pulumi.sandbox.yaml")
-	require.NoError(t, err)
-	file, err := settled(tree, cloud)
-	require.NoError(t, err)
-	assert.Equal(t, "Pulumi.sandbox.yaml", filepath.Clean(file), "as it is, where nothing is set")
-
-	require.NoError(t, settings{"dcv-sessions:image.use": "first", "dcv-sessions:image.gameBuild.key": "game.tar"}.change(cloud))
-	require.NoError(t, settings{"dcv-sessions:image.use": ""}.change(cloud))
-	file, err = settled(tree, cloud)
-	require.NoError(t, err)
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	var got map[string]map[string]any
-	require.NoError(t, yaml.Unmarshal(text, &got))
-	assert.Equal(t, map[string]any{
-		"dcv-sessions:image.use": "", "dcv-sessions:image.gameBuild.key": "game.tar", "dcv-sessions:users": map[string]any{"a": map[string]any{}},
-	}, got["config"])
-
-	still, err := os.ReadFile("Pulumi.sandbox.yaml")
-	require.NoError(t, err)
-	assert.Equal(t, committed, still)
-}
 
 func TestAGameBuildIsAnArchiveThatIsThere(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"archive/tar"
@@ -20,35 +20,36 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 	batchhost "github.com/intraverse/dcv-sessions/sandbox/batch"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
+	"github.com/intraverse/dcv-sessions/sandbox/measure"
 )
 
-// start measures a session from its submission until it is ready: on a host that
+// sessions measures a session from its submission until it is ready: on a host that
 // has to start first, and on one that is there.
-func (b *bencher) start() error {
-	out, err := b.stackOutputs()
+func sessions(ctx context.Context, b *measure.Measurement) error {
+	out, err := b.StackOutputs(ctx)
 	if err != nil {
 		return err
 	}
-	launcher, err := launch.New(b.aws(), out, launch.WithPoll(100*time.Millisecond))
+	launcher, err := launch.New(b.AWS(), out, launch.WithPoll(100*time.Millisecond))
 	if err != nil {
 		return err
 	}
-	if err := b.takeHosts(); err != nil {
+	if err := takeHosts(ctx, b); err != nil {
 		return err
 	}
 	const user = "player1"
 	for _, host := range []string{"on a host that starts (2 s here, minutes on AWS)", "on a host that is there"} {
 		var s launch.Session
 		began := time.Now()
-		err := b.progress.Step("session "+host, "measured", func() (err error) {
-			s, err = launcher.Start(b.ctx, user, launch.StartOptions{Wait: true})
+		err := b.Progress.Step("session "+host, "measured", func() (err error) {
+			s, err = launcher.Start(ctx, user, launch.StartOptions{Wait: true})
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		b.add("submit to ready, "+host, s.Took(), "%.1f s", time.Since(began).Seconds())
-		if _, err := launcher.End(b.ctx, user, "measured", launch.EndOptions{}); err != nil {
+		b.Add("submit to ready, "+host, s.Took(), "%.1f s", time.Since(began).Seconds())
+		if _, err := launcher.End(ctx, user, "measured", launch.EndOptions{}); err != nil {
 			return err
 		}
 	}
@@ -56,13 +57,13 @@ func (b *bencher) start() error {
 }
 
 // takeHosts leaves no host that another session has started.
-func (b *bencher) takeHosts() error {
-	var list []batchhost.HostState
-	if err := b.cloud.GetJSON(b.ctx, batchhost.HostsPath, &list); err != nil {
+func takeHosts(ctx context.Context, b *measure.Measurement) error {
+	list, err := batchhost.ReadHosts(ctx, b.Cloud)
+	if err != nil {
 		return err
 	}
 	for _, h := range list {
-		if err := takeHost(b.ctx, []string{h.ID}); err != nil {
+		if _, err := batchhost.TakeHost(ctx, b.Cloud, h.ID); err != nil {
 			return err
 		}
 	}
@@ -80,69 +81,63 @@ const (
 
 // queued measures what waiting costs, and how fast a queue of jobs that are as
 // small as can be is worked off.
-func (b *bencher) queued() error {
-	out, err := b.stackOutputs()
+func queued(ctx context.Context, b *measure.Measurement) error {
+	out, err := b.StackOutputs(ctx)
 	if err != nil {
 		return err
 	}
-	client := batch.NewFromConfig(b.aws())
-	q, err := b.benchQueue(client, out)
+	client := batch.NewFromConfig(b.AWS())
+	q, err := newQueue(ctx, b, client, out)
 	if err != nil {
 		return err
 	}
 	var waiting time.Duration
 	var drained time.Duration
-	err = b.progress.Step(fmt.Sprintf("%d sessions at once on hosts for %d", crowd, places), "measured", func() error {
-		if err := q.submit(b.ctx, places, longJob); err != nil {
+	err = b.Progress.Step(fmt.Sprintf("%d sessions at once on hosts for %d", crowd, places), "measured", func() error {
+		if err := q.submit(ctx, places, longJob); err != nil {
 			return err
 		}
-		if err := q.await(b.ctx, types.JobStatusRunning, places); err != nil {
+		if err := q.await(ctx, types.JobStatusRunning, places); err != nil {
 			return err
 		}
-		if err := q.submit(b.ctx, crowd-places, shortJob); err != nil {
+		if err := q.submit(ctx, crowd-places, shortJob); err != nil {
 			return err
 		}
-		if waiting, err = b.gatewayCPU(observing); err != nil {
+		if waiting, err = gatewayCPU(b, observing); err != nil {
 			return err
 		}
-		if err := q.await(b.ctx, types.JobStatusSucceeded, places); err != nil {
+		if err := q.await(ctx, types.JobStatusSucceeded, places); err != nil {
 			return err
 		}
 		began := time.Now()
-		err := q.await(b.ctx, types.JobStatusSucceeded, crowd)
+		err := q.await(ctx, types.JobStatusSucceeded, crowd)
 		drained = time.Since(began)
 		return err
 	})
 	if err != nil {
-		return errors.Join(err, q.remove(b.ctx))
+		return errors.Join(err, q.remove(ctx))
 	}
 	short := crowd - places
 	ideal := shortJob * time.Duration(short/places)
-	b.add("queue of sessions worked off", fmt.Sprintf("%d of %s each, %d at a time; %.1f s where starting and ending cost nothing", short, shortJob, places, ideal.Seconds()),
+	b.Add("queue of sessions worked off", fmt.Sprintf("%d of %s each, %d at a time; %.1f s where starting and ending cost nothing", short, shortJob, places, ideal.Seconds()),
 		"%.1f a second", float64(short)/drained.Seconds())
-	b.add("CPU of waiting", fmt.Sprintf("%d jobs waiting and %d running, over %s, of one core; goal 0", short, places, observing), "%.1f %%",
+	b.Add("CPU of waiting", fmt.Sprintf("%d jobs waiting and %d running, over %s, of one core; goal 0", short, places, observing), "%.1f %%",
 		100*waiting.Seconds()/observing.Seconds())
-	return q.remove(b.ctx)
+	return q.remove(ctx)
 }
 
-func (b *bencher) aws() aws.Config { return awsOf(b.cloud) }
-
-func (b *bencher) stackOutputs() (outputs.Outputs, error) {
-	return stackOutputs(b.ctx, b.tree, b.cloud, local.Stack)
-}
-
-// gatewayCPU is how much processor time the gateway takes within a while.
-func (b *bencher) gatewayCPU(while time.Duration) (time.Duration, error) {
-	i := slices.IndexFunc(b.cloud.Processes, func(p local.Process) bool { return p.Name == "gateway" })
+// gatewayCPU returns how much processor time the gateway takes within a while.
+func gatewayCPU(b *measure.Measurement, while time.Duration) (time.Duration, error) {
+	i := slices.IndexFunc(b.Cloud.Processes, func(p local.Process) bool { return p.Name == "gateway" })
 	if i < 0 {
 		return 0, errors.New("there is no gateway")
 	}
-	before, err := processorTime(b.cloud.Processes[i].PID)
+	before, err := processorTime(b.Cloud.Processes[i].PID)
 	if err != nil {
 		return 0, err
 	}
 	time.Sleep(while)
-	after, err := processorTime(b.cloud.Processes[i].PID)
+	after, err := processorTime(b.Cloud.Processes[i].PID)
 	return after - before, err
 }
 
@@ -164,40 +159,40 @@ func processorTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// benchQueue is a queue of the benchmark's own, on hosts like the stack's.
-type benchQueue struct {
+// queue is a queue of the benchmark's own, on hosts like the stack's.
+type queue struct {
 	client                         *batch.Client
 	environment, queue, definition string
 }
 
-func (b *bencher) benchQueue(client *batch.Client, out outputs.Outputs) (*benchQueue, error) {
-	image, err := b.benchImage()
+func newQueue(ctx context.Context, b *measure.Measurement, client *batch.Client, out outputs.Outputs) (*queue, error) {
+	image, err := jobImage(ctx, b)
 	if err != nil {
 		return nil, err
 	}
 	name := fmt.Sprintf("bench-%d", time.Now().Unix())
-	stack, err := client.DescribeJobQueues(b.ctx, &batch.DescribeJobQueuesInput{JobQueues: []string{out.QueueARN}})
+	stack, err := client.DescribeJobQueues(ctx, &batch.DescribeJobQueuesInput{JobQueues: []string{out.QueueARN}})
 	if err != nil {
 		return nil, err
 	}
-	like, err := client.DescribeComputeEnvironments(b.ctx, &batch.DescribeComputeEnvironmentsInput{
+	like, err := client.DescribeComputeEnvironments(ctx, &batch.DescribeComputeEnvironmentsInput{
 		ComputeEnvironments: []string{*stack.JobQueues[0].ComputeEnvironmentOrder[0].ComputeEnvironment}})
 	if err != nil {
 		return nil, err
 	}
 	resources := *like.ComputeEnvironments[0].ComputeResources
 	resources.MaxvCpus, resources.InstanceTypes = aws.Int32(4*places), []string{"g4dn.xlarge"}
-	environment, err := client.CreateComputeEnvironment(b.ctx, &batch.CreateComputeEnvironmentInput{
+	environment, err := client.CreateComputeEnvironment(ctx, &batch.CreateComputeEnvironmentInput{
 		ComputeEnvironmentName: &name, Type: types.CETypeManaged, State: types.CEStateEnabled, ServiceRole: like.ComputeEnvironments[0].ServiceRole, ComputeResources: &resources})
 	if err != nil {
 		return nil, err
 	}
-	queue, err := client.CreateJobQueue(b.ctx, &batch.CreateJobQueueInput{JobQueueName: &name, Priority: aws.Int32(1), State: types.JQStateEnabled,
+	created, err := client.CreateJobQueue(ctx, &batch.CreateJobQueueInput{JobQueueName: &name, Priority: aws.Int32(1), State: types.JQStateEnabled,
 		ComputeEnvironmentOrder: []types.ComputeEnvironmentOrder{{ComputeEnvironment: environment.ComputeEnvironmentArn, Order: aws.Int32(1)}}})
 	if err != nil {
 		return nil, err
 	}
-	definition, err := client.RegisterJobDefinition(b.ctx, &batch.RegisterJobDefinitionInput{JobDefinitionName: &name, Type: types.JobDefinitionTypeContainer,
+	definition, err := client.RegisterJobDefinition(ctx, &batch.RegisterJobDefinitionInput{JobDefinitionName: &name, Type: types.JobDefinitionTypeContainer,
 		ContainerProperties: &types.ContainerProperties{
 			Image: &image, LogConfiguration: &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{"awslogs-group": out.LogGroup}},
 			ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeVcpu, Value: aws.String("3")}, {Type: types.ResourceTypeMemory, Value: aws.String("64")}, {Type: types.ResourceTypeGpu, Value: aws.String("1")}},
@@ -205,17 +200,17 @@ func (b *bencher) benchQueue(client *batch.Client, out outputs.Outputs) (*benchQ
 	if err != nil {
 		return nil, err
 	}
-	return &benchQueue{client, *environment.ComputeEnvironmentArn, *queue.JobQueueArn, *definition.JobDefinitionArn}, nil
+	return &queue{client, *environment.ComputeEnvironmentArn, *created.JobQueueArn, *definition.JobDefinitionArn}, nil
 }
 
-// benchImage puts the job's program into an image that has nothing else.
-func (b *bencher) benchImage() (string, error) {
+// jobImage puts the job's program into an image that has nothing else.
+func jobImage(ctx context.Context, b *measure.Measurement) (string, error) {
 	const image = "dcv-sessions/benchjob:1"
-	program := b.file("benchjob")
-	build := exec.CommandContext(b.ctx, "go", "build", "-o", program, "./benchjob")
-	build.Dir = b.tree.Root + "/sandbox"
+	program := b.File("benchjob")
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./bench/job")
+	build.Dir = b.Tree.Root + "/sandbox"
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if err := b.progress.Command(b.ctx, build); err != nil {
+	if err := b.Progress.Command(ctx, build); err != nil {
 		return "", err
 	}
 	text, err := os.ReadFile(program)
@@ -233,12 +228,12 @@ func (b *bencher) benchImage() (string, error) {
 	if err := archive.Close(); err != nil {
 		return "", err
 	}
-	load := local.Docker(b.ctx, b.cloud.DockerHost, "import", "--change", `ENTRYPOINT ["/benchjob"]`, "-", image)
+	load := local.Docker(ctx, b.Cloud.DockerHost, "import", "--change", `ENTRYPOINT ["/benchjob"]`, "-", image)
 	load.Stdin = &layer
-	return image, b.progress.Command(b.ctx, load)
+	return image, b.Progress.Command(ctx, load)
 }
 
-func (q *benchQueue) submit(ctx context.Context, count int, length time.Duration) error {
+func (q *queue) submit(ctx context.Context, count int, length time.Duration) error {
 	for range count {
 		if _, err := q.client.SubmitJob(ctx, &batch.SubmitJobInput{JobName: aws.String("bench"), JobQueue: &q.queue, JobDefinition: &q.definition,
 			ContainerOverrides: &types.ContainerOverrides{Command: []string{length.String()}}}); err != nil {
@@ -249,7 +244,7 @@ func (q *benchQueue) submit(ctx context.Context, count int, length time.Duration
 }
 
 // await waits until so many jobs are in a state.
-func (q *benchQueue) await(ctx context.Context, status types.JobStatus, count int) error {
+func (q *queue) await(ctx context.Context, status types.JobStatus, count int) error {
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		listed, err := q.client.ListJobs(ctx, &batch.ListJobsInput{JobQueue: &q.queue, JobStatus: status})
 		if err != nil {
@@ -263,7 +258,7 @@ func (q *benchQueue) await(ctx context.Context, status types.JobStatus, count in
 }
 
 // remove takes the queue away, and with it its jobs and hosts.
-func (q *benchQueue) remove(ctx context.Context) error {
+func (q *queue) remove(ctx context.Context) error {
 	_, first := q.client.DeregisterJobDefinition(ctx, &batch.DeregisterJobDefinitionInput{JobDefinition: &q.definition})
 	_, second := q.client.UpdateJobQueue(ctx, &batch.UpdateJobQueueInput{JobQueue: &q.queue, State: types.JQStateDisabled})
 	_, third := q.client.DeleteJobQueue(ctx, &batch.DeleteJobQueueInput{JobQueue: &q.queue})

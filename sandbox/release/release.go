@@ -1,4 +1,5 @@
-package main
+// Package release shows the whole way of a game build in the sandbox.
+package release
 
 import (
 	"cmp"
@@ -30,12 +31,14 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/events"
 	"github.com/intraverse/dcv-sessions/sandbox/game"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
+	"github.com/intraverse/dcv-sessions/sandbox/measure"
+	"github.com/intraverse/dcv-sessions/sandbox/workspace"
 )
 
-// release shows a game build's whole way: uploaded, told by an event to the
+// Run shows a game build's whole way: uploaded, announced by an event to the
 // repository's API, deployed, played by a new session beside one that runs. This
 // command stands for GitHub: it answers for its API, and does what the workflow does.
-func release(ctx context.Context, args []string) error {
+func Run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	build := flags.String("build", "", "the game build: an archive of a game's folder (default: a new one of the sandbox's game)")
 	key := flags.String("key", "", "its key in the bucket (default: builds/game with the archive's ending)")
@@ -49,7 +52,9 @@ func release(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	return measure(ctx, func(b *bencher) error { return b.release(*build, cmp.Or(*key, "builds/game"+form)) })
+	return measure.Take(ctx, func(ctx context.Context, b *measure.Measurement) error {
+		return release(ctx, b, *build, cmp.Or(*key, "builds/game"+form))
+	})
 }
 
 // formOf is the ending of an archive's name, the longest that fits.
@@ -63,87 +68,87 @@ func formOf(build string) (string, error) {
 	return "", fmt.Errorf("BUILD is %q: an archive is needed, %s", build, strings.Join(unpack.Forms, ", "))
 }
 
-// The two who play: one through the deployment, one after it.
+// The players: one plays through the deployment, one after it.
 const (
 	oldPlayer = "player1"
 	newPlayer = "player2"
 )
 
-func (b *bencher) release(build, key string) error {
-	if err := b.configureAgain(); err != nil {
+func release(ctx context.Context, b *measure.Measurement, build, key string) error {
+	if err := configureAgain(ctx, b); err != nil {
 		return err
 	}
-	if _, err := b.run("the stack as it is", "up", "-config-file", b.config); err != nil {
+	if _, err := b.Up(ctx, "the stack as it is", b.Config); err != nil {
 		return err
 	}
-	before, err := b.stackOutputs()
+	before, err := b.StackOutputs(ctx)
 	if err != nil {
 		return err
 	}
 	if build == "" {
-		if build, err = b.packGame(); err != nil {
+		if build, err = packGame(ctx, b); err != nil {
 			return err
 		}
 	}
 	var old launch.Session
-	if err := b.step("a session of "+oldPlayer+", of the game so far", func() (err error) {
-		old, err = b.play(before, oldPlayer)
+	if err := step(b, "a session of "+oldPlayer+", of the game so far", func() (err error) {
+		old, err = play(ctx, b, before, oldPlayer)
 		return err
 	}); err != nil {
 		return err
 	}
-	github, err := b.answerForGitHub()
+	github, err := answerForGitHub(ctx, b.Cloud)
 	if err != nil {
 		return err
 	}
 	defer github.close()
-	if err := b.step("make delivery-token", func() error { return b.deliver(releaseToken+"\n", "token") }); err != nil {
+	if err := step(b, "make delivery-token", func() error { return deliver(ctx, b, releaseToken+"\n", "token") }); err != nil {
 		return err
 	}
 	var version string
-	if err := b.step("upload to s3://"+before.GameBuildsBucket+"/"+key, func() (err error) {
-		version, err = b.upload(build, before.GameBuildsBucket, key)
+	if err := step(b, "upload to s3://"+before.GameBuildsBucket+"/"+key, func() (err error) {
+		version, err = upload(ctx, b, build, before.GameBuildsBucket, key)
 		return err
 	}); err != nil {
 		return err
 	}
-	if err := b.step("the event starts the workflow", func() error { return github.await(b.ctx, before.GameBuildsBucket, key, version) }); err != nil {
+	if err := step(b, "the event starts the workflow", func() error { return github.await(ctx, before.GameBuildsBucket, key, version) }); err != nil {
 		return err
 	}
-	after, err := b.deployBuild(key)
+	after, err := deployBuild(ctx, b, key)
 	if err != nil {
 		return err
 	}
-	if err := b.step("make keep-image", func() error { return b.deliver("", "keep") }); err != nil {
+	if err := step(b, "make keep-image", func() error { return deliver(ctx, b, "", "keep") }); err != nil {
 		return err
 	}
-	if err := b.step("a new session runs the new build, the old one goes on", func() error { return b.compare(before, after, old) }); err != nil {
+	if err := step(b, "a new session runs the new build, the old one goes on", func() error { return compare(ctx, b, before, after, old) }); err != nil {
 		return err
 	}
-	b.add(newPlayer+"'s new session runs", "", "%s", after.ImageURI)
-	b.add(oldPlayer+"'s old session runs", "", "%s", before.ImageURI)
-	b.add("to go back", "", "make rollback")
+	b.Add(newPlayer+"'s new session runs", "", "%s", after.ImageURI)
+	b.Add(oldPlayer+"'s old session runs", "", "%s", before.ImageURI)
+	b.Add("to go back", "", "make rollback")
 	return nil
 }
 
-// step says what is done, and how long it took.
-func (b *bencher) step(name string, do func() error) error {
+// step runs a step of the delivery and adds how long it took.
+func step(b *measure.Measurement, name string, do func() error) error {
 	began := time.Now()
-	if err := b.progress.Step(name, "delivery", do); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if err := b.Progress.Step(name, "delivery", do); err != nil {
+		return err
 	}
-	b.add(name, "", "%.1f s", time.Since(began).Seconds())
+	b.Add(name, "", "%.1f s", time.Since(began).Seconds())
 	return nil
 }
 
 // packGame makes a new build of the sandbox's game.
-func (b *bencher) packGame() (build string, err error) {
-	folder, err := game.Ensure(b.ctx, b.progress, b.tree.Cache)
+func packGame(ctx context.Context, b *measure.Measurement) (build string, err error) {
+	folder, err := game.Ensure(ctx, b.Progress, b.Tree.Cache)
 	if err != nil {
 		return "", err
 	}
-	build = b.file("game" + game.ArchiveForm)
-	return build, b.step("a new build of the sandbox's game is packed", func() error {
+	build = b.File("game" + game.ArchiveForm)
+	return build, step(b, "a new build of the sandbox's game is packed", func() error {
 		file, err := os.Create(build)
 		if err != nil {
 			return err
@@ -153,28 +158,28 @@ func (b *bencher) packGame() (build string, err error) {
 }
 
 // play starts a user's session, or finds it.
-func (b *bencher) play(of outputs.Outputs, user string) (launch.Session, error) {
-	launcher, err := launch.New(b.aws(), of, launch.WithPoll(200*time.Millisecond))
+func play(ctx context.Context, b *measure.Measurement, of outputs.Outputs, user string) (launch.Session, error) {
+	launcher, err := launch.New(b.AWS(), of, launch.WithPoll(200*time.Millisecond))
 	if err != nil {
 		return launch.Session{}, err
 	}
-	return launcher.Start(b.ctx, user, launch.StartOptions{Wait: true})
+	return launcher.Start(ctx, user, launch.StartOptions{Wait: true})
 }
 
 // deliver runs one of deliver's commands, as make does, by the program that make
 // has built.
-func (b *bencher) deliver(input, command string) error {
-	cmd := exec.CommandContext(b.ctx, filepath.Join(b.tree.Bin(), "deliver"), "-stack", "sandbox", command)
-	cmd.Dir, cmd.Env = b.tree.Root, b.cloud.Env()
+func deliver(ctx context.Context, b *measure.Measurement, input, command string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(b.Tree.Bin(), "deliver"), "-stack", "sandbox", command)
+	cmd.Dir, cmd.Env = b.Tree.Root, b.Cloud.Env()
 	cmd.Stdin = strings.NewReader(input)
-	return b.progress.Command(b.ctx, cmd)
+	return b.Progress.Command(ctx, cmd)
 }
 
-// releaseToken is a token of nobody's.
+// releaseToken is a token that GitHub has never issued.
 var releaseToken = "sandbox-" + rand.Text()
 
-// upload puts a build into the bucket, with its checksum, and gives its version.
-func (b *bencher) upload(build, bucket, key string) (string, error) {
+// upload puts a build into the bucket, with its checksum, and returns its version.
+func upload(ctx context.Context, b *measure.Measurement, build, bucket, key string) (string, error) {
 	file, err := os.Open(build)
 	if err != nil {
 		return "", err
@@ -187,8 +192,8 @@ func (b *bencher) upload(build, bucket, key string) (string, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	client := s3.NewFromConfig(b.aws(), func(o *s3.Options) { o.UsePathStyle = true })
-	put, err := client.PutObject(b.ctx, &s3.PutObjectInput{
+	client := s3.NewFromConfig(b.AWS(), func(o *s3.Options) { o.UsePathStyle = true })
+	put, err := client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, Body: file, Metadata: map[string]string{"sha256": hex.EncodeToString(sum.Sum(nil))},
 	})
 	if err != nil {
@@ -197,57 +202,47 @@ func (b *bencher) upload(build, bucket, key string) (string, error) {
 	return aws.ToString(put.VersionId), nil
 }
 
-// deployBuild is what the workflow does: it takes the newest build.
-func (b *bencher) deployBuild(key string) (outputs.Outputs, error) {
-	stored, err := b.stored()
+// deployBuild does what the workflow does: it takes the newest build.
+func deployBuild(ctx context.Context, b *measure.Measurement, key string) (outputs.Outputs, error) {
+	chosen := workspace.Settings{"dcv-sessions:image.gameBuild.key": key, "dcv-sessions:image.gameBuild.version": "latest", "dcv-sessions:image.use": ""}
+	if err := b.Set(chosen); err != nil {
+		return outputs.Outputs{}, err
+	}
+	if err := configureAgain(ctx, b); err != nil {
+		return outputs.Outputs{}, err
+	}
+	deployed, pushed, err := b.Push(ctx, "pulumi up", b.Config)
 	if err != nil {
 		return outputs.Outputs{}, err
 	}
-	chosen := settings{"dcv-sessions:image.gameBuild.key": key, "dcv-sessions:image.gameBuild.version": "latest", "dcv-sessions:image.use": ""}
-	if err := chosen.change(b.cloud); err != nil {
-		return outputs.Outputs{}, err
-	}
-	if err := b.configureAgain(); err != nil {
-		return outputs.Outputs{}, err
-	}
-	deployed, err := b.run("pulumi up", "up", "-config-file", b.config)
+	b.Add("pulumi up", fmt.Sprintf("%d resources changed", len(deployed.Changed())), "%.1f s", deployed.Took.Seconds())
+	layers, err := b.Layers(ctx)
 	if err != nil {
 		return outputs.Outputs{}, err
 	}
-	b.add("pulumi up", fmt.Sprintf("%d resources changed", len(deployed.Changed())), "%.1f s", deployed.took.Seconds())
-	now, err := b.stored()
-	if err != nil {
-		return outputs.Outputs{}, err
-	}
-	layers, err := b.layers()
-	if err != nil {
-		return outputs.Outputs{}, err
-	}
-	game := layers[len(layers)-1].size
-	b.add("bytes pushed", fmt.Sprintf("to the size of the game's layer, %s to %s; goal: at most 1.02 where the session image is known", mib(now-stored), mib(game)),
-		"%.4f", float64(now-stored)/float64(game))
-	return b.stackOutputs()
+	b.AddPushed(pushed, layers)
+	return b.StackOutputs(ctx)
 }
 
-// configureAgain takes what is set by now.
-func (b *bencher) configureAgain() error {
-	file, err := settled(b.tree, b.cloud)
+// configureAgain takes the settings that were set meanwhile.
+func configureAgain(ctx context.Context, b *measure.Measurement) error {
+	file, err := b.Settled()
 	if err != nil {
 		return err
 	}
-	b.config, err = configure(b.ctx, b.tree, b.cloud, b.progress, "infra", local.Stack, file)
+	b.Config, err = b.Configure(ctx, "infra", local.Stack, file)
 	return err
 }
 
 // compare starts a session of the new build and looks after the old one.
-func (b *bencher) compare(before, after outputs.Outputs, old launch.Session) error {
+func compare(ctx context.Context, b *measure.Measurement, before, after outputs.Outputs, old launch.Session) error {
 	if before.ImageURI == after.ImageURI {
 		return errors.New("the image is still the same")
 	}
-	if _, err := b.play(after, newPlayer); err != nil {
+	if _, err := play(ctx, b, after, newPlayer); err != nil {
 		return err
 	}
-	still, err := b.play(after, oldPlayer)
+	still, err := play(ctx, b, after, oldPlayer)
 	switch {
 	case err != nil:
 		return err
@@ -273,7 +268,7 @@ type dispatched struct {
 // apiHost is GitHub's API, as the stack's configuration has it.
 const apiHost = "api.github.com"
 
-func (b *bencher) answerForGitHub() (*github, error) {
+func answerForGitHub(ctx context.Context, cloud *local.Cloud) (*github, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -282,7 +277,7 @@ func (b *bencher) answerForGitHub() (*github, error) {
 	g.server = &http.Server{Handler: http.HandlerFunc(g.dispatch), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = g.server.Serve(listener) }() // until it is closed
 	query := url.Values{"host": {apiHost}, "to": {"http://" + listener.Addr().String()}}
-	res, err := b.cloud.Request(b.ctx, http.MethodPost, events.Path+"?"+query.Encode())
+	res, err := cloud.Request(ctx, http.MethodPost, events.Path+"?"+query.Encode())
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package workspace
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/intraverse/dcv-sessions/sandbox/baseimage"
 	"github.com/intraverse/dcv-sessions/sandbox/game"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -87,28 +86,51 @@ func (all steps) list(p local.Progress, title string, row func(*step) (took time
 	}
 }
 
+// do lists the steps, runs the task that has them all, and lists how long each took.
+func (all steps) do(ctx context.Context, p local.Progress, run task) error {
+	all.announce(p)
+	if err := run(ctx); err != nil {
+		return err
+	}
+	all.report(p)
+	return nil
+}
+
+// Install installs and builds the missing parts, those that only the tests need if
+// tests is true. It lists the steps before and after.
+func (w *Workspace) Install(ctx context.Context, tests bool) error {
+	all, run := w.installation(tests)
+	return all.do(ctx, w.Progress, run)
+}
+
+// Prepare installs, builds and starts the missing parts.
+func (w *Workspace) Prepare(ctx context.Context) error {
+	_, install := w.installation(false)
+	return sequence(install, w.Start)(ctx)
+}
+
 // installedVariable is set if an earlier command has installed and built everything and
 // nothing has changed since. To find that out takes Go a second or two at each command,
 // of which the engine tests run dozens.
 const installedVariable = "DCV_SANDBOX_INSTALLED"
 
 // installation returns the steps that install and build the missing parts.
-func installation(tree local.Tree, p local.Progress, tests bool) (steps, task) {
+func (w *Workspace) installation(tests bool) (steps, task) {
 	if os.Getenv(installedVariable) != "" {
 		return nil, sequence()
 	}
-	base := baseOf(tree)
+	tree, p, base := w.Tree, w.Progress, Base(w.Tree)
 	var (
 		packages  = &step{name: "Debian packages", usual: time.Minute, done: local.Installed(tests), work: func(ctx context.Context) error { return local.Install(ctx, p, tests) }}
 		moto      = &step{name: "moto", usual: time.Minute, done: local.MotoInstalled(tree), work: func(ctx context.Context) error { return local.InstallMoto(ctx, tree, p) }}
 		baseImage = &step{name: "base image", usual: 2 * time.Minute, done: base.Made(), work: func(ctx context.Context) error { return base.Make(ctx, p) }}
-		theGame   = &step{name: "game", usual: 20 * time.Second, done: game.Made(tree.Cache), work: func(ctx context.Context) error {
+		theGame   = &step{name: "game", usual: time.Minute, done: game.Made(tree.Cache), work: func(ctx context.Context) error {
 			_, err := game.Ensure(ctx, p, tree.Cache)
 			return err
 		}}
-		cli       = &step{name: "Pulumi CLI", usual: 2*time.Minute + 30*time.Second, done: local.PulumiInstalled(tree), work: func(ctx context.Context) error { return local.Pulumi(ctx, tree, p) }}
-		providers = &step{name: "providers", usual: 4 * time.Minute, done: local.PluginsInstalled(tree), work: func(ctx context.Context) error { return local.InstallPlugins(ctx, tree, p) }}
-		program   = &step{name: "program", usual: 3 * time.Minute, done: local.DeployBuilt(tree), work: func(ctx context.Context) error { return local.BuildDeploy(ctx, tree, p) }}
+		cli       = &step{name: "Pulumi CLI", usual: 2 * time.Minute, done: local.PulumiInstalled(tree), work: func(ctx context.Context) error { return local.Pulumi(ctx, tree, p) }}
+		providers = &step{name: "providers", usual: 3 * time.Minute, done: local.PluginsInstalled(tree), work: func(ctx context.Context) error { return local.InstallPlugins(ctx, tree, p) }}
+		program   = &step{name: "program", usual: 4 * time.Minute, done: local.DeployBuilt(tree), work: func(ctx context.Context) error { return local.BuildDeploy(ctx, tree, p) }}
 	)
 	// The base image and the game wait for downloads or use one core, so they run beside
 	// the compiling. The CLI comes first: it compiles the packages that the others share,
@@ -119,9 +141,4 @@ func installation(tree local.Tree, p local.Progress, tests bool) (steps, task) {
 			sequence(baseImage.run, theGame.run),
 			sequence(cli.run, together(providers.run, program.run)),
 		))
-}
-
-// baseOf returns the base image of a work tree's session image.
-func baseOf(tree local.Tree) baseimage.Base {
-	return baseimage.Base{Cache: tree.Cache, Packages: tree.Packages()}
 }
