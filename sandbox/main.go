@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/intraverse/dcv-sessions/sandbox/bench"
+	"github.com/intraverse/dcv-sessions/sandbox/endpoint"
 	"github.com/intraverse/dcv-sessions/sandbox/release"
 )
 
@@ -35,7 +36,7 @@ var commands = []struct {
 	{"bench-image", "measure how much a change of the game pushes", bench.Image},
 	{"base", "make the base image if it is missing, and print its name", base},
 	{"relay", "connect to the builder's ssh daemon (ssh's ProxyCommand): relay INSTANCE", relay},
-	{"gateway", "run the gateway (started by up)", runGateway},
+	{"gateway", "run the gateway (started by up)", endpoint.Serve},
 }
 
 func main() {

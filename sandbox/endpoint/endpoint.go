@@ -1,4 +1,6 @@
-package main
+// Package endpoint serves the one AWS endpoint of the sandbox: the gateway with
+// everything behind it.
+package endpoint
 
 import (
 	"context"
@@ -25,9 +27,9 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/workspace"
 )
 
-// runGateway serves the AWS endpoint until a signal ends it: moto with the behaviour
+// Serve serves the AWS endpoint until a signal ends it: moto with the behaviour
 // that it lacks, the rights of roles, and AWS Batch's jobs on this machine's Docker.
-func runGateway(ctx context.Context, args []string) error {
+func Serve(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "the address to serve at, on loopback")
 	moto := flags.String("moto", "", "the moto server's URL")
