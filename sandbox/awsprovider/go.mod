@@ -7,6 +7,7 @@ toolchain go1.26.8
 require (
 	github.com/hashicorp/terraform-plugin-sdk/v2 v2.35.0
 	github.com/hashicorp/terraform-provider-aws v1.60.1-0.20220322001452-8f7a597d0c24
+	github.com/intraverse/dcv-sessions/sandbox/narrow v0.0.0
 	github.com/pulumi/pulumi-terraform-bridge/v3 v3.103.0
 	github.com/pulumi/pulumi/pkg/v3 v3.148.0
 	github.com/pulumi/pulumi/sdk/v3 v3.148.0
@@ -483,4 +484,5 @@ replace (
 	github.com/hashicorp/terraform-plugin-log => github.com/gdavison/terraform-plugin-log v0.0.0-20230928191232-6c653d8ef8fb
 	github.com/hashicorp/terraform-plugin-sdk/v2 => github.com/pulumi/terraform-plugin-sdk/v2 v2.0.0-20250124205414-92ccb3765401
 	github.com/hashicorp/terraform-provider-aws => github.com/upbound/terraform-provider-aws v0.0.0-20250210124112-ca3a4c5ba291
+	github.com/intraverse/dcv-sessions/sandbox/narrow => ../narrow
 )

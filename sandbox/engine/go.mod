@@ -5,6 +5,7 @@ go 1.26.0
 tool github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
 
 require (
+	github.com/intraverse/dcv-sessions/sandbox/narrow v0.0.0
 	github.com/spf13/cobra v1.10.2
 	gocloud.dev v0.46.1-0.20260810195832-b5401c07b5f1
 )
@@ -283,3 +284,5 @@ require (
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	lukechampine.com/frand v1.5.1 // indirect
 )
+
+replace github.com/intraverse/dcv-sessions/sandbox/narrow => ../narrow

@@ -4,16 +4,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/intraverse/dcv-sessions/sandbox/narrow"
 )
 
 // Go compiles a package whole, though a program may use little of it: EC2's client
@@ -75,12 +76,9 @@ func (p *goPackage) shaken() bool {
 
 // listPackages returns the packages that the program imports, directly or not.
 func listPackages(modfile string) (map[string]*goPackage, error) {
-	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Name,Dir,Standard,GoFiles,SFiles,EmbedFiles,Imports,Module", "-modfile", modfile, ".")
-	cmd.Env = buildEnv()
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
+	out, err := narrow.Go("list", "-deps", "-json=ImportPath,Name,Dir,Standard,GoFiles,SFiles,EmbedFiles,Imports,Module", "-modfile", modfile, ".")
 	if err != nil {
-		return nil, fmt.Errorf("go list: %w", err)
+		return nil, err
 	}
 	packages := map[string]*goPackage{}
 	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
@@ -173,11 +171,11 @@ func (s *shaker) parse(path, name string) (*sourceFile, error) {
 	}
 	file := &sourceFile{path: path, name: name, text: text, start: parsed.FileStart, parsed: parsed, imports: map[string]string{}, locals: map[*ast.ImportSpec]string{}}
 	for _, spec := range parsed.Imports {
-		local := localName(spec)
-		if p := s.packages[importPath(spec)]; p != nil && spec.Name == nil {
+		local := narrow.LocalName(spec)
+		if p := s.packages[narrow.ImportPath(spec)]; p != nil && spec.Name == nil {
 			local = p.Name
 		}
-		file.imports[local], file.locals[spec] = importPath(spec), local
+		file.imports[local], file.locals[spec] = narrow.ImportPath(spec), local
 	}
 	return file, nil
 }
@@ -281,12 +279,12 @@ func (s *shaker) visit(file *sourceFile, node ast.Node) {
 		switch node := node.(type) {
 		case *ast.ImportSpec:
 			if node.Name != nil && node.Name.Name == "_" {
-				s.reachPackage(importPath(node))
+				s.reachPackage(narrow.ImportPath(node))
 			}
 			return false
 		case *ast.SelectorExpr:
 			s.call(node.Sel.Name)
-			if path, ok := file.imports[packageOf(node)]; ok {
+			if path, ok := file.imports[narrow.PackageOf(node)]; ok {
 				s.reach(symbol{path, node.Sel.Name})
 				s.reachPackage(path)
 			}
@@ -393,7 +391,7 @@ func (s *shaker) write(path, dir string) error {
 	}
 	p := s.packages[path]
 	for _, name := range slices.Concat(p.SFiles, p.EmbedFiles) {
-		if err := copyFile(filepath.Join(p.Dir, name), filepath.Join(dir, name)); err != nil {
+		if err := narrow.Copy(filepath.Join(p.Dir, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
@@ -410,12 +408,7 @@ func (f *sourceFile) shaken() []byte {
 			f.blank(out, part.from, part.to)
 			continue
 		}
-		ast.Inspect(part.node, func(node ast.Node) bool {
-			if selector, ok := node.(*ast.SelectorExpr); ok {
-				used[packageOf(selector)] = true
-			}
-			return true
-		})
+		maps.Copy(used, narrow.Used(part.node))
 	}
 	for _, d := range f.parsed.Decls {
 		group, ok := d.(*ast.GenDecl)

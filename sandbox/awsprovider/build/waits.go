@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/intraverse/dcv-sessions/sandbox/narrow"
 )
 
 // AWS is eventually consistent, so the provider waits before it looks and looks
@@ -73,5 +75,5 @@ func isSleep(statement ast.Stmt) bool {
 		return false
 	}
 	selector, ok := call.Fun.(*ast.SelectorExpr)
-	return ok && packageOf(selector) == "time" && selector.Sel.Name == "Sleep"
+	return ok && narrow.PackageOf(selector) == "time" && selector.Sel.Name == "Sleep"
 }

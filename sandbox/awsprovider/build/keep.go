@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/format"
@@ -14,11 +13,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
 	"github.com/intraverse/dcv-sessions/sandbox/awsprovider/types"
+	"github.com/intraverse/dcv-sessions/sandbox/narrow"
 )
 
 const (
@@ -26,10 +25,10 @@ const (
 	servicePrefix = module + "/internal/service/"
 )
 
-// narrow copies the provider's source without the services that are not wanted and
+// keep copies the provider's source without the services that are not wanted and
 // without its fixed waits, and returns the services that are kept: the wanted ones
 // and, transitively, those that they import.
-func narrow(from, to string, wanted []string) ([]string, error) {
+func keep(from, to string, wanted []string) ([]string, error) {
 	kept, err := closure(from, wanted)
 	if err != nil {
 		return nil, err
@@ -54,12 +53,7 @@ func narrow(from, to string, wanted []string) ([]string, error) {
 	if err := dropWaits(to); err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(kept))
-	for name := range kept {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names, nil
+	return slices.Sorted(maps.Keys(kept)), nil
 }
 
 // closure returns the wanted services and those that they import.
@@ -99,7 +93,7 @@ func importedServices(dir string) ([]string, error) {
 			return nil, err
 		}
 		for _, spec := range parsed.Imports {
-			if path := importPath(spec); strings.HasPrefix(path, servicePrefix) {
+			if path := narrow.ImportPath(spec); strings.HasPrefix(path, servicePrefix) {
 				name, _, _ := strings.Cut(strings.TrimPrefix(path, servicePrefix), "/")
 				found = append(found, name)
 			}
@@ -115,31 +109,10 @@ var copied = []string{"internal", "names", "version", "xpprovider", "go.mod", "g
 var left = map[string]bool{"internal/acctest": true, "internal/generate": true}
 
 func copyTree(from, to string, kept map[string]bool) error {
-	for _, part := range copied {
-		err := filepath.WalkDir(filepath.Join(from, part), func(path string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			rel, err := filepath.Rel(from, path)
-			if err != nil {
-				return err
-			}
-			if entry.IsDir() {
-				if left[rel] || dropped(rel, kept) || entry.Name() == "testdata" || entry.Name() == "test-fixtures" {
-					return filepath.SkipDir
-				}
-				return nil
-			}
-			if strings.HasSuffix(rel, "_test.go") {
-				return nil
-			}
-			return copyFile(path, filepath.Join(to, rel))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return narrow.CopySource(from, to, func(path string, entry fs.DirEntry) bool {
+		part, _, _ := strings.Cut(path, "/")
+		return slices.Contains(copied, part) && !left[path] && !dropped(path, kept) && entry.Name() != "test-fixtures"
+	})
 }
 
 // dropped reports whether a folder is a service that is not kept.
@@ -159,7 +132,7 @@ func narrowServiceList(file string, kept map[string]bool) error {
 			var elements []ast.Expr
 			for _, element := range list.Elts {
 				call, ok := element.(*ast.CallExpr)
-				if !ok || kept[packageOf(call.Fun)] {
+				if !ok || kept[narrow.PackageOf(call.Fun)] {
 					elements = append(elements, element)
 				}
 			}
@@ -367,74 +340,12 @@ func rewrite(file string, change func(*ast.File)) error {
 	if err != nil {
 		return err
 	}
-	before := packagesUsed(parsed)
+	before := narrow.Used(parsed)
 	change(parsed)
-	dropImports(parsed, before, packagesUsed(parsed))
+	narrow.DropUnused(parsed, before)
 	var out bytes.Buffer
 	if err := format.Node(&out, set, parsed); err != nil {
 		return err
 	}
 	return os.WriteFile(file, out.Bytes(), 0o644)
-}
-
-// packagesUsed returns the x of every x.Y in a file.
-func packagesUsed(parsed *ast.File) map[string]bool {
-	used := map[string]bool{}
-	ast.Inspect(parsed, func(node ast.Node) bool {
-		if selector, ok := node.(*ast.SelectorExpr); ok {
-			used[packageOf(selector)] = true
-		}
-		return true
-	})
-	return used
-}
-
-// dropImports drops the imports that were used before and are not used after.
-func dropImports(parsed *ast.File, before, after map[string]bool) {
-	for _, declaration := range parsed.Decls {
-		imports, ok := declaration.(*ast.GenDecl)
-		if !ok || imports.Tok != token.IMPORT {
-			continue
-		}
-		imports.Specs = slices.DeleteFunc(imports.Specs, func(spec ast.Spec) bool {
-			name := localName(spec.(*ast.ImportSpec))
-			return before[name] && !after[name]
-		})
-	}
-}
-
-// packageOf returns the x of x.Y.
-func packageOf(expression ast.Expr) string {
-	if selector, ok := expression.(*ast.SelectorExpr); ok {
-		if name, ok := selector.X.(*ast.Ident); ok {
-			return name.Name
-		}
-	}
-	return ""
-}
-
-func localName(spec *ast.ImportSpec) string {
-	if spec.Name != nil {
-		return spec.Name.Name
-	}
-	path := importPath(spec)
-	return path[strings.LastIndex(path, "/")+1:]
-}
-
-func importPath(spec *ast.ImportSpec) string {
-	path, _ := strconv.Unquote(spec.Path.Value)
-	return path
-}
-
-// field reads one field of a tool's JSON.
-func field(text, name string) (string, error) {
-	var fields map[string]any
-	if err := json.Unmarshal([]byte(text), &fields); err != nil {
-		return "", err
-	}
-	value, ok := fields[name].(string)
-	if !ok {
-		return "", fmt.Errorf("no field %s in %s", name, text)
-	}
-	return value, nil
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/intraverse/dcv-sessions/sandbox/narrow"
 )
 
 func TestWhatIsLeftOutOfTheCLIIsDocumented(t *testing.T) {
@@ -24,12 +26,12 @@ func TestWhatIsLeftOutOfTheCLIIsDocumented(t *testing.T) {
 // do not fit.
 func TestTheOmissionsFitTheReleaseOfGoMod(t *testing.T) {
 	t.Chdir("..") // the module's folder, in which the build runs
-	source, err := download()
+	source, err := narrow.Download(module)
 	if err != nil {
 		t.Fatal(err)
 	}
 	copied := t.TempDir()
-	if err := narrow(source.Dir, copied); err != nil {
+	if err := omit(source.Dir, copied); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"go/ast"
 	"go/format"
 	"go/parser"
 	"go/token"
@@ -11,14 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/intraverse/dcv-sessions/sandbox/narrow"
 )
 
-// narrow copies the CLI's source without the omissions, and puts the replacements
-// of ../leftout into their places.
-func narrow(from, to string) error {
-	if err := copyTree(from, to, isSource); err != nil {
+// omit copies the CLI's source without the omissions, and puts the replacements of
+// ../leftout into their places.
+func omit(from, to string) error {
+	if err := narrow.CopySource(from, to, func(string, fs.DirEntry) bool { return true }); err != nil {
 		return err
 	}
 	for _, o := range omissions {
@@ -26,25 +26,7 @@ func narrow(from, to string) error {
 			return fmt.Errorf("leaving out %s: %w", o.part, err)
 		}
 	}
-	return copyTree("leftout", to, func(path string) bool { return filepath.Dir(path) != "." })
-}
-
-// isSource reports whether a file is needed for building the CLI.
-func isSource(path string) bool {
-	return !strings.HasSuffix(path, "_test.go") && !slices.Contains(strings.Split(path, string(filepath.Separator)), "testdata")
-}
-
-func copyTree(from, to string, wanted func(path string) bool) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		relative, err := filepath.Rel(from, path)
-		if err != nil || !wanted(relative) {
-			return err
-		}
-		return copyFile(path, filepath.Join(to, relative))
-	})
+	return narrow.CopySource("leftout", to, func(path string, entry fs.DirEntry) bool { return entry.IsDir() || filepath.Dir(path) != "." })
 }
 
 func (o omission) apply(dir string) error {
@@ -126,38 +108,8 @@ func dropUnusedImports(before, after []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	was, is := packagesUsed(old), packagesUsed(parsed)
-	for _, declaration := range parsed.Decls {
-		if imports, ok := declaration.(*ast.GenDecl); ok && imports.Tok == token.IMPORT {
-			imports.Specs = slices.DeleteFunc(imports.Specs, func(spec ast.Spec) bool {
-				name := localName(spec.(*ast.ImportSpec))
-				return was[name] && !is[name]
-			})
-		}
-	}
+	narrow.DropUnused(parsed, narrow.Used(old))
 	var out bytes.Buffer
 	err = format.Node(&out, set, parsed)
 	return out.Bytes(), err
-}
-
-// packagesUsed returns the x of every x.Y in a file.
-func packagesUsed(file *ast.File) map[string]bool {
-	used := map[string]bool{}
-	ast.Inspect(file, func(node ast.Node) bool {
-		if selector, ok := node.(*ast.SelectorExpr); ok {
-			if name, ok := selector.X.(*ast.Ident); ok {
-				used[name.Name] = true
-			}
-		}
-		return true
-	})
-	return used
-}
-
-func localName(spec *ast.ImportSpec) string {
-	if spec.Name != nil {
-		return spec.Name.Name
-	}
-	path, _ := strconv.Unquote(spec.Path.Value)
-	return path[strings.LastIndex(path, "/")+1:]
 }
