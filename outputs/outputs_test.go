@@ -47,6 +47,9 @@ func sameType(a, b Property) bool {
 	if a.AdditionalProperties != nil && b.AdditionalProperties != nil {
 		return sameType(*a.AdditionalProperties, *b.AdditionalProperties)
 	}
+	if a.Items != nil && b.Items != nil {
+		return sameType(*a.Items, *b.Items) && keeps(a.Items.Properties, b.Items.Properties) == nil
+	}
 	return a.Type == b.Type && (a.AdditionalProperties == nil) == (b.AdditionalProperties == nil)
 }
 
@@ -56,6 +59,7 @@ func TestTheCheckOfReleasedOutputsFindsEachKindOfBreach(t *testing.T) {
 		"renamed":        func(p map[string]Property) { p["queueARN"] = p["queueArn"]; delete(p, "queueArn") },
 		"retyped":        func(p map[string]Property) { p["queueArn"] = Property{Type: "integer"} },
 		"map's values":   func(p map[string]Property) { p["topicArns"] = propertyOf(reflect.TypeFor[map[string]int]()) },
+		"inside a list":  func(p map[string]Property) { delete(p["capacity"].Items.Properties, "limits") },
 		"inside another": func(p map[string]Property) { delete(p["ports"].Properties, "last") },
 	} {
 		now := NewSchema().Properties

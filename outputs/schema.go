@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 
@@ -16,6 +17,7 @@ type Property struct {
 	Description          string              `json:"description,omitempty"`
 	Const                int                 `json:"const,omitempty"`
 	AdditionalProperties *Property           `json:"additionalProperties,omitempty"`
+	Items                *Property           `json:"items,omitempty"`
 	Properties           map[string]Property `json:"properties,omitempty"`
 	Required             []string            `json:"required,omitempty"`
 }
@@ -62,6 +64,11 @@ func propertyOf(t reflect.Type) Property {
 	switch t.Kind() {
 	case reflect.Int:
 		return Property{Type: "integer"}
+	case reflect.Float64:
+		return Property{Type: "number"}
+	case reflect.Slice:
+		item := propertyOf(t.Elem())
+		return Property{Type: "array", Items: &item}
 	case reflect.Map:
 		value := propertyOf(t.Elem())
 		return Property{Type: "object", AdditionalProperties: &value}
@@ -99,16 +106,30 @@ Pulumi program ([examples/consumer](../examples/consumer)). The package 'outputs
 | output | type | |
 |---|---|---|
 `, "'", "`"), contract.Version)
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[Outputs]()) {
-		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", field.Tag.Get("json"), inWords(field.Type), field.Tag.Get("doc"))
-	}
+	writeRows(&out, reflect.TypeFor[Outputs]())
+	fmt.Fprint(&out, "\n## Capacity\n\nEach element of `capacity`:\n\n| property | type | |\n|---|---|---|\n")
+	writeRows(&out, reflect.TypeFor[contract.HostCapacity]())
 	return out.Bytes()
+}
+
+// writeRows writes a row of a table for each field of a struct.
+func writeRows(out io.Writer, t reflect.Type) {
+	for _, field := range reflect.VisibleFields(t) {
+		fmt.Fprintf(out, "| `%s` | %s | %s |\n", field.Tag.Get("json"), inWords(field.Type), field.Tag.Get("doc"))
+	}
 }
 
 func inWords(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int:
 		return "integer"
+	case reflect.Float64:
+		return "number"
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Struct {
+			return "list of objects"
+		}
+		return "list of " + inWords(t.Elem()) + "s"
 	case reflect.Map:
 		return inWords(t.Elem()) + " by user"
 	case reflect.Struct:

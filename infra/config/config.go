@@ -48,16 +48,17 @@ type Config struct {
 	}
 	Users   []User `key:"users" default:"{}" allowed:"name → {notify: e-mail address}, notify being optional; a name matches ^[a-z][a-z0-9-]{0,30}$ and is no account of the session image" doc:"The players. A user with an address gets an e-mail when a session is ready."`
 	Compute struct {
-		InstanceTypes        []string `key:"compute.instanceTypes" default:"[\"g5.xlarge\"]" doc:"GPU instance types of the session hosts, in the order of preference: sizes are tried in the order in which they are first mentioned, each in a compute environment of its own, and of the types of one size AWS Batch takes the one with the lowest price. A job queue takes three environments, so there may be three sizes, or two with compute.spot."`
-		MinVCPUs             int      `key:"compute.minVcpus" default:"0" doc:"vCPUs of hosts held ready, and paid, at all times, of the first size of compute.instanceTypes. With 0 the stack scales from nothing, and a first player waits for a host."`
-		MaxVCPUs             int      `key:"compute.maxVcpus" default:"64" doc:"The most vCPUs of on-demand hosts of one size at once; AWS Batch may pass it by one instance. It bounds each size's environment, so types of N sizes may reach N times as much in all. The account's quota Running On-Demand G and VT instances bounds the sum."`
-		Spot                 bool     `key:"compute.spot" default:"false" doc:"Adds Spot hosts as last choice. They are cheaper, but a reclaimed host ends its sessions. They have a quota of their own, All G and VT Spot Instance Requests, which is near zero in new accounts."`
-		SpotMaxVCPUs         int      `key:"compute.spotMaxVcpus" default:"64" doc:"The most vCPUs of Spot hosts at once. The account's quota All G and VT Spot Instance Requests bounds it too."`
-		Image                string   `key:"compute.image" default:"latest" doc:"The hosts' machine image. With latest each deployment takes the newest one that AWS recommends for GPU hosts of ECS on Amazon Linux 2023, which a preview shows by its id: so hosts get security updates, and a newer one is a change of the hosts (docs/operations.md). A release of a game build keeps the image that is deployed."`
-		RootGiB              int      `key:"compute.rootGib" default:"100" doc:"A host's encrypted root volume, GiB: two to three times the image."`
-		SupportAccess        bool     `key:"compute.supportAccess" default:"false" doc:"Lets AWS Systems Manager's Session Manager reach the hosts: whoever may start its sessions is root on them. Without it nobody can log in to a host."`
-		UpdateTimeoutMinutes int      `key:"compute.updateTimeoutMinutes" default:"300" doc:"How long a change of the hosts waits for the sessions on the old ones, minutes. Then AWS Batch terminates those that still run, so a session may last no longer (session.maxMinutes). The workflows of .github are made for up to 300."`
-		UpdateEndsSessions   bool     `key:"compute.updateEndsSessions" default:"false" doc:"Accepts that a change of the hosts terminates sessions that last longer than compute.updateTimeoutMinutes, and so a session.maxMinutes above it."`
+		InstanceTypes        []string           `key:"compute.instanceTypes" default:"[\"g5.xlarge\"]" doc:"GPU instance types of the session hosts, in the order of preference: sizes are tried in the order in which they are first mentioned, each in a compute environment of its own, and of the types of one size AWS Batch takes the one with the lowest price. A job queue takes three environments, so there may be three sizes, or two with compute.spot."`
+		MinVCPUs             int                `key:"compute.minVcpus" default:"0" doc:"vCPUs of hosts held ready, and paid, at all times, of the first size of compute.instanceTypes. With 0 the stack scales from nothing, and a first player waits for a host."`
+		MaxVCPUs             int                `key:"compute.maxVcpus" default:"64" doc:"The most vCPUs of on-demand hosts of one size at once; AWS Batch may pass it by one instance. It bounds each size's environment, so types of N sizes may reach N times as much in all. The account's quota Running On-Demand G and VT instances bounds the sum."`
+		Spot                 bool               `key:"compute.spot" default:"false" doc:"Adds Spot hosts as last choice. They are cheaper, but a reclaimed host ends its sessions. They have a quota of their own, All G and VT Spot Instance Requests, which is near zero in new accounts."`
+		SpotMaxVCPUs         int                `key:"compute.spotMaxVcpus" default:"64" doc:"The most vCPUs of Spot hosts at once. The account's quota All G and VT Spot Instance Requests bounds it too."`
+		Image                string             `key:"compute.image" default:"latest" doc:"The hosts' machine image. With latest each deployment takes the newest one that AWS recommends for GPU hosts of ECS on Amazon Linux 2023, which a preview shows by its id: so hosts get security updates, and a newer one is a change of the hosts (docs/operations.md). A release of a game build keeps the image that is deployed."`
+		RootGiB              int                `key:"compute.rootGib" default:"100" doc:"A host's encrypted root volume, GiB: two to three times the image."`
+		SupportAccess        bool               `key:"compute.supportAccess" default:"false" doc:"Lets AWS Systems Manager's Session Manager reach the hosts: whoever may start its sessions is root on them. Without it nobody can log in to a host."`
+		UpdateTimeoutMinutes int                `key:"compute.updateTimeoutMinutes" default:"300" doc:"How long a change of the hosts waits for the sessions on the old ones, minutes. Then AWS Batch terminates those that still run, so a session may last no longer (session.maxMinutes). The workflows of .github are made for up to 300."`
+		UpdateEndsSessions   bool               `key:"compute.updateEndsSessions" default:"false" doc:"Accepts that a change of the hosts terminates sessions that last longer than compute.updateTimeoutMinutes, and so a session.maxMinutes above it."`
+		Prices               map[string]float64 `key:"compute.prices" default:"{}" allowed:"instance type → US dollars an hour, above 0, for types of the table below" doc:"Prices of hosts in place of the table's, which are list prices of us-east-1: those of another Region, or of a Savings Plan. Only what is printed about costs follows from them."`
 	}
 	Queue struct {
 		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`
@@ -198,12 +199,20 @@ func (c *Config) LastPort() int {
 func (c *Config) MaxSessions() int {
 	sum := 0
 	for _, types := range capacity.Sizes(c.Compute.InstanceTypes) {
-		sum += capacity.MostSessions(types, c.need(), c.Compute.MaxVCPUs)
+		sum += capacity.MaxSessions(types, c.need(), c.Compute.MaxVCPUs)
 	}
 	if c.Compute.Spot {
-		sum += capacity.MostSessions(c.Compute.InstanceTypes, c.need(), c.Compute.SpotMaxVCPUs)
+		sum += capacity.MaxSessions(c.Compute.InstanceTypes, c.need(), c.Compute.SpotMaxVCPUs)
 	}
 	return sum
+}
+
+// Capacity returns the capacity of each instance type.
+func (c *Config) Capacity() []contract.HostCapacity {
+	return capacity.Of(capacity.Plan{
+		Types: c.Compute.InstanceTypes, Session: c.need(), Ports: contract.LastSessionPort - c.Session.FirstPort + 1,
+		MinVCPUs: c.Compute.MinVCPUs, MaxVCPUs: c.Compute.MaxVCPUs, Prices: c.Compute.Prices,
+	})
 }
 
 // FromProgram returns a path of the configuration, which is relative to the project's
@@ -220,16 +229,40 @@ func (c *Config) need() capacity.Need {
 	return capacity.Need{VCPUs: c.Session.VCPUs, MemoryMiB: c.Session.MemoryMiB, GPUs: c.GPUs()}
 }
 
+// Source has the values of a configuration by their keys: a *pulumi.Context, or Values.
+type Source interface {
+	GetConfig(key string) (value string, set bool)
+}
+
+// Values are values of a configuration by their keys: "dcv-sessions:session.vcpus".
+type Values map[string]string
+
+// GetConfig returns the value of a key.
+func (v Values) GetConfig(key string) (string, bool) {
+	value, set := v[key]
+	return value, set
+}
+
 // Load parses and validates the configuration of the context's stack. Its error
 // names every fault on a line of its own, with key, value and rule.
 func Load(ctx *pulumi.Context) (*Config, error) {
 	v := &validator{Config: &Config{}}
 	v.provider(ctx)
-	for _, k := range Keys() {
-		k.parse(ctx, v)
-	}
+	v.parse(ctx)
 	unknownKeys(ctx, &v.faults)
 	v.validate(ctx.Stack())
+	return v.Config, v.faults.Err("the stack's configuration")
+}
+
+// Parse returns a configuration as far as its values by themselves can be known, without
+// its stack, its files and the keys of the AWS provider. Its error names the faults
+// that were found; keys with malformed values have their defaults.
+func Parse(from Source) (*Config, error) {
+	v := &validator{Config: &Config{}}
+	v.parse(from)
+	v.checkComponents()
+	v.prices(keyNamed("compute.prices"))
+	v.fit()
 	return v.Config, v.faults.Err("the stack's configuration")
 }
 
@@ -241,12 +274,12 @@ var (
 // provider reads the keys of the AWS provider that this program requires. With a list of
 // accounts the provider refuses every other account, so that nobody deploys a stack to
 // the wrong one.
-func (v *validator) provider(ctx *pulumi.Context) {
+func (v *validator) provider(from Source) {
 	const region, accounts = "aws:region", "aws:allowedAccountIds"
-	v.Region, _ = ctx.GetConfig(region)
+	v.Region, _ = from.GetConfig(region)
 	v.faults.Check(regionPattern.MatchString(v.Region), region, v.Region, "an AWS Region, such as us-east-1")
-	v.MetadataEndpoint, _ = ctx.GetConfig(metadataEndpoint)
-	text, set := ctx.GetConfig(accounts)
+	v.MetadataEndpoint, _ = from.GetConfig(metadataEndpoint)
+	text, set := from.GetConfig(accounts)
 	const allowed = `a list with the account that this stack belongs to, 12 digits in quotes, such as ["123456789012"]`
 	if !set {
 		v.faults.Required(false, accounts, allowed)

@@ -115,6 +115,7 @@ const (
 	aPrefix    = "empty, or folders of letters, digits and . _ - with a / behind each"
 	aVersion   = "up to 128 letters, digits and . _ + -"
 	ranges     = "ranges within 1025-65535 other than the present one, such as 8443-8446, each once"
+	prices     = "instance type → US dollars an hour, above 0, for types of the table below"
 	aSource    = "an https:// URL, or an http:// one of this machine, 127.…"
 	aSecret    = "the ARN of a secret of this account and Region, with the six characters that end it"
 	x86        = "an x86_64 EC2 instance type, such as c6i.xlarge"
@@ -227,14 +228,22 @@ func TestWhatIsWrongIsToldWithKeyValueAndWhatIsAllowed(t *testing.T) {
 			`dcv-sessions:compute.maxVcpus is 4; allowed: at least the 8 vCPUs of one g5.2xlarge`}},
 
 		"more vCPUs than a host's": {values{"session.vcpus": "5", "compute.instanceTypes": list(t, "g5.xlarge", "g5.2xlarge")}, []string{
-			`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 1 GPUs ` +
-				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`}},
+			`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 1 GPU ` +
+				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPU; missing: 1 vCPU; the cheapest type that it fits: g4dn.2xlarge`}},
 		"more memory than a host's": {values{"session.memoryMib": "15533"}, []string{
-			`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 3 vCPUs, 15533 MiB, 1 GPUs ` +
-				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`}},
+			`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 3 vCPUs, 15533 MiB, 1 GPU ` +
+				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPU; missing: 1 MiB; the cheapest type that it fits: g4dn.2xlarge`}},
 		"more GPUs than a host's": {values{"session.gpus": "2"}, []string{
 			`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 3 vCPUs, 14000 MiB, 2 GPUs ` +
-				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`}},
+				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPU; missing: 1 GPU; the cheapest type that it fits: g4dn.12xlarge`}},
+		"more than any host's": {values{"session.vcpus": "192", "session.memoryMib": "1572864"}, []string{
+			`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 192 vCPUs, 1572864 MiB, 1 GPU ` +
+				`(dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPU; missing: 188 vCPUs, 1557332 MiB; the cheapest type that it fits: none`}},
+		"prices of nothing": {values{"compute.prices": `{"g5.xlarge":0,"m5.large":0.1,"g6.xlarge":0.9}`}, []string{
+			`dcv-sessions:compute.prices.g5.xlarge is 0; allowed: ` + prices,
+			`dcv-sessions:compute.prices.m5.large is 0.1; allowed: ` + prices}},
+		"a price in words": {values{"compute.prices": `{"g5.xlarge":"1.006"}`}, []string{
+			`dcv-sessions:compute.prices is {"g5.xlarge":"1.006"}; allowed: ` + prices}},
 		"more sharers than meant": {values{"session.perGpu": "2", "session.vcpus": "1", "session.memoryMib": "4000", "compute.instanceTypes": list(t, "g5.2xlarge")}, []string{
 			`dcv-sessions:session.perGpu is 2; allowed: at least 7, or more vCPUs or memory a session: by these a g5.2xlarge carries 7 sessions on 1 GPUs`}},
 		"a GPU shared and owned": {values{"session.perGpu": "3", "session.gpus": "2"}, []string{
@@ -577,7 +586,7 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 		`dcv-sessions:builder.volumeGib is 29; allowed: a whole number from 30 to 16384`,
 		`dcv-sessions:logs.retentionDays is 2; allowed: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653`,
 		`dcv-sessions:tags["aws:a"] is "b"; allowed: ` + tagRule,
-		`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, 0 GPUs (dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPUs`,
+		`dcv-sessions:compute.instanceTypes is "g5.xlarge"; allowed: a type that a session fits: it takes 5 vCPUs, 14000 MiB, a share of a GPU (dcv-sessions:session.vcpus, memoryMib, gpus); g5.xlarge has 4 vCPUs, 15532 MiB for containers, 1 GPU; missing: 1 vCPU; the cheapest type that it fits: g4dn.2xlarge`,
 		`dcv-sessions:session.firstPort is 2376-2376; allowed: a range without 2375-2376, which the hosts use themselves`,
 		`dcv-sessions:session.certificateSecretArn is "play"; allowed: ` + aSecret,
 	}, faultsOf(t, "Dev", all))
@@ -663,6 +672,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 	want.Compute.Spot, want.Compute.SpotMaxVCPUs = true, 48
 	want.Compute.RootGiB = 150
 	want.Compute.UpdateTimeoutMinutes, want.Compute.UpdateEndsSessions = 60, true
+	want.Compute.Prices = map[string]float64{"g6.12xlarge": 4.5}
 	want.Compute.SupportAccess, want.Compute.Image = true, "ami-0a1b2c3d"
 	want.Queue.MaxWaitMinutes = 15
 	want.Session.VCPUs, want.Session.MemoryMiB, want.Session.PerGPU = 4, 8000, 6
@@ -697,6 +707,7 @@ func TestEveryValueReachesItsField(t *testing.T) {
 		"users":                 `{"zoe":null,"bob":{},"alice":{"notify":"alice@example.com"}}`,
 		"compute.instanceTypes": `["g6.12xlarge","g5.2xlarge"]`, "compute.minVcpus": "8", "compute.maxVcpus": "96",
 		"compute.spot": "true", "compute.spotMaxVcpus": "48", "compute.rootGib": "150",
+		"compute.prices":        `{"g6.12xlarge":4.5}`,
 		"compute.supportAccess": "true", "compute.image": "ami-0a1b2c3d",
 		"compute.updateTimeoutMinutes": "60", "compute.updateEndsSessions": "true", "queue.maxWaitMinutes": "15",
 		"session.vcpus": "4", "session.memoryMib": "8000", "session.gpus": "1", "session.perGpu": "6", "session.sharedMemoryMib": "2048",
@@ -756,6 +767,36 @@ func TestEachSizeAddsItsEnvironmentToTheMostSessionsAtOnce(t *testing.T) {
 	assert.Equal(t, 12+4, mustLoad(t, sizes).MaxSessions(), "each environment has maxVcpus: 12 hosts of a session, one of four")
 	sizes["compute.spot"], sizes["compute.spotMaxVcpus"] = "true", "48"
 	assert.Equal(t, 12+4+12, mustLoad(t, sizes).MaxSessions(), "Spot hosts are of all types")
+}
+
+func TestTheCapacityFollowsFromTheConfiguration(t *testing.T) {
+	first := func(changes values) contract.HostCapacity { return mustLoad(t, changes).Capacity()[0] }
+	standard := first(nil)
+	assert.Equal(t, []any{"g5.xlarge", 1, 16, 1.006, 0.}, []any{standard.InstanceType, standard.SessionsPerHost, standard.MaxSessions, standard.USDPerHour, standard.IdleUSDPerHour})
+	assert.Equal(t, []string{"vCPUs", "memory", "GPUs"}, standard.Limits)
+	shared := first(values{"session.perGpu": "4", "session.vcpus": "1", "session.memoryMib": "3500"})
+	assert.Equal(t, []any{4, 0.2515}, []any{shared.SessionsPerHost, shared.USDPerSessionHour})
+	own := first(values{"compute.prices": `{"g5.xlarge":0.7}`, "compute.minVcpus": "5", "compute.maxVcpus": "8"})
+	assert.Equal(t, []any{0.7, 1.4, 2, "compute.prices"}, []any{own.USDPerHour, own.IdleUSDPerHour, own.MaxSessions, own.Price})
+	assert.Equal(t, []string{"vCPUs", "memory", "GPUs", "ports"}, first(values{"session.firstPort": "32767"}).Limits)
+}
+
+// As make capacity and the summary of a preview read it: without the program.
+func TestAConfigurationIsParsedWithoutItsStack(t *testing.T) {
+	all := func(changes values) config.Values {
+		named := but(changes)
+		delete(named, "aws:region")
+		delete(named, "aws:allowedAccountIds")
+		return named
+	}
+	cfg, err := config.Parse(all(values{"image.game": "none", "compute.instanceTypes": `["g6.xlarge"]`}))
+	require.NoError(t, err)
+	assert.Equal(t, mustLoad(t, values{"compute.instanceTypes": `["g6.xlarge"]`}).Capacity(), cfg.Capacity())
+	cfg, err = config.Parse(all(values{"session.vcpus": "5", "session.memoryMib": "lots", "compute.prices": `{"a":1}`}))
+	assert.Equal(t, 0, cfg.Capacity()[0].SessionsPerHost)
+	for _, fault := range []string{"has 2 faults", `session.memoryMib is "lots"`, "compute.prices.a is 1"} {
+		assert.ErrorContains(t, err, fault)
+	}
 }
 
 func TestEveryFieldIsAKeyWithTypeDocAndWhatIsAllowed(t *testing.T) {
@@ -831,7 +872,7 @@ func TestTheReferenceTellsEveryKeyAndType(t *testing.T) {
 	for _, k := range config.Keys() {
 		assert.Contains(t, reference, "\n| `"+k.Name+"` | "+k.Type+" | ")
 	}
-	assert.Contains(t, reference, "\n| g5.xlarge | 4 | 15532 | 1 |\n")
+	assert.Contains(t, reference, "\n| g5.xlarge | 4 | 15532 | 1 A10G | 22888 | $1.0060 |\n")
 	assert.Contains(t, reference, "\n| `network.playerCidrs` | array | **required** | ")
 	_, tables, _ := strings.Cut(reference, "\n## ")
 	for _, line := range strings.Split(tables, "\n") {

@@ -87,6 +87,11 @@ func (k *Key) bySetting(unit string) {
 	}
 }
 
+// keyNamed returns the key of a name.
+func keyNamed(name string) Key {
+	return keys[slices.IndexFunc(keys, func(k Key) bool { return k.Name == name })]
+}
+
 // Setting returns the field of contract.Settings that the key sets, or "".
 func (k Key) Setting() string { return k.setting }
 
@@ -125,10 +130,17 @@ func (k Key) inWords() string {
 	return "" // a component's rule says it
 }
 
+// parse sets each key's field.
+func (v *validator) parse(from Source) {
+	for _, k := range keys {
+		k.parse(from, v)
+	}
+}
+
 // parse sets the key's field to its value or, if there is none or it is not valid, to
 // its default.
-func (k Key) parse(ctx *pulumi.Context, v *validator) {
-	text, set := ctx.GetConfig(path(k.Name))
+func (k Key) parse(from Source, v *validator) {
+	text, set := from.GetConfig(path(k.Name))
 	if set && !k.assign(text, v) {
 		v.faults.Add(path(k.Name), shown(text), k.Allowed)
 		set = false
@@ -161,7 +173,8 @@ func (k Key) assign(text string, v *validator) bool {
 		*field, ok = text == "true", text == "true" || text == "false"
 	case *[]User:
 		*field, ok = parseUsers(text, v)
-	default: // a list or map of strings
+	default: // a list or a map
+		reflect.ValueOf(field).Elem().SetZero() // Unmarshal would add to a map
 		ok = json.Unmarshal([]byte(text), field) == nil
 	}
 	return ok && (k.values == nil || slices.Contains(k.values, text))
@@ -189,17 +202,17 @@ func parseUsers(text string, v *validator) ([]User, bool) {
 
 // unknownKeys adds a fault for each misspelt key, which would have no effect.
 //
-// A context has no list of its configuration. `pulumi up` hands it to the program in
+// A source has no list of its configuration. `pulumi up` hands it to the program in
 // pulumi.EnvConfig too. Without that variable only the commonest mistake is found: a
 // group written as an object, which is the effect of `pulumi config set --path
 // session.firstPort`.
-func unknownKeys(ctx *pulumi.Context, f *faults.Faults) {
+func unknownKeys(from Source, f *faults.Faults) {
 	known := map[string]bool{}
 	unknown, groups := map[string]bool{}, map[string]bool{}
 	for _, k := range Keys() {
 		known[path(k.Name)] = true
 		group, _, dotted := strings.Cut(k.Name, ".")
-		if _, set := ctx.GetConfig(path(group)); dotted && set {
+		if _, set := from.GetConfig(path(group)); dotted && set {
 			groups[path(group)] = true
 		}
 	}

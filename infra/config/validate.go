@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -26,6 +27,20 @@ var (
 // components. AWS would report most of these faults at run time only.
 func (v *validator) validate(stack string) {
 	v.faults.Check(contract.StackPattern.MatchString(stack), "the stack's name", stack, "a name that matches "+contract.StackPattern.String())
+	v.checkComponents()
+	v.use()
+	if v.Image.Use == "" {
+		v.built()
+	}
+	v.tags(keyNamed("tags"))
+	v.prices(keyNamed("compute.prices"))
+	v.fit()
+	v.session(stack)
+	v.certificate(keyNamed("session.certificateSecretArn"))
+}
+
+// checkComponents applies the components' rules.
+func (v *validator) checkComponents() {
 	for _, c := range v.components() {
 		c.args.Check(&v.faults, func(property string) string {
 			key := path(c.key(property))
@@ -35,18 +50,6 @@ func (v *validator) validate(stack string) {
 			return key
 		})
 	}
-	byName := map[string]Key{}
-	for _, k := range Keys() {
-		byName[k.Name] = k
-	}
-	v.use()
-	if v.Image.Use == "" {
-		v.built()
-	}
-	v.tags(byName["tags"])
-	v.fit()
-	v.session(stack)
-	v.certificate(byName["session.certificateSecretArn"])
 }
 
 // use checks the existing image. One of another Region is refused even though hosts
@@ -91,6 +94,15 @@ func (v *validator) tags(k Key) {
 	}
 }
 
+// prices checks the prices of hosts.
+func (v *validator) prices(k Key) {
+	for _, name := range slices.Sorted(maps.Keys(v.Compute.Prices)) {
+		_, known := capacity.InstanceTypes[name]
+		usd := v.Compute.Prices[name]
+		v.faults.Check(known && usd > 0, path(k.Name)+"."+name, usd, k.Allowed)
+	}
+}
+
 // once returns a list without repetitions, which are faults of their own.
 func once(list []string) []string {
 	var first []string
@@ -105,8 +117,9 @@ func once(list []string) []string {
 // sessionKeys are the keys of the part of a host that a session reserves.
 var sessionKeys = []string{"session.vcpus", "session.memoryMib", "session.gpus", "session.perGpu", "compute.instanceTypes"}
 
-// fit adds a fault for each type that no session fits on: AWS Batch would accept the job
-// and leave it RUNNABLE, or keep such a host running for nothing (minVcpus). It also adds
+// fit adds a fault for each type that no session fits on, with the amounts that are
+// missing: AWS Batch would accept the job and leave it RUNNABLE, or keep such a host
+// running for nothing (minVcpus). It also adds
 // one for each type that would carry too many sessions a GPU: AWS Batch packs by vCPUs
 // and memory and knows no share of a GPU.
 func (v *validator) fit() {
@@ -118,8 +131,8 @@ func (v *validator) fit() {
 		}
 		carried := t.Sessions(need)
 		v.compare(carried > 0, "compute.instanceTypes", name, fmt.Sprintf(
-			"a type that a session fits: it takes %d vCPUs, %d MiB, %d GPUs (%s); %s has %d vCPUs, %d MiB for containers, %d GPUs",
-			need.VCPUs, need.MemoryMiB, need.GPUs, path("session.vcpus")+", memoryMib, gpus", name, t.VCPUs, t.MemoryForContainers(), t.GPUs), sessionKeys...)
+			"a type that a session fits: it takes %s (%s); %s has %s; missing: %s; the cheapest type that it fits: %s",
+			need, path("session.vcpus")+", memoryMib, gpus", name, t, strings.Join(t.Missing(need), ", "), cmp.Or(capacity.Cheapest(need), "none")), sessionKeys...)
 		v.compare(!v.SharedGPU() || carried <= t.GPUs*v.Session.PerGPU, "session.perGpu", v.Session.PerGPU, fmt.Sprintf(
 			"at least %d, or more vCPUs or memory a session: by these a %s carries %d sessions on %d GPUs",
 			(carried+t.GPUs-1)/t.GPUs, name, carried, t.GPUs), sessionKeys...)

@@ -10,6 +10,7 @@ func (d *deployment) exportOutputs() {
 		QueueName:         d.queue.Name,
 		JobDefinitions:    d.sessions.JobDefinitions,
 		MaxSessions:       d.cfg.MaxSessions(),
+		Capacity:          d.cfg.Capacity(),
 		ImageURI:          d.image.URI,
 		RepositoryURL:     d.registry.URL,
 		Ports:             d.cfg.Ports(),

@@ -561,6 +561,7 @@ var effects = map[string]effect{
 	"compute.image":                {nil, values{"compute.image": "ami-0a1b2c3d"}},
 	"compute.rootGib":              {nil, values{"compute.rootGib": "200"}},
 	"compute.supportAccess":        {nil, values{"compute.supportAccess": "true"}},
+	"compute.prices":               {nil, values{"compute.prices": `{"g5.xlarge":0.7}`}},
 	"compute.updateTimeoutMinutes": {nil, values{"compute.updateTimeoutMinutes": "360"}},
 	"queue.maxWaitMinutes":         {nil, values{"queue.maxWaitMinutes": "60"}},
 	"session.vcpus":                {users(1), values{"session.vcpus": "4"}},

@@ -44,6 +44,8 @@ func input(field reflect.Value) pulumi.Input {
 	switch value := field.Interface().(type) {
 	case int:
 		return pulumi.Int(value)
+	case float64:
+		return pulumi.Float64(value)
 	case string:
 		return pulumi.String(value)
 	case map[string]pulumi.StringOutput:
@@ -51,7 +53,14 @@ func input(field reflect.Value) pulumi.Input {
 	case pulumi.StringOutput:
 		return value
 	}
-	return inputs(field)
+	if field.Kind() != reflect.Slice {
+		return inputs(field)
+	}
+	list := make(pulumi.Array, field.Len())
+	for i := range list {
+		list[i] = input(field.Index(i))
+	}
+	return list
 }
 
 // somePlayer returns a user's name for SubmitCommand's example.

@@ -56,10 +56,19 @@ func values() Values {
 	return Values{
 		Region: "us-east-1", QueueARN: s("arn:queue"), QueueName: s("queue-1"),
 		JobDefinitions: map[string]pulumi.StringOutput{"bob": s("dcv-sessions_dev_bob"), "alice": s("dcv-sessions_dev_alice")},
-		ImageURI:       s("repo@sha256:1"), RepositoryURL: s("repo"), Ports: contract.PortRange{First: 8443, Last: 8446},
+		MaxSessions:    72, Capacity: capacity(),
+		ImageURI: s("repo@sha256:1"), RepositoryURL: s("repo"), Ports: contract.PortRange{First: 8443, Last: 8446},
 		SecurityGroupID: s("sg-1"), CredentialsARNs: map[string]pulumi.StringOutput{"alice": s("arn:a"), "bob": s("arn:b")},
 		TeamTopicARN: s("arn:team"), TopicARNs: map[string]pulumi.StringOutput{"alice": s("arn:t")}, LogGroup: s("/log"),
 		BuilderInstanceID: s("i-1"), GameBuildsBucket: s("builds"), LauncherPolicyARN: s("arn:launcher"),
+	}
+}
+
+func capacity() []contract.HostCapacity {
+	return []contract.HostCapacity{
+		{InstanceType: "g5.xlarge", GPUModel: "A10G", GPUs: 1, GPUMemoryMiB: 22888, SessionsPerHost: 4, Limits: []string{contract.LimitVCPUs, contract.LimitMemory},
+			MaxSessions: 64, USDPerHour: 1.006, USDPerSessionHour: 0.2515, IdleUSDPerHour: 2.012, Price: "compute.prices"},
+		{InstanceType: "g6.2xlarge", GPUModel: "L4", GPUs: 1, GPUMemoryMiB: 22888, SessionsPerHost: 1, Limits: []string{contract.LimitGPUs}, MaxSessions: 8, USDPerHour: 0.9776, USDPerSessionHour: 0.9776},
 	}
 }
 
@@ -70,7 +79,8 @@ func TestWhatAStackExportsIsWhatAConsumerReads(t *testing.T) {
 	assert.Equal(t, outputs.Outputs{
 		ContractVersion: contract.Version, Stack: "dev", Region: "us-east-1", QueueARN: "arn:queue", QueueName: "queue-1",
 		JobDefinitions: map[string]string{"alice": "dcv-sessions_dev_alice", "bob": "dcv-sessions_dev_bob"},
-		ImageURI:       "repo@sha256:1", RepositoryURL: "repo", Ports: contract.PortRange{First: 8443, Last: 8446},
+		MaxSessions:    72, Capacity: capacity(),
+		ImageURI: "repo@sha256:1", RepositoryURL: "repo", Ports: contract.PortRange{First: 8443, Last: 8446},
 		SecurityGroupID: "sg-1", CredentialsARNs: map[string]string{"alice": "arn:a", "bob": "arn:b"},
 		TeamTopicARN: "arn:team", TopicARNs: map[string]string{"alice": "arn:t"}, LogGroup: "/log",
 		BuilderInstanceID: "i-1", GameBuildsBucket: "builds", LauncherPolicyARN: "arn:launcher",

@@ -4,6 +4,7 @@
 package capacity
 
 import (
+	"fmt"
 	"sort"
 	"strings"
 )
@@ -85,6 +86,23 @@ type Need struct {
 	GPUs      int // 0: the sessions of a host share its GPUs
 }
 
+// String returns what a session takes.
+func (n Need) String() string {
+	gpus := "a share of a GPU"
+	if n.GPUs > 0 {
+		gpus = counted(n.GPUs, "GPU")
+	}
+	return fmt.Sprintf("%s, %d MiB, %s", counted(n.VCPUs, "vCPU"), n.MemoryMiB, gpus)
+}
+
+// counted returns "1 GPU" or "2 GPUs".
+func counted(n int, unit string) string {
+	if n != 1 {
+		unit += "s"
+	}
+	return fmt.Sprint(n, " ", unit)
+}
+
 // reservedMiB is the memory that the ECS agent keeps for the system on Batch's images
 // (ECS_RESERVED_MEMORY; AWS Batch user guide, "Compute resource memory management").
 const reservedMiB = 32
@@ -96,45 +114,9 @@ const reservedMiB = 32
 // have fitted is refused; with one too high it stays in the queue for ever.
 func (t InstanceType) MemoryForContainers() int { return t.SoldMB*95/100 - reservedMiB }
 
-// Sessions returns how many sessions a host of this type carries.
-func (t InstanceType) Sessions(need Need) int {
-	fit := min(t.VCPUs/max(need.VCPUs, 1), t.MemoryForContainers()/max(need.MemoryMiB, 1))
-	if need.GPUs > 0 {
-		fit = min(fit, t.GPUs/need.GPUs)
-	}
-	return fit
-}
-
-// SessionsPerHost returns how many sessions a host of each type carries, by type.
-// Types that are not in the table are left out.
-func SessionsPerHost(types []string, need Need) map[string]int {
-	sessions := map[string]int{}
-	for _, name := range types {
-		if t, known := InstanceTypes[name]; known {
-			sessions[name] = t.Sessions(need)
-		}
-	}
-	return sessions
-}
-
-// MaxSessionsPerHost returns the most sessions that a host of any of the types carries,
-// which is the width of the range of ports.
-func MaxSessionsPerHost(types []string, need Need) int {
-	most := 0
-	for _, n := range SessionsPerHost(types, need) {
-		most = max(most, n)
-	}
-	return most
-}
-
-// MostSessions returns how many sessions hosts of the types carry at once within a
-// number of vCPUs.
-func MostSessions(types []string, need Need, vcpus int) int {
-	most := 0
-	for name, carried := range SessionsPerHost(types, need) {
-		most = max(most, vcpus/InstanceTypes[name].VCPUs*carried)
-	}
-	return most
+// String returns what a host has for sessions.
+func (t InstanceType) String() string {
+	return fmt.Sprintf("%s, %d MiB for containers, %s", counted(t.VCPUs, "vCPU"), t.MemoryForContainers(), counted(t.GPUs, "GPU"))
 }
 
 // Sizes groups types by their size, the part of the name after the dot, in the

@@ -9,50 +9,6 @@ import (
 	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 )
 
-func TestASessionCountIsBoundByTheScarcestOfVCPUsMemoryAndGPUs(t *testing.T) {
-	for _, c := range []struct {
-		bound, name string
-		need        capacity.Need
-		want        int
-	}{
-		{"the GPU", "g5.2xlarge", capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}, 1},
-		{"the GPUs", "g5.12xlarge", capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}, 4},
-		{"two GPUs each", "g5.12xlarge", capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 2}, 2},
-		{"the vCPUs, GPU shared", "g5.xlarge", capacity.Need{VCPUs: 1, MemoryMiB: 1000}, 4},
-		{"the memory, GPU shared", "g5.xlarge", capacity.Need{VCPUs: 1, MemoryMiB: 7000}, 2},
-		{"the memory, which is less than was sold", "g5.xlarge", capacity.Need{VCPUs: 1, MemoryMiB: 16384, GPUs: 1}, 0},
-		{"too few vCPUs", "g5.xlarge", capacity.Need{VCPUs: 5, MemoryMiB: 1000, GPUs: 1}, 0},
-		{"too few GPUs", "g5.xlarge", capacity.Need{VCPUs: 1, MemoryMiB: 1000, GPUs: 2}, 0},
-	} {
-		assert.Equal(t, map[string]int{c.name: c.want}, capacity.SessionsPerHost([]string{c.name}, c.need), c.bound)
-	}
-}
-
-func TestThePortRangeIsAsWideAsTheHostThatCarriesMost(t *testing.T) {
-	need := capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}
-	assert.Equal(t, 4, capacity.MaxSessionsPerHost([]string{"g5.xlarge", "g6.12xlarge", "g4dn.2xlarge"}, need))
-	assert.Equal(t, 8, capacity.MaxSessionsPerHost([]string{"g5.48xlarge", "g5.xlarge"}, need))
-	assert.Zero(t, capacity.MaxSessionsPerHost(nil, need))
-	assert.Zero(t, capacity.MaxSessionsPerHost([]string{"m5.large"}, need), "a type without GPUs is not in the table")
-}
-
-func TestMostSessionsAreThoseOfTheTypeThatCarriesMostWithinTheVCPUs(t *testing.T) {
-	need := capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}
-	for _, c := range []struct {
-		types []string
-		vcpus int
-		want  int
-	}{
-		{[]string{"g5.xlarge"}, 11, 2},
-		{[]string{"g5.2xlarge"}, 16, 2},
-		{[]string{"g5.2xlarge", "g5.xlarge"}, 16, 4},
-		{[]string{"g5.12xlarge"}, 47, 0},
-		{nil, 100, 0},
-	} {
-		assert.Equal(t, c.want, capacity.MostSessions(c.types, need, c.vcpus), "%v within %d", c.types, c.vcpus)
-	}
-}
-
 func TestSizesAreInTheOrderOfFirstMentionAndTypesInTheirOwn(t *testing.T) {
 	assert.Equal(t, [][]string{{"g5.2xlarge", "g6.2xlarge"}, {"g5.xlarge"}, {"g4dn.metal"}},
 		capacity.Sizes([]string{"g5.2xlarge", "m5.large", "g5.xlarge", "g6.2xlarge", "g4dn.metal"}))
