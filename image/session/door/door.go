@@ -59,6 +59,7 @@ type Door struct {
 	server      *http.Server
 	verifier    *http.Server
 	counts      chan int
+	traffic     traffic
 
 	playing context.Context // ends with Disconnect
 	leave   context.CancelFunc

@@ -47,7 +47,8 @@ func (d *Door) serveDisplay(w http.ResponseWriter, r *http.Request, v *visitor) 
 	if !upgrades(r) {
 		w.Header().Set("Content-Security-Policy", "frame-ancestors 'self'")
 		w.Header().Set("Referrer-Policy", "no-referrer") // the entry's token is in its address
-		to.Handler().ServeHTTP(&displayAnswer{w, d.server.WriteTimeout}, r)
+		r.Body = countedBody{r.Body, &d.traffic}
+		to.Handler().ServeHTTP(&displayAnswer{w, d.server.WriteTimeout, &d.traffic}, r)
 		return
 	}
 	if !sameOrigin(r) {
@@ -56,9 +57,12 @@ func (d *Door) serveDisplay(w http.ResponseWriter, r *http.Request, v *visitor) 
 	}
 	defer context.AfterFunc(v.over, cancel)()
 	socket := &webSocketAnswer{ResponseWriter: w}
-	socket.began = func(conn net.Conn) {
+	socket.began = func(conn net.Conn) net.Conn {
 		d.countSockets(v, 1)
 		context.AfterFunc(ctx, func() { _ = conn.Close() })
+		counted := d.traffic.begin(conn)
+		context.AfterFunc(ctx, counted.end)
+		return counted
 	}
 	defer func() {
 		if socket.open {
@@ -83,6 +87,7 @@ func (d *Door) countSockets(v *visitor, change int) {
 	default:
 		return
 	}
+	d.traffic.count(d.players)
 	select {
 	case <-d.counts: // an old number that was not read
 	default:
@@ -94,7 +99,8 @@ func (d *Door) countSockets(v *visitor, change int) {
 // how long the visitor may leave a part of it unread.
 type displayAnswer struct {
 	http.ResponseWriter
-	limit time.Duration
+	limit   time.Duration
+	traffic *traffic
 }
 
 // extend moves the deadline to limit from now. It does nothing if the answer has no
@@ -112,7 +118,9 @@ func (s *displayAnswer) WriteHeader(code int) {
 // Write implements http.ResponseWriter.
 func (s *displayAnswer) Write(b []byte) (int, error) {
 	s.extend()
-	return s.ResponseWriter.Write(b)
+	n, err := s.ResponseWriter.Write(b)
+	s.traffic.to.Add(uint64(n))
+	return n, err
 }
 
 // FlushError is for http.ResponseController.
@@ -128,7 +136,7 @@ func (s *displayAnswer) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 // connection by Hijack.
 type webSocketAnswer struct {
 	http.ResponseWriter
-	began func(net.Conn)
+	began func(net.Conn) net.Conn // returns the connection that the handler gets
 	open  bool
 }
 
@@ -139,8 +147,9 @@ func (s *webSocketAnswer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	s.open = true
-	s.began(conn)
-	return closingConn{conn}, buffered, nil
+	closing := closingConn{s.began(conn)}
+	buffered.Writer.Reset(closing) // net/http hands it over empty, and for conn
+	return closing, buffered, nil
 }
 
 // Unwrap is for http.ResponseController.
