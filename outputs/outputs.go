@@ -35,6 +35,8 @@ type Fields[Text any] struct {
 	TeamTopicARN      Text                    `json:"teamTopicArn" doc:"The SNS topic of the team's notifications."`
 	TopicARNs         map[string]Text         `json:"topicArns" doc:"The SNS topic of each user with notifications; others have none."`
 	LogGroup          Text                    `json:"logGroup" doc:"The log group of all sessions; a session's stream is its job's logStreamName."`
+	DashboardName     Text                    `json:"dashboardName" doc:"The stack's CloudWatch dashboard. make dashboard draws the same without the AWS console."`
+	DashboardURL      Text                    `json:"dashboardUrl" doc:"The dashboard in the AWS console, for whoever may sign in to the account."`
 	BuilderInstanceID Text                    `json:"builderInstanceId" doc:"The instance that builds images; it is stopped between builds."`
 	GameBuildsBucket  Text                    `json:"gameBuildsBucket" doc:"The versioned S3 bucket that game builds are uploaded to."`
 	LauncherPolicyARN Text                    `json:"launcherPolicyArn" doc:"The managed policy for starting, finding and ending sessions; attach it to the launcher's role."`

@@ -53,6 +53,9 @@ var exceptions = []exception{
 		rule: "no-wildcard-action", resource: key + " secrets-topics", property: "CloudWatch", value: "kms:GenerateDataKey*",
 		reason: publishing,
 	}, {
+		rule: "no-wildcard-action", resource: key + " secrets-topics", property: "Budgets", value: "kms:GenerateDataKey*",
+		reason: publishing,
+	}, {
 		rule: "no-wildcard-action", resource: key + " secrets-topics", property: "EventBridge", value: "kms:GenerateDataKey*",
 		reason: publishing,
 	}, {

@@ -104,6 +104,7 @@ func TestWhatAStudioSwitchesOnKeepsTheRules(t *testing.T) {
 	configuration, err := recorded.Configuration("dev")
 	require.NoError(t, err)
 	for key, value := range map[string]string{
+		"budget.monthlyUsd":            "100",
 		"delivery.repository":          "studio/game",
 		"delivery.createOidcProvider":  "true",
 		"delivery.oidcSubjects":        `["repo:studio@1/game@2"]`,

@@ -38,10 +38,14 @@ func unknownKind(typ string) kind {
 
 // apart lists the components that no session uses: their changes affect no session.
 var apart = map[string]bool{
-	"dcv:builder:Builder":    true,
-	"dcv:builder:GameBuilds": true,
-	"dcv:delivery:Delivery":  true,
-	"dcv:pipeline:Pipeline":  true,
+	"dcv:builder:Builder":         true,
+	"dcv:builder:GameBuilds":      true,
+	"dcv:delivery:Delivery":       true,
+	"dcv:observability:Alarms":    true,
+	"dcv:observability:Budget":    true,
+	"dcv:observability:Dashboard": true,
+	"dcv:observability:Metrics":   true,
+	"dcv:pipeline:Pipeline":       true,
 }
 
 // effect returns the effect of the change on sessions.
@@ -146,6 +150,9 @@ var kinds = map[string]kind{
 	"aws:cloudwatch/eventConnection:EventConnection":         {words: "event connection", lost: "its token: set it again by make delivery-token"},
 	"aws:cloudwatch/eventApiDestination:EventApiDestination": {words: "API destination"},
 	"aws:cloudwatch/metricAlarm:MetricAlarm":                 {words: "alarm"},
+	"aws:cloudwatch/logMetricFilter:LogMetricFilter":         {words: "metric filter"},
+	"aws:cloudwatch/dashboard:Dashboard":                     {words: "dashboard"},
+	"aws:budgets/budget:Budget":                              {words: "budget"},
 	"aws:sqs/queue:Queue":                                    {words: "message queue", lost: "the messages in it"},
 	"aws:sqs/queuePolicy:QueuePolicy":                        {words: "message queue's policy"},
 }

@@ -31,13 +31,13 @@ func Lookup(ctx *pulumi.Context, stack string, parent pulumi.InvokeOption) (Scop
 	return Scope{partition.Partition, region.Name, caller.AccountId, stack}, nil
 }
 
-// ARN returns the ARN of a service's resource. IAM's have no Region, S3's no account
-// either (IAM user guide, "Amazon Resource Names").
+// ARN returns the ARN of a service's resource. IAM's and those of budgets and dashboards
+// have no Region, S3's no account either (Service Authorization Reference).
 func (p Scope) ARN(service, resource string) string {
-	switch service {
-	case "iam":
+	switch {
+	case service == "iam", service == "budgets", service == "cloudwatch" && strings.HasPrefix(resource, "dashboard/"):
 		p.Region = ""
-	case "s3":
+	case service == "s3":
 		p.Region, p.Account = "", ""
 	}
 	return strings.Join([]string{"arn", p.Partition, service, p.Region, p.Account, resource}, ":")

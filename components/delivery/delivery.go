@@ -180,7 +180,8 @@ func keepUndelivered(ctx *pulumi.Context, name string, args *DeliveryArgs, rule 
 		return nil, err
 	}
 	_, err = cloudwatch.NewMetricAlarm(ctx, name+"-undelivered", &cloudwatch.MetricAlarmArgs{
-		AlarmDescription:   pulumi.String("a new game build started no deployment: docs/delivery.md, \"What happens when a step fails\""),
+		AlarmDescription: pulumi.String("A new game build started no deployment. Players go on with the build that they have. Stack: " + args.Stack +
+			". Runbook: " + PageURL(args.API, args.Repository, args.Ref, "docs/delivery.md") + "#when-a-step-of-a-release-fails"),
 		Namespace:          pulumi.String("AWS/SQS"),
 		MetricName:         pulumi.String("ApproximateNumberOfMessagesVisible"),
 		Dimensions:         pulumi.StringMap{"QueueName": queue.Name},

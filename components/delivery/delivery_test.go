@@ -87,6 +87,9 @@ func TestWhatNobodyTakesIsKeptAndTold(t *testing.T) {
 		assert.Equal(t, map[string]any{"QueueName": "delivery-undelivered-0a1b2c3"}, told["dimensions"])
 		assert.Equal(t, "GreaterThanThreshold", told["comparisonOperator"])
 		assert.Equal(t, 0.0, told["threshold"])
+		page := map[string]string{"workflow": "https://github.example.com/studio/game/blob/main/docs/delivery.md", "team": "docs/delivery.md"}[name]
+		assert.Equal(t, "A new game build started no deployment. Players go on with the build that they have. Stack: dev. Runbook: "+page+
+			"#when-a-step-of-a-release-fails", told["alarmDescription"], "an anchor of docs/delivery.md")
 	}
 }
 

@@ -48,6 +48,8 @@ type GitHubRolesArgs struct {
 	BoundaryARN pulumi.StringInput
 	// BucketARN is the bucket of game builds: a deployment changes its settings.
 	BucketARN pulumi.StringInput
+	// TeamTopicARN is the topic that a deployment may send messages of EventBridge to.
+	TeamTopicARN pulumi.StringInput
 	// Names are those of the resources that the roles reach.
 	Names Names
 	// Tags are put on both roles.
@@ -118,6 +120,7 @@ func (a *GitHubRolesArgs) validate() error {
 	f.Required(len(a.RoleARNs) > 0, "roleArns", "one ARN or more")
 	f.Required(a.BoundaryARN != nil, "boundaryArn", "an ARN")
 	f.Required(a.BucketARN != nil, "bucketArn", "an ARN")
+	f.Required(a.TeamTopicARN != nil, "teamTopicArn", "an ARN")
 	for _, name := range []struct{ property, value string }{
 		{"registry", a.Names.Registry}, {"gameBuilds", a.Names.GameBuilds}, {"delivery", a.Names.Delivery}, {"roles", a.Names.Roles},
 		{"hosts", a.Names.Hosts}, {"queue", a.Names.Queue}, {"launcher", a.Names.Launcher}, {"teamTopic", a.Names.TeamTopic},
@@ -219,7 +222,7 @@ func (a *GitHubRolesArgs) roles(at arns.Scope) []role {
 	}, {
 		name: "deploy", description: "GitHub: deploys this stack",
 		subjects: []string{"environment:" + a.Stack},
-		policies: []string{"read", "network", "services", "launcher"},
+		policies: []string{"read", "network", "services", "watching", "launcher"},
 		state:    a.state(at, "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
 	}}
 }

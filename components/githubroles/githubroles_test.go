@@ -28,7 +28,7 @@ func goodArgs() githubroles.GitHubRolesArgs {
 	return githubroles.GitHubRolesArgs{
 		Stack: "dev", Repository: "intraverse/dcv-sessions", Branch: "main", LauncherPolicyARN: pulumi.String("arn:launcher"),
 		RoleARNs:    []pulumi.StringInput{pulumi.String(roles + "roles-builder-0a1b2c3"), pulumi.String(roles + "roles-session-0a1b2c3")},
-		BoundaryARN: pulumi.String(boundary), BucketARN: pulumi.String(builds),
+		BoundaryARN: pulumi.String(boundary), BucketARN: pulumi.String(builds), TeamTopicARN: pulumi.String(team),
 		StateBucket: "studio-state", SecretsKeyARN: "arn:aws:kms:us-east-1:123456789012:key/0a1b",
 		Names: githubroles.Names{
 			Registry: "registry", GameBuilds: "game-builds", Delivery: "delivery", Roles: "roles",
@@ -50,11 +50,11 @@ func TestTwoRolesWithFixedNamesAndNothingElse(t *testing.T) {
 	componenttest.Modes(t, func(t *testing.T, mode componenttest.Mode) {
 		r := run(t, mode, goodArgs()).Must(t)
 		assert.Equal(t, []string{
-			managed + " pipeline-network", managed + " pipeline-read", managed + " pipeline-services",
+			managed + " pipeline-network", managed + " pipeline-read", managed + " pipeline-services", managed + " pipeline-watching",
 			role + " pipeline-deploy", role + " pipeline-preview",
 			inline + " pipeline-deploy-state", inline + " pipeline-preview-state",
 			attachment + " pipeline-deploy-launcher", attachment + " pipeline-deploy-network",
-			attachment + " pipeline-deploy-read", attachment + " pipeline-deploy-services",
+			attachment + " pipeline-deploy-read", attachment + " pipeline-deploy-services", attachment + " pipeline-deploy-watching",
 			attachment + " pipeline-preview-read", component + " pipeline",
 		}, r.Names())
 		assert.Contains(t, r.Calls, lookup, "the account's own provider is looked up: a preview fails if there is none")
@@ -79,7 +79,7 @@ func TestTwoRolesWithFixedNamesAndNothingElse(t *testing.T) {
 		}
 		const own = "arn:aws:iam::123456789012:policy/pipeline-"
 		assert.Equal(t, map[string][]string{
-			"dcv-sessions_dev_deploy":  {"arn:launcher", own + "network-0a1b2c3", own + "read-0a1b2c3", own + "services-0a1b2c3"},
+			"dcv-sessions_dev_deploy":  {"arn:launcher", own + "network-0a1b2c3", own + "read-0a1b2c3", own + "services-0a1b2c3", own + "watching-0a1b2c3"},
 			"dcv-sessions_dev_preview": {own + "read-0a1b2c3"},
 		}, given)
 	})
@@ -175,7 +175,7 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 	})
 	require.Error(t, r.Err)
 	assert.Contains(t, r.Err.Error(), strings.Join([]string{
-		"pipeline has 12 faults:",
+		"pipeline has 13 faults:",
 		`repository is "x"; allowed: OWNER/NAME`,
 		`branch is "ma*"; allowed: a branch`,
 		`subjects[1] is "repo:a/b"; allowed: repo:OWNER/NAME or repo:OWNER@ID/NAME@ID, each once`,
@@ -187,6 +187,7 @@ func TestEveryFaultIsToldAtOnceAndNothingDeclared(t *testing.T) {
 		`roleArns is not set; allowed: one ARN or more`,
 		`boundaryArn is not set; allowed: an ARN`,
 		`bucketArn is not set; allowed: an ARN`,
+		`teamTopicArn is not set; allowed: an ARN`,
 		`names.queue is not set; allowed: a logical name`,
 	}, "\n  - "))
 	assert.Empty(t, r.Resources)

@@ -23,7 +23,7 @@ type owned struct {
 	arns.Scope
 	names Names
 
-	repositories, groups, secrets, topics, batch, delivery list
+	repositories, groups, secrets, topics, batch, delivery, watching list
 }
 
 func (a *GitHubRolesArgs) owned(at arns.Scope) owned {
@@ -39,6 +39,8 @@ func (a *GitHubRolesArgs) owned(at arns.Scope) owned {
 		batch:        at.ARNs("batch", "compute-environment/"+n.Hosts+"-*", "job-queue/"+n.Queue+"-*", "job-definition/"+prefix+"*"),
 		delivery: slices.Concat(at.ARNs("events", "rule/"+delivery, "connection/"+delivery, "api-destination/"+delivery),
 			at.ARNs("sqs", delivery), at.ARNs("cloudwatch", "alarm:"+delivery)),
+		watching: slices.Concat(at.ARNs("budgets", "budget/"+prefix+"*"), at.ARNs("cloudwatch", "alarm:"+prefix+"*", "dashboard/"+prefix+"*"),
+			at.ARNs("events", "rule/"+prefix+"*")),
 	}
 }
 
@@ -85,6 +87,10 @@ func (a *GitHubRolesArgs) documents(at arns.Scope) []document {
 			boundary, bucket, roles := arns[0], arns[1], arns[2:]
 			return append(o.identities(boundary, roles), o.settings(bucket)...)
 		},
+	}, {
+		name: "watching", description: "metrics, alarms, dashboard, budget",
+		needs:  []pulumi.StringInput{a.TeamTopicARN},
+		grants: func(arns []string) []iampolicy.Statement { return o.watch(arns[0]) },
 	}}
 }
 
@@ -132,14 +138,15 @@ func (o owned) read() []iampolicy.Statement {
 			list{"arn:" + o.Partition + ":ecr:" + o.Region + ":*:repository/" + o.names.Registry + "-*"}),
 		iampolicy.Allow("LookAtRest", list{
 			"batch:ListTagsForResource",
+			"budgets:ListTagsForResource", "budgets:ViewBudget",
 			"ecr:GetLifecyclePolicy", "ecr:GetRepositoryPolicy", "ecr:ListTagsForResource",
-			"cloudwatch:ListTagsForResource", "events:DescribeApiDestination", "events:DescribeConnection", "events:DescribeRule",
+			"cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource", "events:DescribeApiDestination", "events:DescribeConnection", "events:DescribeRule",
 			"events:ListTagsForResource", "events:ListTargetsByRule",
-			"logs:ListTagsForResource",
+			"logs:DescribeMetricFilters", "logs:ListTagsForResource",
 			"secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy",
 			"sns:GetTopicAttributes", "sns:ListTagsForResource",
 			"sqs:GetQueueAttributes", "sqs:ListQueueTags",
-		}, slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.delivery)),
+		}, slices.Concat(o.repositories, o.groups, o.secrets, o.topics, o.batch, o.delivery, o.watching)),
 		// AWS's own public parameters, which name the machine images of the builder and
 		// of the session hosts.
 		iampolicy.Allow("LookUpMachineImage", list{"ssm:GetParameter"},
@@ -251,6 +258,22 @@ func (o owned) settings(bucket string) []iampolicy.Statement {
 		}, list{bucket}),
 		// None has a resource level (Service Authorization Reference).
 		iampolicy.Allow("Anywhere", list{"secretsmanager:GetRandomPassword", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}, list{"*"}),
+	}
+}
+
+// watch returns the rights on what observes the stack. Names with the stack's own prefix
+// need no condition.
+func (o owned) watch(teamTopic string) []iampolicy.Statement {
+	return []iampolicy.Statement{
+		o.existing(iampolicy.Allow("Measure", list{"logs:DeleteMetricFilter", "logs:PutMetricFilter"}, o.groups)),
+		iampolicy.Allow("Watch", list{
+			"budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource",
+			"cloudwatch:DeleteAlarms", "cloudwatch:DeleteDashboards", "cloudwatch:PutDashboard", "cloudwatch:PutMetricAlarm",
+			"cloudwatch:TagResource", "cloudwatch:UntagResource",
+			"events:DeleteRule", "events:PutRule", "events:RemoveTargets", "events:TagResource", "events:UntagResource",
+		}, o.watching),
+		// Another target could be another account's, which would get this account's events.
+		iampolicy.Allow("Notify", list{"events:PutTargets"}, o.watching).When("ForAllValues:ArnEquals", "events:TargetArn", teamTopic),
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 	roles    = "arn:aws:iam::123456789012:role/"
 	boundary = "arn:aws:iam::123456789012:policy/roles-boundary-0a1b2c3"
 	builds   = "arn:aws:s3:::game-builds-0a1b2c3"
+	team     = "arn:aws:sns" + at + "secrets-team-0a1b2c3"
 )
 
 // A right that is added or taken away is seen in the difference of these files.
@@ -51,7 +52,7 @@ func TestAPreviewChangesNothingAndReadsNoSecret(t *testing.T) {
 	args := goodArgs()
 	args.VPCID, args.SubnetIDs = "vpc-1", []string{"subnet-1"}
 	preview := policies(t, args)["preview"]
-	reads := regexp.MustCompile(`^[a-z0-9]+:(Describe|Get|List)[A-Za-z]+$`)
+	reads := regexp.MustCompile(`^[a-z0-9]+:(Describe|Get|List|View)[A-Za-z]+$`)
 	for _, s := range preview {
 		for _, action := range s.Action {
 			if !assert.True(t, reads.MatchString(action) || action == "kms:Decrypt", action) {
@@ -132,11 +133,23 @@ func TestADeploymentCanNotRaiseItsOwnRightsNorLetOthersIn(t *testing.T) {
 			"iam:AddClientIDToOpenIDConnectProvider", "iam:CreateRole", "iam:TagRole", "iam:UpdateAssumeRolePolicy", "iam:AddRoleToInstanceProfile",
 			"iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary",
 			"iam:CreatePolicy", "iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:TagPolicy",
-			"events:UpdateConnection", "events:PutTargets", "secretsmanager:PutResourcePolicy",
+			"events:UpdateConnection", "secretsmanager:PutResourcePolicy",
 			"s3:DeleteBucket", "s3:DeleteObjectVersion", "s3:PutBucketNotification", "ecr:DeleteRepository", "ecr:BatchDeleteImage",
 			"logs:DeleteLogGroup", "kms:ScheduleKeyDeletion", "kms:CreateGrant", "kms:CreateKey",
 		} {
 			assert.NotContains(t, s.Action, never)
+		}
+	}
+}
+
+// A target of another account would get this account's events.
+func TestADeploymentSendsEventsToTheTeamOnly(t *testing.T) {
+	deploy := policies(t, goodArgs())["deploy"]
+	for target, good := range map[string]bool{team: true, "arn:aws:sns:us-east-1:222222222222:secrets-team-0a1b2c3": false, "arn:aws:sns" + at + "other": false} {
+		context := map[string]string{"events:TargetArn": target}
+		assert.Equal(t, good, deploy.may("events:PutTargets", "arn:aws:events"+at+"rule/dcv-sessions_dev_queue-blocked", context), target)
+		for _, rule := range []string{"delivery-0a1b2c3", "dcv-sessions_prod_queue-blocked", "another"} {
+			assert.False(t, deploy.may("events:PutTargets", "arn:aws:events"+at+"rule/"+rule, context), "%s to %s", rule, target)
 		}
 	}
 }
@@ -297,6 +310,7 @@ func TestARNsAreOfThePartitionAndRegionThatTheStackIsIn(t *testing.T) {
 	args := goodArgs()
 	args.SecretsKeyARN = ""
 	args.RoleARNs, args.BoundaryARN, args.BucketARN = []pulumi.StringInput{pulumi.String("role")}, pulumi.String("boundary"), pulumi.String("bucket")
+	args.TeamTopicARN = pulumi.String("topic")
 	for name, document := range policies(t, args,
 		componenttest.WithCall("aws:index/getPartition:getPartition", func(map[string]any) (map[string]any, error) {
 			return map[string]any{"partition": "aws-us-gov", "id": "aws-us-gov"}, nil
@@ -372,7 +386,7 @@ func holds(s iampolicy.Statement, context map[string]string) bool {
 		for key, allowed := range keys {
 			value, set := context[key]
 			switch operator {
-			case "StringEquals", "ArnEquals":
+			case "StringEquals", "ArnEquals", "ForAllValues:ArnEquals": // of one value, which is always there
 				if !set || !slices.Contains(allowed, value) {
 					return false
 				}

@@ -95,7 +95,7 @@ func (b board) body() dashboard.Body {
 	return body
 }
 
-// now returns the current state.
+// now returns the current state, and that of the whole time range.
 func (b board) now() []dashboard.Properties {
 	return []dashboard.Properties{
 		b.graph("Playing now", dashboard.ViewNumber, "SampleCount", b.counted("MegabitsToPlayer", "playing")...),
@@ -103,6 +103,8 @@ func (b board) now() []dashboard.Properties {
 		b.whole("Waiting, of those submitted in this time range", dashboard.ViewNumber,
 			hidden(b.batch("JobsMovedToRunnable", "runnable", "")), hidden(b.batch("JobsMovedToStarting", "starting", "")), hidden(b.batch("JobsCancelled", "cancelled", "")),
 			expression("FILL(runnable, 0) - FILL(starting, 0) - FILL(cancelled, 0)", "waiting")),
+		b.whole("Wait in this time range", dashboard.ViewNumber, as("p50", b.metric("WaitSeconds", "", "seconds, median")), as("p95", b.metric("WaitSeconds", "", "seconds, 95th percentile"))),
+		b.whole("Played in this time range", dashboard.ViewNumber, hidden(b.metric("PlayedSeconds", "played", "")), expression("played / 3600", "hours, of sessions that ended")),
 		b.graph("vCPUs of GPU hosts, all stacks of the account", dashboard.ViewNumber, "Maximum", gpuHosts("G/OnDemand", "on demand"), gpuHosts("G/Spot", "Spot")),
 	}
 }
@@ -141,17 +143,18 @@ func (b board) wait() []dashboard.Properties {
 	return []dashboard.Properties{
 		lined(b.graph("The wait, seconds", dashboard.ViewTimeSeries, "p50",
 			as("p50", b.metric("WaitSeconds", "", "median")), as("p95", b.metric("WaitSeconds", "", "95th percentile"))), limit),
-		stacked(b.graph("Its parts, median, seconds", dashboard.ViewTimeSeries, "p50", b.parts()...)),
-		stacked(b.graph("Its parts, 95th percentile, seconds", dashboard.ViewTimeSeries, "p95", b.parts()...)),
+		b.graph("Its parts, median, seconds", dashboard.ViewTimeSeries, "p50", b.parts()...),
+		b.graph("Its parts, 95th percentile, seconds", dashboard.ViewTimeSeries, "p95", b.parts()...),
 	}
 }
 
-// parts returns the parts of a wait: for a host, for image and container, and for each
-// step of the session's own start.
+// parts returns the parts of a wait: for a host, for the image and the container, and for
+// each step of the session's own start. Percentiles of parts don't add up.
 func (b board) parts() []dashboard.Metric {
 	parts := []dashboard.Metric{
 		hidden(b.batch("JobAttemptRunnableToStartingDuration", "host", "")), expression("host / 1000", "a host"),
 		hidden(b.batch("JobAttemptStartingToRunningDuration", "container", "")), expression("container / 1000", "image and container"),
+		b.metric("ContainerSeconds", "", "the container alone"),
 	}
 	for _, step := range contract.Steps {
 		parts = append(parts, b.valued("StartSeconds", contract.DimensionState, string(step)))
@@ -276,11 +279,6 @@ func hidden(m dashboard.Metric) dashboard.Metric {
 func as(stat string, m dashboard.Metric) dashboard.Metric {
 	m.Options.Stat = stat
 	return m
-}
-
-func stacked(g dashboard.Graph) dashboard.Graph {
-	g.Stacked = true
-	return g
 }
 
 func lined(g dashboard.Graph, lines ...dashboard.Line) dashboard.Graph {

@@ -14,26 +14,33 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// The AWS services that publish to the team's topic: CloudWatch its alarms,
-// EventBridge new game builds (components/delivery).
+// The AWS services that publish to the team's topic: CloudWatch its alarms and AWS
+// Budgets that of a budget (components/observability), EventBridge new game builds
+// (components/delivery) and blocked queues (components/observability).
 var (
+	awsBudgets  = &iampolicy.Principal{Service: iampolicy.List{"budgets.amazonaws.com"}}
 	cloudWatch  = &iampolicy.Principal{Service: iampolicy.List{"cloudwatch.amazonaws.com"}}
 	eventBridge = &iampolicy.Principal{Service: iampolicy.List{"events.amazonaws.com"}}
 )
 
-// publishers returns the statements that let both services take actions on a
+// publishers returns the statements that let the services take actions on a
 // resource. EventBridge's has no condition: "You can't use Condition blocks in
 // Amazon SNS topic policies for EventBridge" (EventBridge user guide, "Using
 // resource-based policies", "Amazon SNS permissions"), nor aws:SourceAccount,
 // aws:SourceArn or aws:SourceOrgID in the policy of the topic's key (SNS developer
 // guide, "Key management"). With one it would never allow anything. So a rule of
 // another account could publish to the topic too, if that account knew its ARN.
-func publishers(actions, resources iampolicy.List, account string) []iampolicy.Statement {
-	return []iampolicy.Statement{
+func (a *UserResourcesArgs) publishers(actions, resources iampolicy.List, account string) []iampolicy.Statement {
+	all := []iampolicy.Statement{
 		iampolicy.Statement{Sid: "CloudWatch", Effect: "Allow", Principal: cloudWatch, Action: actions, Resource: resources}.
 			When("StringEquals", "aws:SourceAccount", account),
 		{Sid: "EventBridge", Effect: "Allow", Principal: eventBridge, Action: actions, Resource: resources},
 	}
+	if a.Budget {
+		all = append(all, iampolicy.Statement{Sid: "Budgets", Effect: "Allow", Principal: awsBudgets, Action: actions, Resource: resources}.
+			When("StringEquals", "aws:SourceAccount", account))
+	}
+	return all
 }
 
 // TeamTopicName returns the logical name of the team's topic of a component with
@@ -57,7 +64,7 @@ func (s *UserResources) declareTeamTopic(ctx *pulumi.Context, name string, args 
 		Description:          pulumi.String("topics of the DCV sessions of stack " + args.Stack),
 		EnableKeyRotation:    pulumi.Bool(true),
 		DeletionWindowInDays: pulumi.Int(7),
-		Policy:               pulumi.String(keyPolicy(root, caller.AccountId)),
+		Policy:               pulumi.String(args.keyPolicy(root, caller.AccountId)),
 		Tags:                 pulumi.ToStringMap(args.Tags),
 	}, child)
 	if err != nil {
@@ -71,7 +78,7 @@ func (s *UserResources) declareTeamTopic(ctx *pulumi.Context, name string, args 
 		return err
 	}
 	err = declarePolicy(ctx, TeamTopicName(name), topic, func(arn string) string {
-		return topicPolicy(arn, root, publishers(iampolicy.List{"sns:Publish"}, iampolicy.List{arn}, caller.AccountId)...)
+		return topicPolicy(arn, root, args.publishers(iampolicy.List{"sns:Publish"}, iampolicy.List{arn}, caller.AccountId)...)
 	}, child)
 	if err != nil {
 		return err
@@ -88,11 +95,11 @@ func (s *UserResources) declareTeamTopic(ctx *pulumi.Context, name string, args 
 // keyPolicy returns the policy of the topics' key: the account's own policies decide, and
 // the publishing services may encrypt their messages. "*" in a key's policy is the key itself (KMS
 // developer guide, "Key policies").
-func keyPolicy(root, account string) string {
+func (a *UserResourcesArgs) keyPolicy(root, account string) string {
 	key := iampolicy.List{"*"}
 	return iampolicy.JSON(append([]iampolicy.Statement{
 		{Sid: "Account", Effect: "Allow", Principal: &iampolicy.Principal{AWS: iampolicy.List{root}}, Action: iampolicy.List{"kms:*"}, Resource: key},
-	}, publishers(iampolicy.List{"kms:Decrypt", "kms:GenerateDataKey*"}, key, account)...)...)
+	}, a.publishers(iampolicy.List{"kms:Decrypt", "kms:GenerateDataKey*"}, key, account)...)...)
 }
 
 // topicPolicy returns a topic's policy: the account's own policies decide on publishing,

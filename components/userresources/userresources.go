@@ -28,6 +28,8 @@ type UserResourcesArgs struct {
 	Users []User
 	// TeamEmails are subscribed to the stack's one team topic.
 	TeamEmails []string
+	// Budget lets AWS Budgets publish to the team's topic.
+	Budget bool
 	// RecoveryDays is the time in which a deleted secret can be restored: 7 to 30, or 0
 	// for no such time (Secrets Manager API, DeleteSecret).
 	RecoveryDays int

@@ -156,6 +156,24 @@ func TestTheTopicsKeyIsUsedByTheAccountAndAWSsMonitoring(t *testing.T) {
 	})
 }
 
+// AWS Budgets is admitted if there is a budget, and for this account's only.
+func TestABudgetIsToldByTheSameTopic(t *testing.T) {
+	args := goodArgs()
+	args.Budget = true
+	r := run(t, componenttest.Update, args).Must(t)
+	for of, actions := range map[resource]string{
+		{topicPolicy, "secrets-team"}: `"sns:Publish","Resource":"` + teamARN + `"`,
+		{key, "secrets-topics"}:       `["kms:Decrypt","kms:GenerateDataKey*"],"Resource":"*"`,
+	} {
+		assert.Contains(t, r.Named(t, of.token, of.name).Inputs["policy"],
+			`{"Sid":"Budgets","Effect":"Allow","Principal":{"Service":"budgets.amazonaws.com"},"Action":`+actions+
+				`,"Condition":{"StringEquals":{"aws:SourceAccount":"123456789012"}}}`)
+	}
+	assert.NotContains(t, r.Named(t, topicPolicy, "secrets-player1-notification").Inputs["policy"], "budgets")
+}
+
+type resource struct{ token, name string }
+
 // assertDocument compares a policy with the one in testdata, by which the sandbox's
 // EventBridge delivers in a test of its own.
 func assertDocument(t *testing.T, name, policy string) {

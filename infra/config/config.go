@@ -128,6 +128,13 @@ type Config struct {
 	Logs struct {
 		RetentionDays int `key:"logs.retentionDays" default:"30" doc:"How long sessions' logs are kept, days."`
 	}
+	Alarms struct {
+		WaitMinutes     int `key:"alarms.waitMinutes" default:"10" doc:"The team is notified if a player waited longer than so long for a session, minutes from its submission."`
+		FramesPerSecond int `key:"alarms.framesPerSecond" default:"15" doc:"The team is notified if players have seen fewer new pictures a second for 15 minutes, on average; 0: never. A game that is still for long needs less."`
+	}
+	Budget struct {
+		MonthlyUSD int `key:"budget.monthlyUsd" default:"0" doc:"The stack's budget of a calendar month, USD; 0: none. The team is notified when 80 and 100 % are spent, and when the forecast is above it. It limits nothing, and needs a cost allocation tag (docs/cost.md)."`
+	}
 	Protect bool              `key:"protect" default:"false" doc:"Refuses to delete resources with data: images, game builds, logs. Set it to false before such a stack is destroyed."`
 	Tags    map[string]string `key:"tags" default:"{}" allowed:"up to 40 of name → value; names of up to 128 letters, digits, spaces and . _ : / = + - @, not beginning with aws: or dcv-sessions: and not differing in case only; values of up to 256 of these" doc:"Further tags on every resource, such as a cost centre."`
 }

@@ -383,6 +383,9 @@ var limits = []struct {
 	{"builder.idleMinutes", 1, 1440, nil},
 	{"builder.maxHours", 1, 48, nil},
 	{"secrets.recoveryDays", 0, 30, nil},
+	{"alarms.waitMinutes", 1, 1440, nil},
+	{"alarms.framesPerSecond", 0, 240, nil},
+	{"budget.monthlyUsd", 0, 10000000, nil},
 }
 
 // unreachable are ends of a range that another rule is stricter than.

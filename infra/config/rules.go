@@ -77,6 +77,8 @@ func (c *Config) components() []component {
 		{&builder.BuilderArgs{InstanceType: c.Builder.InstanceType, VolumeGiB: c.Builder.VolumeGiB}, "builder", nil},
 		{&builder.HooksArgs{IdleMinutes: c.Builder.IdleMinutes, MaxHours: c.Builder.MaxHours}, "builder", nil},
 		{observability.LogsArgs{RetentionDays: c.Logs.RetentionDays}, "logs", nil},
+		{&observability.AlarmsArgs{WaitMinutes: c.Alarms.WaitMinutes, FramesPerSecond: c.Alarms.FramesPerSecond}, "alarms", nil},
+		{&observability.BudgetArgs{MonthlyUSD: c.Budget.MonthlyUSD}, "budget", nil},
 	}
 }
 

@@ -27,6 +27,7 @@ func (d *deployment) declareGitHubRoles() error {
 		RoleARNs:          inputs([]pulumi.StringOutput{d.roles.HostRoleARN, d.roles.ExecutionRoleARN, d.roles.SessionRoleARN, d.roles.BuilderRoleARN}),
 		BoundaryARN:       d.roles.BoundaryARN,
 		BucketARN:         d.gameBuilds.BucketARN,
+		TeamTopicARN:      d.users.TeamTopicARN,
 		Names: githubroles.Names{
 			Registry: registryName, GameBuilds: gameBuildsName, Delivery: deliveryName, Roles: rolesName,
 			Hosts: hostsName, Queue: queueName, Launcher: launcherName, TeamTopic: userresources.TeamTopicName(usersName),

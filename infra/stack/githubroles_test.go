@@ -31,6 +31,12 @@ var changes = map[string]struct{ action, arn string }{
 	"aws:batch/computeEnvironment:ComputeEnvironment":           {"batch:UpdateComputeEnvironment", "batch:compute-environment/NAME"},
 	"aws:batch/jobDefinition:JobDefinition":                     {"batch:RegisterJobDefinition", "batch:job-definition/NAME"},
 	"aws:batch/jobQueue:JobQueue":                               {"batch:UpdateJobQueue", "batch:job-queue/NAME"},
+	"aws:budgets/budget:Budget":                                 {"budgets:ModifyBudget", "budgets:budget/NAME"},
+	"aws:cloudwatch/dashboard:Dashboard":                        {"cloudwatch:PutDashboard", "cloudwatch:dashboard/NAME"},
+	"aws:cloudwatch/eventRule:EventRule":                        {"events:PutRule", "events:rule/NAME"},
+	"aws:cloudwatch/eventTarget:EventTarget":                    {"events:PutTargets", "events:rule/NAME"},
+	"aws:cloudwatch/logMetricFilter:LogMetricFilter":            {"logs:PutMetricFilter", "logs:log-group:NAME"},
+	"aws:cloudwatch/metricAlarm:MetricAlarm":                    {"cloudwatch:PutMetricAlarm", "cloudwatch:alarm:NAME"},
 	"aws:cloudwatch/logGroup:LogGroup":                          {"logs:PutRetentionPolicy", "logs:log-group:NAME"},
 	"aws:ec2/instance:Instance":                                 {"ec2:RunInstances", "ec2:instance/i-1"},
 	"aws:ec2/launchTemplate:LaunchTemplate":                     {"ec2:CreateLaunchTemplateVersion", "ec2:launch-template/lt-1"},
@@ -67,14 +73,14 @@ var changes = map[string]struct{ action, arn string }{
 var administrators = struct{ action, arn string }{}
 
 // belongsTo lists the inputs by which a resource without a name of its own names the
-// resource that it is a part of.
-var belongsTo = []string{"role", "repository", "bucket", "topic", "arn", "secretId", "imageName"}
+// resource that it is a part of. A metric filter has a name within its log group.
+var belongsTo = []string{"rule", "role", "repository", "bucket", "topic", "arn", "secretId", "imageName"}
 
 // A new type of resource or another name needs rights: without them a deployment would
 // fail after the merge.
 func TestADeploymentMayChangeAllOfTheStackButWhatDelivers(t *testing.T) {
 	r := deploy(t, componenttest.Update, "dev", environment(t, "dev", values{
-		"delivery.repository": "studio/game", "delivery.createOidcProvider": "true",
+		"delivery.repository": "studio/game", "delivery.createOidcProvider": "true", "budget.monthlyUsd": "100",
 	})).mustRun(t)
 	granted := grantedTo(t, r, "dcv-sessions_dev_deploy")
 	for _, res := range r.Resources {
@@ -87,10 +93,10 @@ func TestADeploymentMayChangeAllOfTheStackButWhatDelivers(t *testing.T) {
 			continue
 		}
 		arn := "arn:aws:" + strings.Replace(change.arn, ":", ":us-east-1:123456789012:", 1)
-		switch service, rest, _ := strings.Cut(change.arn, ":"); service {
-		case "iam":
-			arn = "arn:aws:iam::123456789012:" + rest
-		case "s3":
+		switch service, rest, _ := strings.Cut(change.arn, ":"); {
+		case service == "iam", service == "budgets", strings.HasPrefix(rest, "dashboard/"):
+			arn = "arn:aws:" + service + "::123456789012:" + rest
+		case service == "s3":
 			arn = "arn:aws:s3:::" + rest
 		}
 		arn = strings.ReplaceAll(arn, "NAME", physical(res))
@@ -136,7 +142,7 @@ func TestADeploymentChangesNothingThatGivesItItsRights(t *testing.T) {
 		}
 	}
 	rights = append(rights, boundary, account+"oidc-provider/token.actions.githubusercontent.com")
-	require.Len(t, rights, 2+5+2)
+	require.Len(t, rights, 2+6+2)
 
 	reached := map[string]bool{}
 	for _, s := range policiesOf(t, r, deployRole) {
@@ -196,7 +202,7 @@ func physical(res componenttest.Resource) string {
 			return prefix + "0a1b2c"
 		}
 	}
-	for _, key := range append([]string{"name"}, belongsTo...) {
+	for _, key := range append([]string{"logGroupName", "dashboardName", "name"}, belongsTo...) {
 		if text, ok := res.Inputs[key].(string); ok {
 			switch key {
 			case "arn", "topic":

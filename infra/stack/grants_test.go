@@ -83,6 +83,11 @@ var reasons = map[string]map[string]string{
 		"ChangeBuilds":      "a deployment changes the settings of the bucket of game builds",
 		"Anywhere":          "a password is made out of nothing, and a subscription has no resource level",
 	},
+	"pipeline-watching": {
+		"Measure": "a deployment makes and changes the metric filters of the sessions' log group, which carries the stack's tag",
+		"Watch":   "a deployment makes and changes alarms, the dashboard, the rule of a blocked queue and the budget: all have the stack's prefix",
+		"Notify":  "that rule's target is the team's topic, and nothing else may be one",
+	},
 	"pipeline-preview-state": {
 		"StateFiles":   "Pulumi finds its files",
 		"StateVersion": "Pulumi reads which version its files have",

@@ -8,6 +8,7 @@ const (
 	registryName   = "registry"
 	gameBuildsName = "game-builds"
 	logsName       = "logs"
+	metricsName    = "metrics"
 	usersName      = "secrets"
 	rolesName      = "roles"
 	deliveryName   = "delivery"
@@ -16,6 +17,9 @@ const (
 	hostsName      = "hosts"
 	queueName      = "queue"
 	sessionsName   = "sessions"
+	alarmsName     = "alarms"
+	dashboardName  = "dashboard"
+	budgetName     = "budget"
 	launcherName   = "launcher"
 	githubName     = "pipeline"
 )

@@ -20,6 +20,8 @@ func (d *deployment) exportOutputs() {
 		TeamTopicARN:      d.users.TeamTopicARN,
 		TopicARNs:         d.users.Topics,
 		LogGroup:          d.logs.LogGroupName,
+		DashboardName:     d.dashboard.Name,
+		DashboardURL:      d.dashboard.URL,
 		BuilderInstanceID: d.builder.InstanceID,
 		GameBuildsBucket:  d.gameBuilds.Bucket,
 		LauncherPolicyARN: d.launcher.ARN,

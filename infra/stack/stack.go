@@ -35,6 +35,7 @@ func Deploy(ctx *pulumi.Context) error {
 		d.declareRegistry,
 		d.declareGameBuilds,
 		d.declareLogs,
+		d.declareMetrics,
 		d.declareUsers,
 		d.declareRoles,
 		d.declareDelivery,
@@ -43,6 +44,9 @@ func Deploy(ctx *pulumi.Context) error {
 		d.declareHosts,
 		d.declareQueue,
 		d.declareSessions,
+		d.declareAlarms,
+		d.declareDashboard,
+		d.declareBudget,
 		d.declareLauncherPolicy,
 		d.declareGitHubRoles,
 	} {
@@ -76,6 +80,7 @@ type deployment struct {
 	hosts      *compute.Compute
 	queue      *queue.Queue
 	sessions   *session.Sessions
+	dashboard  *observability.Dashboard
 	launcher   *roles.LauncherPolicy
 }
 

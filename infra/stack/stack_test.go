@@ -600,6 +600,9 @@ var effects = map[string]effect{
 	"secrets.recoveryDays":         {users(1), values{"secrets.recoveryDays": "7"}},
 	"notifications.teamEmails":     {nil, values{"notifications.teamEmails": `["team@example.com"]`}},
 	"logs.retentionDays":           {nil, values{"logs.retentionDays": "7"}},
+	"alarms.waitMinutes":           {nil, values{"alarms.waitMinutes": "5"}},
+	"alarms.framesPerSecond":       {nil, values{"alarms.framesPerSecond": "0"}},
+	"budget.monthlyUsd":            {nil, values{"budget.monthlyUsd": "100"}},
 	"protect":                      {nil, values{"protect": "true"}},
 	"tags":                         {nil, values{"tags": `{"team":"games"}`}},
 }

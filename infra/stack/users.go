@@ -8,6 +8,7 @@ func (d *deployment) declareUsers() (err error) {
 		Stack:        d.stack,
 		Users:        d.cfg.UserResources(),
 		TeamEmails:   d.cfg.Notifications.TeamEmails,
+		Budget:       d.cfg.Budget.MonthlyUSD > 0,
 		RecoveryDays: d.cfg.Secrets.RecoveryDays,
 		Tags:         d.tags,
 	})

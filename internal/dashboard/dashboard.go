@@ -75,7 +75,6 @@ type Graph struct {
 	Title   string   `json:"title"`
 	Region  string   `json:"region"`
 	View    View     `json:"view"`
-	Stacked bool     `json:"stacked,omitempty"`
 	Stat    string   `json:"stat,omitempty"`   // of metrics without one of their own
 	Period  int      `json:"period,omitempty"` // seconds
 	Metrics []Metric `json:"metrics"`

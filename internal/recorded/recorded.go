@@ -97,9 +97,11 @@ func Record(name string, configuration map[string]string) (*Graph, error) {
 
 // untaggable are the program's AWS types that take no tags.
 var untaggable = []string{
+	"aws:cloudwatch/dashboard:Dashboard",
 	"aws:cloudwatch/eventApiDestination:EventApiDestination",
 	"aws:cloudwatch/eventConnection:EventConnection",
 	"aws:cloudwatch/eventTarget:EventTarget",
+	"aws:cloudwatch/logMetricFilter:LogMetricFilter",
 	"aws:ecr/lifecyclePolicy:LifecyclePolicy",
 	"aws:ecr/repositoryPolicy:RepositoryPolicy",
 	"aws:iam/rolePolicy:RolePolicy",

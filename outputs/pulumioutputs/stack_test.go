@@ -60,6 +60,7 @@ func values() Values {
 		ImageURI: s("repo@sha256:1"), RepositoryURL: s("repo"), Ports: contract.PortRange{First: 8443, Last: 8446},
 		SecurityGroupID: s("sg-1"), CredentialsARNs: map[string]pulumi.StringOutput{"alice": s("arn:a"), "bob": s("arn:b")},
 		TeamTopicARN: s("arn:team"), TopicARNs: map[string]pulumi.StringOutput{"alice": s("arn:t")}, LogGroup: s("/log"),
+		DashboardName: s("sessions"), DashboardURL: s("https://console"),
 		BuilderInstanceID: s("i-1"), GameBuildsBucket: s("builds"), LauncherPolicyARN: s("arn:launcher"),
 	}
 }
@@ -83,6 +84,7 @@ func TestWhatAStackExportsIsWhatAConsumerReads(t *testing.T) {
 		ImageURI: "repo@sha256:1", RepositoryURL: "repo", Ports: contract.PortRange{First: 8443, Last: 8446},
 		SecurityGroupID: "sg-1", CredentialsARNs: map[string]string{"alice": "arn:a", "bob": "arn:b"},
 		TeamTopicARN: "arn:team", TopicARNs: map[string]string{"alice": "arn:t"}, LogGroup: "/log",
+		DashboardName: "sessions", DashboardURL: "https://console",
 		BuilderInstanceID: "i-1", GameBuildsBucket: "builds", LauncherPolicyARN: "arn:launcher",
 		SubmitCommand: `PLAYER=alice; aws batch submit-job --region us-east-1 --job-queue queue-1 --job-name "dcv-sessions_dev_$PLAYER"` +
 			` --job-definition "dcv-sessions_dev_$PLAYER"` +

@@ -224,7 +224,7 @@ var intended = map[string]struct {
 	"delivery":      {nil, []string{"events:InvokeApiDestination"}},
 	// GitHub's two, without a bucket of Pulumi's state here.
 	"dcv-sessions_sandbox_preview": {[]string{"pipeline-read"}, nil},
-	"dcv-sessions_sandbox_deploy":  {[]string{"launcher", "pipeline-network", "pipeline-read", "pipeline-services"}, nil},
+	"dcv-sessions_sandbox_deploy":  {[]string{"launcher", "pipeline-network", "pipeline-read", "pipeline-services", "pipeline-watching"}, nil},
 }
 
 // autonamed is the end of a name that Pulumi gave.

@@ -83,7 +83,7 @@ var accountWide = map[string][]string{
 // names are a stack's outputs that name something of AWS's.
 func names(out outputs.Outputs) []string {
 	one := []string{out.Region, out.QueueARN, out.QueueName, out.ImageURI, out.RepositoryURL, out.SecurityGroupID, out.TeamTopicARN,
-		out.LogGroup, out.BuilderInstanceID, out.GameBuildsBucket, out.LauncherPolicyARN}
+		out.LogGroup, out.DashboardName, out.DashboardURL, out.BuilderInstanceID, out.GameBuildsBucket, out.LauncherPolicyARN}
 	for _, byUser := range []map[string]string{out.JobDefinitions, out.CredentialsARNs, out.TopicARNs} {
 		one = slices.AppendSeq(one, maps.Values(byUser))
 	}
