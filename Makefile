@@ -126,6 +126,7 @@ pin-dcv: ## write the checksum of DCV's server; DCV_SOURCE=the folder's URL
 generate: ## what is generated from the typed config and outputs: Pulumi.yaml's config block, docs
 	go run ./cmd/generate
 	go test ./infra/stack -count=1 -run TestTheSecurityPageShowsEveryGrantWithItsReason -update
+	go test ./components/observability -count=1 -run TestTheCostPageShowsTheBill -update
 
 $(launch): FORCE
 	@mkdir -p $(@D)

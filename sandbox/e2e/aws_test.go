@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -82,6 +83,9 @@ var listings = []struct{ service, call, once string }{
 	{"events", "AWSEvents.ListApiDestinations", `"ApiDestinationArn"`},
 	{"sqs", "Action=ListQueues&Version=2012-11-05", "<QueueUrl>"},
 	{"monitoring", "Action=DescribeAlarms&Version=2010-08-01", "<AlarmName>"},
+	{"monitoring", "Action=ListDashboards&Version=2010-08-01", "<DashboardName>"},
+	{"logs", "Logs_20140328.DescribeMetricFilters", `"filterName"`},
+	{"budgets", `AWSBudgetServiceGateway.DescribeBudgets {"AccountId": "` + local.Account + `"}`, `"BudgetName"`},
 	{"iam", "Action=ListOpenIDConnectProviders&Version=2010-05-08", "<Arn>"},
 }
 
@@ -100,17 +104,18 @@ func (c cloudClients) everything(t *testing.T) map[string]int {
 func (c cloudClients) call(t *testing.T, service, call string) string {
 	t.Helper()
 	method, path, body := http.MethodPost, "/", call
+	first, rest, _ := strings.Cut(call, " ")
 	header := http.Header{"Authorization": {local.Authorization(c.accessKey, service)}}
 	switch {
 	case strings.HasPrefix(call, "Action="):
 		header.Set("Content-Type", "application/x-www-form-urlencoded")
-	case strings.Contains(call, " "):
-		method, path, _ = strings.Cut(call, " ")
-		path, body, _ = strings.Cut(path, " ")
-	default:
-		header.Set("X-Amz-Target", call)
+	case strings.Contains(first, "."):
+		header.Set("X-Amz-Target", first)
 		header.Set("Content-Type", "application/x-amz-json-1.1")
-		body = "{}"
+		body = cmp.Or(rest, "{}")
+	default:
+		method = first
+		path, body, _ = strings.Cut(rest, " ")
 	}
 	req, err := http.NewRequest(method, c.endpoint+path, strings.NewReader(body))
 	require.NoError(t, err)
