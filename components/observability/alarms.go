@@ -20,7 +20,7 @@ type AlarmsArgs struct {
 	QueueName, QueueARN pulumi.StringInput
 	// TeamTopicARN gets the messages.
 	TeamTopicARN pulumi.StringInput
-	// WaitMinutes is the longest wait for a session that is no alarm.
+	// WaitMinutes is the wait for a session that is an alarm.
 	WaitMinutes int
 	// FramesPerSecond is the lowest frame rate that is no alarm; 0: none is.
 	FramesPerSecond int
@@ -93,7 +93,7 @@ func (a *AlarmsArgs) table() []alarm {
 	}
 	all = append(all,
 		alarm{
-			name: "waited", happened: fmt.Sprintf("A player waited longer than %d minutes for a session (alarms.waitMinutes)", a.WaitMinutes),
+			name: "waited", happened: fmt.Sprintf("A player waited %d minutes or longer for a session (alarms.waitMinutes)", a.WaitMinutes),
 			players: "The session is ready now, but the player may have given up",
 			metric:  "WaitSeconds", statistic: "Maximum", minutes: 5, periods: 1, threshold: float64(a.WaitMinutes * 60),
 		}, alarm{

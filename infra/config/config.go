@@ -129,7 +129,7 @@ type Config struct {
 		RetentionDays int `key:"logs.retentionDays" default:"30" doc:"How long sessions' logs are kept, days."`
 	}
 	Alarms struct {
-		WaitMinutes     int `key:"alarms.waitMinutes" default:"10" doc:"The team is notified if a player waited longer than so long for a session, minutes from its submission."`
+		WaitMinutes     int `key:"alarms.waitMinutes" default:"10" doc:"The team is notified if a player waited so long for a session, minutes from its submission."`
 		FramesPerSecond int `key:"alarms.framesPerSecond" default:"15" doc:"The team is notified if players have seen fewer new pictures a second for 15 minutes, on average; 0: never. A game that is still for long needs less."`
 	}
 	Budget struct {
