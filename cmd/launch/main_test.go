@@ -20,7 +20,9 @@ import (
 )
 
 const stackOutputs = `{"contractVersion":1,"stack":"dev","region":"us-east-1","queueArn":"arn:queue","logGroup":"/log",
-	"jobDefinitions":{"alice":"dcv-sessions_dev_alice","bob":"dcv-sessions_dev_bob"},"credentialsArns":{"alice":"arn:alice","bob":"arn:bob"}}`
+	"jobDefinitions":{"alice":"dcv-sessions_dev_alice","bob":"dcv-sessions_dev_bob"},"credentialsArns":{"alice":"arn:alice","bob":"arn:bob"},
+	"capacity":[{"instanceType":"g5.xlarge","sessionsPerHost":2,"usdPerHour":1,"usdPerSessionHour":0.5,"price":"list price, us-east-1, 2026-02-09"},
+		{"instanceType":"g5.2xlarge","sessionsPerHost":4,"usdPerHour":8,"usdPerSessionHour":2,"price":"compute.prices"}]}`
 
 // alice has a session that is ready, and nothing changes.
 var answers = map[string]string{

@@ -47,7 +47,7 @@ func renderStatus(s launch.Status, p price) string {
 		"",
 		"SESSIONS  " + sessionCounts(s),
 	}
-	tail := slices.Concat(failureLines(s), hostLines(s), []string{"", "COST      " + costToday(s, p)})
+	tail := slices.Concat(failureLines(s), hostLines(s), costLines(s, p))
 	lines := slices.Concat(head, sessionLines(s, screenLines-len(head)-len(tail)), tail)
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(cut(line, screenColumns), " ")
@@ -144,12 +144,12 @@ func hostLines(s launch.Status) []string {
 	})...)
 }
 
-func costToday(s launch.Status, p price) string {
-	hours := fmt.Sprintf("%.2f session-hours since midnight UTC", s.Hours)
+func costLines(s launch.Status, p price) []string {
+	hours := fmt.Sprintf("COST      %.2f session-hours since midnight UTC", s.Hours)
 	if p.USDPerHour == 0 {
-		return hours + "; " + p.Basis
+		return []string{"", hours, "  " + p.Basis}
 	}
-	return fmt.Sprintf("%s, $%.2f at $%.4f an hour: %s", hours, s.Hours*p.USDPerHour, p.USDPerHour, p.Basis)
+	return []string{"", fmt.Sprintf("%s: $%.2f", hours, s.Hours*p.USDPerHour), fmt.Sprintf("  $%.4f for an hour: %s", p.USDPerHour, p.Basis)}
 }
 
 // table returns rows in columns under a heading whose columns are separated by tabs.

@@ -52,8 +52,9 @@ ENVIRONMENT    STATUS   VCPUS  AT MOST  TYPES
 hosts-1a2b3c4  VALID    12     64       g5.xlarge, g4dn.xlarge
 spot-1a2b3c4   INVALID  0      64       CLIENT_ERROR - not authorized
 
-COST      31.46 session-hours since midnight UTC, $15.73 at $0.5000 an hour: as --usd-per-hour says
-`, renderStatus(busy, price{0.5, "as --usd-per-hour says"}))
+COST      31.46 session-hours since midnight UTC: $15.73
+  $0.5000 for an hour: --usd-per-hour
+`, renderStatus(busy, price{0.5, "--usd-per-hour"}))
 }
 
 func TestTheStatusOfAnIdleStack(t *testing.T) {
@@ -65,7 +66,8 @@ SESSIONS  0 waiting, 0 starting, 0 ready; today 0 ended, 0 of them failed
 HOSTS     0 with a session, 0 vCPUs reserved; the others are not known:
   AWS denies batch:DescribeJobQueues: it is an operator's right
 
-COST      0.00 session-hours since midnight UTC; no price
+COST      0.00 session-hours since midnight UTC
+  no price
 `, renderStatus(idle, price{Basis: "no price"}))
 }
 
@@ -84,7 +86,7 @@ func TestAStatusOfAnySizeFitsOneScreen(t *testing.T) {
 	for _, line := range lines {
 		assert.LessOrEqual(t, utf8.RuneCountInString(line), screenColumns, line)
 	}
-	assert.Contains(t, text, "and 498 more: launch list")
+	assert.Contains(t, text, "and 499 more: launch list")
 	assert.Contains(t, text, "502 waiting")
 }
 

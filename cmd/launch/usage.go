@@ -66,7 +66,7 @@ func printUsage(w io.Writer, u launch.Usage, p price) error {
 		_, err := fmt.Fprintf(w, "\n%s\n", p.Basis)
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n$%.4f an hour of a session: %s\n", p.USDPerHour, p.Basis)
+	_, err := fmt.Fprintf(w, "\n$%.4f for an hour of a session: %s\n", p.USDPerHour, p.Basis)
 	return err
 }
 

@@ -35,7 +35,7 @@ func TestUsageAsATable(t *testing.T) {
     bob         1   0.25            -   0.25
   TOTAL        22  40.75       38.0 s  40.99
 
-$1.0060 an hour of a session: g5.xlarge
+$1.0060 for an hour of a session: g5.xlarge
 `, out.String())
 }
 
@@ -64,6 +64,11 @@ func TestTheCommandPrintsTheUseOfAMonth(t *testing.T) {
 	code, out, _ = command(t.Context(), "usage", "--month", "2023-11", "--json")
 	require.Zero(t, code)
 	assert.Contains(t, out, `"medianWaitSeconds": 12.5`)
+
+	code, out, _ = command(t.Context(), "usage", "--month", "2023-11")
+	require.Zero(t, code)
+	assert.Contains(t, out, "alice         1   1.50       12.5 s  0.75\n", "half the price of a host that carries two")
+	assert.Contains(t, out, "$0.5000 for an hour of a session: a full g5.xlarge (2 at once), list price, us-east-1, 2026-02-09")
 
 	code, _, errs = command(t.Context(), "usage", "--month", "11/2026")
 	assert.Equal(t, launch.CodeUsage, code)
