@@ -8,10 +8,12 @@ export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 sandbox := .sandbox/bin/sandbox
 launch := .sandbox/bin/launch
 deliver := .sandbox/bin/deliver
+dashboard := .sandbox/bin/dashboard
 
 # The commands about sessions: PLAYER names the user, STACK the stack.
 STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK) $(if $(filter sandbox,$(STACK)),--poll 200ms)
+dashboards = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(dashboard)) -stack $(STACK)
 deliverer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(deliver)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-by $(abspath $(sandbox)))
 # AWS Batch ends the sessions of a stack that is destroyed, so that is refused while
 # there are any, unless PLAYING is end.
@@ -20,7 +22,7 @@ asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destro
 destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down destroy sandbox-status status usage session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary down destroy sandbox-status status usage dashboard session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +52,9 @@ status: $(sandbox) $(launch) ## STACK on one screen: sessions, waits and reasons
 
 usage: $(sandbox) $(launch) ## each user's sessions, hours, wait and cost in a month; MONTH=2026-11, CSV=yes
 	@$(launcher) usage $(if $(MONTH),--month $(MONTH)) $(if $(CSV),--csv)
+
+dashboard: $(sandbox) $(dashboard) ## STACK's CloudWatch dashboard as a page with pictures, and its path; SINCE=P7D, PAGE=file.html
+	@$(dashboards) -page $(or $(PAGE),.sandbox/dashboard-$(STACK).html) $(if $(SINCE),-since $(SINCE))
 
 session: $(sandbox) $(launch) ## start PLAYER's session and wait until it is ready (STACK=dev: on AWS; PASSWORD=show)
 	@$(launcher) start $(if $(filter show,$(PASSWORD)),--password) $(player)
@@ -131,6 +136,10 @@ generate: ## what is generated from the typed config and outputs: Pulumi.yaml's 
 $(launch): FORCE
 	@mkdir -p $(@D)
 	@go build -o $@ ./cmd/launch
+
+$(dashboard): FORCE
+	@mkdir -p $(@D)
+	@go build -o $@ ./cmd/dashboard
 
 $(deliver): FORCE
 	@mkdir -p $(@D)

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// period is the time that a dashboard shows.
+type period struct{ start, end time.Time }
+
+// defaultStart is the time that a dashboard shows without a start of its own.
+const defaultStart = "-PT3H"
+
+// periodOf returns the period of a dashboard: from a start until now.
+func periodOf(start string, now time.Time) (period, error) {
+	if start == "" {
+		start = defaultStart
+	}
+	from, err := moment(start, now)
+	if err == nil && !from.Before(now) {
+		err = fmt.Errorf("time %q is not before now", start)
+	}
+	return period{from, now}, err
+}
+
+var (
+	duration = regexp.MustCompile(`^-?P(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$`)
+	units    = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second}
+)
+
+// moment returns the time that a text stands for: RFC 3339, or an ISO 8601 duration
+// before now with or without a minus sign, as CloudWatch has it. A month is 30 days.
+func moment(text string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at.UTC(), nil
+	}
+	found := duration.FindStringSubmatch(text)
+	if found == nil || strings.HasSuffix(text, "P") || strings.HasSuffix(text, "T") {
+		return time.Time{}, fmt.Errorf("time %q is neither like 2026-11-28T12:00:00Z nor like -PT3H or -P7D", text)
+	}
+	var ago time.Duration
+	for i, unit := range units {
+		n, _ := strconv.Atoi(found[i+1]) // "" is 0
+		ago += time.Duration(n) * unit
+	}
+	return now.Add(-ago), nil
+}
