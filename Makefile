@@ -22,7 +22,7 @@ asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destro
 destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down destroy sandbox-status status usage dashboard session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary down destroy sandbox-status status usage dashboard session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image scaling check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -112,6 +112,9 @@ bench-session: $(sandbox) ## how soon a session's page answers, and that its por
 
 bench-image: $(sandbox) ## what a change of the game pushes, and the size of each layer
 	@$(sandbox) bench-image
+
+scaling: $(sandbox) ## how long players wait and which quota is reached first, from 10 to 1,000,000 sessions a day; writes docs/scaling.md
+	@$(sandbox) scaling
 
 screenshots: ## take the pictures of docs/images anew, by the browser tests
 	@mkdir -p docs/images && DCV_SCREENSHOTS=$(abspath docs/images) .ci/test engine

@@ -45,7 +45,7 @@ func queueing(t *testing.T, hosts int, load float64, seed uint64) (wait, waited 
 		at += random.ExpFloat64() * mean / load
 		sessions[i] = Session{At: time.Duration(at), Length: time.Duration(random.ExpFloat64() * mean)}
 	}
-	run, err := Simulate(Setup{Type: "g5.xlarge", Need: capacity.Need{VCPUs: 4, MemoryMiB: 1000, GPUs: 1}, MinVCPUs: 4 * hosts, MaxVCPUs: 4 * hosts}, sessions)
+	run, err := Simulate(Setup{Type: "g5.xlarge", Need: capacity.Need{VCPUs: 4, MemoryMiB: 1000, GPUs: 1}, MinVCPUs: 4 * hosts, MaxVCPUs: 4 * hosts}, sessions, 0)
 	require.NoError(t, err)
 	require.Len(t, run.Hosts, hosts)
 	for _, w := range run.Waits[warm:] {

@@ -39,9 +39,9 @@ var Quotas = []Quota{
 	{"Amazon ECS", "Container instances per cluster (a compute environment has one)", 5000, "hosts", true, aQueue, "Amazon ECS endpoints and quotas",
 		"https://docs.aws.amazon.com/general/latest/gr/ecs-service.html",
 		func(p Peaks) float64 { return p.Hosts }},
-	{"Amazon SNS", "Delivery rate for email messages", 10, "a second", true, anAccount + ", or no e-mails", "Amazon SNS endpoints and quotas",
+	{"Amazon SNS", "Delivery rate for email messages, sustained", 10, "a second", true, anAccount + ", or no e-mails", "Amazon SNS endpoints and quotas",
 		"https://docs.aws.amazon.com/general/latest/gr/sns.html",
-		func(p Peaks) float64 { return p.Readies }},
+		func(p Peaks) float64 { return p.Placed }},
 	{"Amazon ECS", "Cluster resource modify actions (StartTask), sustained", 40, "a second", false, anIncrease, "Request throttling for the Amazon ECS API",
 		"https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html",
 		func(p Peaks) float64 { return p.Placed }},
@@ -57,9 +57,6 @@ var Quotas = []Quota{
 	{"Amazon SNS", "Publish, in the Regions with the lowest quota", 300, "a second", false, anIncrease, "Amazon SNS endpoints and quotas",
 		"https://docs.aws.amazon.com/general/latest/gr/sns.html",
 		func(p Peaks) float64 { return p.Readies }},
-	{"AWS Batch", "Jobs in state SUBMITTED", 1_000_000, "jobs", true, anAccount, "AWS Batch service quotas",
-		"https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html",
-		func(p Peaks) float64 { return p.Waiting }},
 }
 
 // Use returns which part of a quota a stack with such peaks uses; 1: all of it.

@@ -49,14 +49,18 @@ type Run struct {
 	Hosts    []Span // from their start, which is paid, until they left
 }
 
-// Simulate runs sessions, which are in the order of their submission.
-func Simulate(setup Setup, sessions []Session) (*Run, error) {
+// Simulate runs sessions, which are in the order of their submission, until all of them
+// are ready and a time has come.
+func Simulate(setup Setup, sessions []Session, until time.Duration) (*Run, error) {
 	w, err := newWorld(setup, sessions)
 	if err != nil {
 		return nil, err
 	}
-	for next, ready := 0, 0; ready < len(sessions); {
-		w.now = w.earliest(next)
+	for next := 0; w.ready < len(sessions) || w.since() < until; {
+		if w.now = w.earliest(next); w.now.IsZero() || w.ready == len(sessions) && w.since() > until {
+			w.now = w.epoch.Add(until) // nothing more happens before
+			break
+		}
 		for ; next < len(sessions) && !w.epoch.Add(sessions[next].At).After(w.now); next++ {
 			if err := w.submit(next); err != nil {
 				return nil, err
@@ -66,7 +70,6 @@ func Simulate(setup Setup, sessions []Session) (*Run, error) {
 			happens()
 		}
 		w.due = w.scheduler.Settle()
-		ready = w.ready
 	}
 	for _, h := range w.hosts {
 		w.run.Hosts = append(w.run.Hosts, Span{h.from, w.since()})

@@ -21,11 +21,10 @@ const Unbounded = 1 << 40
 // until a stack on AWS has measured its own: docs/scaling.md gives their reasons.
 func Default() Study {
 	const hostType = "g5.xlarge"
-	price := capacity.InstanceTypes[hostType].USD
 	return Study{
 		Seed: 1,
 		Setup: Setup{
-			Type: hostType, Need: capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}, HourlyUSD: price,
+			Type: hostType, Need: capacity.Need{VCPUs: 3, MemoryMiB: 14000, GPUs: 1}, HourlyUSD: capacity.InstanceTypes[hostType].USD,
 			MaxVCPUs: Unbounded, HostStart: 3 * time.Minute, HostIdle: 5 * time.Minute,
 		},
 		Load: Load{
@@ -46,7 +45,7 @@ func (s Study) Run(sessions int, change ...func(*Setup)) (*Run, Summary, error) 
 	}
 	load.Sessions = sessions
 	days := enough(sessions)
-	run, err := Simulate(setup, load.Days(days, s.Seed))
+	run, err := Simulate(setup, load.Days(days, s.Seed), warmUp+time.Duration(days)*day)
 	if err != nil {
 		return nil, Summary{}, err
 	}
