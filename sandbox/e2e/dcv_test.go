@@ -78,6 +78,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 	host := s.gpuHost(t, out.ImageURI)
 
 	t.Run("a player plays by DCV, also after its server and its bus have died, and leaves", func(t *testing.T) {
+		t.Parallel()
 		c := s.container(t, dcvImage, map[string]string{contract.EnvGrace: "10"}, host...)
 		v := c.visitor(c.event(contract.EventReady).URL)
 		assert.Equal(t, http.StatusSeeOther, v.signIn(byHand))
@@ -115,6 +116,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("a virtual session is played as well", func(t *testing.T) {
+		t.Parallel()
 		c := s.container(t, dcvImage, map[string]string{contract.EnvDisplayMode: string(contract.DisplayVirtual)}, host...)
 		v := c.visitor(c.event(contract.EventReady).URL)
 		v.signIn(byHand)
@@ -125,6 +127,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("the doctor says of each row what it found, and ends", func(t *testing.T) {
+		t.Parallel()
 		c := s.containerFor(t, contract.CommandDoctor, dcvImage, nil, host...)
 		assert.Equal(t, contract.ExitOK, *c.ended().ExitCode)
 		var held []string

@@ -25,7 +25,8 @@ import (
 // moreRights lists the files of an image with a setuid or setgid bit.
 const moreRights = "find / -xdev -type f -perm /6000"
 
-// inspectImage runs the stack's image by hand, well and badly.
+// inspectImage runs the stack's image by hand, well and badly. A session mostly waits, so
+// several run side by side.
 func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	image := out.ImageURI
 	s.docker(t, "pull", "--quiet", image)
@@ -59,17 +60,20 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("without a GPU a game is refused where software is not allowed", func(t *testing.T) {
+		t.Parallel()
 		c := s.container(t, image, map[string]string{contract.EnvSoftwareRendering: "false"})
 		assert.Equal(t, contract.ExitSoftware, *c.ended().ExitCode)
 	})
 
 	t.Run("a full disk is the host's fault", func(t *testing.T) {
+		t.Parallel()
 		c := s.container(t, image, nil, "--mount", "type=tmpfs,destination=/home,tmpfs-size=4096")
 		ended := c.ended()
 		assert.Equal(t, contract.ExitHost, *ended.ExitCode, ended.Reason)
 	})
 
 	t.Run("a read-only root is the host's fault, told in words", func(t *testing.T) {
+		t.Parallel()
 		c := s.container(t, image, nil, "--read-only", "--tmpfs", "/run", "--tmpfs", "/tmp")
 		ended := c.ended()
 		assert.Equal(t, contract.ExitHost, *ended.ExitCode)
@@ -77,6 +81,7 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("two that start in the same instant share nothing, and a third finds no port", func(t *testing.T) {
+		t.Parallel()
 		ports := map[string]string{contract.EnvPortFirst: "18700", contract.EnvPortLast: "18701"}
 		var both [2]*container
 		var started sync.WaitGroup
@@ -120,31 +125,35 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 		}{
 			{"Xtigervnc", contract.ExitDisplay}, {"gpu-run", contract.ExitGame}, {"pulseaudio", -1},
 		} {
-			c := s.container(t, image, nil)
-			c.event(contract.EventReady)
-			before := c.process(part.process)
-			c.kill(part.process)
-			if part.code >= 0 {
-				assert.Equal(t, part.code, *c.ended().ExitCode, part.process)
-				continue
-			}
-			require.True(t, local.WaitUntil(20*time.Second, func() bool {
-				for pid, command := range c.processes() {
-					if strings.Contains(command, part.process) && pid != before {
-						return true
-					}
+			t.Run(part.process, func(t *testing.T) {
+				t.Parallel()
+				c := s.container(t, image, nil)
+				ready := c.event(contract.EventReady)
+				before := c.process(part.process)
+				c.kill(part.process)
+				if part.code >= 0 {
+					assert.Equal(t, part.code, *c.ended().ExitCode)
+					return
 				}
-				return false
-			}), "%s comes back", part.process)
-			status, _ := c.visitor("https://127.0.0.1:18443").get(contract.HealthPath)
-			assert.Equal(t, http.StatusOK, status)
-			assert.Empty(t, c.zombies(), "the dead are reaped")
-			s.docker(t, "stop", "--time", "40", c.id)
-			assert.Equal(t, contract.ExitOK, *c.ended().ExitCode, "and it ends as if nothing had been")
+				require.True(t, local.WaitUntil(20*time.Second, func() bool {
+					for pid, command := range c.processes() {
+						if strings.Contains(command, part.process) && pid != before {
+							return true
+						}
+					}
+					return false
+				}), "it comes back")
+				status, _ := c.visitor(ready.URL).get(contract.HealthPath)
+				assert.Equal(t, http.StatusOK, status)
+				assert.Empty(t, c.zombies(), "the dead are reaped")
+				s.docker(t, "stop", "--time", "40", c.id)
+				assert.Equal(t, contract.ExitOK, *c.ended().ExitCode, "and it ends as if nothing had been")
+			})
 		}
 	})
 
 	t.Run("a player signs in, plays, comes back within the grace time, and leaves for good", func(t *testing.T) {
+		t.Parallel()
 		c := s.container(t, image, map[string]string{contract.EnvGrace: "10"})
 		ready := c.event(contract.EventReady)
 		v := c.visitor(ready.URL)
@@ -165,6 +174,7 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("nothing of a player's can gain a right, and its root gave up what it does not need", func(t *testing.T) {
+		t.Parallel()
 		const givenUp = 1<<8 | 1<<13 | 1<<18 | 1<<27 | 1<<31 // SETPCAP, NET_RAW, SYS_CHROOT, MKNOD, SETFCAP (linux/capability.h)
 		c := s.container(t, image, nil)
 		c.event(contract.EventReady)
@@ -183,6 +193,7 @@ func (s *sandbox) inspectImage(t *testing.T, out outputs.Outputs) {
 	})
 
 	t.Run("the password is nowhere: not in the log, the files, an argument or an environment, process 1's included", func(t *testing.T) {
+		t.Parallel()
 		c := s.container(t, image, nil)
 		ready := c.event(contract.EventReady)
 		c.visitor(ready.URL).signIn(byHand)
