@@ -48,7 +48,7 @@ func ask(ctx context.Context, moto *url.URL, service, operation string, params .
 	target := url.URL{Scheme: moto.Scheme, Host: moto.Host, Path: "/"}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	res, err := local.Call(ctx, local.MotoKey, target.String(), service, local.Form, []byte(in.Encode()))
+	res, err := local.Call(ctx, local.MotoKey, target.String(), service, http.Header{"Content-Type": {local.Form}}, []byte(in.Encode()))
 	if err != nil {
 		return nil, fmt.Errorf("%s at moto: %w", operation, err)
 	}
@@ -74,7 +74,7 @@ func askJSON(ctx context.Context, moto *url.URL, service, target string, in, out
 	defer cancel()
 	to := url.URL{Scheme: moto.Scheme, Host: moto.Host, Path: "/"}
 	header := http.Header{"X-Amz-Target": {target}, "Content-Type": {"application/x-amz-json-1.1"}}
-	res, err := local.Post(ctx, local.MotoKey, to.String(), service, header, body)
+	res, err := local.Call(ctx, local.MotoKey, to.String(), service, header, body)
 	if err != nil {
 		return fmt.Errorf("%s at moto: %w", target, err)
 	}

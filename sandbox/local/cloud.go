@@ -57,12 +57,7 @@ func Authorization(accessKey, service string) string {
 
 // Call makes a call of an AWS service by POST. It returns the response whatever its
 // status; the caller closes it.
-func Call(ctx context.Context, accessKey, address, service, contentType string, body []byte) (*http.Response, error) {
-	return Post(ctx, accessKey, address, service, http.Header{"Content-Type": {contentType}}, body)
-}
-
-// Post is Call with headers, such as the JSON protocol's X-Amz-Target.
-func Post(ctx context.Context, accessKey, address, service string, header http.Header, body []byte) (*http.Response, error) {
+func Call(ctx context.Context, accessKey, address, service string, header http.Header, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

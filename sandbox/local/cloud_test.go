@@ -1,10 +1,6 @@
 package local
 
 import (
-	"context"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -95,17 +91,9 @@ func lastField(text string) string {
 
 func TestTheRunningCloudsConfigurationLeadsNowhereElse(t *testing.T) {
 	c := testCloud(t)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`<R><subnetSet><item><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId></item><item><subnetId>subnet-2</subnetId><vpcId>vpc-1</vpcId></item></subnetSet></R>`))
-	}))
-	defer server.Close()
-	at, err := url.Parse(server.URL)
-	require.NoError(t, err)
-	c.Ports.Gateway, err = strconv.Atoi(at.Port())
-	require.NoError(t, err)
 	committed := filepath.Join(t.TempDir(), "Pulumi.sandbox.yaml")
 	require.NoError(t, os.WriteFile(committed, []byte("encryptionsalt: s\nconfig:\n  dcv-sessions:users: {player1: {}}\n"), 0o600))
-	written, err := c.WriteConfig(context.Background(), "infra", Stack, committed, Made{BaseImage: "base:1", Game: "/game"})
+	written, err := c.WriteConfig("infra", Stack, committed, Found{BaseImage: "base:1", Game: "/game", Subnets: []string{"subnet-1", "subnet-2"}})
 	require.NoError(t, err)
 	text, err := os.ReadFile(written)
 	require.NoError(t, err)

@@ -1,10 +1,7 @@
 package local
 
 import (
-	"context"
-	"encoding/xml"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,20 +37,18 @@ func (c *Cloud) Deployed(stack string) bool {
 	return err == nil
 }
 
-// Made names the parts of the session image that the sandbox makes on this machine.
-type Made struct {
+// Found are the parts of this machine and of its local AWS that a stack uses.
+type Found struct {
 	BaseImage string // the base image, for machines that can pull none
 	Game      string // the folder of the sandbox's game
+	VPC       string // the default VPC; its id is new at every start
+	Subnets   []string
 }
 
 // WriteConfig writes a copy of a committed stack configuration with the values that
-// only this start knows: its endpoints, its VPC, the base image and the game. A game
-// that the configuration names stays.
-func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed string, made Made) (string, error) {
-	vpc, subnets, err := c.defaultNetwork(ctx)
-	if err != nil {
-		return "", err
-	}
+// only this start knows: its endpoints and what was found. A game that the
+// configuration names stays.
+func (c *Cloud) WriteConfig(program, stack, committed string, found Found) (string, error) {
 	at := map[string]string{}
 	for _, service := range endpoints {
 		at[service] = c.Endpoint()
@@ -70,14 +65,14 @@ func (c *Cloud) WriteConfig(ctx context.Context, program, stack, committed strin
 			"aws:allowedAccountIds":          []string{Account},
 			"aws:endpoints":                  []any{at},
 			"aws:ec2MetadataServiceEndpoint": c.Endpoint(), // for builds on this machine, in the builder's place
-			"dcv-sessions:network.vpcId":     vpc,
-			"dcv-sessions:network.subnetIds": subnets,
-			"dcv-sessions:image.base":        made.BaseImage,
+			"dcv-sessions:network.vpcId":     found.VPC,
+			"dcv-sessions:network.subnetIds": found.Subnets,
+			"dcv-sessions:image.base":        found.BaseImage,
 		} {
 			config[key] = value
 		}
 		if _, named := config[GameKey]; !named {
-			config[GameKey] = made.Game
+			config[GameKey] = found.Game
 		}
 		return nil
 	})
@@ -106,37 +101,4 @@ func EditConfig(from, to string, edit func(config map[string]any) error) error {
 		return err
 	}
 	return writePrivate(to, text)
-}
-
-// defaultNetwork returns moto's default VPC and its subnets. Their ids are new at
-// every start.
-func (c *Cloud) defaultNetwork(ctx context.Context) (vpc string, subnets []string, err error) {
-	var answer struct {
-		Subnets []struct {
-			ID  string `xml:"subnetId"`
-			VPC string `xml:"vpcId"`
-			AZ  string `xml:"availabilityZone"`
-		} `xml:"subnetSet>item"`
-	}
-	form := url.Values{"Action": {"DescribeSubnets"}, "Version": {"2016-11-15"}}
-	res, err := Call(ctx, c.AccessKey, c.Endpoint(), "ec2", Form, []byte(form.Encode()))
-	if err != nil {
-		return "", nil, err
-	}
-	defer res.Body.Close()
-	if err := xml.NewDecoder(res.Body).Decode(&answer); err != nil {
-		return "", nil, fmt.Errorf("DescribeSubnets at %s: %w", c.Endpoint(), err)
-	}
-	for _, s := range answer.Subnets {
-		if vpc == "" {
-			vpc = s.VPC
-		}
-		if s.VPC == vpc && len(subnets) < 2 {
-			subnets = append(subnets, s.ID)
-		}
-	}
-	if len(subnets) < 2 {
-		return "", nil, fmt.Errorf("the local AWS has no default VPC with two subnets (%d found)", len(subnets))
-	}
-	return vpc, subnets, nil
 }

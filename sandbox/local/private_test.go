@@ -1,16 +1,13 @@
 package local
 
 import (
-	"context"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,17 +28,9 @@ func TestOnlyThisUserReadsTheAdministratorsAccessKey(t *testing.T) {
 	require.NoError(t, err)
 	c := &Cloud{ID: "20260101-000000", AccessKey: newAccessKey(), tree: tree}
 	require.NoError(t, os.MkdirAll(c.Dir(), 0o755)) //nolint:gosec // likewise
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `<R><subnetSet><item><subnetId>s1</subnetId><vpcId>v</vpcId></item><item><subnetId>s2</subnetId><vpcId>v</vpcId></item></subnetSet></R>`)
-	}))
-	t.Cleanup(server.Close)
-	at, err := url.Parse(server.URL)
-	require.NoError(t, err)
-	c.Ports.Gateway, err = strconv.Atoi(at.Port())
-	require.NoError(t, err)
 	committed := filepath.Join(t.TempDir(), "Pulumi.sandbox.yaml")
 	require.NoError(t, os.WriteFile(committed, []byte("config: {}"), 0o600))
-	_, err = c.WriteConfig(context.Background(), "infra", Stack, committed, Made{})
+	_, err = c.WriteConfig("infra", Stack, committed, Found{})
 	require.NoError(t, err)
 	_, err = c.run(Process{Name: "gateway"}, nil)
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ package workspace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/baseimage"
@@ -109,7 +112,28 @@ func (w *Workspace) Configure(ctx context.Context, program, stack, committed str
 	if err != nil {
 		return "", err
 	}
-	return w.Cloud.WriteConfig(ctx, program, stack, committed, local.Made{BaseImage: image, Game: folder})
+	vpc, subnets, err := w.defaultNetwork(ctx)
+	if err != nil {
+		return "", err
+	}
+	return w.Cloud.WriteConfig(program, stack, committed, local.Found{BaseImage: image, Game: folder, VPC: vpc, Subnets: subnets})
+}
+
+// defaultNetwork returns the default VPC of the local AWS and two of its subnets.
+func (w *Workspace) defaultNetwork(ctx context.Context) (vpc string, subnets []string, err error) {
+	listed, err := ec2.NewFromConfig(w.AWS()).DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{
+		Filters: []types.Filter{{Name: aws.String("default-for-az"), Values: []string{"true"}}},
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	if len(listed.Subnets) < 2 {
+		return "", nil, fmt.Errorf("the default VPC of the local AWS has %d subnets; needed: 2", len(listed.Subnets))
+	}
+	for _, s := range listed.Subnets[:2] {
+		subnets = append(subnets, *s.SubnetId)
+	}
+	return *listed.Subnets[0].VpcId, subnets, nil
 }
 
 // Engine returns the command that runs the engine, in the environment of the local AWS.
