@@ -181,6 +181,28 @@ func TestALostAnswerOfASubmissionLeavesOneSession(t *testing.T) {
 	}
 }
 
+// The session measures from it how long its player waited.
+func TestASubmissionHasItsTime(t *testing.T) {
+	c := newCloud(t)
+	c.cut = 1 // the answer to the first submission is lost
+	before := time.Now().Truncate(time.Millisecond)
+	_, err := c.launcher(t).Start(t.Context(), "alice", launch.StartOptions{})
+	require.NoError(t, err)
+	after := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var times []string
+	for _, variable := range c.jobs[0].environment {
+		if variable["name"] == contract.EnvSubmitted {
+			times = append(times, variable["value"])
+		}
+	}
+	require.Len(t, times, 1)
+	at, err := time.Parse(contract.TimeFormat, times[0])
+	require.NoError(t, err)
+	assert.False(t, at.Before(before) || at.After(after), at)
+}
+
 // The first job is listed only after the second was submitted: both are this launcher's,
 // and it ends the younger one.
 func TestALostAnswerWhoseJobComesToLightLateLeavesOneSession(t *testing.T) {

@@ -60,10 +60,10 @@ func (l *Launcher) Start(ctx context.Context, user string, o StartOptions) (Sess
 type start struct {
 	*Launcher
 	user      string
-	nonce     string // contract.EnvLaunch of the job that this call submits
-	submitted bool
-	id        string // of the submitted job, if AWS answered
-	followed  job    // the session as AWS Batch described it last
+	nonce     string    // contract.EnvLaunch of the job that this call submits
+	submitted time.Time // first; zero: not
+	id        string    // of the submitted job, if AWS answered
+	followed  job       // the session as AWS Batch described it last
 	seen      Session
 	log       sessionLog // of the followed job's present attempt
 	began     time.Time
@@ -153,7 +153,9 @@ func (s *start) submit(ctx context.Context) error {
 func (s *start) submitOnce(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, submitLimit)
 	defer cancel()
-	s.submitted = true
+	if s.submitted.IsZero() {
+		s.submitted = time.Now()
+	}
 	out, err := s.batch.SubmitJob(ctx, &batch.SubmitJobInput{
 		JobName:       aws.String(contract.JobName(s.stack.Stack, s.user)),
 		JobQueue:      &s.stack.QueueARN,
@@ -161,7 +163,10 @@ func (s *start) submitOnce(ctx context.Context) (string, error) {
 		Tags:          contract.JobTags(s.stack.Stack, s.user),
 		PropagateTags: aws.Bool(true),
 		ContainerOverrides: &types.ContainerOverrides{
-			Environment: []types.KeyValuePair{{Name: aws.String(contract.EnvLaunch), Value: &s.nonce}},
+			Environment: []types.KeyValuePair{
+				{Name: aws.String(contract.EnvLaunch), Value: &s.nonce},
+				{Name: aws.String(contract.EnvSubmitted), Value: aws.String(s.submitted.UTC().Format(contract.TimeFormat))},
+			},
 		},
 	}, func(o *batch.Options) { o.Retryer = aws.NopRetryer{} })
 	if err != nil {
@@ -210,7 +215,7 @@ func (s *start) lookUp(ctx context.Context) (bool, error) {
 // see each other's. It does not wait for long: every later look compares again.
 func (s *start) settle(ctx context.Context) error {
 	for range looksForOwnJob {
-		if !s.submitted {
+		if s.submitted.IsZero() {
 			return nil
 		}
 		live, err := s.liveJobsOf(ctx, s.user)
@@ -230,7 +235,7 @@ func (s *start) settle(ctx context.Context) error {
 // submittedByThis reports whether a job was submitted by this call: it has the id that
 // AWS answered or, if the answer was lost, the nonce.
 func (s *start) submittedByThis(j job) bool {
-	return s.submitted && (j.id() == s.id || j.variable(contract.EnvLaunch) == s.nonce)
+	return !s.submitted.IsZero() && (j.id() == s.id || j.variable(contract.EnvLaunch) == s.nonce)
 }
 
 // contest lets the oldest session stay, and ends a younger one that this call
