@@ -49,8 +49,8 @@ type Settings struct {
 	SoftwareRendering bool        `env:"DCV_SOFTWARE_RENDERING" default:"false"`                      // the game may run without a GPU
 }
 
-// leastUsage is the least Settings.Usage other than 0. An event has about 700 bytes, so
-// that a session writes about 12 MB of them a day.
+// leastUsage is the least Settings.Usage other than 0. An event has about 600 bytes, so
+// that a session writes about 10 MB of them a day.
 const leastUsage = 5 * time.Second
 
 // Limits are the durations that end a session.

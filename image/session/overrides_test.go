@@ -45,6 +45,9 @@ func TestAJobMayOverrideNothingOfItsDefinition(t *testing.T) {
 	}
 	_, err := read(overridden(job(), "DCV_LAUNCH=abc"))
 	assert.NoError(t, err, "but for the launcher's own")
+	s, err := read(overridden(job(), contract.EnvSubmitted+"=2026-11-28T09:00:00.000Z"))
+	assert.NoError(t, err)
+	assert.Equal(t, "2026-11-28T09:00:00.000Z", s.submitted)
 }
 
 func TestADefinitionWithoutASealIsOfAnEarlierVersion(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/notify"
 	"github.com/intraverse/dcv-sessions/image/session/sound"
 	"github.com/intraverse/dcv-sessions/image/session/status"
+	"github.com/intraverse/dcv-sessions/image/session/usage"
 )
 
 // newDisplay makes a display with the image's display server, without starting it.
@@ -37,6 +38,7 @@ type parts struct {
 	settings
 	log   *events.Writer
 	front *front
+	meter *usage.Meter // of a session, not of a doctor's run
 
 	manifest *game.Manifest
 	account  account.Account
@@ -97,6 +99,7 @@ func (p *parts) startX(ctx context.Context) (err error) {
 		return err
 	}
 	go p.pass(p.display.Failed())
+	p.meter.Watch(p.x)
 	return nil
 }
 
@@ -140,7 +143,11 @@ func (p *parts) startSound(ctx context.Context) (err error) {
 // ready opens the door to players, and announces it.
 func (p *parts) ready() {
 	p.front.Open(p.display)
-	p.log.Write(contract.Event{Event: contract.EventReady, URL: p.front.url, Certificate: p.front.fingerprint})
+	waited := p.sinceSubmit()
+	p.log.Write(contract.Event{Event: contract.EventReady, URL: p.front.url, Certificate: p.front.fingerprint, SinceSubmit: waited})
+	if waited != nil {
+		p.meter.Waited(*waited)
+	}
 	if p.notification != nil {
 		go p.notify()
 	}
@@ -158,8 +165,9 @@ func (p *parts) notify() {
 
 func (p *parts) idle(ctx context.Context) (time.Duration, bool) { return p.display.Idle(ctx) }
 
-// save ends the game as its manifest says.
+// save ends the game as its manifest says. From here on nothing is measured.
 func (p *parts) save(context.Context) {
+	p.meter.Stop()
 	if p.game != nil {
 		p.game.end()
 	}

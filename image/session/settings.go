@@ -23,6 +23,7 @@ type settings struct {
 	contract.Settings
 	session       string // the job's id, else a random one
 	onBatchHost   bool
+	submitted     string                 // contract.EnvSubmitted as it was given
 	taskMetadata  string                 // the ECS agent's address for the session's task; "" off ECS
 	displayServer contract.DisplayServer // the image's
 	gpu           string                 // NVIDIA's variable: the GPUs that the session may use
@@ -48,6 +49,7 @@ func readSettings(given boot.Given) (settings, error) {
 		Settings:      parsed,
 		session:       r.env[envJob],
 		onBatchHost:   r.env[envJob] != "",
+		submitted:     r.env[contract.EnvSubmitted],
 		taskMetadata:  r.env[envTaskMetadata],
 		displayServer: contract.DisplayServer(r.env[contract.EnvDisplayServer]),
 		gpu:           r.env[envGPU],

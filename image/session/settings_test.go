@@ -86,11 +86,11 @@ func ended(t *testing.T, environ []string) (contract.Event, string) {
 	var out bytes.Buffer
 	code := run(t.Context(), boot.Choose(environ), &out, runSession)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	require.Len(t, lines, 2)
 	var last contract.Event
-	require.NoError(t, json.Unmarshal([]byte(lines[1]), &last))
+	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &last))
 	assert.Equal(t, contract.EventEnded, last.Event)
 	assert.Equal(t, code, *last.ExitCode)
+	assert.Equal(t, contract.ExitName(code), last.Exit)
 	return last, out.String()
 }
 
@@ -113,6 +113,13 @@ func TestEveryFaultOfTheEnvironmentIsToldAtOnceAndNoSecretWithIt(t *testing.T) {
 
 func TestABatchHostWithoutMetadataIsTheHostsFault(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
-	last, _ := ended(t, job())
+	last, said := ended(t, job())
 	assert.Equal(t, contract.ExitHost, *last.ExitCode)
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	require.Len(t, lines, 3)
+	var summary contract.Event
+	require.NoError(t, json.Unmarshal([]byte(lines[1]), &summary))
+	require.NotNil(t, summary.Summary, "a session that could not start has a summary too")
+	assert.Equal(t, "host", summary.Summary.Exit)
+	assert.Zero(t, summary.Summary.PlayedSeconds)
 }

@@ -111,13 +111,13 @@ func start(t *testing.T, environ ...string) (report, string) {
 }
 
 var job = []string{
-	"PATH=/bin", "HOSTNAME=host", "AWS_BATCH_JQ_NAME=queue", "AWS_BATCH_JOB_ID=job-1", "AWS_REGION=us-east-1", "DCV_USER=player1",
+	"PATH=/bin", "HOSTNAME=host", "AWS_BATCH_JQ_NAME=queue", "AWS_BATCH_JOB_ID=job-1", "AWS_REGION=us-east-1", "DCV_USER=player1", "SESSION_SUBMITTED=now",
 	`DCV_CREDENTIALS={"password":"` + password + `"}`, `DCV_CERTIFICATE={"privateKey":"` + password + `"}`,
 }
 
 func TestNoVariableThatAJobAddsReachesTheSession(t *testing.T) {
 	r, said := start(t, append([]string{"GODEBUG=http2debug=2", "HTTPS_PROXY=http://198.51.100.1", "SSL_CERT_FILE=/tmp/a"}, job...)...)
-	assert.Equal(t, "AWS_BATCH_JOB_ID=job-1\x00AWS_REGION=us-east-1\x00DCV_USER=player1\x00", r.Own)
+	assert.Equal(t, "AWS_BATCH_JOB_ID=job-1\x00AWS_REGION=us-east-1\x00DCV_USER=player1\x00SESSION_SUBMITTED=now\x00", r.Own)
 	assert.Equal(t, []string{"GODEBUG", "HTTPS_PROXY", "SSL_CERT_FILE"}, r.Given.Dropped)
 	assert.Empty(t, said, "a sign-in over HTTP/2 leaves nothing behind")
 }

@@ -21,7 +21,8 @@ type Given struct {
 // that begin so.
 var keptVariables = []string{
 	"DCV_*", contract.EnvRegion, contract.EnvBatchEndpoint, contract.EnvTopicsEndpoint, // the job definition's and the image's
-	"AWS_BATCH_JOB_ID", // AWS Batch user guide, "AWS Batch job environment variables"
+	contract.EnvSubmitted, // the launcher's
+	"AWS_BATCH_JOB_ID",    // AWS Batch user guide, "AWS Batch job environment variables"
 	// The ECS agent's, and the SDKs' own variables instead of the last two if the
 	// agent is not on EC2 (SDKs and Tools reference guide).
 	"ECS_CONTAINER_METADATA_URI_V4", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",

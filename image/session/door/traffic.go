@@ -25,6 +25,14 @@ type Traffic struct {
 	Known     bool
 }
 
+// Since returns what has passed since an earlier Traffic, with the present round trip.
+func (t Traffic) Since(before Traffic) Traffic {
+	t.Played -= before.Played
+	t.ToPlayer -= before.ToPlayer
+	t.FromPlayer -= before.FromPlayer
+	return t
+}
+
 // traffic measures Traffic.
 type traffic struct {
 	to, from atomic.Uint64

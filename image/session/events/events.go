@@ -120,8 +120,11 @@ func (w *Writer) limited(part string, perSecond int, event contract.Event) {
 }
 
 func (w *Writer) write(event contract.Event) {
-	event.Time = time.Now().UTC().Format("2006-01-02T15:04:05.000Z07:00")
-	event.Session, event.Stack, event.User, event.Image = w.common.Session, w.common.Stack, w.common.User, w.common.Image
+	event.Time = time.Now().UTC().Format(contract.TimeFormat)
+	event.Session, event.Stack, event.User = w.common.Session, w.common.Stack, w.common.User
+	if event.Event != contract.EventUsage {
+		event.Image = w.common.Image
+	}
 	event.Line, event.Reason = process.Shorten(w.hide(event.Line)), w.hide(event.Reason)
 	if event.Check != nil {
 		check := *event.Check // the caller's stays as it is

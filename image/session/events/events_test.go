@@ -40,6 +40,17 @@ func TestEveryEventTellsWhenAndWhose(t *testing.T) {
 	})
 }
 
+func TestUsageIsWithoutTheImageWhichTheOtherEventsHave(t *testing.T) {
+	var out bytes.Buffer
+	w := New(&out, common)
+	w.Write(contract.Event{Event: contract.EventUsage, Usage: &contract.Usage{Seconds: 30}})
+	w.Write(contract.Event{Event: contract.EventSummary, Summary: &contract.Summary{Exit: "ok"}})
+	all := written(t, &out)
+	assert.Empty(t, all[0].Image)
+	assert.Equal(t, common.User, all[0].User)
+	assert.Equal(t, common.Image, all[1].Image)
+}
+
 func TestLinesOfManyAtOnceStayWhole(t *testing.T) {
 	var out bytes.Buffer
 	w := New(&out, common)
