@@ -9,7 +9,7 @@ func (d *deployment) declareDashboard() (err error) {
 		Region:          d.cfg.Region,
 		QueueName:       d.queue.Name,
 		LogGroupName:    d.logs.LogGroupName,
-		UsageSeconds:    30,
+		UsageSeconds:    d.cfg.Session.UsageSeconds,
 		SessionVCPUs:    d.cfg.Session.VCPUs,
 		WaitMinutes:     d.cfg.Alarms.WaitMinutes,
 		FramesPerSecond: d.cfg.Alarms.FramesPerSecond,
