@@ -33,20 +33,30 @@ func (s *Scheduler) markBlocked(now time.Time) {
 		if l.blocked = nil; code != "" {
 			l.blocked = head
 		}
-		if head != nil {
-			head.block(code, now)
+		if head != nil && head.block(code, now) && code != "" {
+			s.announceBlocked(head)
 		}
 	}
 }
 
-// block gives a job the reason of a code, or takes it away.
-func (j *job) block(code string, now time.Time) {
+// block gives a job the reason of a code, or takes it away, and reports whether that is
+// a change.
+func (j *job) block(code string, now time.Time) bool {
 	if code == j.blocked {
-		return
+		return false
 	}
 	j.blocked, j.since, j.StatusReason = code, now, ""
 	if code != "" {
 		j.StatusReason = code + reasons[code]
+	}
+	return true
+}
+
+// announceBlocked makes known after the pass that a job blocks the front of its queue.
+func (s *Scheduler) announceBlocked(j *job) {
+	if s.config.blocked != nil {
+		now := j.copy()
+		s.later(func() { s.config.blocked(now) })
 	}
 }
 

@@ -27,6 +27,7 @@ type Config struct {
 	Logf            func(format string, args ...any)
 
 	changed func(Job) // is called for every new state of a job except its submission; may be nil
+	blocked func(Job) // is called if a job blocks the front of its queue; may be nil
 }
 
 // Scheduler accepts jobs and has them run. It is safe for concurrent use. All work

@@ -18,11 +18,19 @@ type Service struct {
 	Check func(ContainerProperties) []error
 
 	// Changed is called for every change of a job's state, with the job as
-	// DescribeJobs shows it; may be nil. Set both before Run.
+	// DescribeJobs shows it; may be nil. Set all of them before Run.
 	Changed func(jobARN string, detail any)
+
+	// Blocked is called if a job blocks the front of its queue, with the job as
+	// DescribeJobs shows it; may be nil.
+	Blocked func(jobARN, queueARN string, detail any)
+
+	// Measured is called for every value of AWS Batch's own metrics; may be nil.
+	Measured func(Measurement)
 
 	scheduler *Scheduler
 	control   control
+	meter     meter
 
 	mu    sync.Mutex
 	stale bool // the control plane has changed since it was read
@@ -31,8 +39,14 @@ type Service struct {
 // NewService makes one that reads the control plane at an AWS endpoint, which is
 // the gateway that it is a part of.
 func NewService(config Config, endpoint string) *Service {
-	s := &Service{control: newControl(endpoint, config.Region, config.AccessKey), stale: true}
+	s := &Service{control: newControl(endpoint, config.Region, config.AccessKey), meter: meter{times: map[string]times{}}, stale: true}
+	config.blocked = func(j Job) {
+		if s.Blocked != nil {
+			s.Blocked(j.ARN, j.QueueARN, s.detail(j))
+		}
+	}
 	config.changed = func(j Job) {
+		s.measure(j)
 		if s.Changed != nil {
 			s.Changed(j.ARN, s.detail(j))
 		}

@@ -71,6 +71,7 @@ func (s *Service) submit(c *gateway.Call) (*http.Response, error) {
 	if err != nil {
 		return nil, clientFault("%v", err)
 	}
+	s.measureSubmission(queue.Name)
 	return c.Answer(map[string]string{"jobArn": j.ARN, "jobId": j.ID, "jobName": j.Name}), nil
 }
 

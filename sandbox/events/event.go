@@ -110,3 +110,9 @@ func (s *Service) ObjectChanged(c gateway.ObjectChange) {
 func (s *Service) JobChanged(jobARN string, detail any) {
 	s.Publish(s.event("aws.batch", "Batch Job State Change", []string{jobARN}, detail))
 }
+
+// QueueBlocked publishes the event of a job that blocks the front of its queue (AWS Batch
+// user guide, "Job queue blocked events").
+func (s *Service) QueueBlocked(jobARN, queueARN string, detail any) {
+	s.Publish(s.event("aws.batch", "Batch Job Queue Blocked", []string{jobARN, queueARN}, detail))
+}
