@@ -20,6 +20,7 @@ type Call struct {
 
 	body []byte
 	read bool
+	cbor bool      // it came in cborProtocol
 	rest []Handler // the behaviours that the call has not reached yet
 	moto http.RoundTripper
 }
@@ -125,6 +126,11 @@ func (c *Call) send(method, path string, header http.Header, body []byte) (*http
 func identify(r *http.Request) (*Call, error) {
 	c := &Call{Request: r}
 	c.Region, c.Service = scope(r)
+	if speaksCBOR(r) {
+		if err := fromCBOR(c); err != nil {
+			return nil, err
+		}
+	}
 	prefix, operation, targeted := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	switch {
 	case targeted:

@@ -190,8 +190,16 @@ func (g *Gateway) chain(c *Call) []Handler {
 	return chain
 }
 
-// render turns faults and refusals into answers.
+// render turns faults and refusals into answers, in the call's protocol.
 func (g *Gateway) render(c *Call, res *http.Response, err error) (*http.Response, error) {
+	res, err = rendered(c, res, err)
+	if err == nil && c.cbor {
+		return toCBOR(res)
+	}
+	return res, err
+}
+
+func rendered(c *Call, res *http.Response, err error) (*http.Response, error) {
 	var fault *Fault
 	var refused *refusal
 	switch {
