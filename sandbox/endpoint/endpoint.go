@@ -20,6 +20,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/awsmodel"
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
 	"github.com/intraverse/dcv-sessions/sandbox/builder"
+	"github.com/intraverse/dcv-sessions/sandbox/cloudwatch"
 	"github.com/intraverse/dcv-sessions/sandbox/ecs"
 	"github.com/intraverse/dcv-sessions/sandbox/events"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
@@ -41,6 +42,7 @@ func Serve(ctx context.Context, args []string) error {
 	label := flags.String("label", "", "the label of their containers")
 	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
 	hostIdle := flags.Duration("host-idle", time.Minute, "after how long without a job it leaves")
+	alarmMinute := flags.Duration("alarm-minute", time.Minute, "how long a minute of an alarm's periods is")
 	updateMinute := flags.Duration("update-minute", time.Minute, "how long a minute of a compute environment's update policy is")
 	minute := flags.Duration("builder-minute", time.Minute, "how long a minute of the builder's watchdog is")
 	eventRetry := flags.Duration("event-retry", 250*time.Millisecond, "how long EventBridge waits before it first tries a target again")
@@ -85,7 +87,15 @@ func Serve(ctx context.Context, args []string) error {
 		Moto: upstream, Grants: rights.Grants, Admits: rights.Admits, FirstRetry: *eventRetry,
 		Now: time.Now, NewID: newUUID, Logf: log.New(os.Stderr, "events: ", log.LstdFlags).Printf,
 	})
-	jobs.Changed = bridge.JobChanged
+	metrics := cloudwatch.New(cloudwatch.Config{
+		Moto: upstream, Account: local.Account, Region: local.Region, Admits: rights.Admits, Minute: *alarmMinute,
+		Now: time.Now, NewID: newUUID, Logf: log.New(os.Stderr, "cloudwatch: ", log.LstdFlags).Printf,
+	})
+	jobs.Changed, jobs.Blocked = bridge.JobChanged, bridge.QueueBlocked
+	jobs.Measured = func(m batch.Measurement) {
+		metrics.Put(cloudwatch.Metric{Namespace: batch.Namespace, MetricName: m.Metric, Dimensions: []cloudwatch.Dimension{{Name: batch.QueueDimension, Value: m.Queue}}},
+			cloudwatch.Single(m.At, m.Unit, m.Value))
+	}
 	pages := builderMetadata(rights, upstream)
 	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseIn(*registry), Minute: *minute, Log: os.Stderr,
 		Allowed: func() error { return settings.Need("image.buildOn", "builder") }})
@@ -93,7 +103,7 @@ func Serve(ctx context.Context, args []string) error {
 	pages[builder.RelayPath], pages[gateway.GrantsPath] = machines.RelayPage, rights.GrantsPage
 	g, err := gateway.New(gateway.Config{
 		Upstream: upstream, Registry: *registry, StartID: *start, Log: os.Stderr, Models: allowed,
-		Behaviours: slices.Concat(jobs.Behaviours(), bridge.Behaviours(), gateway.MachineBehaviours(upstream, machines, newUUID),
+		Behaviours: slices.Concat(jobs.Behaviours(), bridge.Behaviours(), metrics.Behaviours(), gateway.MachineBehaviours(upstream, machines, newUUID),
 			[]gateway.Behaviour{runner.SecurityGroups(), rights.Behaviour(), rights.SessionManager()}),
 		ObjectChanged: bridge.ObjectChanged,
 		Pages:         pages, AccessKey: accessKey,
@@ -103,6 +113,7 @@ func Serve(ctx context.Context, args []string) error {
 	}
 	go jobs.Run(ctx)
 	go bridge.Run(ctx)
+	go metrics.Run(ctx)
 	server := &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()

@@ -158,7 +158,7 @@ func startGateway(ctx context.Context, c *Cloud) error {
 	}
 	for flag, variable := range map[string]string{
 		"-host-start": "DCV_HOST_START", "-host-idle": "DCV_HOST_IDLE", "-event-retry": "DCV_EVENT_RETRY",
-		"-builder-minute": "DCV_BUILDER_MINUTE", "-update-minute": "DCV_UPDATE_MINUTE",
+		"-builder-minute": "DCV_BUILDER_MINUTE", "-update-minute": "DCV_UPDATE_MINUTE", "-alarm-minute": "DCV_ALARM_MINUTE",
 	} {
 		if value := os.Getenv(variable); value != "" {
 			args = append(args, flag, value)
