@@ -138,7 +138,7 @@ func TestAnAlarmOfTheQueryProtocolIsEvaluatedToo(t *testing.T) {
 		"Dimensions.member.1.Name": {"Stack"}, "Dimensions.member.1.Value": {"dev"}, "Tags.member.1.Key": {"team"}, "Tags.member.1.Value": {"games"},
 	}
 	send := func() *http.Response {
-		res, err := local.Call(ctx, "AKIDTEST", w.url, "monitoring", local.Form, []byte(form.Encode()))
+		res, err := local.Call(ctx, "AKIDTEST", w.url, "monitoring", http.Header{"Content-Type": {local.Form}}, []byte(form.Encode()))
 		require.NoError(t, err)
 		t.Cleanup(func() { res.Body.Close() })
 		return res

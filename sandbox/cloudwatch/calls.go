@@ -132,7 +132,7 @@ func (s *Service) ask(ctx context.Context, operation string, in any) error {
 	defer cancel()
 	header := http.Header{"X-Amz-Target": {target + operation}, "Content-Type": {"application/x-amz-json-1.0"}}
 	to := url.URL{Scheme: s.config.Moto.Scheme, Host: s.config.Moto.Host, Path: "/"}
-	res, err := local.Post(ctx, local.MotoKey, to.String(), "monitoring", header, []byte(encode(in)))
+	res, err := local.Call(ctx, local.MotoKey, to.String(), "monitoring", header, []byte(encode(in)))
 	if err != nil {
 		return fmt.Errorf("%s at moto: %w", operation, err)
 	}

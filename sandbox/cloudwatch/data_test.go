@@ -102,7 +102,7 @@ func TestQueriesThatCanNotBeComputedAreRefused(t *testing.T) {
 	require.ErrorContains(t, get(same, circle, types.MetricDataQuery{Id: aws.String("b"), Expression: aws.String("a")}), "is not computed before it is used")
 
 	form := url.Values{"Action": {"GetMetricData"}, "Version": {"2010-08-01"}, "StartTime": {"2026-01-01T00:00:00Z"}, "EndTime": {"2026-01-02T00:00:00Z"}, "MetricDataQueries.member.1.Id": {"a"}}
-	res, err := local.Call(ctx, "AKIDTEST", w.url, "monitoring", local.Form, []byte(form.Encode()))
+	res, err := local.Call(ctx, "AKIDTEST", w.url, "monitoring", http.Header{"Content-Type": {local.Form}}, []byte(form.Encode()))
 	require.NoError(t, err)
 	defer res.Body.Close()
 	require.Equal(t, http.StatusNotImplemented, res.StatusCode)
