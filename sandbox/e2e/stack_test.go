@@ -14,8 +14,8 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
-// TestOneStackThroughItsLife runs in order, on one stack: each `up` with its
-// `destroy` costs two minutes of the provider's fixed waits.
+// TestOneStackThroughItsLife runs in order, on one stack: a local AWS, an `up` from nothing
+// and a `destroy` take half a minute.
 func TestOneStackThroughItsLife(t *testing.T) {
 	t.Setenv("DCV_BUILDER_MINUTE", builderMinute)
 	t.Setenv("DCV_EVENT_RETRY", eventRetry)

@@ -25,8 +25,8 @@ type Deployment struct {
 func (w *Workspace) Deploy(ctx context.Context, d Deployment) error {
 	started := time.Now()
 	all, install := w.installation(false)
-	start := &step{name: "local AWS", usual: 10 * time.Second, done: local.Runs(ctx, w.Tree), work: w.Start}
-	engine := &step{name: "pulumi " + d.Command, usual: time.Minute, work: func(ctx context.Context) error { return w.run(ctx, d) }}
+	start := &step{name: "local AWS", usual: 5 * time.Second, done: local.Runs(ctx, w.Tree), work: w.Start}
+	engine := &step{name: "pulumi " + d.Command, usual: 30 * time.Second, work: func(ctx context.Context) error { return w.run(ctx, d) }}
 	all = append(all, start, engine)
 	if err := all.do(ctx, w.Progress, sequence(install, start.run, engine.run)); err != nil {
 		return err
