@@ -18,10 +18,6 @@ func (p Plane) queues() []Queue {
 	return sorted
 }
 
-func (p Plane) has(queueARN string) bool {
-	return slices.ContainsFunc(p.Queues, func(q Queue) bool { return q.ARN == queueARN })
-}
-
 func (p Plane) environment(arn string) (Environment, bool) {
 	i := slices.IndexFunc(p.Environments, func(e Environment) bool { return e.ARN == arn })
 	if i < 0 {
