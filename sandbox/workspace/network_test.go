@@ -2,12 +2,13 @@ package workspace
 
 import (
 	"net"
-	"strconv"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 	"github.com/intraverse/dcv-sessions/sandbox/mototest"
 )
@@ -15,11 +16,12 @@ import (
 func TestMain(m *testing.M) { mototest.Main(m) }
 
 func TestTheStackTakesTwoSubnetsOfTheDefaultVPC(t *testing.T) {
-	_, port, err := net.SplitHostPort(mototest.Moto(t).Host)
+	g, err := gateway.New(gateway.Config{Upstream: mototest.Moto(t), Registry: "127.0.0.1:1", Log: t.Output(), Models: mototest.Models(t), AccessKey: "SANDBOXKEY"})
 	require.NoError(t, err)
-	cloud := &local.Cloud{AccessKey: local.MotoKey}
-	cloud.Ports.Gateway, err = strconv.Atoi(port)
-	require.NoError(t, err)
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	cloud := &local.Cloud{AccessKey: "SANDBOXKEY"}
+	cloud.Ports.Gateway = server.Listener.Addr().(*net.TCPAddr).Port
 	vpc, subnets, err := (&Workspace{Cloud: cloud}).defaultNetwork(t.Context())
 	require.NoError(t, err)
 	assert.Regexp(t, "^vpc-", vpc)
