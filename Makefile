@@ -22,7 +22,7 @@ asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destro
 destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary down destroy sandbox-status status usage dashboard session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image scaling check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary capacity down destroy sandbox-status status usage dashboard session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image scaling check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ preview-summary: $(sandbox) ## the same for a reviewer, in Markdown: what a pull
 	@rm -f .sandbox/preview.json
 	@$(sandbox) preview -json .sandbox/preview.json $(if $(CONFIG),-config $(CONFIG)) >&2; status=$$?; \
 	go run ./cmd/summary --stack sandbox --status $$status .sandbox/preview.json; exit $$status
+
+capacity: ## the sessions that a host of STACK carries, what limits them and their cost, by its file alone
+	@go run ./cmd/capacity --stack $(STACK)
 
 down: $(sandbox) ## destroy the stack and stop what make up started; not while anybody plays, unless PLAYING=end
 	@$(sandbox) down $(ending)

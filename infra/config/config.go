@@ -222,6 +222,11 @@ func (c *Config) Capacity() []contract.HostCapacity {
 	})
 }
 
+// CapacityReport returns the capacity for people.
+func (c *Config) CapacityReport() capacity.Report {
+	return capacity.Report{Hosts: c.Capacity(), MaxSessions: c.MaxSessions(), Spot: c.Compute.Spot, Region: c.Region}
+}
+
 // FromProgram returns a path of the configuration, which is relative to the project's
 // folder, relative to the program's working directory, infra/.
 func FromProgram(path string) string {
@@ -262,10 +267,11 @@ func Load(ctx *pulumi.Context) (*Config, error) {
 }
 
 // Parse returns a configuration as far as its values by themselves can be known, without
-// its stack, its files and the keys of the AWS provider. Its error names the faults
+// its stack and its files; the keys of the AWS provider are not checked. Its error names the faults
 // that were found; keys with malformed values have their defaults.
 func Parse(from Source) (*Config, error) {
 	v := &validator{Config: &Config{}}
+	v.Region, _ = from.GetConfig("aws:region")
 	v.parse(from)
 	v.checkComponents()
 	v.prices(keyNamed("compute.prices"))

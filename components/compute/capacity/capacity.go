@@ -62,13 +62,16 @@ func (p Plan) of(name string, firstSize bool) contract.HostCapacity {
 // price returns the price of a type's host for an hour, and its source.
 func (p Plan) price(name string) (usd float64, source string) {
 	if usd, ok := p.Prices[name]; ok {
-		return usd, "compute.prices"
+		return usd, ownPrice
 	}
 	return InstanceTypes[name].USD, ListPrice
 }
 
-// ListPrice is the source of the table's prices.
-const ListPrice = "list price, " + PriceRegion + ", " + PriceDate
+// The sources of prices.
+const (
+	ListPrice = "list price, " + PriceRegion + ", " + PriceDate
+	ownPrice  = "compute.prices"
+)
 
 // rounded returns an amount to the millionth of a dollar, so that it is short in JSON.
 func rounded(usd float64) float64 { return math.Round(usd*1e6) / 1e6 }
