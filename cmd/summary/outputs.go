@@ -63,7 +63,7 @@ func (c change) outputs(current map[string]string) map[string]string {
 		}
 	}
 	if typeOf(c.URN) == "aws:batch/computeEnvironment:ComputeEnvironment" && c.operation != changes {
-		found["maxSessions"] = mayBe
+		found["maxSessions"], found["capacity"] = mayBe, mayBe
 	}
 	return found
 }
@@ -121,6 +121,11 @@ var configured = []struct{ typ, property, output, becomes string }{
 	{"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "toPort", "ports", isOther},
 	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.maxVcpus", "maxSessions", mayBe},
 	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.instanceTypes", "maxSessions", mayBe},
+	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.maxVcpus", "capacity", mayBe},
+	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.minVcpus", "capacity", mayBe},
+	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.instanceTypes", "capacity", mayBe},
+	{"aws:batch/jobDefinition:JobDefinition", "containerProperties.resourceRequirements", "capacity", mayBe},
+	{"aws:batch/jobDefinition:JobDefinition", "containerProperties.resourceRequirements", "maxSessions", mayBe},
 	{"aws:batch/computeEnvironment:ComputeEnvironment", "computeResources.ec2Configurations", "hostImage", isOther},
 	{"aws:batch/jobDefinition:JobDefinition", "containerProperties.image", "imageUri", isOther},
 	{"docker:index/image:Image", "", "imageUri", mayBe}, // what is built may be what was there

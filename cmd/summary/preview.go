@@ -11,11 +11,13 @@ import (
 	"strings"
 
 	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/infra/config"
 )
 
 // preview is the part of the output of `pulumi preview --json` that is read:
 // display.PreviewDigest of the engine's source.
 type preview struct {
+	Config        config.Values  `json:"config"` // of the stack, with secrets hidden
 	Steps         []step         `json:"steps"`
 	Diagnostics   []diagnostic   `json:"diagnostics"`
 	ChangeSummary map[string]int `json:"changeSummary"`

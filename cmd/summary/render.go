@@ -32,6 +32,9 @@ func summarize(stack string, text []byte, o outcome, limit int) string {
 	if !p.isFirst() {
 		d.section("What it means for sessions", effects(all))
 	}
+	if len(all) > 0 && len(failures) == 0 {
+		d.section("Capacity", p.capacity())
+	}
 	d.section("What other teams read (stack outputs)", p.outputLines(all))
 	for _, c := range components(all) {
 		d.section(c.title, c.entries)

@@ -121,6 +121,48 @@ func TestAChangedComputeEnvironmentSaysHowLongItMayTake(t *testing.T) {
 	}
 }
 
+// previewed is the JSON of a preview that changes something, with a configuration.
+func previewed(t *testing.T, config map[string]string, diagnostics ...string) []byte {
+	t.Helper()
+	var p map[string]any
+	require.NoError(t, json.Unmarshal(updated(t, "aws:x/y:Y", map[string]any{"a": 1}, map[string]any{"a": 2}, diagnostics...), &p))
+	p["config"] = config
+	text, err := json.Marshal(p)
+	require.NoError(t, err)
+	return text
+}
+
+func TestTheCapacityIsThatOfThePreviewedConfiguration(t *testing.T) {
+	got := summarize("dev", previewed(t, map[string]string{
+		"aws:region": "eu-west-1", "dcv-sessions:network.playerCidrs": `["203.0.113.0/24"]`, "dcv-sessions:compute.instanceTypes": `["g5.xlarge","g4dn.xlarge","g5.2xlarge"]`, "dcv-sessions:compute.minVcpus": "4",
+		"dcv-sessions:session.perGpu": "6", "dcv-sessions:session.vcpus": "1", "dcv-sessions:session.memoryMib": "5000", "dcv-sessions:session.sharedMemoryMib": "64",
+		"dcv-sessions:compute.prices": `{"g5.2xlarge":1.3}`,
+	}), outcome{}, comment)
+	assert.Contains(t, got, `### Capacity
+
+| instance type | GPUs | sessions per host | limited by | session-hour alone | on a full host | held ready, an hour | most sessions |
+|---|---|---|---|---|---|---|---|
+| g4dn.xlarge | 1 T4, 16384 MiB | 3 | memory | $0.5260 | $0.1753 | $0.5260 | 48 |
+| g5.xlarge | 1 A10G, 22888 MiB | 3 | memory | $1.0060 | $0.3353 | $1.0060 | 48 |
+| g5.2xlarge | 1 A10G, 22888 MiB | 6 | memory | $1.3000 | $0.2167 | none | 48 |
+
+- AWS Batch starts g4dn.xlarge first, and the others in this order when it gets none of it.
+- At most 96 sessions at once, on hosts of all sizes.
+- Prices of g5.2xlarge: compute.prices.
+- Prices of g4dn.xlarge, g5.xlarge: AWS's list prices of us-east-1 on 2026-02-09, for Linux on demand, of instances alone; check them before you rely on them.
+- The stack is in eu-west-1, where prices differ: set them in compute.prices.
+`)
+}
+
+func TestTheCapacityIsLeftOutIfItIsNotKnown(t *testing.T) {
+	types := map[string]string{"dcv-sessions:network.playerCidrs": `["203.0.113.0/24"]`, "dcv-sessions:compute.instanceTypes": `["g5.xlarge"]`}
+	assert.Contains(t, summarize("dev", previewed(t, types), outcome{}, comment), "### Capacity")
+	assert.NotContains(t, summarize("dev", previewed(t, types, "error: no"), outcome{status: 255}, comment), "### Capacity", "of a failure")
+	assert.NotContains(t, summarize("dev", previewed(t, nil), outcome{}, comment), "### Capacity")
+	types["dcv-sessions:users"] = "[secret]"
+	assert.Contains(t, summarize("dev", previewed(t, types), outcome{}, comment), "### Capacity\n\n- not known: a value that it follows from is a secret\n")
+}
+
 func TestNoSecretIsPrintedWhereverItStands(t *testing.T) {
 	const planted = "hunter2-Tr0ub4dor"
 	marked := func(cipher string) map[string]any {
