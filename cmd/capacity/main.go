@@ -1,6 +1,6 @@
-// Command capacity prints the sessions that a stack's hosts carry, what limits them and
-// what they cost. It reads the stack's file, Pulumi.NAME.yaml, and needs neither AWS nor
-// a deployed stack:
+// Command capacity prints the sessions that a stack's hosts carry, the resources that
+// limit them, and their cost. It reads the stack's file, Pulumi.NAME.yaml, and needs
+// neither AWS nor a deployed stack:
 //
 //	go run ./cmd/capacity --stack dev
 //

@@ -12,7 +12,7 @@ import (
 	"github.com/intraverse/dcv-sessions/infra/config/configtest"
 )
 
-// printed returns what the command prints for a stack.
+// printed returns the command's output for a stack.
 func printed(t *testing.T, stack string) (string, error) {
 	t.Helper()
 	var out strings.Builder

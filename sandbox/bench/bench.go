@@ -100,7 +100,7 @@ func flat(ctx context.Context, b *measure.Measurement) error {
 	return nil
 }
 
-// rebuild measures what a changed line of the program costs the next `up`.
+// rebuild measures the time that a changed line of the program adds to the next `up`.
 func rebuild(ctx context.Context, b *measure.Measurement) error {
 	source := filepath.Join(b.Tree.Root, "infra", "stack", "stack.go")
 	text, err := os.ReadFile(source)

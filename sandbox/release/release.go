@@ -37,7 +37,7 @@ import (
 
 // Run shows a game build's whole way: uploaded, announced by an event to the
 // repository's API, deployed, played by a new session beside one that runs. This
-// command stands for GitHub: it answers for its API, and does what the workflow does.
+// command stands for GitHub: it answers for its API, and acts as the workflow.
 func Run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	build := flags.String("build", "", "the game build: an archive of a game's folder (default: a new one of the sandbox's game)")
@@ -202,7 +202,7 @@ func upload(ctx context.Context, b *measure.Measurement, build, bucket, key stri
 	return aws.ToString(put.VersionId), nil
 }
 
-// deployBuild does what the workflow does: it takes the newest build.
+// deployBuild deploys the newest build, as the workflow does.
 func deployBuild(ctx context.Context, b *measure.Measurement, key string) (outputs.Outputs, error) {
 	chosen := workspace.Settings{"dcv-sessions:image.gameBuild.key": key, "dcv-sessions:image.gameBuild.version": "latest", "dcv-sessions:image.use": ""}
 	if err := b.Set(chosen); err != nil {

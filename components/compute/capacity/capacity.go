@@ -23,8 +23,8 @@ type Plan struct {
 // Of returns the capacity of each type of a plan, in the order in which AWS Batch
 // prefers them: size by size, as these are first mentioned, since each has a compute
 // environment of its own and a queue fills them in order; and within a size the lower
-// price per vCPU first, which is what BEST_FIT_PROGRESSIVE prefers (AWS Batch user
-// guide, "Instance type allocation strategies for AWS Batch"). Spot hosts, which come
+// price per vCPU first, which BEST_FIT_PROGRESSIVE prefers (AWS Batch user guide,
+// "Instance type allocation strategies for AWS Batch"). Spot hosts, which come
 // after these, are chosen by capacity that only AWS knows.
 func Of(p Plan) []contract.HostCapacity {
 	list := []contract.HostCapacity{}

@@ -16,7 +16,7 @@ type Report struct {
 }
 
 // Table returns a row of texts for each instance type, after one with the columns'
-// names. A session that is alone on its host costs what the host costs.
+// names. A session that is alone on its host costs as much as the host.
 func (r Report) Table() [][]string {
 	rows := [][]string{{"instance type", "GPUs", "sessions per host", "limited by",
 		"session-hour alone", "on a full host", "held ready, an hour", "most sessions"}}

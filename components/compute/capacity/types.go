@@ -1,5 +1,5 @@
 // Package capacity has the instance types of session hosts, and computes how many
-// sessions fit on them and what these cost. It is apart from the component so that the
+// sessions fit on them, at which cost. It is apart from the component so that the
 // sandbox's AWS Batch, which chooses hosts by the same table, does not compile Pulumi.
 package capacity
 
@@ -86,7 +86,7 @@ type Need struct {
 	GPUs      int // 0: the sessions of a host share its GPUs
 }
 
-// String returns what a session takes.
+// String returns the amounts that a session takes.
 func (n Need) String() string {
 	gpus := "a share of a GPU"
 	if n.GPUs > 0 {
@@ -114,7 +114,7 @@ const reservedMiB = 32
 // have fitted is refused; with one too high it stays in the queue for ever.
 func (t InstanceType) MemoryForContainers() int { return t.SoldMB*95/100 - reservedMiB }
 
-// String returns what a host has for sessions.
+// String returns the amounts that a host has for sessions.
 func (t InstanceType) String() string {
 	return fmt.Sprintf("%s, %d MiB for containers, %s", counted(t.VCPUs, "vCPU"), t.MemoryForContainers(), counted(t.GPUs, "GPU"))
 }

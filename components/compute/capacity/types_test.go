@@ -15,7 +15,7 @@ func TestSizesAreInTheOrderOfFirstMentionAndTypesInTheirOwn(t *testing.T) {
 	assert.Empty(t, capacity.Sizes(nil))
 }
 
-// What the environments rest on: within a size, the price per vCPU orders hosts
+// The environments rest on this: within a size, the price per vCPU orders hosts
 // by their price.
 func TestTypesOfASizeHaveTheSameNumberOfVCPUs(t *testing.T) {
 	for _, group := range capacity.Sizes(capacity.Known()) {
