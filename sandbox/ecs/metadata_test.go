@@ -159,13 +159,27 @@ func (s *onDocker) TestATaskLearnsOfItself() {
 	w := s.world()
 	t := task("serve", "0")
 	at := w.serving(t)["ECS_CONTAINER_METADATA_URI_V4"]
-	status, _ := w.ask(http.MethodGet, at)
+	status, text := w.ask(http.MethodGet, at)
 	assert.Equal(w, http.StatusOK, status)
-	_, text := w.ask(http.MethodGet, at+"/task")
-	var about struct{ TaskARN, Cluster, Family, KnownStatus string }
+	var own struct {
+		Name, KnownStatus    string
+		CreatedAt, StartedAt time.Time
+	}
+	require.NoError(w, json.Unmarshal([]byte(text), &own))
+	assert.Equal(w, "default", own.Name)
+	assert.Equal(w, "RUNNING", own.KnownStatus)
+	assert.WithinDuration(w, time.Now(), own.CreatedAt, time.Minute)
+	assert.False(w, own.StartedAt.Before(own.CreatedAt), "a container starts after its creation")
+	_, text = w.ask(http.MethodGet, at+"/task")
+	var about struct {
+		TaskARN, Cluster, Family, KnownStatus string
+		Containers                            []struct{ Name string }
+	}
 	require.NoError(w, json.Unmarshal([]byte(text), &about))
 	assert.Equal(w, t.ARN, about.TaskARN)
 	assert.Equal(w, "definition", about.Family)
 	assert.Equal(w, "pool_Batch", about.Cluster)
 	assert.Equal(w, "RUNNING", about.KnownStatus)
+	require.Len(w, about.Containers, 1)
+	assert.Equal(w, "default", about.Containers[0].Name)
 }
