@@ -45,6 +45,8 @@ type Parts struct {
 	root  string                                                                // "": /
 	kept  func(string) error                                                    // nil: x11.Kept
 	tryAs func(context.Context, process.User, Attempts) (attemptResults, error) // nil: tryAs
+	// countFrames is nil for the function of this name.
+	countFrames func(context.Context, display.X) (int, error)
 }
 
 // Run checks every row and calls report with each result. A row that panics or hangs has
@@ -57,6 +59,9 @@ func Run(ctx context.Context, p Parts, report func(contract.Check)) (code int, r
 	}
 	if v.tryAs == nil {
 		v.tryAs = tryAs
+	}
+	if v.countFrames == nil {
+		v.countFrames = countFrames
 	}
 	v.sound = sync.OnceValues(func() ([]string, error) { return p.Sound(ctx) })
 	var failed []string
@@ -79,6 +84,12 @@ type examination struct {
 	sound  func() ([]string, error) // starts it at the first call
 	x      atomic.Pointer[display.X]
 	serves atomic.Bool // the display server does
+
+	gpu struct { // what nvidia-smi answered
+		found   string
+		unknown []string // queries without a value
+		err     error
+	}
 }
 
 // row is a property that must hold for players to play.

@@ -83,10 +83,17 @@ func host(t *testing.T, gpu bool) string {
 	}
 	if gpu {
 		files["/usr/bin/pactl"] = "#!/bin/sh\n[ \"$*/$PULSE_SERVER\" = 'list clients/unix:/run/sound' ] && echo 'application.name = \"dcvagent\"'\n"
+		files["/usr/bin/nvidia-smi"] = "#!/bin/sh\necho '40, 4096, 15360, 10, 1, 58, 4000'\n"
 		files["/usr/bin/gpu-run"] = "#!/bin/sh\necho \"$3  GPU  NVIDIA A10G on $DISPLAY\"\n"
 		for _, node := range []string{"/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-modeset", "/dev/dri/card0", "/dev/dri/renderD128", "/usr/lib64/xorg/modules/drivers/nvidia_drv.so", glxModule} {
 			files[node] = ""
 		}
+	}
+	for name, text := range map[string]string{
+		"cgroup.controllers": "cpu memory\n", "cpu.stat": "usage_usec 10000000\n", "cpu.pressure": "some avg10=0.00 total=4\n",
+		"memory.current": "104857600\n", "memory.stat": "anon 1\ninactive_file 0\n", "memory.peak": "104857600\n", "memory.max": "max\n",
+	} {
+		files["/sys/fs/cgroup/"+name] = text
 	}
 	for name, text := range files {
 		require.NoError(t, os.MkdirAll(filepath.Dir(root+name), 0o755))
@@ -104,10 +111,12 @@ func dcv(t *testing.T, d *fake) Parts {
 		Sound:  func(context.Context) ([]string, error) { return []string{"PULSE_SERVER=unix:/run/sound"}, nil },
 		Player: process.User{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())},
 		Env:    []string{"PATH=/usr/bin:/bin"}, GPURun: root + "/usr/bin/gpu-run", GPU: "GPU-1", Close: 10 * time.Second, root: root,
-		kept:     func(string) error { return nil },
+		kept: func(string) error { return nil }, countFrames: allFrames,
 		Services: []string{service(t), "127.0.0.1:1"}, Ports: []string{"10.0.0.5:8443"}, tryAs: guarded,
 	}
 }
+
+func allFrames(context.Context, display.X) (int, error) { return framesDrawn, nil }
 
 // guarded answers as a host does that keeps players' processes from its services and
 // from its sessions' ports.
@@ -200,6 +209,10 @@ func TestInTheSandboxNoRowFailsAndEachSaysWhatCantBeKnown(t *testing.T) {
 		if name == "a player's processes don't reach the host's credentials" || name == "only root takes the ports of sessions" {
 			continue // a host's rules, which don't need a GPU
 		}
+		if name == "the use of the processor and of memory is measured" || name == "the screen's updates are counted" || name == "the time to a player is measured" {
+			assert.Equal(t, contract.OutcomeHolds, c.Outcome, "it needs no GPU: %s", c.Found)
+			continue
+		}
 		if name == "the web client comes through the session's proxy" || name == "no other session of the host can have the display's name" {
 			assert.Equal(t, contract.OutcomeHolds, c.Outcome)
 			continue
@@ -258,6 +271,22 @@ func TestEveryFaultNamesWhatToChange(t *testing.T) {
 		"no sound": {func(_ *testing.T, p *Parts, _ *fake) {
 			p.Sound = func(context.Context) ([]string, error) { return nil, errors.New("no socket") }
 		}, "DCV takes the player's sound", "without sound", "no socket"},
+		"no cgroup": {func(t *testing.T, p *Parts, _ *fake) { require.NoError(t, os.RemoveAll(p.root+"/sys")) },
+			"the use of the processor and of memory is measured", "Amazon Linux 2023", "no number in cpu.stat"},
+		"no figures of the GPU": {func(t *testing.T, p *Parts, _ *fake) {
+			require.NoError(t, os.WriteFile(p.root+"/usr/bin/nvidia-smi", []byte("#!/bin/sh\necho '[N/A], [N/A], [N/A], 10, 1, 58, 4000'\n"), 0o755))
+		}, "the use of the GPU is measured", "utility", "no value of utilization.gpu"},
+		"no figures of the encoder": {func(t *testing.T, p *Parts, _ *fake) {
+			require.NoError(t, os.WriteFile(p.root+"/usr/bin/nvidia-smi", []byte("#!/bin/sh\necho '40, 4096, 15360, [N/A], 1, 58, 4000'\n"), 0o755))
+		}, "the use of the GPU's video encoder is measured", "a newer driver", "no value of utilization.encoder"},
+		"no frames": {func(_ *testing.T, p *Parts, _ *fake) {
+			p.countFrames = func(context.Context, display.X) (int, error) { return 2, nil }
+		}, "the screen's updates are counted", "no framesPerSecond", "2 of 30 drawn frames were counted"},
+		"no DAMAGE": {func(_ *testing.T, p *Parts, _ *fake) {
+			p.countFrames = func(context.Context, display.X) (int, error) {
+				return 0, errors.New("the X server has no extension DAMAGE")
+			}
+		}, "the screen's updates are counted", "no framesPerSecond", "no extension DAMAGE"},
 		"credentials for everybody": {func(_ *testing.T, p *Parts, _ *fake) { p.tryAs, p.Ports = open, nil },
 			"a player's processes don't reach the host's credentials", "replace hosts that are older", "a player's process reaches 127.0.0.1:"},
 		"ports for everybody": {func(_ *testing.T, p *Parts, _ *fake) { p.tryAs, p.Services = open, nil },

@@ -29,6 +29,11 @@ var checkRows = []row{
 	{"native clients find their UDP port", time.Second, (*examination).udp},
 	{"Vulkan renders on the GPU", 60 * time.Second, (*examination).vulkan},
 	{"game pads reach the game", time.Second, (*examination).gamePad},
+	{"the use of the processor and of memory is measured", 5 * time.Second, (*examination).cgroup},
+	{"the use of the GPU is measured", 30 * time.Second, (*examination).gpuUse},
+	{"the use of the GPU's video encoder is measured", time.Second, (*examination).encoderUse},
+	{"the screen's updates are counted", 15 * time.Second, (*examination).frames},
+	{"the time to a player is measured", 5 * time.Second, (*examination).roundTrip},
 	{"a player's processes don't reach the host's credentials", 30 * time.Second, (*examination).credentials},
 	{"only root takes the ports of sessions", 30 * time.Second, (*examination).ports},
 	{"the display server ends in time", 2 * time.Minute, (*examination).ends},
@@ -46,6 +51,10 @@ const (
 	changeSoftware = "another of compute.instanceTypes; session.softwareRendering: true lets players play without the GPU meanwhile"
 	changeLicence  = "`pulumi up` restores the host role's right to DCV's licence; with network.vpcId, that VPC needs a way to S3"
 	changeGuard    = "replace hosts that are older than the stack's last `pulumi up`: their user data did not guard them; on a newer host, look at dcv-sessions-guard.service (docs/operations.md, \"Looking at a host\")"
+	changeCgroup   = "compute.image: an AMI whose containers see their cgroup, such as Amazon Linux 2023; until then usage events lack the values that are named"
+	changeUtility  = "the image's NVIDIA_DRIVER_CAPABILITIES has to have utility; on a host whose other containers have nvidia-smi, compute.image: an AMI with a working driver"
+	changeEncoder  = "another of compute.instanceTypes, or compute.image: an AMI with a newer driver; until then usage events lack the values that are named"
+	changeFrames   = "nothing: players play as before, and usage events have no framesPerSecond; report it with this job's log"
 	changeStop     = "session.stopSeconds: longer by the seconds that are missing"
 )
 

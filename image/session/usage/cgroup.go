@@ -161,9 +161,10 @@ func percent(part, whole *float64) *float64 {
 	return float(*part / *whole * 100)
 }
 
-// CheckCgroup returns what the session's cgroup shows, in words.
-func CheckCgroup() (string, error) {
-	c := newCgroup(cgroupRoot)
+// CheckCgroup returns what the session's cgroup shows, in words. Its files are looked for
+// below root.
+func CheckCgroup(root string) (string, error) {
+	c := newCgroup(root + cgroupRoot)
 	time.Sleep(leastMeasured / 10)
 	var u contract.Usage
 	if err := c.measure(&u, period{elapsed: leastMeasured / 10}); err != nil {

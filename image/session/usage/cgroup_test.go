@@ -104,7 +104,7 @@ func TestWhatACgroupLacksIsLeftOutAndNamed(t *testing.T) {
 }
 
 func TestThisMachinesOwnCgroupIsMeasured(t *testing.T) {
-	found, err := CheckCgroup()
+	found, err := CheckCgroup("")
 	if err != nil {
 		t.Skip("SKIPPED: this machine shows no cgroup of a container: ", err)
 	}
