@@ -104,6 +104,7 @@ var (
 	EnvBatchEndpoint     = SettingOf("BatchEndpoint").Variables[0]
 	EnvTopicsEndpoint    = SettingOf("TopicsEndpoint").Variables[0]
 	EnvGrace             = SettingOf("Grace").Variables[0]
+	EnvUsage             = SettingOf("Usage").Variables[0]
 	EnvMax               = SettingOf("Max").Variables[0]
 	EnvDisplayMode       = SettingOf("DisplayMode").Variables[0]
 	EnvSoftwareRendering = SettingOf("SoftwareRendering").Variables[0]

@@ -100,7 +100,7 @@ func (s *sandbox) held(t *testing.T, image, then string) held {
 	script := filepath.Join(dir, "start")
 	text := "#!/bin/sh\nwhile [ ! -e /tmp/go ]; do sleep 0.1; done\n" + then + "\n"
 	require.NoError(t, os.WriteFile(script, []byte(text), 0o755))
-	return held{s.container(t, image, nil, "--mount", "type=bind,readonly,source="+script+",target=/opt/game/start")}
+	return held{s.container(t, image, map[string]string{contract.EnvUsage: "5"}, "--mount", "type=bind,readonly,source="+script+",target=/opt/game/start")}
 }
 
 // theGame is the command in the script of the sandbox's game.
@@ -223,6 +223,17 @@ func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
 		picture(b)
 		race(b)
 		b.Shot("playing")
+		played := c.eventWhere("what the player gets", func(e contract.Event) bool {
+			u := e.Usage
+			return u != nil && u.FramesPerSecond != nil && u.MegabitsToPlayer != nil && u.RoundTripMilliseconds != nil
+		}).Usage
+		assert.Greater(t, *played.FramesPerSecond, 1.0)
+		assert.Greater(t, *played.MegabitsToPlayer, 0.1)
+		assert.Positive(t, *played.RoundTripMilliseconds)
+		if assert.NotNil(t, played.CPUCores) && assert.NotNil(t, played.MemoryMiB) {
+			assert.Greater(t, *played.CPUCores, 0.1, "a game is drawn")
+			assert.Greater(t, *played.MemoryMiB, 50.0)
+		}
 		game := c.process("/opt/game/bin/etr")
 
 		b.Reload()
@@ -251,6 +262,11 @@ func (s *sandbox) browse(t *testing.T, out outputs.Outputs) {
 		ended := c.ended()
 		assert.Equal(t, contract.ExitOK, *ended.ExitCode)
 		assert.Contains(t, ended.Reason, "the game ended")
+		assert.Equal(t, "ok", ended.Exit)
+		summary := c.event(contract.EventSummary).Summary
+		assert.Equal(t, "ok", summary.Exit)
+		assert.Greater(t, summary.PlayedSeconds, 10.0)
+		assert.Positive(t, summary.Usage["framesPerSecond"].Median)
 		b.Is("the page says so", over)
 		assert.Contains(t, b.Text(), "The game has ended")
 		b.Shot("ended")

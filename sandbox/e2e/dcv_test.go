@@ -79,7 +79,7 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 
 	t.Run("a player plays by DCV, also after its server and its bus have died, and leaves", func(t *testing.T) {
 		t.Parallel()
-		c := s.container(t, dcvImage, map[string]string{contract.EnvGrace: "10"}, host...)
+		c := s.container(t, dcvImage, map[string]string{contract.EnvGrace: "10", contract.EnvUsage: "5"}, host...)
 		v := c.visitor(c.event(contract.EventReady).URL)
 		assert.Equal(t, http.StatusSeeOther, v.signIn(byHand))
 
@@ -91,6 +91,9 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 		player, err := v.joins(entry)
 		require.NoError(t, err)
 		c.eventWhere("a player", func(e contract.Event) bool { return e.State == contract.StatePlaying })
+		c.eventWhere("the use of the GPU", func(e contract.Event) bool {
+			return e.Usage != nil && e.Usage.GPUPercent != nil && *e.Usage.GPUPercent == 40 && e.Usage.EncoderMilliseconds != nil && *e.Usage.EncoderMilliseconds == 4
+		})
 
 		for i, part := range []string{"dcv/dcvserver", "dbus-daemon"} {
 			c.kill(part)
@@ -138,7 +141,10 @@ func (s *sandbox) inspectDCVImage(t *testing.T, out outputs.Outputs) {
 		}
 		assert.Equal(t, []string{
 			"the NVIDIA driver's GLX module", "no other session of the host can have the display's name", "DCV's session attaches to the display", "DCV has its licence",
-			"the web client comes through the session's proxy", "the display server ends in time",
+			"the web client comes through the session's proxy",
+			"the use of the processor and of memory is measured", "the use of the GPU is measured", "the use of the GPU's video encoder is measured",
+			"the screen's updates are counted", "the time to a player is measured",
+			"the display server ends in time",
 		}, held, "what a host without a GPU can show")
 
 		c = s.containerFor(t, contract.CommandDoctor, dcvImage, map[string]string{"NVIDIA_VISIBLE_DEVICES": "all"}, host...)
@@ -175,9 +181,13 @@ func (s *sandbox) buildDCV(t *testing.T, buildContext string) (said string, err 
 	return string(out), err
 }
 
-// nvidiaSMI answers the one question that a session asks.
+// nvidiaSMI answers the two questions that a session asks.
 const nvidiaSMI = `#!/bin/sh
-[ "$*" = "--query-gpu=pci.bus_id --id=0 --format=csv,noheader" ] && echo 00000000:31:00.0
+case "$*" in
+"--query-gpu=pci.bus_id --id=0 --format=csv,noheader") echo 00000000:31:00.0 ;;
+"--query-gpu=utilization.gpu,"*" --id=0 --format=csv,noheader,nounits") echo 40, 4096, 15360, 10, 1, 58, 4000 ;;
+*) exit 6 ;;
+esac
 `
 
 // xorg stands for Xorg on a GPU: it takes the same arguments and configuration,

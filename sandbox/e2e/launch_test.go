@@ -153,6 +153,18 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		for _, event := range []contract.EventName{contract.EventStarting, contract.EventReady} {
 			assert.Contains(t, stdout, `"event":"`+string(event)+`"`)
 		}
+		waits := map[contract.EventName]contract.Event{}
+		for line := range strings.Lines(stdout) {
+			var e contract.Event
+			require.NoError(t, json.Unmarshal([]byte(line), &e), line)
+			waits[e.Event] = e
+		}
+		starting, ready := waits[contract.EventStarting], waits[contract.EventReady]
+		if assert.NotNil(t, starting.SinceCreated) && assert.NotNil(t, starting.SinceSubmit) && assert.NotNil(t, ready.SinceSubmit) {
+			assert.Less(t, *starting.SinceCreated, *starting.SinceSubmit, "the container was created after the submission")
+			assert.Less(t, *starting.SinceSubmit, *ready.SinceSubmit)
+			assert.Greater(t, *starting.SinceSubmit, 5.0, "its first attempt, on a host that was taken away, is a part of the wait")
+		}
 		told := slices.IndexFunc(strings.Split(stdout, "\n"), func(line string) bool {
 			return strings.Contains(line, `"event":"`+string(contract.EventNotified)+`"`) && !strings.Contains(line, `"reason"`)
 		})

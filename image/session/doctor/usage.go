@@ -20,7 +20,7 @@ import (
 func (v *examination) cgroup(context.Context) finding {
 	found, err := usage.CheckCgroup(v.root)
 	if err != nil {
-		return fails(changeCgroup, "%v", err)
+		return v.gpuFault(changeCgroup, "%v", err)
 	}
 	return holds("%s", found)
 }
