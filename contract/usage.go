@@ -19,12 +19,13 @@ type Usage struct {
 
 	CPUCores           *float64 `json:"cpuCores,omitempty"`           // used on average; 1.5: one and a half cores
 	CPUPressurePercent *float64 `json:"cpuPressurePercent,omitempty"` // of the time some process waited for a core (cgroup v2, cpu.pressure, some)
-	MemoryMiB          *float64 `json:"memoryMib,omitempty"`          // now
-	MemoryPeakMiB      *float64 `json:"memoryPeakMib,omitempty"`      // since the container's start
+	MemoryMiB          *float64 `json:"memoryMib,omitempty"`          // now, without files that the kernel can drop at once
+	MemoryPeakMiB      *float64 `json:"memoryPeakMib,omitempty"`      // since the container's start, with such files
 	MemoryLimitMiB     *float64 `json:"memoryLimitMib,omitempty"`     // above which the session ends
 	MemoryPercent      *float64 `json:"memoryPercent,omitempty"`      // MemoryMiB of MemoryLimitMiB
 
-	// Of the session's whole GPU, which other sessions may share (nvidia-smi).
+	// Of the session's whole GPU, which other sessions may share: means of nvidia-smi's
+	// samples.
 	GPUPercent          *float64 `json:"gpuPercent,omitempty"`
 	GPUMemoryMiB        *float64 `json:"gpuMemoryMib,omitempty"`
 	GPUMemoryLimitMiB   *float64 `json:"gpuMemoryLimitMib,omitempty"`
@@ -34,15 +35,16 @@ type Usage struct {
 	EncoderFrames       *float64 `json:"encoderFrames,omitempty"`       // per second
 	EncoderMilliseconds *float64 `json:"encoderMilliseconds,omitempty"` // latency
 
-	FramesPerSecond *float64 `json:"framesPerSecond,omitempty"` // updates of the screen that a player sees (X's DAMAGE); only while one is connected
-	// Between the session and its players, all connections in all; only while one is
-	// connected.
+	// While a player is connected; of less than a second of it there are none.
+	FramesPerSecond *float64 `json:"framesPerSecond,omitempty"` // updates of the screen (X's DAMAGE), at most 100
+	// Between the session and its players, all connections in all, but for QUIC.
 	MegabitsToPlayer      *float64 `json:"megabitsToPlayer,omitempty"`      // per second
 	MegabitsFromPlayer    *float64 `json:"megabitsFromPlayer,omitempty"`    // per second
 	RoundTripMilliseconds *float64 `json:"roundTripMilliseconds,omitempty"` // the kernel's smoothed estimate (TCP_INFO)
 }
 
-// Spread describes the values of a Usage field in a whole session.
+// Spread describes the values of a Usage field in a whole session. The percentiles are
+// within 1 % of a measured value.
 type Spread struct {
 	Mean   float64 `json:"mean"`
 	Median float64 `json:"median"`

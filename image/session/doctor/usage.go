@@ -82,10 +82,11 @@ func (v *examination) frames(ctx context.Context) finding {
 
 // countFrames draws framesDrawn frames and returns how many were counted.
 func countFrames(ctx context.Context, x display.X) (int, error) {
+	const window = 500 * time.Millisecond
 	counting, enough := context.WithCancel(ctx)
 	var n atomic.Int64
 	ended := make(chan error, 1)
-	go func() { ended <- x11.Frames(counting, x, func() { n.Add(1) }) }()
+	go func() { ended <- x11.Frames(counting, x, window, 0, func(frames int) { n.Add(int64(frames)) }) }()
 	drawn := make(chan error, 1)
 	go func() { drawn <- x11.Draw(ctx, x, framesDrawn, time.Second/30) }()
 	select {
@@ -93,6 +94,7 @@ func countFrames(ctx context.Context, x display.X) (int, error) {
 		enough()
 		return 0, err
 	case err := <-drawn:
+		time.Sleep(2 * window) // until the last one has ended
 		enough()
 		<-ended //nolint:errcheck // that it was called off
 		return int(n.Load()), err

@@ -148,53 +148,58 @@ func TestAValueThatCantBeIsLeftOut(t *testing.T) {
 	}
 }
 
-// during measures the frames and the traffic of half a minute.
-func during(f *frames, frames int64, traffic door.Traffic) (contract.Usage, error) {
+// during measures windows of frames, and the traffic, of half a minute.
+func during(f *frames, traffic door.Traffic, windows ...int) (contract.Usage, error) {
 	var u contract.Usage
-	f.seen.Add(frames)
-	f.all.Add(frames)
+	for _, n := range windows {
+		f.count(n)
+	}
 	p := period{elapsed: 30 * time.Second, traffic: traffic}
 	return u, errors.Join(f.measure(&u, p), player{}.measure(&u, p))
 }
 
+func always() bool { return true }
+
 func TestAPlayersFiguresAreOfTheTimeWithAPlayer(t *testing.T) {
-	f := newFrames(func() bool { return true })
-	u, err := during(f, 300, door.Traffic{Played: 10 * time.Second, ToPlayer: 12_500_000, FromPlayer: 125_000, RoundTrip: 25 * time.Millisecond, Known: true})
+	f := newFrames(always)
+	u, err := during(f, door.Traffic{Played: 10 * time.Second, ToPlayer: 12_500_000, FromPlayer: 125_000, RoundTrip: 25 * time.Millisecond, Known: true}, 20, 40)
 	require.NoError(t, err)
 	assert.Equal(t, contract.Usage{
 		FramesPerSecond: float(30), MegabitsToPlayer: float(10), MegabitsFromPlayer: float(0.1), RoundTripMilliseconds: float(25),
 	}, u)
-	u, err = during(f, 0, door.Traffic{ToPlayer: 1000})
+	u, err = during(f, door.Traffic{ToPlayer: 1000})
 	require.NoError(t, err)
 	assert.Empty(t, u, "nobody played")
-	u, err = during(f, 0, door.Traffic{Played: 30 * time.Second, Known: true, RoundTrip: time.Millisecond})
+	u, err = during(f, door.Traffic{Played: 30 * time.Second, Known: true, RoundTrip: time.Millisecond}, 0, 0, 0, 0, 0, 0)
 	require.NoError(t, err)
 	assert.Equal(t, float(0), u.FramesPerSecond, "a game that stands still, on a display that reports frames")
 }
 
 func TestADisplayThatReportsNoFramesHasNoFrameRate(t *testing.T) {
-	u, err := during(newFrames(func() bool { return true }), 3, door.Traffic{Played: 30 * time.Second, Known: true})
+	u, err := during(newFrames(always), door.Traffic{Played: 30 * time.Second, Known: true}, 3, 0, 0, 0, 0, 0)
 	assert.EqualError(t, err, "the display has reported 3 updates so far")
 	assert.Nil(t, u.FramesPerSecond)
 }
 
 func TestAPlayerWithoutARoundTripIsNamed(t *testing.T) {
-	f := newFrames(func() bool { return true })
-	u, err := during(f, 300, door.Traffic{Played: 30 * time.Second})
+	f := newFrames(always)
+	u, err := during(f, door.Traffic{Played: 30 * time.Second}, 60)
 	assert.ErrorContains(t, err, "no estimate")
 	assert.Nil(t, u.RoundTripMilliseconds)
-	_, err = during(f, 300, door.Traffic{Played: 20 * time.Second})
+	_, err = during(f, door.Traffic{Played: 20 * time.Second}, 60)
 	assert.NoError(t, err, "the player has left")
 }
 
-func TestAFrameWithoutAPlayerIsSeenByNobody(t *testing.T) {
+func TestAWindowWithoutAPlayerIsSeenByNobody(t *testing.T) {
 	playing := false
 	f := newFrames(func() bool { return playing })
-	f.count()
+	f.count(60)
+	u, err := during(f, door.Traffic{Played: 5 * time.Second, Known: true})
+	assert.NoError(t, err)
+	assert.Nil(t, u.FramesPerSecond, "no window ended while the player was there")
 	playing = true
-	f.count()
-	assert.EqualValues(t, 2, f.all.Load())
-	assert.EqualValues(t, 1, f.seen.Load())
+	u, _ = during(f, door.Traffic{Played: 5 * time.Second, Known: true}, 30)
+	assert.Equal(t, float(30), u.FramesPerSecond)
 }
 
 func TestNumbersKeepAboutThreeDigits(t *testing.T) {

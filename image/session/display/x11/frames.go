@@ -13,48 +13,119 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/display"
 )
 
-// frameWindow is how long drawing belongs to the frame that it began. X has no frames:
-// a game that draws one in many rectangles damages the screen as many times. DCV streams
-// at most 60 frames a second, and so many are counted one by one; of a faster game at
-// most 100.
-const frameWindow = 10 * time.Millisecond
+// frameTime is how long drawing belongs to the frame that it began. X has no frames: a
+// game that draws one in many rectangles damages the screen as many times. DCV streams at
+// most 60 frames a second, and so many are counted one by one; of a faster game at most
+// 100.
+const frameTime = 10 * time.Millisecond
 
-// Frames calls frame for each update of the screen, at most once every frameWindow, until
-// ctx ends or the X server closes the connection.
+// Frames counts the updates of the screen during a window, pauses, and so on, until ctx
+// ends or the X server closes the connection. It calls counted at the end of each window.
 //
 // It uses the DAMAGE extension (X.Org, damageproto.txt) at the level NonEmpty: the server
 // reports the first damage, and then none until the client has subtracted what there is.
-// So a frame costs one event and one request, however much is drawn in it.
-func Frames(ctx context.Context, x display.X, frame func()) error {
+// So a frame costs one event and one request, however much is drawn in it, and a pause
+// one event.
+func Frames(ctx context.Context, x display.X, window, pause time.Duration, counted func(frames int)) error {
 	return withConn(ctx, x, func(c *xgb.Conn) error {
-		notify, err := useDamage(c)
+		d, err := newDamaged(c)
 		if err != nil {
 			return err
 		}
-		id, err := damage.NewDamageId(c)
-		if err != nil {
-			return err
-		}
-		// Damage of the root window is damage of all windows on the screen.
-		root := xproto.Drawable(defaultScreen(c).Root)
-		if err := damage.CreateChecked(c, id, root, damage.ReportLevelNonEmpty).Check(); err != nil {
-			return err
-		}
+		over := make(chan struct{})
+		defer close(over)
+		go d.listen(over)
 		for {
-			event, fault := c.WaitForEvent()
-			switch {
-			case fault != nil:
-				return fmt.Errorf("DAMAGE: %w", fault)
-			case event == nil:
-				return errors.New("the X server has closed the connection")
-			case event != notify:
-				continue // MappingNotify, which every client gets
+			frames := 0
+			err := d.during(ctx, window, func() {
+				frames++
+				time.Sleep(frameTime)
+				d.subtract()
+			})
+			if err != nil {
+				return err
 			}
-			frame()
-			time.Sleep(frameWindow)
-			damage.Subtract(c, id, 0, 0)
+			counted(frames)
+			drawn := false
+			if err := d.during(ctx, pause, func() { drawn = true }); err != nil {
+				return err
+			}
+			if drawn {
+				d.subtract()
+			}
 		}
 	})
+}
+
+// damaged is the damage of the screen.
+type damaged struct {
+	conn    *xgb.Conn
+	id      damage.Damage
+	notify  extensionEvent
+	updates chan error // nil: the screen has changed; else there are no more
+}
+
+func newDamaged(c *xgb.Conn) (*damaged, error) {
+	notify, err := useDamage(c)
+	if err != nil {
+		return nil, err
+	}
+	id, err := damage.NewDamageId(c)
+	if err != nil {
+		return nil, err
+	}
+	// Damage of the root window is damage of all windows on the screen.
+	root := xproto.Drawable(defaultScreen(c).Root)
+	if err := damage.CreateChecked(c, id, root, damage.ReportLevelNonEmpty).Check(); err != nil {
+		return nil, err
+	}
+	return &damaged{c, id, notify, make(chan error)}, nil
+}
+
+// subtract makes the server report the next damage.
+func (d *damaged) subtract() { damage.Subtract(d.conn, d.id, 0, 0) }
+
+// listen passes the events on until there are no more, or nobody listens any more.
+func (d *damaged) listen(over <-chan struct{}) {
+	for {
+		event, fault := d.conn.WaitForEvent()
+		var update error
+		switch {
+		case fault != nil:
+			update = fmt.Errorf("DAMAGE: %w", fault)
+		case event == nil:
+			update = errors.New("the X server has closed the connection")
+		case event != d.notify:
+			continue // MappingNotify, which every client gets
+		}
+		select {
+		case d.updates <- update:
+		case <-over:
+			return
+		}
+		if update != nil {
+			return
+		}
+	}
+}
+
+// during calls update for each update in a time.
+func (d *damaged) during(ctx context.Context, length time.Duration, update func()) error {
+	end := time.NewTimer(length)
+	defer end.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-end.C:
+			return nil
+		case err := <-d.updates:
+			if err != nil {
+				return err
+			}
+			update()
+		}
+	}
 }
 
 // useDamage makes the extension usable, and returns its event. The server refuses other
