@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -205,6 +206,16 @@ func TestAWindowWithoutAPlayerIsSeenByNobody(t *testing.T) {
 func TestNumbersKeepAboutThreeDigits(t *testing.T) {
 	for value, want := range map[float64]float64{0: 0, 0.004: 0, 0.0512: 0.05, 1.2345: 1.23, 9.999: 10, 59.94: 59.9, 99.96: 100, 1234.5: 1235, 14999.6: 15000} {
 		assert.InDelta(t, want, round(value), 1e-9, value)
+	}
+}
+
+func TestThePageDescribesEveryFieldOfUsage(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/session.md")
+	require.NoError(t, err)
+	_, section, _ := strings.Cut(string(page), "\n## Usage\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for name := range values(&contract.Usage{}) {
+		assert.Contains(t, section, "`"+name+"`")
 	}
 }
 
