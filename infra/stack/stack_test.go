@@ -221,6 +221,22 @@ func TestEveryTaggableResourceCarriesTheStacksTags(t *testing.T) {
 	}
 }
 
+// Costs are attributed down to the user.
+func TestWhatBelongsToAUserCarriesTheUsersTag(t *testing.T) {
+	for _, name := range environments {
+		all := environment(t, name, values{"image.use": digest, "users": `{"someone":{"notify":"someone@example.com"}}`})
+		own := 0
+		for _, res := range deploy(t, componenttest.Update, name, all).mustRun(t).Resources {
+			if !strings.Contains(res.Name, "someone") || !recorded.Taggable(res.Type) {
+				continue
+			}
+			own++
+			assert.Equal(t, "someone", res.Inputs["tags"].(map[string]any)[contract.TagUser], "%s %s", res.Type, res.Name)
+		}
+		assert.Equal(t, 4, own, "%s: job definition, two secrets, topic", name)
+	}
+}
+
 // A launch template and an instance also tag the resources that EC2 makes from them.
 func TestHostsAndVolumesCarryTheStacksTags(t *testing.T) {
 	r := deploy(t, componenttest.Update, "dev", environment(t, "dev", values{"image.use": digest})).mustRun(t)

@@ -144,6 +144,7 @@ func (s *sandbox) inspect(t *testing.T, out outputs.Outputs) {
 	t.Run("a secret a user, with a strong password", func(t *testing.T) { c.inspectSecrets(t, out) })
 	t.Run("roles with exactly the intended policies", func(t *testing.T) { c.inspectRoles(t) })
 	t.Run("every role may do what it is for, and nothing else", func(t *testing.T) { s.inspectRights(t, out) })
+	t.Run("every alarm notifies the team, and the dashboard shows this stack", func(t *testing.T) { c.inspectWatching(t, out) })
 	t.Run("no password and no registry token is in the state or on disk", func(t *testing.T) { s.inspectState(t, c, out) })
 }
 
@@ -187,6 +188,18 @@ func (c cloudClients) inspectDefinitions(t *testing.T, out outputs.Outputs) {
 	_, err := c.ecr.DescribeImages(context.Background(), &ecr.DescribeImagesInput{
 		RepositoryName: aws.String(name), ImageIds: []ecrtypes.ImageIdentifier{{ImageDigest: aws.String(digest)}}})
 	assert.NoError(t, err, "ECR has no image %s", out.ImageURI)
+}
+
+func (c cloudClients) inspectWatching(t *testing.T, out outputs.Outputs) {
+	alarms := c.call(t, "monitoring", "Action=DescribeAlarms&AlarmNamePrefix="+contract.NamePrefix(out.Stack)+"&Version=2010-08-01")
+	assert.Contains(t, alarms, "<AlarmName>"+contract.NamePrefix(out.Stack)+"failed-game</AlarmName>")
+	assert.Equal(t, strings.Count(alarms, "<AlarmName>"), strings.Count(alarms, "<member>"+out.TeamTopicARN+"</member>"))
+	board := c.call(t, "monitoring", "Action=GetDashboard&DashboardName="+out.DashboardName+"&Version=2010-08-01")
+	assert.Contains(t, board, out.LogGroup)
+	assert.Contains(t, board, out.QueueName)
+	for _, row := range contract.Metrics {
+		assert.Contains(t, c.call(t, "logs", `Logs_20140328.DescribeMetricFilters {"logGroupName": "`+out.LogGroup+`"}`), `"`+row.Name+`"`)
+	}
 }
 
 func (c cloudClients) password(t *testing.T, out outputs.Outputs, user string) string {
