@@ -103,7 +103,7 @@ func (b board) now() []dashboard.Properties {
 		b.whole("Waiting, of those submitted in this time range", dashboard.ViewNumber,
 			hidden(b.batch("JobsMovedToRunnable", "runnable", "")), hidden(b.batch("JobsMovedToStarting", "starting", "")), hidden(b.batch("JobsCancelled", "cancelled", "")),
 			expression("FILL(runnable, 0) - FILL(starting, 0) - FILL(cancelled, 0)", "waiting")),
-		b.whole("Wait in this time range", dashboard.ViewNumber, as("p50", b.metric("WaitSeconds", "", "seconds, median")), as("p95", b.metric("WaitSeconds", "", "seconds, 95th percentile"))),
+		b.whole("Wait in this time range", dashboard.ViewNumber, as("p50", b.metric("WaitSeconds", "", "median")), as("p95", b.metric("WaitSeconds", "", "95th percentile"))),
 		b.whole("Played in this time range", dashboard.ViewNumber, hidden(b.metric("PlayedSeconds", "played", "")), expression("played / 3600", "hours, of sessions that ended")),
 		b.graph("vCPUs of GPU hosts, all stacks of the account", dashboard.ViewNumber, "Maximum", gpuHosts("G/OnDemand", "on demand"), gpuHosts("G/Spot", "Spot")),
 	}
