@@ -19,6 +19,7 @@ import (
 func TestOneStackThroughItsLife(t *testing.T) {
 	t.Setenv("DCV_BUILDER_MINUTE", builderMinute)
 	t.Setenv("DCV_EVENT_RETRY", eventRetry)
+	t.Setenv("DCV_ALARM_MINUTE", alarmMinute)
 	s := newSandbox(t)
 	s.downAtEnd(t)
 	base := s.committed(t).with(map[string]any{"session.graceSeconds": 10}) // the shortest: a step waits for it
@@ -79,6 +80,8 @@ func TestOneStackThroughItsLife(t *testing.T) {
 	step("a job that overrides its variables gains nothing", func(t *testing.T) { s.overrideVariables(t, deployed) })
 
 	step("a player does not reach the host's credentials, and the supervisor does", func(t *testing.T) { s.attackHost(t) })
+
+	step("every alarm is raised by its cause, and by nothing else", func(t *testing.T) { s.raiseAlarms(t, deployed) })
 
 	step("a second up changes nothing and no password", func(t *testing.T) {
 		password := s.aws(t).password(t, deployed, "player1")

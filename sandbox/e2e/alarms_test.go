@@ -1,0 +1,246 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	alarmtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/contract"
+	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
+)
+
+// alarmMinute is how long a minute of the alarms' periods is in tests: set it before the
+// local AWS starts.
+const alarmMinute = "1s"
+
+// alarms are the deployed stack's alarms, with what they watch and where they send.
+type alarms struct {
+	cloudClients
+	*testing.T
+	out     outputs.Outputs
+	metrics *cloudwatch.Client
+	logs    *cloudwatchlogs.Client
+	mailbox string // a queue that gets the team's messages
+	stream  string
+}
+
+// raiseAlarms causes every alarm of the stack once, by the event that it waits for.
+func (s *sandbox) raiseAlarms(t *testing.T, out outputs.Outputs) {
+	a := s.alarms(t, out)
+	step := steps(t)
+	step("without a cause no alarm is raised", func(t *testing.T) {
+		a.T = t
+		require.True(t, local.WaitUntil(5*time.Minute, func() bool { return a.states()[alarmtypes.StateValueOk] == len(a.names()) }), "%v", a.states())
+		a.mails()
+		for range 6 {
+			a.log(`"event":"usage","usage":{"seconds":30,"cpuCores":1,"memoryPercent":40,"gpuMemoryPercent":40,"encoderPercent":10,"framesPerSecond":60}`,
+				`"event":"ready","sinceSubmitSeconds":20`, `"event":"ended","exit":"ok","exitCode":0`)
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, map[alarmtypes.StateValue]int{alarmtypes.StateValueOk: len(a.names())}, a.states())
+		assert.Empty(t, a.mails())
+	})
+	caused := map[string]bool{}
+	for _, c := range causes() {
+		step(c.name, func(t *testing.T) {
+			a.T = t
+			for _, name := range c.alarms {
+				caused[contract.NamePrefix(out.Stack)+name] = true
+			}
+			a.raise(c)
+		})
+	}
+	step("no alarm is left out", func(t *testing.T) {
+		a.T = t
+		for _, name := range a.names() {
+			assert.True(t, caused[name], "nothing causes %s: causes lacks it", name)
+		}
+	})
+	step("a session that blocks the queue is reported with AWS's reason", func(t *testing.T) {
+		a.T = t
+		a.submitTagged(t, out, "")
+		t.Cleanup(func() { a.endJobs(t, out, "rights") })
+		var said string
+		require.True(t, local.WaitUntil(time.Minute, func() bool { said = strings.Join(a.mails(), "\n"); return said != "" }))
+		assert.Contains(t, said, "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
+		assert.Contains(t, said, "#alarm-queue-blocked")
+	})
+}
+
+// cause is an event that raises alarms. It is repeated until they are raised.
+type cause struct {
+	name   string
+	alarms []string // without the stack's prefix
+	lines  []string // of a session's log, without what all of them have
+	do     func(*alarms)
+}
+
+// causes returns a cause for every alarm.
+func causes() []cause {
+	var all []cause
+	for _, code := range contract.ExitCodes {
+		if code.Code != contract.ExitOK && !code.Retry {
+			all = append(all, cause{name: "a session ends with " + code.Name, alarms: []string{"failed-" + code.Name}, lines: []string{`"event":"ended","exit":"` + code.Name + `"`}})
+		}
+	}
+	return append(all,
+		cause{name: "a player waits for a day", alarms: []string{"waited"}, lines: []string{`"event":"ready","sinceSubmitSeconds":86400`}},
+		cause{name: "sessions lack memory, GPU memory, encoder and frames for long", alarms: []string{"memory-full", "gpu-memory-full", "encoder-full", "few-frames"}, lines: []string{
+			`"event":"usage","usage":{"seconds":30,"memoryPercent":99}`, `"event":"usage","usage":{"seconds":30,"gpuMemoryPercent":99}`,
+			`"event":"usage","usage":{"seconds":30,"encoderPercent":99}`, `"event":"usage","usage":{"seconds":30,"framesPerSecond":1}`,
+		}},
+		cause{name: "AWS Batch starts a session again and again", alarms: []string{"retried"}, do: (*alarms).retry},
+	)
+}
+
+func (s *sandbox) alarms(t *testing.T, out outputs.Outputs) *alarms {
+	t.Helper()
+	config := s.config(t)
+	a := &alarms{cloudClients: s.aws(t), T: t, out: out, metrics: cloudwatch.NewFromConfig(config), logs: cloudwatchlogs.NewFromConfig(config),
+		stream: "alarms/default/0"}
+	topics := sns.NewFromConfig(config)
+	made, err := a.sqs.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("alarms")})
+	require.NoError(t, err)
+	a.mailbox = *made.QueueUrl
+	subscribed, err := topics.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: aws.String(string(out.TeamTopicARN)), Protocol: aws.String("sqs"),
+		Endpoint: aws.String("arn:aws:sqs:" + local.Region + ":" + local.Account + ":alarms")})
+	require.NoError(t, err)
+	_, err = a.logs.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &out.LogGroup, LogStreamName: &a.stream})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := topics.Unsubscribe(context.Background(), &sns.UnsubscribeInput{SubscriptionArn: subscribed.SubscriptionArn})
+		assert.NoError(t, err)
+		_, err = a.sqs.DeleteQueue(context.Background(), &sqs.DeleteQueueInput{QueueUrl: &a.mailbox})
+		assert.NoError(t, err)
+	})
+	return a
+}
+
+// log writes events of a session of the stack.
+func (a *alarms) log(lines ...string) {
+	a.Helper()
+	var events []logtypes.InputLogEvent
+	for _, line := range lines {
+		line = `{"stack":"` + a.out.Stack + `","user":"player1","session":"alarms",` + line + `}`
+		events = append(events, logtypes.InputLogEvent{Timestamp: aws.Int64(time.Now().UnixMilli()), Message: &line})
+	}
+	_, err := a.logs.PutLogEvents(a.Context(), &cloudwatchlogs.PutLogEventsInput{LogGroupName: &a.out.LogGroup, LogStreamName: &a.stream, LogEvents: events})
+	require.NoError(a, err)
+}
+
+func (a *alarms) all() []alarmtypes.MetricAlarm {
+	a.Helper()
+	got, err := a.metrics.DescribeAlarms(a.Context(), &cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: aws.String(contract.NamePrefix(a.out.Stack))})
+	require.NoError(a, err)
+	require.NotEmpty(a, got.MetricAlarms)
+	return got.MetricAlarms
+}
+
+func (a *alarms) names() (names []string) {
+	for _, alarm := range a.all() {
+		names = append(names, *alarm.AlarmName)
+	}
+	return names
+}
+
+// states counts the alarms by their state.
+func (a *alarms) states() map[alarmtypes.StateValue]int {
+	count := map[alarmtypes.StateValue]int{}
+	for _, alarm := range a.all() {
+		count[alarm.StateValue]++
+	}
+	return count
+}
+
+// message is what an alarm sends.
+type message struct{ AlarmName, AlarmDescription, NewStateValue string }
+
+// mails takes the team's messages.
+func (a *alarms) mails() (texts []string) {
+	a.Helper()
+	for {
+		got, err := a.sqs.ReceiveMessage(a.Context(), &sqs.ReceiveMessageInput{QueueUrl: &a.mailbox, MaxNumberOfMessages: 10})
+		require.NoError(a, err)
+		if len(got.Messages) == 0 {
+			return texts
+		}
+		for _, m := range got.Messages {
+			var mail struct{ Subject, Message string }
+			require.NoError(a, json.Unmarshal([]byte(*m.Body), &mail))
+			texts = append(texts, strings.TrimSpace(mail.Subject+"\n"+mail.Message))
+			_, err := a.sqs.DeleteMessage(a.Context(), &sqs.DeleteMessageInput{QueueUrl: &a.mailbox, ReceiptHandle: m.ReceiptHandle})
+			require.NoError(a, err)
+		}
+	}
+}
+
+// raise repeats a cause until each of its alarms has sent its message, once.
+func (a *alarms) raise(c cause) {
+	a.Helper()
+	if c.do != nil {
+		c.do(a)
+	}
+	waiting := map[string]bool{}
+	present := a.names()
+	for _, name := range c.alarms {
+		full := contract.NamePrefix(a.out.Stack) + name
+		require.Contains(a, present, full)
+		waiting[full] = true
+	}
+	for limit := time.Now().Add(2 * time.Minute); len(waiting) > 0; time.Sleep(time.Second) {
+		require.True(a, time.Now().Before(limit), "no message of %v", waiting)
+		if len(c.lines) > 0 {
+			a.log(c.lines...)
+		}
+		for _, text := range a.mails() {
+			subject, body, _ := strings.Cut(text, "\n")
+			var m message
+			require.NoError(a, json.Unmarshal([]byte(body), &m), text)
+			require.True(a, waiting[m.AlarmName], "%s: nothing causes it", text)
+			delete(waiting, m.AlarmName)
+			assert.Equal(a, `ALARM: "`+m.AlarmName+`" in US East (N. Virginia)`, subject)
+			assert.Regexp(a, `\. Stack: `+a.out.Stack+`\. Runbook: \S+/operations\.md#alarm-`+strings.TrimPrefix(m.AlarmName, contract.NamePrefix(a.out.Stack))+`$`, m.AlarmDescription)
+		}
+	}
+	for _, alarm := range a.all() {
+		if alarm.StateValue == alarmtypes.StateValueAlarm {
+			a.Logf("%s: %s", *alarm.AlarmName, *alarm.StateReason)
+		}
+	}
+}
+
+// retry runs a job whose container fails four times: without a session's variables the
+// supervisor ends at once.
+func (a *alarms) retry() {
+	a.Helper()
+	own := a.activeDefinitions(a.T)[0].ContainerProperties
+	made, err := a.cloudClients.batch.RegisterJobDefinition(a.Context(), &batch.RegisterJobDefinitionInput{
+		JobDefinitionName: aws.String("again"), Type: types.JobDefinitionTypeContainer, RetryStrategy: &types.RetryStrategy{Attempts: aws.Int32(4)},
+		ContainerProperties: &types.ContainerProperties{
+			Image: own.Image, ExecutionRoleArn: own.ExecutionRoleArn, LogConfiguration: own.LogConfiguration,
+			ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeVcpu, Value: aws.String("1")}, {Type: types.ResourceTypeMemory, Value: aws.String("256")}},
+		},
+	})
+	require.NoError(a, err)
+	defer func() {
+		_, err := a.cloudClients.batch.DeregisterJobDefinition(a.Context(), &batch.DeregisterJobDefinitionInput{JobDefinition: made.JobDefinitionArn})
+		assert.NoError(a, err)
+	}()
+	_, err = a.cloudClients.batch.SubmitJob(a.Context(), &batch.SubmitJobInput{JobName: aws.String("again"), JobQueue: &a.out.QueueARN, JobDefinition: made.JobDefinitionArn})
+	require.NoError(a, err)
+}
