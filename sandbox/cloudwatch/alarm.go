@@ -61,7 +61,8 @@ type alarm struct {
 	reason              string
 }
 
-// newAlarm refuses what AWS refuses, and what the sandbox would evaluate otherwise.
+// newAlarm refuses an alarm that AWS refuses, or that the sandbox would evaluate
+// otherwise.
 func newAlarm(in settings) (*alarm, error) {
 	a := &alarm{settings: in, state: InsufficientData, reason: "Unchecked: Initial alarm creation"}
 	a.DatapointsToAlarm = cmp.Or(a.DatapointsToAlarm, a.EvaluationPeriods)
@@ -176,15 +177,15 @@ func (a *alarm) decide(values line, from time.Time, period time.Duration) evalua
 	}
 	switch {
 	case counted >= a.DatapointsToAlarm:
-		return evaluated{InAlarm, a.crossed(points, missing, bad)}
-	case a.TreatMissingData == "ignore" && bad == len(points): // with what there is it would be in alarm, or there is nothing
+		return evaluated{InAlarm, a.crossed(points, missing, true)}
+	case a.TreatMissingData == "ignore" && bad == len(points): // all values that there are breach, or there are none
 		return evaluated{a.state, a.reason}
 	case a.TreatMissingData == "missing" && len(points) == 0:
 		return evaluated{InsufficientData, fmt.Sprintf("Insufficient Data: %d datapoint%s unknown.", a.EvaluationPeriods, plural(a.EvaluationPeriods, " was", "s were"))}
 	case a.TreatMissingData == "missing" && bad == len(points):
-		return evaluated{InAlarm, a.crossed(points, missing, bad)}
+		return evaluated{InAlarm, a.crossed(points, missing, true)}
 	}
-	return evaluated{OK, a.crossed(points, missing, bad)}
+	return evaluated{OK, a.crossed(points, missing, false)}
 }
 
 // points returns the latest values that there are, at most EvaluationPeriods, the newest
@@ -201,9 +202,8 @@ func (a *alarm) points(values line, from time.Time, period time.Duration) []poin
 }
 
 // crossed returns a state's reason in AWS's words.
-func (a *alarm) crossed(points []point, missing, bad int) string {
+func (a *alarm) crossed(points []point, missing int, inAlarm bool) string {
 	words, not := comparisons[a.ComparisonOperator].words, ""
-	inAlarm := bad >= a.DatapointsToAlarm || len(points) > 0 && bad == len(points)
 	if len(points) == 0 {
 		return fmt.Sprintf("Threshold Crossed: no datapoints were received for %d period%s and %d missing datapoint%s treated as [%s].",
 			a.EvaluationPeriods, plural(a.EvaluationPeriods, "", "s"), missing, plural(missing, " was", "s were"), treated[a.TreatMissingData])

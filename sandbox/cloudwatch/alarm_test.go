@@ -60,6 +60,25 @@ func TestMissingDataIsTreatedAsInAWSsTables(t *testing.T) {
 	}
 }
 
+func TestAStatesReasonIsInAWSsWords(t *testing.T) {
+	one := 1.
+	a, err := newAlarm(settings{
+		AlarmName: "a", Namespace: "n", MetricName: "m", Statistic: "Average", Period: 60, EvaluationPeriods: 3, DatapointsToAlarm: 2,
+		Threshold: &one, ComparisonOperator: "LessThanThreshold", TreatMissingData: "notBreaching",
+	})
+	require.NoError(t, err)
+	from := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	nan := math.NaN()
+	for said, values := range map[string]line{
+		"Threshold Crossed: 2 out of the last 3 datapoints [0.25 (28/11/26 12:04:00), 0.5 (28/11/26 12:02:00)] were less than the threshold (1.0) (minimum 2 datapoints for OK -> ALARM transition).":    {2, 2, 0.5, 3, 0.25},
+		"Threshold Crossed: 2 out of the last 3 datapoints [2.5 (28/11/26 12:03:00), 3.0 (28/11/26 12:02:00)] were not less than the threshold (1.0) (minimum 2 datapoints for ALARM -> OK transition).": {2, 2, 3, 2.5, 0},
+		"Threshold Crossed: 0 out of the last 3 datapoints [] were not less than the threshold (1.0) (minimum 2 datapoints for ALARM -> OK transition).":                                                 {nan, nan, 0, nan, nan},
+		"Threshold Crossed: no datapoints were received for 3 periods and 3 missing datapoints were treated as [NonBreaching].":                                                                          {nan, nan, nan, nan, nan},
+	} {
+		assert.Equal(t, said, a.decide(values, from, time.Minute).reason)
+	}
+}
+
 func TestStatisticsAreThoseOfCloudWatch(t *testing.T) {
 	var samples []Sample
 	for v := range 101 {

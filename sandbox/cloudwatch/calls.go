@@ -138,7 +138,7 @@ func (s *Service) ask(ctx context.Context, operation string, in any) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode/100 != 2 {
-		text, _ := io.ReadAll(res.Body) // what there is of it
+		text, _ := io.ReadAll(res.Body) // a part of it is enough
 		return fmt.Errorf("%s at moto: %s: %s", operation, res.Status, text)
 	}
 	return nil

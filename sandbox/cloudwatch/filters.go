@@ -74,7 +74,7 @@ func (s *Service) putMetricFilter(c *gateway.Call) (*http.Response, error) {
 	switch {
 	case at >= 0:
 		all[at] = f
-		if err := c.Ask("DeleteMetricFilter", map[string]string{"filterName": f.name, "logGroupName": in.LogGroupName}, &struct{}{}); err != nil && err.Error() != "EOF" {
+		if err := c.Ask("DeleteMetricFilter", map[string]string{"filterName": f.name, "logGroupName": in.LogGroupName}, nil); err != nil {
 			return nil, err
 		}
 	case len(all) == filtersOfGroup:
@@ -89,7 +89,7 @@ func (s *Service) putMetricFilter(c *gateway.Call) (*http.Response, error) {
 	return res, err
 }
 
-// newFilter refuses what AWS refuses: a default value beside dimensions, too many
+// newFilter refuses a filter that AWS refuses: a default value beside dimensions, too many
 // dimensions, a value that is neither a number nor a selector.
 func newFilter(name, text string, t transformation) (*filter, error) {
 	pattern, err := ParsePattern(text)

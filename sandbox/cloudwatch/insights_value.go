@@ -53,7 +53,7 @@ func arithmetic(name string, a, b float64) float64 {
 	return operations[name](a, b)
 }
 
-// whole returns nil for what is no number.
+// whole returns a number as a value; nil if it is infinite or none.
 func whole(v float64) any {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil

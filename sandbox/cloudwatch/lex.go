@@ -170,9 +170,9 @@ func (p *parser) keyword(words ...string) string {
 	return ""
 }
 
-func (p *parser) expect(what string) error {
-	if p.accept(what) == "" {
-		return fmt.Errorf("%v is not known here: %q is", p.peek(), what)
+func (p *parser) expect(operator string) error {
+	if p.accept(operator) == "" {
+		return fmt.Errorf("%v is not known here: %q is", p.peek(), operator)
 	}
 	return nil
 }

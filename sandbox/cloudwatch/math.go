@@ -19,7 +19,7 @@ type expression func(of scope) (any, error)
 // line has a value for each period, NaN for a missing one.
 type line []float64
 
-// scope is what an expression refers to.
+// scope has the values to which an expression refers.
 type scope struct {
 	periods int
 	seconds float64         // of a period

@@ -1,8 +1,8 @@
-// Package cloudwatch is the sandbox's CloudWatch and CloudWatch Logs beyond what moto
-// does: metric filters over arriving log events, metrics with their statistics and
-// metric math, alarms with their messages, images of graphs, and Logs Insights queries.
-// moto keeps log events, filters, alarms and dashboards. What the sandbox can't evaluate
-// as AWS does is refused by name when it is put.
+// Package cloudwatch is the sandbox's CloudWatch and CloudWatch Logs beyond moto: metric
+// filters over arriving log events, metrics with their statistics and metric math, alarms
+// with their messages, images of graphs, and Logs Insights queries. moto keeps log
+// events, filters, alarms and dashboards. Anything that the sandbox can't evaluate as AWS
+// does is refused by name when it is put.
 //
 // Behaviour and texts follow AWS's user guides and API references.
 package cloudwatch
@@ -150,7 +150,7 @@ func (s *Service) evaluate(ctx context.Context, name string) error {
 	return s.announce(ctx, changed)
 }
 
-// change is an alarm's change of state, with what follows from it.
+// change is an alarm's change of state, with its message.
 type change struct {
 	name, reason, subject, arn string
 	state                      State

@@ -162,7 +162,7 @@ func (w *world) sum(m Metric) float64 {
 	return statistic("Sum", w.store.between(m, "", time.Time{}, w.config.Now().Add(time.Hour)))
 }
 
-// unsupported is the sandbox's refusal of what it does not know.
+// requireUnsupported requires the sandbox's refusal, by name, of something unknown.
 func requireUnsupported(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	require.Error(t, err)

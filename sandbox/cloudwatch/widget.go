@@ -76,7 +76,7 @@ type metricOptions struct {
 
 var views = []string{"timeSeries", "singleValue", "bar"}
 
-// parseWidget refuses, by name, what the sandbox does not draw.
+// parseWidget refuses, by name, everything that the sandbox does not draw.
 func parseWidget(text string) (widget, error) {
 	w := widget{}
 	var raw any

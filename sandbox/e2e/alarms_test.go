@@ -28,7 +28,7 @@ import (
 // local AWS starts.
 const alarmMinute = "1s"
 
-// alarms are the deployed stack's alarms, with what they watch and where they send.
+// alarms are the deployed stack's alarms, with the log that they watch and a mailbox.
 type alarms struct {
 	cloudClients
 	*testing.T
@@ -86,7 +86,7 @@ func (s *sandbox) raiseAlarms(t *testing.T, out outputs.Outputs) {
 type cause struct {
 	name   string
 	alarms []string // without the stack's prefix
-	lines  []string // of a session's log, without what all of them have
+	lines  []string // of a session's log, without the fields that all of them have
 	do     func(*alarms)
 }
 
@@ -167,7 +167,7 @@ func (a *alarms) states() map[alarmtypes.StateValue]int {
 	return count
 }
 
-// message is what an alarm sends.
+// message is an alarm's.
 type message struct{ AlarmName, AlarmDescription, NewStateValue string }
 
 // mails takes the team's messages.

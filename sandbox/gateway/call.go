@@ -85,7 +85,8 @@ func (c *Call) JSON(into any) error {
 }
 
 // Ask calls another operation of the same service at moto for the caller, in AWS's
-// JSON protocol. If moto refuses it, the caller gets that refusal.
+// JSON protocol. If moto refuses it, the caller gets that refusal. out is nil if the
+// operation has no answer.
 func (c *Call) Ask(operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -96,6 +97,9 @@ func (c *Call) Ask(operation string, in, out any) error {
 	res, err := c.send(http.MethodPost, "/", header, body)
 	if err != nil {
 		return err
+	}
+	if out == nil {
+		return res.Body.Close()
 	}
 	return readJSON(res, out)
 }
