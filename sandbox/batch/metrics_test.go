@@ -78,3 +78,16 @@ func TestAJobThatBlocksItsQueueIsAnnouncedOnceWithAWSsReason(t *testing.T) {
 	w.after(time.Second)
 	require.Equal(t, []string{job + " RUNNABLE " + codeRequirement + reasons[codeRequirement]}, blocked)
 }
+
+func TestTheVCPUsOfRunningHostsAreCountedByQuota(t *testing.T) {
+	w := newWorld(t, environment(first, 0, 8, small))
+	require.Empty(t, w.vcpus())
+	w.submit(container(1, 1000, 1), func(*Submission) {})
+	w.Pass()
+	require.Empty(t, w.vcpus(), "it starts")
+	w.after(3 * time.Second)
+	require.Equal(t, map[string]int{"G/OnDemand": small.VCPUs}, w.vcpus())
+	for name, want := range map[string]string{"g5.xlarge": "G/Spot", "vt1.3xlarge": "G/Spot", "p3.2xlarge": "P/Spot", "m5.large": "Standard/Spot"} {
+		assert.Equal(t, want, class(name, "SPOT_PRICE_CAPACITY_OPTIMIZED"))
+	}
+}

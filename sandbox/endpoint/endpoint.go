@@ -92,10 +92,7 @@ func Serve(ctx context.Context, args []string) error {
 		Now: time.Now, NewID: newUUID, Logf: log.New(os.Stderr, "cloudwatch: ", log.LstdFlags).Printf,
 	})
 	jobs.Changed, jobs.Blocked = bridge.JobChanged, bridge.QueueBlocked
-	jobs.Measured = func(m batch.Measurement) {
-		metrics.Put(cloudwatch.Metric{Namespace: batch.Namespace, MetricName: m.Metric, Dimensions: []cloudwatch.Dimension{{Name: batch.QueueDimension, Value: m.Queue}}},
-			cloudwatch.Single(m.At, m.Unit, m.Value))
-	}
+	jobs.Measured = func(m batch.Measurement) { metrics.Put(jobMetric(m), cloudwatch.Single(m.At, m.Unit, m.Value)) }
 	pages := builderMetadata(rights, upstream)
 	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseIn(*registry), Minute: *minute, Log: os.Stderr,
 		Allowed: func() error { return settings.Need("image.buildOn", "builder") }})
@@ -112,6 +109,7 @@ func Serve(ctx context.Context, args []string) error {
 		return err
 	}
 	go jobs.Run(ctx)
+	go jobs.CountVCPUs(ctx, func(v batch.VCPUs) { metrics.Put(usageMetric(v), cloudwatch.Single(v.At, "None", float64(v.Count))) })
 	go bridge.Run(ctx)
 	go metrics.Run(ctx)
 	server := &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
