@@ -60,6 +60,16 @@ func Open(t testing.TB, address, fingerprint string, o Options) *Browser {
 	return OpenTabs(t, o, Site{address, fingerprint})[0]
 }
 
+// OpenFile starts a browser and opens a file in it.
+func OpenFile(t testing.TB, file string, o Options) *Browser {
+	t.Helper()
+	ctx, end := start(t, o, nil)
+	if err := chromedp.Do(ctx, emulate(o), chromedp.Navigate("file://"+file)); err != nil {
+		t.Fatalf("opening %s: %v", file, err)
+	}
+	return &Browser{t, ctx, end}
+}
+
 // OpenTabs starts one browser with a tab for each session, in their order. The tabs
 // share cookies, as a browser's tabs do; Close of the first one closes them all.
 func OpenTabs(t testing.TB, o Options, sites ...Site) []*Browser {

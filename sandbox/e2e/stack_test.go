@@ -77,7 +77,11 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("the launcher starts, finds and ends sessions", func(t *testing.T) { s.launchSessions(t, deployed) })
 
+	step("operators see the launcher's sessions in the status and in the month's use", func(t *testing.T) { s.operate(t, deployed) })
+
 	step("a job that overrides its variables gains nothing", func(t *testing.T) { s.overrideVariables(t, deployed) })
+
+	step("the dashboard is drawn with its graphs and tables, by day, by night and on a phone", func(t *testing.T) { s.drawDashboard(t, deployed) })
 
 	step("a player does not reach the host's credentials, and the supervisor does", func(t *testing.T) { s.attackHost(t) })
 
