@@ -178,8 +178,8 @@ func TestThePageHasEveryWidgetInItsPlace(t *testing.T) {
 	require.Len(t, c.widgets, 1, "and the rest is drawn")
 	drawn := c.widgets[0]
 	assert.NotContains(t, drawn, "title", "the page has it")
-	assert.EqualValues(t, 960, drawn["width"])
-	assert.EqualValues(t, 360, drawn["height"])
+	assert.EqualValues(t, 720, drawn["width"])
+	assert.EqualValues(t, 276, drawn["height"])
 	from, err := time.Parse(time.RFC3339, drawn["start"].(string))
 	require.NoError(t, err)
 	assert.InDelta(t, 24, time.Since(from).Hours(), 0.1, "the dashboard's own time")

@@ -91,12 +91,13 @@ func (c clients) tile(ctx context.Context, w dashboard.Widget, p period) tile {
 	return t
 }
 
-// The size of a cell of the grid in a picture, in pixels, so that a picture of the
-// usual width is sharp. CloudWatch draws up to 2,000 pixels (API reference,
-// "GetMetricWidgetImage: Metric Widget Structure and Syntax").
+// The size of a cell of the grid in a picture, in pixels: as on a page of the usual width,
+// since a larger picture has letters of the same size, and would be shown smaller.
+// CloudWatch draws up to 2,000 pixels (API reference, "GetMetricWidgetImage: Metric Widget
+// Structure and Syntax").
 const (
-	cellWidth  = 80
-	cellHeight = 60
+	cellWidth  = 60
+	cellHeight = 46
 	mostPixels = 2000
 )
 
