@@ -11,6 +11,7 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/bench"
 	"github.com/intraverse/dcv-sessions/sandbox/endpoint"
 	"github.com/intraverse/dcv-sessions/sandbox/release"
+	"github.com/intraverse/dcv-sessions/sandbox/scaling/study"
 )
 
 // commands are the program's commands, in the order of its help.
@@ -34,6 +35,7 @@ var commands = []struct {
 	{"bench", "measure, and print the figures as ratios", bench.All},
 	{"bench-session", "measure how soon a session's page answers", bench.Session},
 	{"bench-image", "measure how much a change of the game pushes", bench.Image},
+	{"scaling", "simulate days of 10 to 1,000,000 sessions, and write docs/scaling.md", study.Run},
 	{"base", "make the base image if it is missing, and print its name", base},
 	{"relay", "connect to the builder's ssh daemon (ssh's ProxyCommand): relay INSTANCE", relay},
 	{"gateway", "run the gateway (started by up)", endpoint.Serve},

@@ -87,10 +87,11 @@ func (r *Run) Summarize(days int) Summary {
 // percentiles takes each as the smallest value that so many are not above.
 func percentiles(values []time.Duration) Percentiles {
 	sorted := slices.Sorted(slices.Values(values))
-	at := func(share float64) time.Duration {
-		return sorted[max(int(math.Ceil(share*float64(len(sorted))))-1, 0)]
-	}
-	return Percentiles{at(0.50), at(0.95), at(0.99)}
+	return Percentiles{quantile(sorted, 0.50), quantile(sorted, 0.95), quantile(sorted, 0.99)}
+}
+
+func quantile[T any](sorted []T, share float64) T {
+	return sorted[max(int(math.Ceil(share*float64(len(sorted))))-1, 0)]
 }
 
 // window is the time that counts.
