@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"image/png"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/contract"
-	"github.com/intraverse/dcv-sessions/internal/dashboard"
 	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -83,44 +80,6 @@ func (s *sandbox) raiseAlarms(t *testing.T, out outputs.Outputs) {
 		assert.Contains(t, said, "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
 		assert.Contains(t, said, "#alarm-queue-blocked")
 	})
-}
-
-// drawDashboard draws every graph of the stack's dashboard, and runs its queries.
-func (s *sandbox) drawDashboard(t *testing.T, out outputs.Outputs) {
-	config := s.config(t)
-	metrics, logs := cloudwatch.NewFromConfig(config), cloudwatchlogs.NewFromConfig(config)
-	listed, err := metrics.ListDashboards(t.Context(), &cloudwatch.ListDashboardsInput{DashboardNamePrefix: aws.String(contract.NamePrefix(out.Stack))})
-	require.NoError(t, err)
-	require.Len(t, listed.DashboardEntries, 1)
-	got, err := metrics.GetDashboard(t.Context(), &cloudwatch.GetDashboardInput{DashboardName: listed.DashboardEntries[0].DashboardName})
-	require.NoError(t, err)
-	body, err := dashboard.Parse(*got.DashboardBody)
-	require.NoError(t, err)
-	drawn := map[dashboard.Type]int{}
-	for _, w := range body.Widgets {
-		drawn[w.Type]++
-		switch w.Type {
-		case dashboard.TypeMetric:
-			image, err := metrics.GetMetricWidgetImage(t.Context(), &cloudwatch.GetMetricWidgetImageInput{MetricWidget: aws.String(string(w.Properties))})
-			if assert.NoError(t, err, "%s", w.Properties) {
-				_, err = png.Decode(bytes.NewReader(image.MetricWidgetImage))
-				assert.NoError(t, err)
-			}
-		case dashboard.TypeLog:
-			var q dashboard.Query
-			require.NoError(t, json.Unmarshal(w.Properties, &q))
-			_, query, _ := strings.Cut(q.Query, "|")
-			started, err := logs.StartQuery(t.Context(), &cloudwatchlogs.StartQueryInput{LogGroupName: aws.String(string(out.LogGroup)), QueryString: &query,
-				StartTime: aws.Int64(time.Now().Add(-time.Hour).Unix()), EndTime: aws.Int64(time.Now().Unix())})
-			if assert.NoError(t, err, query) {
-				found, err := logs.GetQueryResults(t.Context(), &cloudwatchlogs.GetQueryResultsInput{QueryId: started.QueryId})
-				require.NoError(t, err)
-				t.Logf("%s: %d results", q.Title, len(found.Results))
-			}
-		}
-	}
-	assert.NotZero(t, drawn[dashboard.TypeMetric])
-	assert.NotZero(t, drawn[dashboard.TypeLog])
 }
 
 // cause is an event that raises alarms. It is repeated until they are raised.
