@@ -8,27 +8,31 @@ import (
 
 // spread describes any number of values in bounded memory: by a histogram with buckets of
 // which each is spreadRatio times as wide as the one before. So a percentile is at most
-// 1 % away from a value that was added; mean and maximum are exact.
+// 1 % away from a value that was added; mean, minimum and maximum are exact.
 type spread struct {
 	counts [spreadBuckets]uint32
 	count  int
 	sum    float64
+	min    float64
 	max    float64
 }
 
 const (
 	spreadRatio = 1.02
-	spreadLeast = 0.005 // a smaller value counts as 0: round leaves none but that
-	// spreadBuckets reach to 0.005*1.02^1400, which is above 5,000,000,000.
-	spreadBuckets = 1400
+	spreadLeast = 0.00005 // a smaller value counts as 0: round leaves none but that
+	// spreadBuckets reach to 0.00005*1.02^1650, which is above 5,000,000,000.
+	spreadBuckets = 1650
 )
 
 // add adds a value, which is at least 0.
 func (s *spread) add(v float64) {
+	if s.count == 0 {
+		s.min = v
+	}
 	s.counts[bucketOf(v)]++
 	s.count++
 	s.sum += v
-	s.max = max(s.max, v)
+	s.min, s.max = min(s.min, v), max(s.max, v)
 }
 
 // bucketOf returns 0 for 0, and the last bucket for all that is above the others.
@@ -53,7 +57,7 @@ func (s *spread) quantile(share float64) float64 {
 	seen := 0
 	for bucket, count := range s.counts {
 		if seen += int(count); seen >= rank && seen > 0 {
-			return min(middleOf(bucket), s.max)
+			return max(s.min, min(middleOf(bucket), s.max))
 		}
 	}
 	return s.max

@@ -246,6 +246,8 @@ func sane(value *float64) bool {
 func round(v float64) float64 {
 	unit := 1.0
 	switch {
+	case v < 0.1:
+		unit = 10_000
 	case v < 10:
 		unit = 100
 	case v < 100:

@@ -204,7 +204,7 @@ func TestAWindowWithoutAPlayerIsSeenByNobody(t *testing.T) {
 }
 
 func TestNumbersKeepAboutThreeDigits(t *testing.T) {
-	for value, want := range map[float64]float64{0: 0, 0.004: 0, 0.0512: 0.05, 1.2345: 1.23, 9.999: 10, 59.94: 59.9, 99.96: 100, 1234.5: 1235, 14999.6: 15000} {
+	for value, want := range map[float64]float64{0: 0, 0.00004: 0, 0.00451: 0.0045, 0.0512: 0.0512, 0.1049: 0.1, 1.2345: 1.23, 9.999: 10, 59.94: 59.9, 99.96: 100, 1234.5: 1235, 14999.6: 15000} {
 		assert.InDelta(t, want, round(value), 1e-9, value)
 	}
 }
