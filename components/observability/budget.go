@@ -71,7 +71,8 @@ func NewBudget(ctx *pulumi.Context, name string, args *BudgetArgs, opts ...pulum
 		})
 	}
 	_, err := budgets.NewBudget(ctx, name, &budgets.BudgetArgs{
-		Name:        pulumi.String(contract.NamePrefix(args.Stack) + "month"),
+		// The rest is random, so that a budget that a killed run left behind is in nobody's way.
+		NamePrefix:  pulumi.String(contract.NamePrefix(args.Stack) + "month-"),
 		BudgetType:  pulumi.String("COST"),
 		TimeUnit:    pulumi.String("MONTHLY"),
 		LimitAmount: pulumi.String(strconv.Itoa(args.MonthlyUSD)),

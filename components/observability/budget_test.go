@@ -31,7 +31,7 @@ func TestABudgetIsOfTheStacksTagAndTheTeamIsNotified(t *testing.T) {
 				"subscriberSnsTopicArns": []any{teamTopic}}
 		}
 		assert.Equal(t, map[string]any{
-			"name": "dcv-sessions_dev_month", "budgetType": "COST", "timeUnit": "MONTHLY", "limitAmount": "250", "limitUnit": "USD",
+			"namePrefix": "dcv-sessions_dev_month-", "budgetType": "COST", "timeUnit": "MONTHLY", "limitAmount": "250", "limitUnit": "USD",
 			"costFilters":   []any{map[string]any{"name": "TagKeyValue", "values": []any{"user:dcv-sessions:stack$dev"}}},
 			"notifications": []any{notified("ACTUAL", 80), notified("ACTUAL", 100), notified("FORECASTED", 100)},
 			"tags":          map[string]any{"team": "games"},
