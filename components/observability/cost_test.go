@@ -96,7 +96,11 @@ func TestTheCostPageShowsTheBill(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| %s | %.3g | $%.*f for each %s | $%.2f |\n", l.What, l.Quantity, digits, l.Price, l.Unit, l.USD())
 	}
-	fmt.Fprintf(&table, "| **in all** | | | **$%.2f** |\n\nPrices: %s; list prices, without the free tier.\n", observability.Total(observability.Cost(load)), observability.PricesFrom)
+	busy := load
+	busy.Users = 1000
+	fmt.Fprintf(&table, "| **in all** | | | **$%.2f** |\n\nPrices: %s; list prices, without the free tier.\n"+
+		"If every metric has data in every hour of the month, they cost $%.2f.\n", observability.Total(observability.Cost(load)), observability.PricesFrom,
+		amounts(busy)["metrics, for hours in which they have data"])
 
 	const file = "../../docs/cost.md"
 	page, err := os.ReadFile(file)
