@@ -1,4 +1,4 @@
-// Package agenda keeps what is due at some time.
+// Package agenda keeps things until they are due.
 package agenda
 
 import (
@@ -21,8 +21,8 @@ func (a *Agenda[T]) Add(at time.Time, thing T) {
 	heap.Push(&a.entries, entry[T]{at, a.added, thing})
 }
 
-// Due takes out, one after the other, what is due by now: the earliest first, and of
-// the same time what was added first.
+// Due takes out the things that are due by now, one after the other: the earliest first,
+// and those of the same time in the order of their addition.
 func (a *Agenda[T]) Due(now time.Time) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for len(a.entries) > 0 && !a.entries[0].at.After(now) {

@@ -18,9 +18,9 @@ type host struct {
 	tasks   map[string]*job
 	gpus    []bool // which are taken
 
-	free    Resources // what its tasks leave
+	free    Resources // beside its tasks
 	planned []*job    // those that wait and are to run here
-	spare   Resources // what both leave; less than nothing for a moment only
+	spare   Resources // beside both; less than nothing for a moment only
 
 	infrastructure string // the environment's when it was started
 	outdated       bool   // the environment has been updated since

@@ -39,7 +39,7 @@ func (s *Scheduler) growToMinimum(f *fleet, now time.Time) {
 
 // mixed reports whether the waiting jobs may differ in their needs or queues. Then a
 // change may make a better plan possible, and it's made anew in each pass. For jobs
-// that are alike any plan starts as many hosts, so what is planned stays.
+// that are alike any plan starts as many hosts, so the plan stays.
 func (s *Scheduler) mixed() bool {
 	waiting := 0
 	for _, l := range s.turns {

@@ -4,8 +4,8 @@ package batch
 // started, that has room for a job, without looking at each.
 type rooms struct {
 	hosts []*host // by place; nil: it has left
-	free  tree    // of running hosts: what their tasks leave
-	spare tree    // of all hosts: what tasks and the jobs that are planned on them leave
+	free  tree    // the room on running hosts, beside their tasks
+	spare tree    // the room on all hosts, beside their tasks and the jobs that are planned on them
 }
 
 // add gives a host the last place.

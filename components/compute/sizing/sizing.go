@@ -1,5 +1,5 @@
-// Package sizing recommends hosts for a game from what its sessions measured: with one
-// session on a host, with two at once, and so on.
+// Package sizing recommends hosts for a game from the measurements of its sessions: with
+// one session on a host, with two at once, and so on.
 package sizing
 
 import (
@@ -11,13 +11,13 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// Measured is what sessions that ran at once on one host measured.
+// Measured has the measurements of sessions that ran at once on one host.
 type Measured struct {
 	Sessions int
 	Usage    []contract.Usage // of all of them
 }
 
-// Goal is what a recommendation has to reach.
+// Goal has the requirements of a recommendation.
 type Goal struct {
 	Frames float64            // a second, which 19 of 20 measurements reach
 	Types  []string           // that may be recommended; none: all of the measured GPU's model
@@ -32,7 +32,7 @@ type Recommendation struct {
 	VCPUs             int      `json:"vcpus"`     // session.vcpus
 	MemoryMiB         int      `json:"memoryMib"` // session.memoryMib
 	Limit             string   `json:"limit"`     // the resource that allows no more sessions
-	Margin            float64  `json:"margin"`    // the part of what may be used of it that is left; 0.1: a tenth
+	Margin            float64  `json:"margin"`    // the part of its usable amount that is left; 0.1: a tenth
 	USDPerSessionHour float64  `json:"usdPerSessionHour"`
 	Thin              []string `json:"thin"` // why the measurements do not support it well; none if they do
 }
@@ -127,8 +127,8 @@ func (g Goal) missed(host capacity.InstanceType, sessions int, l level) string {
 	return limit
 }
 
-// used returns which part of what may be used of each resource a number of sessions
-// uses, on a host that may be another than the measured one, with the same GPU.
+// used returns the part of each resource's usable amount that a number of sessions
+// takes, on a host that may be another than the measured one, with the same GPU.
 func (l level) used(host capacity.InstanceType, sessions int) map[string]float64 {
 	n := float64(sessions)
 	perGPU := math.Ceil(n/float64(host.GPUs)) / l.perGPU
@@ -147,7 +147,7 @@ func (l level) used(host capacity.InstanceType, sessions int) map[string]float64
 	return used
 }
 
-// vcpus and memoryMiB are what a session has to reserve.
+// vcpus and memoryMiB are the amounts that a session has to reserve.
 func (l level) vcpus() int     { return max(int(math.Ceil(l.cores/corePart)), 1) }
 func (l level) memoryMiB() int { return max(int(math.Ceil(l.memory/memoryPart)), 128) }
 

@@ -123,7 +123,7 @@ func TestWhatCannotBeRecommendedSaysWhy(t *testing.T) {
 	}
 }
 
-// What is recommended is what the stack's own capacity computes for these settings.
+// The stack's own capacity computes as many sessions for the recommended settings.
 func TestAsManySessionsFitTheHostAsAreRecommended(t *testing.T) {
 	for n := 1; n <= 4; n++ {
 		r, err := Recommend("g6.2xlarge", light(nil)[:n], Goal{Frames: 30})
