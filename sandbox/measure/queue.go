@@ -132,7 +132,7 @@ func (q *Queue) Jobs(ctx context.Context, ids []string) ([]types.JobDetail, erro
 	return jobs, nil
 }
 
-// Await waits until so many jobs are in a state.
+// Await waits until so many jobs are in a state. It is an error if one has failed.
 func (q *Queue) Await(ctx context.Context, status types.JobStatus, count int) error {
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		listed, err := q.client.ListJobs(ctx, &batch.ListJobsInput{JobQueue: &q.queue, JobStatus: status})
@@ -142,8 +142,24 @@ func (q *Queue) Await(ctx context.Context, status types.JobStatus, count int) er
 		if len(listed.JobSummaryList) >= count {
 			return nil
 		}
+		failed, err := q.client.ListJobs(ctx, &batch.ListJobsInput{JobQueue: &q.queue, JobStatus: types.JobStatusFailed})
+		if err != nil {
+			return err
+		}
+		for _, j := range failed.JobSummaryList {
+			return fmt.Errorf("job %s failed: %s", *j.JobId, reason(j))
+		}
 	}
 	return fmt.Errorf("no %d jobs are %s after 3 minutes", count, status)
+}
+
+// reason returns why a job failed, as AWS Batch and its container give it.
+func reason(j types.JobSummary) string {
+	text := aws.ToString(j.StatusReason)
+	if j.Container != nil && j.Container.Reason != nil {
+		text += " (" + *j.Container.Reason + ")"
+	}
+	return text
 }
 
 // Remove takes the queue away, and with it its jobs and hosts.
