@@ -21,6 +21,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/outputs"
+	"github.com/intraverse/dcv-sessions/sandbox/causes"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
@@ -48,18 +49,17 @@ func (s *sandbox) raiseAlarms(t *testing.T, out outputs.Outputs) {
 		require.True(t, local.WaitUntil(5*time.Minute, func() bool { return a.states()[alarmtypes.StateValueOk] == len(a.names()) }), "%v", a.states())
 		a.mails()
 		for range 6 {
-			a.log(`"event":"usage","usage":{"seconds":30,"cpuCores":1,"memoryPercent":40,"gpuMemoryPercent":40,"encoderPercent":10,"framesPerSecond":60}`,
-				`"event":"ready","sinceSubmitSeconds":20`, `"event":"ended","exit":"ok","exitCode":0`)
+			a.log(causes.Harmless...)
 			time.Sleep(time.Second)
 		}
 		assert.Equal(t, map[alarmtypes.StateValue]int{alarmtypes.StateValueOk: len(a.names())}, a.states())
 		assert.Empty(t, a.mails())
 	})
 	caused := map[string]bool{}
-	for _, c := range causes() {
-		step(c.name, func(t *testing.T) {
+	for _, c := range causes.All() {
+		step(c.Name, func(t *testing.T) {
 			a.T = t
-			for _, name := range c.alarms {
+			for _, name := range c.Alarms {
 				caused[contract.NamePrefix(out.Stack)+name] = true
 			}
 			a.raise(c)
@@ -68,7 +68,7 @@ func (s *sandbox) raiseAlarms(t *testing.T, out outputs.Outputs) {
 	step("no alarm is left out", func(t *testing.T) {
 		a.T = t
 		for _, name := range a.names() {
-			assert.True(t, caused[name], "nothing causes %s: causes lacks it", name)
+			assert.True(t, caused[name], "nothing causes %s: causes.All lacks it", name)
 		}
 	})
 	step("a session that blocks the queue is reported with AWS's reason", func(t *testing.T) {
@@ -80,32 +80,6 @@ func (s *sandbox) raiseAlarms(t *testing.T, out outputs.Outputs) {
 		assert.Contains(t, said, "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
 		assert.Contains(t, said, "#alarm-queue-blocked")
 	})
-}
-
-// cause is an event that raises alarms. It is repeated until they are raised.
-type cause struct {
-	name   string
-	alarms []string // without the stack's prefix
-	lines  []string // of a session's log, without the fields that all of them have
-	do     func(*alarms)
-}
-
-// causes returns a cause for every alarm.
-func causes() []cause {
-	var all []cause
-	for _, code := range contract.ExitCodes {
-		if code.Code != contract.ExitOK && !code.Retry {
-			all = append(all, cause{name: "a session ends with " + code.Name, alarms: []string{"failed-" + code.Name}, lines: []string{`"event":"ended","exit":"` + code.Name + `"`}})
-		}
-	}
-	return append(all,
-		cause{name: "a player waits for a day", alarms: []string{"waited"}, lines: []string{`"event":"ready","sinceSubmitSeconds":86400`}},
-		cause{name: "sessions lack memory, GPU memory, encoder and frames for long", alarms: []string{"memory-full", "gpu-memory-full", "encoder-full", "few-frames"}, lines: []string{
-			`"event":"usage","usage":{"seconds":30,"memoryPercent":99}`, `"event":"usage","usage":{"seconds":30,"gpuMemoryPercent":99}`,
-			`"event":"usage","usage":{"seconds":30,"encoderPercent":99}`, `"event":"usage","usage":{"seconds":30,"framesPerSecond":1}`,
-		}},
-		cause{name: "AWS Batch starts a session again and again", alarms: []string{"retried"}, do: (*alarms).retry},
-	)
 }
 
 func (s *sandbox) alarms(t *testing.T, out outputs.Outputs) *alarms {
@@ -136,7 +110,7 @@ func (a *alarms) log(lines ...string) {
 	a.Helper()
 	var events []logtypes.InputLogEvent
 	for _, line := range lines {
-		line = `{"stack":"` + a.out.Stack + `","user":"player1","session":"alarms",` + line + `}`
+		line = causes.Line(a.out.Stack, line)
 		events = append(events, logtypes.InputLogEvent{Timestamp: aws.Int64(time.Now().UnixMilli()), Message: &line})
 	}
 	_, err := a.logs.PutLogEvents(a.Context(), &cloudwatchlogs.PutLogEventsInput{LogGroupName: &a.out.LogGroup, LogStreamName: &a.stream, LogEvents: events})
@@ -190,22 +164,22 @@ func (a *alarms) mails() (texts []string) {
 }
 
 // raise repeats a cause until each of its alarms has sent its message, once.
-func (a *alarms) raise(c cause) {
+func (a *alarms) raise(c causes.Cause) {
 	a.Helper()
-	if c.do != nil {
-		c.do(a)
+	if c.Retries > 0 {
+		a.retry(c.Retries)
 	}
 	waiting := map[string]bool{}
 	present := a.names()
-	for _, name := range c.alarms {
+	for _, name := range c.Alarms {
 		full := contract.NamePrefix(a.out.Stack) + name
 		require.Contains(a, present, full)
 		waiting[full] = true
 	}
 	for limit := time.Now().Add(2 * time.Minute); len(waiting) > 0; time.Sleep(time.Second) {
 		require.True(a, time.Now().Before(limit), "no message of %v", waiting)
-		if len(c.lines) > 0 {
-			a.log(c.lines...)
+		if len(c.Lines) > 0 {
+			a.log(c.Lines...)
 		}
 		for _, text := range a.mails() {
 			subject, body, _ := strings.Cut(text, "\n")
@@ -224,13 +198,13 @@ func (a *alarms) raise(c cause) {
 	}
 }
 
-// retry runs a job whose container fails four times: without a session's variables the
-// supervisor ends at once.
-func (a *alarms) retry() {
+// retry runs a job whose container fails at once, since it lacks a session's variables,
+// so that AWS Batch starts it again so many times.
+func (a *alarms) retry(times int) {
 	a.Helper()
 	own := a.activeDefinitions(a.T)[0].ContainerProperties
 	made, err := a.cloudClients.batch.RegisterJobDefinition(a.Context(), &batch.RegisterJobDefinitionInput{
-		JobDefinitionName: aws.String("again"), Type: types.JobDefinitionTypeContainer, RetryStrategy: &types.RetryStrategy{Attempts: aws.Int32(4)},
+		JobDefinitionName: aws.String("again"), Type: types.JobDefinitionTypeContainer, RetryStrategy: &types.RetryStrategy{Attempts: aws.Int32(int32(times) + 1)},
 		ContainerProperties: &types.ContainerProperties{
 			Image: own.Image, ExecutionRoleArn: own.ExecutionRoleArn, LogConfiguration: own.LogConfiguration,
 			ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeVcpu, Value: aws.String("1")}, {Type: types.ResourceTypeMemory, Value: aws.String("256")}},
