@@ -58,7 +58,7 @@ func (l *Launcher) Status(ctx context.Context) (Status, error) {
 	s := Status{Stack: l.stack.Stack, Region: l.stack.Region, At: at}
 	day := at.Truncate(24 * time.Hour)
 	jobs, err := l.findJobs(ctx, contract.NamePrefix(l.stack.Stack)+"*", func(j types.JobSummary) bool {
-		return !hasEnded(j.Status) || !timeOf(j.StoppedAt).Before(day)
+		return !hasEnded(j.Status) || !endedAt(j).Before(day)
 	})
 	if err != nil {
 		return s, asDenied(err)
@@ -86,6 +86,15 @@ func (l *Launcher) Status(ctx context.Context) (Status, error) {
 		s.NoEnvironments, err = denied.Error(), nil
 	}
 	return s, err
+}
+
+// endedAt returns when a job ended. One that never ran may have no such time; it ended
+// after its submission.
+func endedAt(j types.JobSummary) time.Time {
+	if stopped := timeOf(j.StoppedAt); !stopped.IsZero() {
+		return stopped
+	}
+	return timeOf(j.CreatedAt)
 }
 
 // count adds the figures of the jobs.

@@ -29,6 +29,8 @@ func TestStatusHasSessionsFailuresHostsAndTodaysHours(t *testing.T) {
 	for i := range 7 {
 		c.ends("bob", "FAILED", 0, midnight.Add(time.Duration(i)*time.Millisecond))
 	}
+	canceled := c.ends("bob", "FAILED", 0, time.Time{}) // before it had a host
+	c.with(func() { canceled.stopped, canceled.created, canceled.attempts = 0, midnight.UnixMilli(), nil })
 	playing, waiting := c.add("alice"), c.add("bob")
 	c.with(func() {
 		running("1")(c, playing)
@@ -43,8 +45,8 @@ func TestStatusHasSessionsFailuresHostsAndTodaysHours(t *testing.T) {
 	assert.Equal(t, "alice", s.Sessions[0].User)
 	assert.Equal(t, "https://192.0.2.1:8443/", s.Sessions[0].URL)
 	assert.Contains(t, s.Sessions[1].Wait, "waiting for a host")
-	assert.Equal(t, 8, s.Ended, "and not yesterday's")
-	assert.Equal(t, 7, s.Failed)
+	assert.Equal(t, 9, s.Ended, "and not yesterday's")
+	assert.Equal(t, 8, s.Failed)
 	require.Len(t, s.Failures, 5)
 	assert.True(t, s.Failures[0].Stopped.After(s.Failures[4].Stopped), "the newest first")
 	assert.Contains(t, s.Failures[0].Reason, "the host went away")
