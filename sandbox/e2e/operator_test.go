@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"os"
@@ -35,7 +36,7 @@ func (s *sandbox) operate(t *testing.T, out outputs.Outputs) {
 		require.NoError(t, json.Unmarshal([]byte(stdout), &status))
 		today, ended, failed := status.At.Truncate(24*time.Hour), 0, 0
 		for _, j := range jobs {
-			if *j.StoppedAt >= today.UnixMilli() {
+			if *cmp.Or(j.StoppedAt, j.CreatedAt) >= today.UnixMilli() { // one that never ran may not have stopped
 				ended++
 				if j.Status == types.JobStatusFailed {
 					failed++
