@@ -58,7 +58,7 @@ type Config struct {
 		SupportAccess        bool               `key:"compute.supportAccess" default:"false" doc:"Lets AWS Systems Manager's Session Manager reach the hosts: whoever may start its sessions is root on them. Without it nobody can log in to a host."`
 		UpdateTimeoutMinutes int                `key:"compute.updateTimeoutMinutes" default:"300" doc:"How long a change of the hosts waits for the sessions on the old ones, minutes. Then AWS Batch terminates those that still run, so a session may last no longer (session.maxMinutes). The workflows of .github are made for up to 300."`
 		UpdateEndsSessions   bool               `key:"compute.updateEndsSessions" default:"false" doc:"Accepts that a change of the hosts terminates sessions that last longer than compute.updateTimeoutMinutes, and so a session.maxMinutes above it."`
-		Prices               map[string]float64 `key:"compute.prices" default:"{}" allowed:"instance type → US dollars an hour, above 0, for types of the table below" doc:"Prices of hosts in place of the table's, which are list prices of us-east-1: those of another Region, or of a Savings Plan. Only what is printed about costs follows from them."`
+		Prices               map[string]float64 `key:"compute.prices" default:"{}" allowed:"instance type → US dollars an hour, above 0, for types of docs/configuration.md's table" doc:"Prices of hosts in place of the table's, which are list prices of us-east-1: those of another Region, or of a Savings Plan. Only what is printed about costs follows from them."`
 	}
 	Queue struct {
 		MaxWaitMinutes int `key:"queue.maxWaitMinutes" default:"30" doc:"A session that can't be placed is cancelled after so long at the queue's head, minutes, so that it doesn't block those behind it."`

@@ -115,7 +115,7 @@ const (
 	aPrefix    = "empty, or folders of letters, digits and . _ - with a / behind each"
 	aVersion   = "up to 128 letters, digits and . _ + -"
 	ranges     = "ranges within 1025-65535 other than the present one, such as 8443-8446, each once"
-	prices     = "instance type → US dollars an hour, above 0, for types of the table below"
+	prices     = "instance type → US dollars an hour, above 0, for types of docs/configuration.md's table"
 	aSource    = "an https:// URL, or an http:// one of this machine, 127.…"
 	aSecret    = "the ARN of a secret of this account and Region, with the six characters that end it"
 	x86        = "an x86_64 EC2 instance type, such as c6i.xlarge"
