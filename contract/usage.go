@@ -12,8 +12,8 @@ const EnvSubmitted = "SESSION_SUBMITTED"
 // TimeFormat is the layout of Event.Time and EnvSubmitted, in UTC.
 const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
 
-// Usage is what a session measured since its last EventUsage. A value that the host
-// can't measure is nil and has no field.
+// Usage has a session's figures since its last EventUsage. A value that the host can't
+// measure is nil and has no field.
 type Usage struct {
 	Seconds float64 `json:"seconds"` // that were measured
 

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Traffic is what passed between the display and its players since the session's start.
+// Traffic is the traffic between the display and its players since the session's start.
 // The bytes are those of the proxy: WebSockets with their framing, and the client's
 // files; without TLS and the door's own pages, and without QUIC, which does not pass it.
 type Traffic struct {
@@ -25,7 +25,7 @@ type Traffic struct {
 	Known     bool
 }
 
-// Since returns what has passed since an earlier Traffic, with the present round trip.
+// Since returns the traffic since an earlier one, with the present round trip.
 func (t Traffic) Since(before Traffic) Traffic {
 	t.Played -= before.Played
 	t.ToPlayer -= before.ToPlayer
@@ -68,8 +68,8 @@ func (d *Door) Playing() bool {
 	return d.traffic.players > 0
 }
 
-// Traffic returns what has passed so far. It is meant for one caller, since it finds the
-// connection for the round trip by what each has carried since the last call.
+// Traffic returns the traffic so far. It is meant for one caller: it measures the round
+// trip of the connection that has carried most since the last call.
 func (d *Door) Traffic() Traffic {
 	t := &d.traffic
 	t.mu.Lock()

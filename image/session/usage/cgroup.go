@@ -14,7 +14,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// cgroupRoot is where a container sees its own cgroup.
+// cgroupRoot is the folder in which a container sees its own cgroup.
 const cgroupRoot = "/sys/fs/cgroup"
 
 // reading is a number in a file of a cgroup.
@@ -161,7 +161,7 @@ func percent(part, whole *float64) *float64 {
 	return float(*part / *whole * 100)
 }
 
-// CheckCgroup returns what the session's cgroup shows, in words. Its files are looked for
+// CheckCgroup returns the figures of the session's cgroup in words. Its files are looked for
 // below root.
 func CheckCgroup(root string) (string, error) {
 	c := newCgroup(root + cgroupRoot)

@@ -40,7 +40,7 @@ func version2() map[string]string {
 	}
 }
 
-// after returns what a cgroup measures in ten seconds with changes.
+// after returns the figures of ten seconds in which files of a cgroup change.
 func after(t *testing.T, c *cgroup, changes map[string]string) (contract.Usage, error) {
 	t.Helper()
 	files(t, c.root, changes)

@@ -155,8 +155,8 @@ func (g *gpu) drop(name string) bool {
 	return true
 }
 
-// take adds the values of an output: one line, with "[N/A]" and the like for what the GPU
-// does not know.
+// take adds the values of an output: one line, with "[N/A]" and the like for properties
+// that the GPU does not have.
 func (g *gpu) take(out string) error {
 	line := strings.TrimSpace(out)
 	words := strings.Split(line, ",")

@@ -24,7 +24,7 @@ func smi(t *testing.T, script string) *gpu {
 	return g
 }
 
-// measured takes samples and returns what they make.
+// measured takes samples and returns their figures.
 func measured(t *testing.T, g *gpu, samples int) (contract.Usage, error) {
 	t.Helper()
 	for range samples {

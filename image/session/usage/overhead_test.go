@@ -17,7 +17,6 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/display"
 	"github.com/intraverse/dcv-sessions/image/session/display/x11"
 	"github.com/intraverse/dcv-sessions/image/session/door"
-	"github.com/intraverse/dcv-sessions/image/session/events"
 	"github.com/intraverse/dcv-sessions/image/session/process"
 )
 
@@ -35,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // game starts an X server and a game on it.
-func game(t *testing.T) display.X {
+func game(t testing.TB) display.X {
 	t.Helper()
 	const program = "/usr/bin/Xtigervnc"
 	if err := process.Executable(program); err != nil {
@@ -62,39 +61,47 @@ func game(t *testing.T) display.X {
 }
 
 // used returns the processor time of this process.
-func used(t *testing.T) time.Duration {
+func used(t testing.TB) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
 	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// A session of 60 frames a second is measured six times as often as by default. The calls
-// of nvidia-smi are other processes: they are not in it.
-func TestMeasuringTakesLessThanOnePercentOfACore(t *testing.T) {
+// overhead measures a session of 60 frames a second for a time, six times as often as by
+// default. It returns the processor time in percent of a core, and the last event. The
+// calls of nvidia-smi are other processes, whose time is not in it.
+func overhead(t testing.TB, length time.Duration) (float64, contract.Usage) {
+	t.Helper()
 	x := game(t)
 	began := time.Now()
 	var r record
-	c := r.config(5*time.Second, func() door.Traffic {
-		return door.Traffic{Played: time.Since(began), Known: true, RoundTrip: time.Millisecond}
-	})
-	log := events.New(os.Stderr, contract.Event{})
-	if testing.Verbose() {
-		keep := c.Write
-		c.Write = func(e contract.Event) { keep(e); log.Write(e) }
-	}
-	before := used(t)
 	m := New(began)
-	m.Start(c)
+	before := used(t)
+	m.Start(r.config(5*time.Second, func() door.Traffic {
+		return door.Traffic{Played: time.Since(began), Known: true, RoundTrip: time.Millisecond}
+	}))
 	m.Watch(x)
-	time.Sleep(11 * time.Second)
+	time.Sleep(length)
 	m.Stop()
-	took := used(t) - before
-	share := 100 * took.Seconds() / time.Since(began).Seconds()
+	share := 100 * (used(t) - before).Seconds() / time.Since(began).Seconds()
+	require.NotEmpty(t, r.events)
+	return share, *r.events[len(r.events)-1].Usage
+}
+
+func TestMeasuringTakesLessThanOnePercentOfACore(t *testing.T) {
+	share, last := overhead(t, 11*time.Second)
 	t.Logf("%.2f %% of a core, at 60 frames a second", share)
 	assert.Less(t, share, 1.0)
-	require.Len(t, r.events, 2)
-	if fps := r.events[1].Usage.FramesPerSecond; assert.NotNil(t, fps) {
-		assert.InDelta(t, 60, *fps, 20, "so much was counted meanwhile")
+	if assert.NotNil(t, last.FramesPerSecond) {
+		assert.InDelta(t, 60, *last.FramesPerSecond, 20, "so much was counted meanwhile")
+	}
+}
+
+// BenchmarkMeasuring prints the share of a core that measuring takes.
+func BenchmarkMeasuring(b *testing.B) {
+	for b.Loop() {
+		share, _ := overhead(b, 26*time.Second)
+		b.ReportMetric(share, "%-of-a-core")
 	}
 }

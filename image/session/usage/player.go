@@ -7,7 +7,7 @@ import (
 	"github.com/intraverse/dcv-sessions/contract"
 )
 
-// player measures what the proxy carries to and from the player.
+// player measures the proxy's connections to the player.
 type player struct{}
 
 func (player) name() string { return "round trip (TCP_INFO)" }

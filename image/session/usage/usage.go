@@ -1,4 +1,4 @@
-// Package usage measures what a session uses of its host, and what its player gets of it.
+// Package usage measures a session's use of its host, and the stream that its player gets.
 // Each source has a file. A source that fails, hangs or is not there costs its values and
 // one `part` event that names it, never the session.
 package usage
@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Interval time.Duration // between two events; 0: nothing is measured
 	GPU      string        // NVIDIA_VISIBLE_DEVICES
-	// Traffic returns what has passed between the display and its players, and Playing
+	// Traffic returns the traffic between the display and its players, and Playing
 	// reports whether one is connected: those of door.Door.
 	Traffic func() door.Traffic
 	Playing func() bool
@@ -168,7 +168,7 @@ func (m *Meter) measure() (u contract.Usage, measured bool) {
 	return u, true
 }
 
-// guard runs a part of a source, and names what it failed with.
+// guard runs a part of a source, and logs its error.
 func (m *Meter) guard(name string, work func() error) {
 	if err := recovered(work); err != nil {
 		m.mu.Lock()
@@ -195,7 +195,7 @@ func recovered(work func() error) (err error) {
 	return work()
 }
 
-// Stop ends the measuring. What the session does from now on, it does to end.
+// Stop ends the measuring: the end of a session is no part of its use.
 func (m *Meter) Stop() {
 	m.stop()
 	if m.ended != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/intraverse/dcv-sessions/image/session/events"
 )
 
-// record has what a Meter writes.
+// record has the events and lines of a Meter.
 type record struct {
 	mu     sync.Mutex
 	events []contract.Event
