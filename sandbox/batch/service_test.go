@@ -451,3 +451,13 @@ func TestAJobsNewStateIsToldAsDescribeJobsShowsIt(t *testing.T) {
 	s.scheduler.config.changed(j)
 	require.Equal(t, map[string]any{"arn:job": s.detail(j)}, told)
 }
+
+func TestAJobThatBlocksItsQueueIsReportedAsDescribeJobsShowsIt(t *testing.T) {
+	s := NewService(Config{}, "http://127.0.0.1:1")
+	s.scheduler.config.blocked(Job{ARN: "arn:unreported"})
+	reported := map[string]any{}
+	s.Blocked = func(job, queue string, detail any) { reported[job+" "+queue] = detail }
+	j := Job{ARN: "arn:job", QueueARN: "arn:queue", Status: Runnable, StatusReason: "MISCONFIGURATION"}
+	s.scheduler.config.blocked(j)
+	require.Equal(t, map[string]any{"arn:job arn:queue": s.detail(j)}, reported)
+}

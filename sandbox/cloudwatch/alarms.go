@@ -20,6 +20,8 @@ func (s *Service) putMetricAlarm(c *gateway.Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	res, err := c.Forward()
 	if err != nil || res.StatusCode/100 != 2 {
 		return res, err
@@ -46,6 +48,8 @@ func (s *Service) deleteAlarms(c *gateway.Call) (*http.Response, error) {
 	if err := known(c, &in); err != nil {
 		return nil, err
 	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range in.AlarmNames {
@@ -68,6 +72,8 @@ func (s *Service) setAlarmState(c *gateway.Call) (*http.Response, error) {
 	if err := known(c, &in); err != nil {
 		return nil, err
 	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	res, err := c.Forward()
 	if err != nil || res.StatusCode/100 != 2 {
 		return res, err

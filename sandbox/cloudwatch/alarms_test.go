@@ -199,6 +199,55 @@ func TestATopicWhosePolicyDoesNotAdmitCloudWatchGetsNoMessage(t *testing.T) {
 	require.Empty(t, w.mails(queue))
 }
 
+func TestAStateThatIsSetByHandHoldsUntilTheNextEvaluation(t *testing.T) {
+	w := newWorld(t)
+	topic, queue := w.topic()
+	require.NoError(t, w.alarm(func(in *sdk.PutMetricAlarmInput) { in.AlarmActions = []string{topic} }))
+	w.after(time.Second)
+	_, err := w.metrics.SetAlarmState(ctx, &sdk.SetAlarmStateInput{AlarmName: &w.name, StateValue: types.StateValueAlarm, StateReason: aws.String("a drill")})
+	require.NoError(t, err)
+	state, reason := w.state(w.name)
+	require.Equal(t, types.StateValueAlarm, state)
+	require.Equal(t, "a drill", reason)
+	mails := w.mails(queue)
+	require.Len(t, mails, 1)
+	require.Contains(t, mails[0].Message, `"NewStateReason":"a drill"`)
+	w.after(time.Second)
+	state, _ = w.state(w.name)
+	require.Equal(t, types.StateValueOk, state)
+}
+
+func TestAlarmsWithoutActionsEnabledSendNothing(t *testing.T) {
+	w := newWorld(t)
+	topic, queue := w.topic()
+	require.NoError(t, w.alarm(func(in *sdk.PutMetricAlarmInput) {
+		in.AlarmActions, in.ActionsEnabled = []string{topic}, aws.Bool(false)
+	}))
+	w.put(w.name, "SessionsEnded", stackDev, 1)
+	w.after(time.Second)
+	state, _ := w.state(w.name)
+	require.Equal(t, types.StateValueAlarm, state)
+	require.Empty(t, w.mails(queue))
+}
+
+// Run evaluates when data arrives, and later by its clock.
+func TestAlarmsAreEvaluatedWhenDataArrivesAndEveryMinute(t *testing.T) {
+	w := newWorld(t)
+	w.config.Minute, w.config.Now = 200*time.Millisecond, time.Now
+	run, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { w.Run(run); close(ended) }()
+	t.Cleanup(func() { stop(); <-ended })
+	require.NoError(t, w.alarm(func(in *sdk.PutMetricAlarmInput) {}))
+	becomes := func(want types.StateValue) {
+		require.Eventually(t, func() bool { state, _ := w.state(w.name); return state == want }, 30*time.Second, 20*time.Millisecond)
+	}
+	becomes(types.StateValueOk)
+	w.put(w.name, "SessionsEnded", stackDev, 1)
+	becomes(types.StateValueAlarm)
+	becomes(types.StateValueOk)
+}
+
 func TestADeletedAlarmIsGone(t *testing.T) {
 	w := newWorld(t)
 	topic, queue := w.topic()

@@ -50,6 +50,8 @@ type Service struct {
 	topics *sns.Client
 	wake   chan struct{} // alarms are evaluated
 
+	turn sync.Mutex // one change of alarms at a time, with the calls of moto that belong to it
+
 	mu      sync.Mutex
 	filters map[string][]*filter // by log group
 	alarms  map[string]*alarm    // by name
@@ -134,6 +136,8 @@ func (s *Service) Evaluate(ctx context.Context) {
 }
 
 func (s *Service) evaluate(ctx context.Context, name string) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	s.mu.Lock()
 	a := s.alarms[name]
 	if a == nil { // it was deleted

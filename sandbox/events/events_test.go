@@ -645,6 +645,19 @@ func TestAJobsNewStateIsAnEvent(t *testing.T) {
 	require.JSONEq(t, `{"status":"FAILED","jobArn":"`+arn+`"}`, string(e.Detail))
 }
 
+func TestABlockedQueueIsAnEventWithItsReason(t *testing.T) {
+	c := newCloud(t)
+	const job, queue = "arn:aws:batch:us-east-1:123456789012:job/1", "arn:aws:batch:us-east-1:123456789012:job-queue/q"
+	c.rule(t, "blocked", `{"source":["aws.batch"],"detail-type":["Batch Job Queue Blocked"],"detail":{"jobQueue":["`+queue+`"]}}`, map[string]any{"Arn": c.mailbox(t, "blocked")})
+	detail := map[string]string{"jobQueue": queue, "statusReason": "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"}
+	c.JobChanged(job, detail)
+	c.QueueBlocked(job, queue, detail)
+	var e events.Event
+	require.NoError(t, json.Unmarshal([]byte(c.published(t, "blocked")), &e))
+	require.Equal(t, []string{job, queue}, e.Resources)
+	require.Contains(t, string(e.Detail), detail["statusReason"])
+}
+
 func TestACallThatTheSandboxDoesNotKnowIsRefusedByItsPart(t *testing.T) {
 	c := newCloud(t)
 	topic := `"Arn":"` + topics + `t"`
