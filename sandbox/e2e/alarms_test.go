@@ -191,11 +191,6 @@ func (a *alarms) raise(c causes.Cause) {
 			assert.Regexp(a, `\. Stack: `+a.out.Stack+`\. Runbook: \S+/operations\.md#alarm-`+strings.TrimPrefix(m.AlarmName, contract.NamePrefix(a.out.Stack))+`$`, m.AlarmDescription)
 		}
 	}
-	for _, alarm := range a.all() {
-		if alarm.StateValue == alarmtypes.StateValueAlarm {
-			a.Logf("%s: %s", *alarm.AlarmName, *alarm.StateReason)
-		}
-	}
 }
 
 // retry runs a job whose container fails at once, since it lacks a session's variables,
