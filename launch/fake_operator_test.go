@@ -41,7 +41,7 @@ func describeLogGroups(w http.ResponseWriter, _ *http.Request, _ []byte) {
 	}})
 }
 
-// startQuery runs the one query that the launcher makes: the lines of three events.
+// startQuery runs the one query that the launcher makes: the lines of four events.
 func (c *cloud) startQuery(w http.ResponseWriter, _ *http.Request, body []byte) {
 	var in struct {
 		LogGroupName, QueryString string
@@ -51,7 +51,7 @@ func (c *cloud) startQuery(w http.ResponseWriter, _ *http.Request, body []byte) 
 	_ = json.Unmarshal(body, &in)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if in.LogGroupName != logGroup || !strings.Contains(in.QueryString, `filter event in ["starting", "ready", "ended"]`) {
+	if in.LogGroupName != logGroup || !strings.Contains(in.QueryString, `filter event in ["starting", "ready", "ended", "doctor"]`) {
 		fault(w, http.StatusBadRequest, "MalformedQueryException", in.QueryString)
 		return
 	}
@@ -66,7 +66,7 @@ func (c *cloud) startQuery(w http.ResponseWriter, _ *http.Request, body []byte) 
 			_ = json.Unmarshal([]byte(text), &e)
 			at, err := time.Parse(contract.TimeFormat, e.Time)
 			if err == nil && at.Unix() >= in.StartTime && at.Unix() <= in.EndTime &&
-				slices.Contains([]contract.EventName{contract.EventStarting, contract.EventReady, contract.EventEnded}, e.Event) {
+				slices.Contains([]contract.EventName{contract.EventStarting, contract.EventReady, contract.EventEnded, contract.EventDoctor}, e.Event) {
 				lines = append(lines, line{e, stream})
 			}
 		}

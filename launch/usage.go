@@ -46,9 +46,10 @@ type UserUsage struct {
 // MonthFormat is the layout of a month.
 const MonthFormat = "2006-01"
 
-// usageQuery finds the beginning and the end of each run of a session.
+// usageQuery finds the beginning and the end of each run of a session. The checks of
+// `session doctor` are those of a run that is no session.
 const usageQuery = `fields time, event, user, session, sinceSubmitSeconds, @logStream` +
-	` | filter event in ["` + string(contract.EventStarting) + `", "` + string(contract.EventReady) + `", "` + string(contract.EventEnded) + `"]` +
+	` | filter event in ["` + string(contract.EventStarting) + `", "` + string(contract.EventReady) + `", "` + string(contract.EventEnded) + `", "` + string(contract.EventDoctor) + `"]` +
 	` | sort @timestamp asc`
 
 // longestSession is the longest that a session may run, so a session that ran in a month
@@ -109,10 +110,11 @@ func (l *Launcher) missingLog(ctx context.Context, month, now time.Time) (string
 type run struct {
 	user, session, stream string
 	span
-	wait *float64 // of `ready`
+	wait   *float64 // of `ready`
+	doctor bool     // it is a run of `session doctor`
 }
 
-// runsOf returns the runs whose beginnings are among the rows, in their order.
+// runsOf returns the runs of sessions that begin among the rows, in their order.
 func runsOf(rows []result) []*run {
 	byStream := map[string]*run{}
 	var runs []*run
@@ -133,9 +135,11 @@ func runsOf(rows []result) []*run {
 			}
 		case event == contract.EventEnded && begun:
 			found.end = at
+		case event == contract.EventDoctor && begun:
+			found.doctor = true
 		}
 	}
-	return runs
+	return slices.DeleteFunc(runs, func(r *run) bool { return r.doctor })
 }
 
 // findEnds finds the ends of runs that did not log theirs.

@@ -112,6 +112,21 @@ func TestTwoAttemptsAreOneSessionWithOneWait(t *testing.T) {
 	assert.Equal(t, []launch.UserUsage{{User: "alice", Sessions: 1, Hours: 3, MedianWait: seconds(20), USD: 3}}, u.Users)
 }
 
+func TestARunOfTheDoctorIsNoSession(t *testing.T) {
+	c := newCloud(t)
+	began := lastMonth().AddDate(0, 0, 9)
+	c.ran("alice", "s1", began, began.Add(time.Hour), 20)
+	event := contract.Event{Event: contract.EventStarting, User: "alice", Session: "s2", Time: began.Format(contract.TimeFormat)}
+	check, ended := event, event
+	check.Event, ended.Event = contract.EventDoctor, contract.EventEnded
+	c.write("alice/doctor", event, check, check, ended)
+
+	u, err := c.launcher(t).Usage(t.Context(), lastMonth(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, 1, u.Total.Sessions)
+	assert.InDelta(t, 1, u.Total.Hours, 1e-9)
+}
+
 // A query has 10,000 results at most.
 func TestAMonthWithMoreSessionsThanAQueryReturnsIsReadInParts(t *testing.T) {
 	c := newCloud(t)
