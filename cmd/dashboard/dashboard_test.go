@@ -31,10 +31,10 @@ const stackOutputs = `{"contractVersion":1,"stack":"dev","region":"us-east-1","d
 // deployed is a dashboard with a widget of each type, one that CloudWatch can't draw, and
 // one of a type that this page has not.
 func deployed() dashboard.Body {
-	b := dashboard.Body{Start: "-PT24H"}
+	b := dashboard.Body{Start: "-PT24H", PeriodOverride: "auto"}
 	b.Row(2, dashboard.Text{Markdown: "# Now\nWho **plays** and who waits: [runbooks](https://example.com/operations)\n\n- <b>not</b> bold"})
 	b.Row(6,
-		dashboard.Graph{Title: "Playing", Region: "us-east-1", View: dashboard.ViewTimeSeries, Metrics: []dashboard.Metric{{Namespace: "dcv-sessions", Name: "CPUCores"}}},
+		dashboard.Graph{Title: "Playing", Region: "us-east-1", View: dashboard.ViewTimeSeries, Period: 300, Metrics: []dashboard.Metric{{Namespace: "dcv-sessions", Name: "CPUCores"}}},
 		dashboard.Graph{Title: "Refused", Region: "us-east-1", Metrics: []dashboard.Metric{{Namespace: "dcv-sessions", Name: "Refused"}}},
 	)
 	b.Row(5,
@@ -133,7 +133,7 @@ func (c *cloud) serveLogs(w http.ResponseWriter, r *http.Request, operation stri
 	case "fields user, reason ":
 		fmt.Fprint(w, `{"status":"Complete","results":[
 			[{"field":"user","value":"alice"},{"field":"reason","value":"the game <failed>"},{"field":"@ptr","value":"CmEK"}],
-			[{"field":"user","value":"bob"},{"field":"minutes","value":"3"}]]}`)
+			[{"field":"user","value":"bob"},{"field":"minutes","value":"0.00051944444"}]]}`)
 	case "fail":
 		fmt.Fprint(w, `{"status":"Failed"}`)
 	default:
@@ -180,6 +180,7 @@ func TestThePageHasEveryWidgetInItsPlace(t *testing.T) {
 	assert.NotContains(t, drawn, "title", "the page has it")
 	assert.EqualValues(t, 720, drawn["width"])
 	assert.EqualValues(t, 276, drawn["height"])
+	assert.EqualValues(t, 900, drawn["period"], "follows the time that is shown")
 	from, err := time.Parse(time.RFC3339, drawn["start"].(string))
 	require.NoError(t, err)
 	assert.InDelta(t, 24, time.Since(from).Hours(), 0.1, "the dashboard's own time")
@@ -224,6 +225,15 @@ func TestATimeIsADateOrADurationBeforeNow(t *testing.T) {
 	for _, bad := range []string{"P", "-PT", "3h", "2026-12-01T00:00:00Z", "PT0H"} {
 		_, err := periodOf(bad, now)
 		assert.Error(t, err, bad)
+	}
+}
+
+func TestGraphsHaveUpTo200Periods(t *testing.T) {
+	now := time.Now()
+	for days, want := range map[float64]int{1.0 / 24: 60, 0.125: 60, 0.5: 300, 1: 900, 7: 3600, 30: 21600, 400: 86400} {
+		p := period{start: now.Add(-time.Duration(days * 24 * float64(time.Hour))), end: now}
+		p.follow()
+		assert.Equal(t, want, p.steps, "%v days", days)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -109,6 +111,9 @@ func (c clients) image(ctx context.Context, w dashboard.Widget, p period) ([]byt
 	}
 	delete(props, "title")
 	props["width"], props["height"] = min(w.Width*cellWidth, mostPixels), min(w.Height*cellHeight, mostPixels)
+	if p.steps > 0 && props["period"] != nil {
+		props["period"] = p.steps
+	}
 	props["start"], props["end"] = p.start.Format(time.RFC3339), p.end.Format(time.RFC3339)
 	text, err := json.Marshal(props)
 	if err != nil {
@@ -180,12 +185,24 @@ func tableOf(results [][]types.ResultField) *table {
 		row := make([]string, len(t.Columns))
 		for _, field := range result {
 			if i, there := place[aws.ToString(field.Field)]; there {
-				row[i] = aws.ToString(field.Value)
+				row[i] = rounded(aws.ToString(field.Value))
 			}
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t
+}
+
+var longNumber = regexp.MustCompile(`^-?\d+\.\d{4,}$`)
+
+// rounded returns a number with three places after the point, and any other value as it
+// is.
+func rounded(value string) string {
+	if !longNumber.MatchString(value) {
+		return value
+	}
+	number, _ := strconv.ParseFloat(value, 64)
+	return strconv.FormatFloat(number, 'f', 3, 64)
 }
 
 // inWords returns an error for a person: AWS's answers without the SDK's history of the

@@ -83,6 +83,9 @@ func write(ctx context.Context, cfg aws.Config, o outputs.Outputs, page, since s
 	if err != nil {
 		return err
 	}
+	if b.PeriodOverride == "auto" {
+		p.follow()
+	}
 	tiles := c.draw(ctx, b.Widgets, p)
 	for _, t := range tiles {
 		if t.Fault != "" {

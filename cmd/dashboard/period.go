@@ -9,7 +9,10 @@ import (
 )
 
 // period is the time that a dashboard shows.
-type period struct{ start, end time.Time }
+type period struct {
+	start, end time.Time
+	steps      int // the periods of graphs, in seconds; 0: their own
+}
 
 // defaultStart is the time that a dashboard shows without a start of its own.
 const defaultStart = "-PT3H"
@@ -23,7 +26,20 @@ func periodOf(start string, now time.Time) (period, error) {
 	if err == nil && !from.Before(now) {
 		err = fmt.Errorf("time %q is not before now", start)
 	}
-	return period{from, now}, err
+	return period{start: from, end: now}, err
+}
+
+// mostSteps is the number of periods from which a graph is only harder to read.
+const mostSteps = 200
+
+// follow makes the periods of graphs follow the time that is shown, as CloudWatch does on
+// a dashboard whose periodOverride is auto.
+func (p *period) follow() {
+	for _, p.steps = range []int{60, 300, 900, 3600, 6 * 3600, 24 * 3600} {
+		if p.end.Sub(p.start) <= mostSteps*time.Duration(p.steps)*time.Second {
+			return
+		}
+	}
 }
 
 var (
