@@ -264,6 +264,9 @@ func (b *Browser) Press(key, code string, number int64) {
 // shots names the folder that screenshots are kept in; without it they are not.
 const shots = "DCV_SCREENSHOTS"
 
+// KeepsShots reports whether screenshots are kept.
+func KeepsShots() bool { return os.Getenv(shots) != "" }
+
 // Shot keeps a screenshot of the page if DCV_SCREENSHOTS names a folder.
 func (b *Browser) Shot(name string) {
 	b.t.Helper()

@@ -22,6 +22,7 @@ import (
 	"github.com/intraverse/dcv-sessions/launch"
 	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/browser"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // operate looks at the stack as its operators do, after the sessions of the steps before.
@@ -95,10 +96,14 @@ func (s *sandbox) operate(t *testing.T, out outputs.Outputs) {
 	})
 }
 
-// drawDashboard draws the stack's dashboard and looks at it in a browser.
+// drawDashboard draws the stack's dashboard and looks at it in a browser. Pictures that
+// are kept have the figures of a session that is played meanwhile.
 func (s *sandbox) drawDashboard(t *testing.T, out outputs.Outputs) {
+	if browser.KeepsShots() {
+		s.playMeasured(t, out, "player1", 3)
+	}
 	file := filepath.Join(s.dir, "dashboard.html")
-	cmd := exec.Command(s.binary(), "exec", s.program(t, "dashboard", "./cmd/dashboard"), "-stack", s.stack, "-page", file)
+	cmd := exec.Command(s.binary(), "exec", s.program(t, "dashboard", "./cmd/dashboard"), "-stack", s.stack, "-page", file, "-since", "PT15M")
 	cmd.Dir = s.tree.Root
 	said, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", said)
@@ -118,6 +123,24 @@ func (s *sandbox) drawDashboard(t *testing.T, out outputs.Outputs) {
 		}
 		b.Close()
 	}
+}
+
+// playMeasured plays a session until its log has a number of measurements of the player's
+// pictures. It goes on until the test ends.
+func (s *sandbox) playMeasured(t *testing.T, out outputs.Outputs, user string, times int) {
+	t.Helper()
+	session := s.session(t, "start", user)
+	t.Cleanup(func() { s.session(t, "end", user) })
+	b := browser.Open(t, session.URL, session.Certificate, desktop)
+	b.Type("#username", user)
+	b.Type("#password", s.aws(t).password(t, out, user))
+	b.Click("#form button")
+	picture(b)
+	race(b)
+	require.True(t, local.WaitUntil(5*time.Minute, func() bool {
+		log, _, _ := s.launch(t, "logs", user)
+		return strings.Count(log, `"framesPerSecond"`) >= times
+	}), "it is measured")
 }
 
 var (
