@@ -176,7 +176,10 @@ func (g graph) bars(all area) {
 }
 
 func (g graph) empty(all area) {
-	all.text(label(-0.5, -0.5), (all.left+all.right)/2, (all.bottom+all.top)/2, "No data available")
+	const said = "No data available"
+	x, y, half := (all.left+all.right)/2, (all.bottom+all.top)/2, label(0, 0).Width(said)/2+8
+	all.box(color.White, x-half, y-10, x+half, y+10)
+	all.text(label(-0.5, -0.5), x, y, said)
 }
 
 // series draws the lines over time.
