@@ -15,6 +15,7 @@ import (
 // State is an alarm's state.
 type State string
 
+// The states of an alarm.
 const (
 	OK               State = "OK"
 	InAlarm          State = "ALARM"

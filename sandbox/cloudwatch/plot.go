@@ -366,11 +366,12 @@ func short(v float64) string {
 
 func digits(v float64) string {
 	places := 2
-	if math.Abs(v) >= 100 {
+	switch size := math.Abs(v); {
+	case size >= 100:
 		places = 0
-	} else if math.Abs(v) >= 10 {
+	case size >= 10:
 		places = 1
-	} else if math.Abs(v) < 0.1 {
+	case size < 0.1:
 		places = 4
 	}
 	said := strconv.FormatFloat(v, 'f', places, 64)

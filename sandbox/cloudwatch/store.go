@@ -12,15 +12,17 @@ import (
 	"time"
 )
 
-// Dimension, Metric and MetricStat are as in the API.
+// Dimension is a dimension of a metric, as in the API.
 type Dimension struct{ Name, Value string }
 
+// Metric names a metric, as in the API.
 type Metric struct {
 	Namespace  string
 	MetricName string
 	Dimensions []Dimension
 }
 
+// MetricStat is a statistic of a metric, as in the API.
 type MetricStat struct {
 	Metric Metric
 	Period int // seconds

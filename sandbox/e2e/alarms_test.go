@@ -91,7 +91,7 @@ func (s *sandbox) alarms(t *testing.T, out outputs.Outputs) *alarms {
 	made, err := a.sqs.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("alarms")})
 	require.NoError(t, err)
 	a.mailbox = *made.QueueUrl
-	subscribed, err := topics.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: aws.String(string(out.TeamTopicARN)), Protocol: aws.String("sqs"),
+	subscribed, err := topics.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: &out.TeamTopicARN, Protocol: aws.String("sqs"),
 		Endpoint: aws.String("arn:aws:sqs:" + local.Region + ":" + local.Account + ":alarms")})
 	require.NoError(t, err)
 	_, err = a.logs.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &out.LogGroup, LogStreamName: &a.stream})
@@ -198,7 +198,7 @@ func (a *alarms) raise(c causes.Cause) {
 func (a *alarms) retry(times int) {
 	a.Helper()
 	own := a.activeDefinitions(a.T)[0].ContainerProperties
-	made, err := a.cloudClients.batch.RegisterJobDefinition(a.Context(), &batch.RegisterJobDefinitionInput{
+	made, err := a.batch.RegisterJobDefinition(a.Context(), &batch.RegisterJobDefinitionInput{
 		JobDefinitionName: aws.String("again"), Type: types.JobDefinitionTypeContainer, RetryStrategy: &types.RetryStrategy{Attempts: aws.Int32(int32(times) + 1)},
 		ContainerProperties: &types.ContainerProperties{
 			Image: own.Image, ExecutionRoleArn: own.ExecutionRoleArn, LogConfiguration: own.LogConfiguration,
@@ -207,9 +207,9 @@ func (a *alarms) retry(times int) {
 	})
 	require.NoError(a, err)
 	defer func() {
-		_, err := a.cloudClients.batch.DeregisterJobDefinition(a.Context(), &batch.DeregisterJobDefinitionInput{JobDefinition: made.JobDefinitionArn})
+		_, err := a.batch.DeregisterJobDefinition(a.Context(), &batch.DeregisterJobDefinitionInput{JobDefinition: made.JobDefinitionArn})
 		assert.NoError(a, err)
 	}()
-	_, err = a.cloudClients.batch.SubmitJob(a.Context(), &batch.SubmitJobInput{JobName: aws.String("again"), JobQueue: &a.out.QueueARN, JobDefinition: made.JobDefinitionArn})
+	_, err = a.batch.SubmitJob(a.Context(), &batch.SubmitJobInput{JobName: aws.String("again"), JobQueue: &a.out.QueueARN, JobDefinition: made.JobDefinitionArn})
 	require.NoError(a, err)
 }
