@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 
+	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
@@ -58,15 +60,36 @@ func (m *Measurement) NewQueue(ctx context.Context, places int) (*Queue, error) 
 	if err != nil {
 		return nil, err
 	}
+	role, err := executionRole(ctx, client, out)
+	if err != nil {
+		return nil, err
+	}
 	definition, err := client.RegisterJobDefinition(ctx, &batch.RegisterJobDefinitionInput{JobDefinitionName: &name, Type: types.JobDefinitionTypeContainer,
 		ContainerProperties: &types.ContainerProperties{
-			Image: &image, LogConfiguration: &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{"awslogs-group": out.LogGroup}},
+			Image: &image, ExecutionRoleArn: role, LogConfiguration: &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{"awslogs-group": out.LogGroup}},
 			ResourceRequirements: []types.ResourceRequirement{{Type: types.ResourceTypeVcpu, Value: aws.String("3")}, {Type: types.ResourceTypeMemory, Value: aws.String("64")}, {Type: types.ResourceTypeGpu, Value: aws.String("1")}},
 		}})
 	if err != nil {
 		return nil, err
 	}
 	return &Queue{client, *environment.ComputeEnvironmentArn, *created.JobQueueArn, *definition.JobDefinitionArn}, nil
+}
+
+// executionRole returns the role of the stack's sessions by which the ECS agent writes
+// their logs; a host itself may not.
+func executionRole(ctx context.Context, client *batch.Client, out outputs.Outputs) (*string, error) {
+	names := slices.Sorted(maps.Values(out.JobDefinitions))
+	if len(names) == 0 {
+		return nil, errors.New("the stack has no users: a job definition of one is needed")
+	}
+	described, err := client.DescribeJobDefinitions(ctx, &batch.DescribeJobDefinitionsInput{JobDefinitionName: aws.String(string(names[0])), Status: aws.String("ACTIVE")})
+	if err != nil {
+		return nil, err
+	}
+	if len(described.JobDefinitions) == 0 {
+		return nil, fmt.Errorf("there is no active job definition %s", names[0])
+	}
+	return described.JobDefinitions[0].ContainerProperties.ExecutionRoleArn, nil
 }
 
 // jobImage puts the job's program into an image that has nothing else.
