@@ -116,8 +116,8 @@ bench-session: $(sandbox) ## how soon a session's page answers, and that its por
 bench-image: $(sandbox) ## what a change of the game pushes, and the size of each layer
 	@$(sandbox) bench-image
 
-scaling: $(sandbox) ## how long players wait and which quota is reached first, from 10 to 1,000,000 sessions a day; writes docs/scaling.md
-	@$(sandbox) scaling
+scaling: $(sandbox) ## how long players wait and which quota is reached first, from 10 to 1,000,000 sessions a day; REAL=1 runs 200 in the sandbox first
+	@$(sandbox) scaling $(if $(REAL),-real)
 
 screenshots: ## take the pictures of docs/images anew, by the browser tests
 	@mkdir -p docs/images && DCV_SCREENSHOTS=$(abspath docs/images) .ci/test engine

@@ -35,7 +35,7 @@ var commands = []struct {
 	{"bench", "measure, and print the figures as ratios", bench.All},
 	{"bench-session", "measure how soon a session's page answers", bench.Session},
 	{"bench-image", "measure how much a change of the game pushes", bench.Image},
-	{"scaling", "simulate days of 10 to 1,000,000 sessions, and write docs/scaling.md", study.Run},
+	{"scaling", "simulate days of 10 to 1,000,000 sessions, and write docs/scaling.md: scaling [-real]", study.Run},
 	{"base", "make the base image if it is missing, and print its name", base},
 	{"relay", "connect to the builder's ssh daemon (ssh's ProxyCommand): relay INSTANCE", relay},
 	{"gateway", "run the gateway (started by up)", endpoint.Serve},

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Session is one player's session as it is planned. What chance decides is decided
-// here, so that the same sessions can be run with other settings.
+// Session is one player's session as it is planned. All random figures are part of the
+// plan, so that the same sessions can be run with other settings.
 type Session struct {
 	At     time.Duration // when it is submitted, since the simulation's start
 	Length time.Duration // from ready to its end
-	Pull   time.Duration // what pulling the image takes if the host has none
+	Pull   time.Duration // how long the image takes to pull if the host has none
 	Start  time.Duration // from the pulled image to ready
 }
 

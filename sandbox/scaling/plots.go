@@ -11,7 +11,7 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// colors are told apart with any sight (Okabe and Ito, "Color Universal Design").
+// colors can be distinguished with any color vision (Okabe and Ito, "Color Universal Design").
 var colors = []color.Color{
 	color.RGBA{0, 114, 178, 255}, color.RGBA{213, 94, 0, 255}, color.RGBA{0, 158, 115, 255}, color.RGBA{204, 121, 167, 255},
 	color.RGBA{230, 159, 0, 255},
@@ -30,6 +30,7 @@ type chart struct {
 	logX        bool
 	ticks       plot.Ticker // of x; nil: usual ones
 	marks       bool        // at the points
+	top         float64     // of y; 0: as the data needs, with room for the legend
 }
 
 // png draws a chart. The same data is the same bytes.
@@ -59,6 +60,9 @@ func (c chart) png() ([]byte, error) {
 		p.Legend.Add(curve.name, line)
 	}
 	p.Y.Max *= 1.3 // room for the legend
+	if c.top > 0 {
+		p.Y.Max, p.Legend.Top, p.Legend.Left = c.top, false, false
+	}
 	if c.logX {
 		p.X.Max *= 1.5 // and for the last label
 	}
@@ -136,7 +140,7 @@ func theDay(sessions int, hosts, playing, waiting Level) chart {
 	}
 }
 
-// costs draws what hosts cost in an hour, over the day, for several settings.
+// costs draws the cost of hosts in an hour, over the day, for several settings.
 func costs(sessions int, names []string, of []Level) chart {
 	c := chart{title: fmt.Sprintf("The cost of hosts, with %s sessions a day", number(float64(sessions))), x: "time of day", y: "dollars an hour", ticks: hours{}}
 	for i, l := range of {
@@ -148,7 +152,7 @@ func costs(sessions int, names []string, of []Level) chart {
 // distribution draws which share of sessions waits no longer than a time, for several
 // lists of waits in seconds, which are sorted.
 func distribution(title string, names []string, of [][]float64) chart {
-	c := chart{title: title, x: "seconds", y: "share of the sessions that wait no longer"}
+	c := chart{title: title, x: "seconds", y: "share of the sessions that wait no longer", top: 1}
 	for i, waits := range of {
 		line := curve{name: names[i]}
 		for n, w := range waits {

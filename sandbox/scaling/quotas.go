@@ -7,7 +7,7 @@ type Quota struct {
 	Limit         float64
 	Unit          string
 	Fixed         bool   // AWS doesn't raise it
-	Beyond        string // what to do beyond it
+	Beyond        string // the step to take beyond it
 	Source        string // the title of AWS's page
 	URL           string
 	use           func(Peaks) float64

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Report is what the study shows: tables for docs/scaling.md, by the name of their
+// Report has the results of the study: tables for docs/scaling.md, by the name of their
 // place, and images by their file.
 type Report struct {
 	Tables map[string]string
@@ -21,14 +21,15 @@ var held = []struct {
 	vcpus    []int
 }{{10, []int{0, 4, 8}}, {100, []int{0, 8, 16, 32}}, {1_000, []int{0, 64, 128, 256}}}
 
-// dayOf is the load whose day is drawn, and heldCost the one whose cost is.
+// dayOf is the load of the drawn day, and heldCost that of the drawn costs.
 const (
 	dayOf    = 1_000
 	heldCost = 100
 )
 
-// Report runs the study; it writes a line for each simulation.
-func (s Study) Report(progress io.Writer) (*Report, error) {
+// Report runs the study and compares the simulation with a real run; it writes a line for
+// each simulation.
+func (s Study) Report(measured Measured, progress io.Writer) (*Report, error) {
 	r := &Report{map[string]string{}, map[string][]byte{}}
 	var runs []Summary
 	for _, sessions := range Sizes {
@@ -55,7 +56,12 @@ func (s Study) Report(progress io.Writer) (*Report, error) {
 		return nil, err
 	}
 	r.Tables["assumptions"] = s.Assumptions()
-	return r, nil
+	side, image, err := measured.Compare()
+	if err != nil {
+		return nil, err
+	}
+	r.Tables["measured"] = side
+	return r, r.draw("scaling-measured.png", image)
 }
 
 func (r *Report) draw(file string, c chart) (err error) {
@@ -132,7 +138,7 @@ func QuotaTable(runs []Summary) string {
 	return table(rows)
 }
 
-// Assumptions is the table of what the study takes for granted.
+// Assumptions is the table of the study's assumptions.
 func (s Study) Assumptions() string {
 	spread := func(d Spread) string {
 		return fmt.Sprintf("%s on average, log-normal, coefficient of variation %g", short(d.Mean), d.Variation)

@@ -1,5 +1,5 @@
-// Package scaling answers what a stack does with many sessions: how long players wait,
-// how many hosts run, what they cost and which of AWS's quotas is reached first. It is a
+// Package scaling computes how a stack does with many sessions: how long players wait,
+// how many hosts run, their cost, and which of AWS's quotas is reached first. It is a
 // discrete-event simulation: sessions arrive by a plan, and the scheduler is the
 // sandbox's Batch host itself, under a clock that jumps from event to event.
 package scaling
@@ -28,7 +28,7 @@ type Setup struct {
 	HostIdle           time.Duration // after how long without a session a host leaves
 }
 
-// Wait is how long a player waited, and for what.
+// Wait is how long a player waited, by the reasons.
 type Wait struct {
 	Queue time.Duration // from the submission until a host takes the session
 	Image time.Duration // for the image
@@ -41,7 +41,7 @@ func (w Wait) Total() time.Duration { return w.Queue + w.Image + w.Start }
 // Span is a time, from and to since the simulation's start.
 type Span struct{ From, To time.Duration }
 
-// Run is what became of a plan.
+// Run is the result of a simulation.
 type Run struct {
 	Setup    Setup
 	Sessions []Session

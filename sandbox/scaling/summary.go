@@ -12,7 +12,7 @@ import (
 // Percentiles are of the waits of many sessions.
 type Percentiles struct{ P50, P95, P99 time.Duration }
 
-// Summary is what a run shows about its days.
+// Summary has the figures of a run's days.
 type Summary struct {
 	Sessions   int // a day
 	Days       int

@@ -3,6 +3,7 @@ package study
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,18 +13,34 @@ import (
 )
 
 // Run is the command scaling. It simulates, prints the main tables, and writes all of
-// them and the images into docs. It needs no AWS, not even the sandbox's.
-func Run(_ context.Context, _ []string) error {
+// them and the images into docs. Only with -real it needs the sandbox's AWS.
+func Run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("scaling", flag.ContinueOnError)
+	real := flags.Bool("real", false, "run 200 short sessions in the sandbox first, and show them beside the simulation")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	tree, err := local.FindTree()
 	if err != nil {
 		return err
 	}
-	report, err := scaling.Default().Report(os.Stderr)
+	docs := filepath.Join(tree.Root, "docs")
+	measured := filepath.Join(docs, "scaling-measured.json")
+	if *real {
+		if err := measureReal(ctx, measured); err != nil {
+			return err
+		}
+	}
+	m, err := scaling.ReadMeasured(measured)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s\n%s\n", report.Tables["loads"], report.Tables["quotas"])
-	return write(report, filepath.Join(tree.Root, "docs"))
+	report, err := scaling.Default().Report(m, os.Stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s\n%s\n%s\n", report.Tables["loads"], report.Tables["quotas"], report.Tables["measured"])
+	return write(report, docs)
 }
 
 func write(report *scaling.Report, docs string) error {
