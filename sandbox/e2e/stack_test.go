@@ -63,6 +63,9 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("AWS shows what was promised", func(t *testing.T) { s.inspect(t, deployed) })
 
+	// Before any step whose sessions are started again, since that is a cause.
+	step("every alarm is raised by its cause, and by nothing else", func(t *testing.T) { s.raiseAlarms(t, deployed) })
+
 	step("web pages, other users and privileged containers find no way in", func(t *testing.T) { s.refuseVisitors(t, deployed) })
 
 	step("a preview's summary tells a reviewer what changes", func(t *testing.T) { s.previewSummary(t, base) })
@@ -84,8 +87,6 @@ func TestOneStackThroughItsLife(t *testing.T) {
 	step("the dashboard is drawn with its graphs and tables, by day, by night and on a phone", func(t *testing.T) { s.drawDashboard(t, deployed) })
 
 	step("a player does not reach the host's credentials, and the supervisor does", func(t *testing.T) { s.attackHost(t) })
-
-	step("every alarm is raised by its cause, and by nothing else", func(t *testing.T) { s.raiseAlarms(t, deployed) })
 
 	step("a second up changes nothing and no password", func(t *testing.T) {
 		password := s.aws(t).password(t, deployed, "player1")

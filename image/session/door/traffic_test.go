@@ -57,6 +57,8 @@ func TestTheBytesOfAPlayerAreCountedEachWay(t *testing.T) {
 			conn := h.socket(c)
 			h.players(1)
 			sends(t, conn)
+			// A byte is counted once its write has returned, which may be after its arrival.
+			require.Eventually(t, func() bool { return h.Traffic().ToPlayer-files.ToPlayer >= size }, 10*time.Second, 10*time.Millisecond)
 			after := h.Traffic()
 			for way, bytes := range map[string]uint64{"to": after.ToPlayer - files.ToPlayer, "from": after.FromPlayer - files.FromPlayer} {
 				assert.GreaterOrEqual(t, bytes, uint64(size), way)
