@@ -114,7 +114,8 @@ type run struct {
 	doctor bool     // it is a run of `session doctor`
 }
 
-// runsOf returns the runs of sessions that begin among the rows, in their order.
+// runsOf returns the runs of sessions that begin among the rows, in their order. A run
+// without a user is no session of the stack's: somebody's own job with the session image.
 func runsOf(rows []result) []*run {
 	byStream := map[string]*run{}
 	var runs []*run
@@ -126,7 +127,7 @@ func runsOf(rows []result) []*run {
 		stream := r["@logStream"]
 		found, begun := byStream[stream]
 		switch event := contract.EventName(r["event"]); {
-		case event == contract.EventStarting && !begun:
+		case event == contract.EventStarting && !begun && r["user"] != "":
 			found = &run{user: r["user"], session: r["session"], stream: stream, span: span{start: at}}
 			byStream[stream], runs = found, append(runs, found)
 		case event == contract.EventReady && begun:

@@ -128,6 +128,16 @@ func TestARunOfTheDoctorIsNoSession(t *testing.T) {
 }
 
 // A query has 10,000 results at most.
+func TestARunWithoutAUserIsNoSession(t *testing.T) {
+	c := newCloud(t)
+	c.ran("", "s1", lastMonth(), lastMonth().Add(time.Hour), 1)
+	c.ran("alice", "s2", lastMonth(), lastMonth().Add(time.Hour), 1)
+
+	u, err := c.launcher(t).Usage(t.Context(), lastMonth(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, []launch.UserUsage{{User: "alice", Sessions: 1, Hours: 1, MedianWait: seconds(1), USD: 1}}, u.Users)
+}
+
 func TestAMonthWithMoreSessionsThanAQueryReturnsIsReadInParts(t *testing.T) {
 	c := newCloud(t)
 	const sessions = 8000 // three results each

@@ -82,7 +82,7 @@ func executionRole(ctx context.Context, client *batch.Client, out outputs.Output
 	if len(names) == 0 {
 		return nil, errors.New("the stack has no users: a job definition of one is needed")
 	}
-	described, err := client.DescribeJobDefinitions(ctx, &batch.DescribeJobDefinitionsInput{JobDefinitionName: aws.String(string(names[0])), Status: aws.String("ACTIVE")})
+	described, err := client.DescribeJobDefinitions(ctx, &batch.DescribeJobDefinitionsInput{JobDefinitionName: &names[0], Status: aws.String("ACTIVE")})
 	if err != nil {
 		return nil, err
 	}
