@@ -2,12 +2,15 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/intraverse/dcv-sessions/internal/logsquery"
 )
 
 // result is a result of a query, by the names of its fields.
@@ -39,29 +42,14 @@ func (l *Launcher) query(ctx context.Context, text string, from, to time.Time) (
 
 // queryOnce returns the first queryRows results of a query.
 func (l *Launcher) queryOnce(ctx context.Context, text string, from, to time.Time) ([]result, error) {
-	started, err := l.logs.StartQuery(ctx, &cloudwatchlogs.StartQueryInput{
+	results, err := logsquery.Run(ctx, l.logs, &cloudwatchlogs.StartQueryInput{
 		LogGroupName: &l.stack.LogGroup, QueryString: &text, Limit: aws.Int32(queryRows),
 		StartTime: aws.Int64(from.Unix()), EndTime: aws.Int64(to.Unix()),
-	})
-	if err != nil {
-		return nil, err
+	}, l.poll)
+	if ended := logsquery.EndedError(""); errors.As(err, &ended) {
+		err = fmt.Errorf("the query of log group %s is %s", l.stack.LogGroup, string(ended))
 	}
-	for {
-		answer, err := l.logs.GetQueryResults(ctx, &cloudwatchlogs.GetQueryResultsInput{QueryId: started.QueryId})
-		if err != nil {
-			return nil, err
-		}
-		switch answer.Status {
-		case types.QueryStatusComplete:
-			return rowsOf(answer.Results), nil
-		case types.QueryStatusScheduled, types.QueryStatusRunning:
-		default:
-			return nil, fmt.Errorf("the query of log group %s is %s", l.stack.LogGroup, answer.Status)
-		}
-		if err := sleep(ctx, l.poll); err != nil {
-			return nil, err
-		}
-	}
+	return rowsOf(results), err
 }
 
 func rowsOf(answers [][]types.ResultField) []result {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/intraverse/dcv-sessions/internal/dashboard"
+	"github.com/intraverse/dcv-sessions/internal/logsquery"
 )
 
 // clients are the services that the page's parts come from.
@@ -141,30 +142,13 @@ func (c clients) query(ctx context.Context, text string, p period) (*table, erro
 	if err != nil {
 		return nil, err
 	}
-	started, err := c.logs.StartQuery(ctx, &cloudwatchlogs.StartQueryInput{
+	results, err := logsquery.Run(ctx, c.logs, &cloudwatchlogs.StartQueryInput{
 		LogGroupNames: groups, QueryString: &query, StartTime: aws.Int64(p.start.Unix()), EndTime: aws.Int64(p.end.Unix()),
-	})
+	}, c.poll)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		answer, err := c.logs.GetQueryResults(ctx, &cloudwatchlogs.GetQueryResultsInput{QueryId: started.QueryId})
-		if err != nil {
-			return nil, err
-		}
-		switch answer.Status {
-		case types.QueryStatusComplete:
-			return tableOf(answer.Results), nil
-		case types.QueryStatusScheduled, types.QueryStatusRunning:
-		default:
-			return nil, fmt.Errorf("the query is %s", answer.Status)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(c.poll):
-		}
-	}
+	return tableOf(results), nil
 }
 
 // tableOf returns the results with their columns in the order of the query's fields.
