@@ -370,12 +370,9 @@ func holdsBetween(name string, a, b any) bool {
 	return compared(name, float64(ordered(a, b)), 0)
 }
 
-func (p *insightsParser) oneOf(value compute) (compute, error) {
-	if err := p.expect("["); err != nil {
-		return nil, err
-	}
-	var list []compute
-	for p.accept("]") == "" {
+// list reads values up to the token that ends them.
+func (p *insightsParser) list(end string) (list []compute, err error) {
+	for p.accept(end) == "" {
 		if len(list) > 0 {
 			if err := p.expect(","); err != nil {
 				return nil, err
@@ -386,6 +383,17 @@ func (p *insightsParser) oneOf(value compute) (compute, error) {
 			return nil, err
 		}
 		list = append(list, item)
+	}
+	return list, nil
+}
+
+func (p *insightsParser) oneOf(value compute) (compute, error) {
+	if err := p.expect("["); err != nil {
+		return nil, err
+	}
+	list, err := p.list("]")
+	if err != nil {
+		return nil, err
 	}
 	return func(r row, g []row) any {
 		return slices.ContainsFunc(list, func(item compute) bool { return holdsBetween("=", value(r, g), item(r, g)) })

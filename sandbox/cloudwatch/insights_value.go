@@ -177,18 +177,9 @@ func (p *insightsParser) function(name string) (compute, error) {
 		}
 		return func(_ row, group []row) any { return float64(len(group)) }, p.expect(")")
 	}
-	var parameters []compute
-	for p.accept(")") == "" {
-		if len(parameters) > 0 {
-			if err := p.expect(","); err != nil {
-				return nil, err
-			}
-		}
-		parameter, err := p.sum()
-		if err != nil {
-			return nil, err
-		}
-		parameters = append(parameters, parameter)
+	parameters, err := p.list(")")
+	if err != nil {
+		return nil, err
 	}
 	aggregate, single := aggregates[name], insightsFunctions[name]
 	switch needed := map[bool]int{true: 2, false: 1}[name == "pct"]; {
