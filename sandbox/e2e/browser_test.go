@@ -76,7 +76,7 @@ const portrait = `(() => {
 func quit(b *browser.Browser, c *container) {
 	c.t.Helper()
 	require.True(c.t, local.WaitUntil(time.Minute, func() bool {
-		b.Press("Escape", "Escape", 27)
+		b.Press("Escape")
 		return slices.ContainsFunc(c.events(), func(e contract.Event) bool { return e.State == contract.StateEnding })
 	}), "Escape, pressed in the browser, ends the game")
 }
@@ -84,7 +84,7 @@ func quit(b *browser.Browser, c *container) {
 // race goes from the game's first screen down the first slope.
 func race(b *browser.Browser) {
 	for range 5 { // player, event, cup, slope, start
-		b.Press("Enter", "Enter", 13)
+		b.Press("Enter")
 		time.Sleep(2 * time.Second)
 	}
 }
