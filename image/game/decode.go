@@ -18,10 +18,13 @@ import (
 // own errors name wrong types by their line, without the allowed values.
 type key struct {
 	name string
-	into any // nil if there are keys
+	into any // a pointer, or a reader; nil if there are keys
 	what string
 	keys []key
 }
+
+// reader reads the value at a path.
+type reader func(f *faults.Faults, path string, value *yaml.Node)
 
 // decode reads a text of known keys. A key without a value is as if it weren't
 // there. Its error is a text that is no YAML at all.
@@ -47,10 +50,7 @@ func decodeMapping(f *faults.Faults, path string, node *yaml.Node, keys []key) {
 	}
 	seen := map[string]bool{}
 	for i := 0; i < len(node.Content); i += 2 {
-		name, value := node.Content[i].Value, node.Content[i+1]
-		if value.Kind == yaml.AliasNode {
-			value = value.Alias
-		}
+		name, value := node.Content[i].Value, resolved(node.Content[i+1])
 		whole := strings.TrimPrefix(path+"."+name, ".")
 		at := slices.IndexFunc(keys, func(k key) bool { return k.name == name })
 		switch {
@@ -59,13 +59,33 @@ func decodeMapping(f *faults.Faults, path string, node *yaml.Node, keys []key) {
 		case seen[name]:
 			f.Add(whole, written(value), "each key once")
 		case value.ShortTag() == "!!null":
-		case keys[at].into == nil:
-			decodeMapping(f, whole, value, keys[at].keys)
-		case value.Decode(keys[at].into) != nil:
-			f.Add(whole, written(value), keys[at].what)
+		default:
+			keys[at].read(f, whole, value)
 		}
 		seen[name] = true
 	}
+}
+
+// read reads the key's value at a path.
+func (k key) read(f *faults.Faults, path string, value *yaml.Node) {
+	switch into := k.into.(type) {
+	case nil:
+		decodeMapping(f, path, value, k.keys)
+	case reader:
+		into(f, path, value)
+	default:
+		if value.Decode(into) != nil {
+			f.Add(path, written(value), k.what)
+		}
+	}
+}
+
+// resolved returns the value that an alias stands for.
+func resolved(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
 }
 
 // paths returns the paths of the keys of the mapping at a path.

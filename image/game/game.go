@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/internal/faults"
 )
 
@@ -39,6 +40,7 @@ type Manifest struct {
 	// SuccessCodes are the exit codes that are no faults, ascending; 0 is always
 	// one.
 	SuccessCodes []int
+	Play         contract.Script // default contract.DefaultScript
 }
 
 // Graphics is the API that a game draws with: it decides how its rendering on the
@@ -109,7 +111,7 @@ func load(dir, program string, isProgram func(fs.FileInfo) bool) (*Manifest, err
 	if err != nil {
 		return nil, err
 	}
-	m := &Manifest{Directory: ".", Window: Window{1920, 1080}, Stop: Stop{"SIGTERM", 15}}
+	m := &Manifest{Directory: ".", Window: Window{1920, 1080}, Stop: Stop{"SIGTERM", 15}, Play: contract.DefaultScript}
 	var f faults.Faults
 	if err := decode(&f, text, m.keys()); err != nil {
 		return nil, fmt.Errorf("%s: %w", File, err)
@@ -186,6 +188,7 @@ func (m *Manifest) keys() []key {
 		{"stop", nil, "signal and seconds", []key{{"signal", &m.Stop.Signal, "a text", nil}, {"seconds", &m.Stop.Seconds, whole, nil}}},
 		{"keep", &m.Keep, "a list of paths", nil},
 		{"successCodes", &m.SuccessCodes, "a list of whole numbers", nil},
+		{"play", nil, "start and repeat", []key{{"start", steps(&m.Play.Start, 0), "", nil}, {"repeat", steps(&m.Play.Repeat, 1), "", nil}}},
 	}
 }
 

@@ -142,7 +142,8 @@ func (p *parts) startSound(ctx context.Context) (err error) {
 
 // ready opens the door to players, and announces it.
 func (p *parts) ready() {
-	p.front.Open(p.display)
+	window := p.manifest.Window
+	p.front.Open(p.display, contract.Play{Width: window.Width, Height: window.Height, Script: p.manifest.Play})
 	waited := p.sinceSubmit()
 	p.log.Write(contract.Event{Event: contract.EventReady, URL: p.front.url, Certificate: p.front.fingerprint, SinceSubmit: waited})
 	if waited != nil {

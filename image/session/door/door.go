@@ -68,6 +68,7 @@ type Door struct {
 
 	mu       sync.Mutex
 	display  Display               // nil: not open
+	play     contract.Play         // of its game
 	visitors secretRing[*visitor]  // by cookie
 	passes   secretRing[*visitor]  // of native clients, by path
 	tokens   secretRing[time.Time] // the end of their validity
@@ -137,12 +138,13 @@ func (d *Door) ServeVerifier(l net.Listener) error {
 	return d.verifier.Serve(newConnectionLimiter(l, verifierLimits, nil))
 }
 
-// Open gives players access to a display after the sign-in, until Disconnect.
-func (d *Door) Open(to Display) {
+// Open gives players access to a display and to the script of its game after the
+// sign-in, until Disconnect.
+func (d *Door) Open(to Display, play contract.Play) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.playing.Err() == nil {
-		d.display = to
+		d.display, d.play = to, play
 	}
 }
 
@@ -179,6 +181,7 @@ func (d *Door) routes() http.Handler {
 	own.HandleFunc("GET /state", d.state)
 	own.HandleFunc("GET /assets/{version}/{name}", d.pages.asset)
 	own.HandleFunc("GET "+contract.HealthPath, d.health)
+	own.HandleFunc("GET "+contract.PlayPath, d.script)
 	own.Handle("POST "+contract.EndPath, d.config.End)
 	own.Handle("POST /sign-in", same.Handler(http.HandlerFunc(d.signIn)))
 	own.Handle("POST /sign-out", same.Handler(http.HandlerFunc(d.signOut)))

@@ -117,6 +117,14 @@ func (h *harness) Close(ctx context.Context) {
 	_ = h.Door.Close(ctx)
 }
 
+// toPlay is the script of the harness's game.
+var toPlay = contract.Play{Width: 640, Height: 360, Script: contract.Script{
+	Start: []contract.Step{{Key: "Enter"}, {Wait: 2}}, Repeat: []contract.Step{{Hold: &contract.Hold{Key: "ArrowUp", Seconds: 3}}, {Move: &contract.Point{0.5, 1}}},
+}}
+
+// Open opens the door to a display of the harness's game.
+func (h *harness) Open(to Display) { h.Door.Open(to, toPlay) }
+
 // ready makes the session ready for players.
 func (h *harness) ready() {
 	h.Open(h.display)
@@ -250,7 +258,7 @@ func TestEveryAnswerOfOursKeepsOtherSitesOut(t *testing.T) {
 	h := start(t, func(c *Config) { c.NativeClients = true })
 	h.ready()
 	for _, c := range []*http.Client{h.client(), h.signedIn()} {
-		for _, at := range []string{"GET /", "GET /state", "GET /healthz", "GET /nothing", "POST /sign-in", "POST /enter", "GET /session.dcv", "GET /assets/x/y", "POST /"} {
+		for _, at := range []string{"GET /", "GET /state", "GET /healthz", "GET /nothing", "GET /play", "POST /sign-in", "POST /enter", "GET /session.dcv", "GET /assets/x/y", "POST /"} {
 			method, path, _ := strings.Cut(at, " ")
 			res, _ := h.do(c, method, path, "")
 			policy := res.Header.Get("Content-Security-Policy")
@@ -262,6 +270,32 @@ func TestEveryAnswerOfOursKeepsOtherSitesOut(t *testing.T) {
 			assert.Equal(t, "no-store", res.Header.Get("Cache-Control"), at)
 		}
 	}
+}
+
+func TestTheScriptOfTheGameIsForSignedInPlayersAsLongAsTheyMayPlay(t *testing.T) {
+	h := start(t)
+	c := h.signedIn()
+	refused := func(c *http.Client, want int) {
+		t.Helper()
+		res, text := h.do(c, http.MethodGet, contract.PlayPath, "")
+		assert.Equal(t, want, res.StatusCode)
+		assert.NotContains(t, text, "{")
+	}
+	refused(c, http.StatusServiceUnavailable)
+	h.ready()
+	refused(h.client(), http.StatusUnauthorized)
+	res, text := h.do(c, http.MethodGet, contract.PlayPath, "")
+	assert.Equal(t, http.StatusOK, res.StatusCode)
+	assert.Equal(t, "no-store", res.Header.Get("Cache-Control"))
+	assert.Equal(t, "application/json", res.Header.Get("Content-Type"))
+	assert.JSONEq(t, `{"width": 640, "height": 360, "start": [{"key": "Enter"}, {"wait": 2}],
+		"repeat": [{"hold": {"key": "ArrowUp", "seconds": 3}}, {"move": [0.5, 1]}]}`, text)
+	res, _ = h.do(c, http.MethodPost, contract.PlayPath, "{}")
+	assert.Equal(t, http.StatusMethodNotAllowed, res.StatusCode, "it can only be read")
+	h.Disconnect()
+	refused(c, http.StatusServiceUnavailable)
+	h.do(c, http.MethodPost, "/sign-out", "")
+	refused(c, http.StatusUnauthorized)
 }
 
 func TestAfterCloseTheDoorAnswersNobody(t *testing.T) {
@@ -291,7 +325,7 @@ func TestThePasswordIsInNothingThatIsServed(t *testing.T) {
 		all.WriteString(text)
 	}
 	for _, c := range []*http.Client{h.client(), h.signedIn()} {
-		for _, path := range []string{"/", "/state", "/healthz", "/display/", "/session.dcv", "/nothing"} {
+		for _, path := range []string{"/", "/state", "/healthz", "/display/", "/session.dcv", "/play", "/nothing"} {
 			keep(h.do(c, http.MethodGet, path, "", "Accept", "text/html"))
 		}
 		keep(h.do(c, http.MethodPost, "/enter", ""))

@@ -36,8 +36,7 @@ func (d *Door) serveDisplay(w http.ResponseWriter, r *http.Request, v *visitor) 
 	to := d.display
 	d.mu.Unlock()
 	if to == nil {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "the session is not ready, or over", http.StatusServiceUnavailable)
+		notOpen(w)
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -205,13 +204,34 @@ func (d *Door) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	to, token := d.mintToken(tokenLife)
 	if to == nil {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "the session is not ready, or over", http.StatusServiceUnavailable)
+		notOpen(w)
 		return
 	}
 	writeJSON(w, struct {
 		Entry string `json:"entry"`
 	}{to.Entry(token)})
+}
+
+// notOpen answers a signed-in player while there is no display.
+func notOpen(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "the session is not ready, or over", http.StatusServiceUnavailable)
+}
+
+// script returns the script of the game to a signed-in player.
+func (d *Door) script(w http.ResponseWriter, r *http.Request) {
+	if v, _ := d.visitor(r); v == nil {
+		http.Error(w, "sign in first", http.StatusUnauthorized)
+		return
+	}
+	d.mu.Lock()
+	to, play := d.display, d.play
+	d.mu.Unlock()
+	if to == nil {
+		notOpen(w)
+		return
+	}
+	writeJSON(w, play)
 }
 
 // nativePath begins the path of native clients. Their pass follows.

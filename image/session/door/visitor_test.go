@@ -160,7 +160,7 @@ func TestACookieIsWorthNothingAtAnotherAddress(t *testing.T) {
 	h.players(1)
 	stolen := []string{"Cookie", h.cookie(c)}
 	for at, want := range map[string]int{
-		"GET /display/": http.StatusUnauthorized, "POST /enter": http.StatusUnauthorized,
+		"GET /display/": http.StatusUnauthorized, "POST /enter": http.StatusUnauthorized, "GET /play": http.StatusUnauthorized,
 		"GET /session.dcv": http.StatusSeeOther, "POST /sign-out": http.StatusSeeOther,
 	} {
 		method, path, _ := strings.Cut(at, " ")
