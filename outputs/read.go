@@ -2,9 +2,11 @@ package outputs
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 
@@ -13,6 +15,14 @@ import (
 
 // ErrNone says that a stack has no outputs: its first update did not come to its end.
 var ErrNone = errors.New("stack outputs: there are none: run pulumi up")
+
+// ReadStack returns the outputs of a deployed stack, by the pulumi of PATH, with its
+// messages on stderr. It fails as Parse does.
+func ReadStack(ctx context.Context, stack string, stderr io.Writer) (Outputs, error) {
+	pulumi := exec.CommandContext(ctx, "pulumi")
+	pulumi.Stderr = stderr
+	return Read(pulumi, stack)
+}
 
 // Read returns the outputs of a deployed stack, by `pulumi stack output --json`.
 // The caller makes the command pulumi, without arguments, with the folder and the

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -57,9 +56,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 
 func read(ctx context.Context, stack, file string, progress io.Writer) (outputs.Outputs, error) {
 	if file == "" {
-		pulumi := exec.CommandContext(ctx, "pulumi")
-		pulumi.Stderr = progress
-		return outputs.Read(pulumi, stack)
+		return outputs.ReadStack(ctx, stack, progress)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {

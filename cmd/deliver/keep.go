@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -23,7 +24,7 @@ type images interface {
 // keep makes the stack's repository keep the deployed image. An image of another
 // repository was tagged when the stack that built it was deployed.
 func (o options) keep(ctx context.Context, _ string) error {
-	of, err := o.outputs(ctx)
+	of, err := outputs.ReadStack(ctx, o.stack, os.Stderr)
 	if err != nil {
 		return err
 	}

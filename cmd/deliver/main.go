@@ -80,15 +80,8 @@ func usage() {
 	fmt.Fprintln(os.Stderr, "  -yes              deploy without asking")
 }
 
-// outputs returns the stack's outputs, by the pulumi of PATH.
-func (o options) outputs(ctx context.Context) (outputs.Outputs, error) {
-	pulumi := exec.CommandContext(ctx, "pulumi")
-	pulumi.Stderr = os.Stderr
-	return outputs.Read(pulumi, o.stack)
-}
-
 func (o options) token(ctx context.Context, _ string) error {
-	of, err := o.outputs(ctx)
+	of, err := outputs.ReadStack(ctx, o.stack, os.Stderr)
 	if err != nil {
 		return err
 	}
@@ -125,7 +118,7 @@ func readToken(in *os.File) (string, error) {
 // rollback lets new sessions run another image. Nothing is built, and present sessions
 // keep theirs.
 func (o options) rollback(ctx context.Context, to string) error {
-	of, err := o.outputs(ctx)
+	of, err := outputs.ReadStack(ctx, o.stack, os.Stderr)
 	if err != nil {
 		return err
 	}

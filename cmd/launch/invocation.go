@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"time"
 
@@ -122,9 +121,7 @@ func (in *invocation) outputs(ctx context.Context, g global) (outputs.Outputs, e
 	case (g.stack == "") == (g.file == ""):
 		err = misuse("name the stack: --stack NAME, or --outputs FILE with the JSON of `pulumi stack output --json` (- for standard input)")
 	case g.stack != "":
-		pulumi := exec.CommandContext(ctx, "pulumi")
-		pulumi.Stderr = in.err
-		return outputs.Read(pulumi, g.stack)
+		return outputs.ReadStack(ctx, g.stack, in.err)
 	case g.file == "-":
 		text, err = io.ReadAll(in.in)
 	default:
