@@ -17,7 +17,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/infra/config"
-	"github.com/intraverse/dcv-sessions/infra/config/configtest"
+	"github.com/intraverse/dcv-sessions/infra/config/stackfile"
 )
 
 func main() {
@@ -33,7 +33,7 @@ func run(args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	values, err := configtest.ReadStack(*stack)
+	values, err := stackfile.Complete(*stack)
 	if err != nil {
 		return err
 	}

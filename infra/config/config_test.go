@@ -18,7 +18,7 @@ import (
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/infra/config"
-	"github.com/intraverse/dcv-sessions/infra/config/configtest"
+	"github.com/intraverse/dcv-sessions/infra/config/stackfile"
 )
 
 // TestMain runs the tests where Pulumi runs the program, in infra/, to which the
@@ -595,7 +595,7 @@ func TestEveryFaultIsToldAtOnceAndOnce(t *testing.T) {
 	}, faultsOf(t, "Dev", all))
 }
 
-// What can't be taken has one fault; rules that would compare it keep silent.
+// A value that can't be read has one fault; rules that would compare it keep silent.
 func TestAMalformedValueHasNoFurtherFaults(t *testing.T) {
 	together, want := values{}, []string{}
 	for _, k := range config.Keys() {
@@ -608,7 +608,7 @@ func TestAMalformedValueHasNoFurtherFaults(t *testing.T) {
 	}
 	assert.Equal(t, want, faultsOf(t, "dev", but(together)))
 
-	// A range is not compared with what is out of its own.
+	// A value outside its own range is not compared with others.
 	assert.Len(t, faultsOf(t, "dev", but(values{"session.vcpus": "193"})), 1)
 	assert.Len(t, faultsOf(t, "dev", but(values{"session.memoryMib": "127"})), 1)
 	assert.Len(t, faultsOf(t, "dev", but(values{"compute.maxVcpus": "0", "compute.minVcpus": "4"})), 1)
@@ -844,17 +844,20 @@ func TestEveryDefaultIsAllowed(t *testing.T) {
 }
 
 func TestWhatIsGeneratedIsUpToDate(t *testing.T) {
+	root, err := stackfile.Root()
+	require.NoError(t, err)
 	for file, want := range map[string][]byte{"Pulumi.yaml": config.ProjectFile(), "docs/configuration.md": config.Reference()} {
-		got, err := os.ReadFile(filepath.Join(configtest.Root(t), file))
+		got, err := os.ReadFile(filepath.Join(root, file))
 		require.NoError(t, err)
 		assert.Equal(t, string(want), string(got), "%s: run make generate", file)
 	}
 }
 
-// The engine reads the whole of Pulumi.yaml before it runs the program, and is
-// told there of every key.
+// The engine reads the whole of Pulumi.yaml before it runs the program, with the type
+// of every key.
 func TestTheEngineTakesPulumiYAML(t *testing.T) {
-	project := configtest.Project(t)
+	project, err := stackfile.Project()
+	require.NoError(t, err)
 	assert.Equal(t, contract.Product, project.Name.String())
 	assert.Equal(t, "infra", project.Main)
 	assert.Len(t, project.Config, len(config.Keys()))
@@ -890,7 +893,8 @@ func TestTheEnvironmentsFilesAreFlawless(t *testing.T) {
 		"dev": nil, "prod": nil,
 		"sandbox": {"aws:region": "us-east-1", "aws:allowedAccountIds": `["123456789012"]`}, // as the running sandbox adds
 	} {
-		all := configtest.Stack(t, stack)
+		all, err := stackfile.Complete(stack)
+		require.NoError(t, err)
 		maps.Copy(all, further)
 		t.Run(stack, func(t *testing.T) {
 			t.Setenv(pulumi.EnvConfig, text(t, all)) // so that unknown keys are found
@@ -902,7 +906,8 @@ func TestTheEnvironmentsFilesAreFlawless(t *testing.T) {
 func TestAnEnvironmentsFileNamesItsOneAccount(t *testing.T) {
 	seen := map[string]string{}
 	for _, stack := range []string{"dev", "prod"} {
-		file := configtest.File(t, stack)
+		file, err := stackfile.Own(stack)
+		require.NoError(t, err)
 		account := file["aws:allowedAccountIds"]
 		assert.Regexp(t, `^\["\d{12}"\]$`, account, stack)
 		assert.NotContains(t, seen, account, "%s: each in an account of its own", stack)
@@ -916,7 +921,9 @@ func TestAnEnvironmentsFileNamesItsOneAccount(t *testing.T) {
 // Prod is where a mistake costs most.
 func TestProdDiffersFromDevWhereProductionDoes(t *testing.T) {
 	at := func(stack string) *config.Config {
-		cfg, err := load(t, stack, configtest.Stack(t, stack))
+		all, err := stackfile.Complete(stack)
+		require.NoError(t, err)
+		cfg, err := load(t, stack, all)
 		require.NoError(t, err)
 		return cfg
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/components/componenttest"
 	"github.com/intraverse/dcv-sessions/infra/config"
-	"github.com/intraverse/dcv-sessions/infra/config/configtest"
+	"github.com/intraverse/dcv-sessions/infra/config/stackfile"
 	"github.com/intraverse/dcv-sessions/infra/stack"
 )
 
@@ -50,7 +50,7 @@ func Endpoints(batch string) string {
 
 // Environments returns the names of all environments: of Pulumi.NAME.yaml.
 func Environments() ([]string, error) {
-	root, err := configtest.FindRoot()
+	root, err := stackfile.Root()
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func Environments() ([]string, error) {
 // Configuration returns an environment's configuration as the engine hands it to
 // the program.
 func Configuration(name string) (map[string]string, error) {
-	all, err := configtest.ReadStack(name)
+	all, err := stackfile.Complete(name)
 	if err == nil && name == Sandbox {
 		maps.Copy(all, SandboxAdds)
 	}
@@ -130,7 +130,7 @@ func Taggable(token string) bool { return !slices.Contains(untaggable, token) }
 // The program's calls to AWS are answered by an AWS Batch without jobs, and by nothing
 // else. The function that it returns ends that AWS Batch.
 func Begin() (end func(), err error) {
-	root, err := configtest.FindRoot()
+	root, err := stackfile.Root()
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
-// Package configtest returns a stack's configuration as the engine gives it to the
+// Package stackfile returns a stack's configuration as the engine gives it to the
 // program: the stack's file, read by the engine's own code, with the types and
 // defaults of Pulumi.yaml.
-package configtest
+package stackfile
 
 import (
 	"encoding/json"
@@ -9,24 +9,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
-	"github.com/stretchr/testify/require"
 )
 
 // Root returns the repository: the folder of Pulumi.yaml, upwards from the working
 // directory.
-func Root(t *testing.T) string {
-	t.Helper()
-	dir, err := FindRoot()
-	require.NoError(t, err)
-	return dir
-}
-
-// FindRoot is Root for a caller other than a test.
-func FindRoot() (string, error) {
+func Root() (string, error) {
 	dir, err := os.Getwd()
 	for err == nil {
 		if _, missing := os.Stat(filepath.Join(dir, "Pulumi.yaml")); missing == nil {
@@ -41,35 +31,27 @@ func FindRoot() (string, error) {
 }
 
 // Project returns Pulumi.yaml.
-func Project(t *testing.T) *workspace.Project {
-	t.Helper()
-	project, err := workspace.LoadProject(filepath.Join(Root(t), "Pulumi.yaml"))
-	require.NoError(t, err)
-	return project
+func Project() (*workspace.Project, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	return workspace.LoadProject(filepath.Join(root, "Pulumi.yaml"))
 }
 
-// File returns the values of a stack's own file, by "namespace:key"; lists and objects
+// Own returns the values of a stack's own file, by "namespace:key"; lists and objects
 // are JSON texts.
-func File(t *testing.T, stack string) map[string]string {
-	t.Helper()
+func Own(stack string) (map[string]string, error) {
 	_, values, err := read(stack)
-	require.NoError(t, err)
-	all, err := texts(values)
-	require.NoError(t, err)
-	return all
+	if err != nil {
+		return nil, err
+	}
+	return texts(values)
 }
 
-// Stack returns a stack's file completed by Pulumi.yaml's defaults. As in `pulumi
+// Complete returns a stack's file completed by Pulumi.yaml's defaults. As in `pulumi
 // up`, a value that is not of its declared type fails.
-func Stack(t *testing.T, stack string) map[string]string {
-	t.Helper()
-	all, err := ReadStack(stack)
-	require.NoError(t, err)
-	return all
-}
-
-// ReadStack is Stack for a caller other than a test.
-func ReadStack(stack string) (map[string]string, error) {
+func Complete(stack string) (map[string]string, error) {
 	project, values, err := read(stack)
 	if err != nil {
 		return nil, err
@@ -93,11 +75,11 @@ func ReadStack(stack string) (map[string]string, error) {
 }
 
 func read(stack string) (*workspace.Project, config.Map, error) {
-	root, err := FindRoot()
+	root, err := Root()
 	if err != nil {
 		return nil, nil, err
 	}
-	project, err := workspace.LoadProject(filepath.Join(root, "Pulumi.yaml"))
+	project, err := Project()
 	if err != nil {
 		return nil, nil, err
 	}
