@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/fsutil"
+
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/image/branding"
 )
@@ -42,7 +44,19 @@ const (
 // stage compiles the programs and puts the build context together. The same
 // source gives the same files with the same modes, whoever checked it out with
 // whatever umask, and an unchanged file is left alone.
+//
+// A second process waits until the first has staged: each takes the tag of its own
+// files. It may stage others, as tests of the program do, or a preview after an edit.
 func stage(a GameImageArgs) (staged, error) {
+	dir := filepath.Dir(filepath.Clean(a.StagingDir))
+	if err := os.MkdirAll(dir, folderMode); err != nil {
+		return staged{}, err
+	}
+	lock := fsutil.NewFileMutex(filepath.Join(dir, "lock"))
+	if err := lock.Lock(); err != nil {
+		return staged{}, err
+	}
+	defer lock.Unlock() //nolint:errcheck // it returns none
 	files, err := contextFiles(a)
 	if err != nil {
 		return staged{}, err
@@ -169,8 +183,8 @@ func compile(a GameImageArgs) ([]file, error) {
 	return files, nil
 }
 
-// writeContext makes the folder hold these files and nothing else. Each file
-// appears whole, so that two previews at once don't disturb each other.
+// writeContext makes the folder hold these files and nothing else. Each file appears
+// whole, since a build may read the folder.
 func writeContext(dir string, files []file) error {
 	dir = filepath.Clean(dir)
 	isFolder := map[string]bool{dir: true} // of every path that is wanted
@@ -211,9 +225,6 @@ func writeContext(dir string, files []file) error {
 // other kind.
 func removeOthers(dir string, isFolder map[string]bool) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) { // another preview removed it first
-			return nil
-		}
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -83,8 +84,8 @@ func stage(t *testing.T, args gameimage.GameImageArgs) string {
 	return r.tag
 }
 
-// context lists what is staged: modes of folders and files, and files' content,
-// of a program its hash.
+// context lists the staged folders and files with their modes, and files with their
+// content, a program with its hash.
 func context(t *testing.T, args gameimage.GameImageArgs) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -379,6 +380,26 @@ func TestAnUnchangedFileIsLeftAlone(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, name != "packages/install", info.ModTime().Equal(long), name)
 	}
+}
+
+// Tests of the program and previews stage at the same time, not always the same game.
+func TestStagingsOfOneFolderWaitForEachOther(t *testing.T) {
+	args := checkout(t)
+	other := args
+	other.Game = filepath.Join(args.ModuleDir, "other")
+	write(t, filepath.Join(other.Game, "game.yaml"), source["game/game.yaml"])
+	write(t, filepath.Join(other.Game, "bin", "play"), "#!/bin/sh\nexit\n")
+	for i := range 300 { // so that a staging takes its time
+		write(t, filepath.Join(args.Game, "data", fmt.Sprint(i)), "one")
+		write(t, filepath.Join(other.Game, "data", fmt.Sprint(i)), "other")
+	}
+	tag, otherTag := stage(t, args), stage(t, other)
+	var stagings sync.WaitGroup
+	for range 4 {
+		stagings.Go(func() { assert.Equal(t, tag, run(t, componenttest.Preview, args).tag) })
+		stagings.Go(func() { assert.Equal(t, otherTag, run(t, componenttest.Preview, other).tag) })
+	}
+	stagings.Wait()
 }
 
 func TestAProgramThatDoesNotCompileIsToldByTheCompiler(t *testing.T) {
