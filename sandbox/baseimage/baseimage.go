@@ -85,12 +85,15 @@ func (b Base) Make(ctx context.Context, p local.Progress) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(b.folder(key)); !errors.Is(err, fs.ErrNotExist) {
+	if !b.Made() {
+		err = p.Step("making the base image", "Debian "+suite+" by mmdebstrap, as no image can be pulled; about 2 minutes, once a machine", func() error {
+			return b.build(ctx, p, b.folder(key))
+		})
+	}
+	if err != nil {
 		return err
 	}
-	return p.Step("making the base image", "Debian "+suite+" by mmdebstrap, as no image can be pulled; about 2 minutes, once a machine", func() error {
-		return b.build(ctx, p, b.folder(key))
-	})
+	return local.Use(b.folder(key))
 }
 
 // folder returns the folder with an image: an OCI image layout.

@@ -48,12 +48,15 @@ func Ensure(ctx context.Context, p local.Progress, cache string) (string, error)
 		return "", err
 	}
 	dir := folderIn(cache, key)
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return dir, err
+	if !Made(cache) {
+		err = p.Step("making the sandbox's game", "Extreme Tux Racer from Debian's packages, 35 MB; once a machine", func() error {
+			return build(ctx, p, dir)
+		})
 	}
-	return dir, p.Step("making the sandbox's game", "Extreme Tux Racer from Debian's packages, 35 MB; once a machine", func() error {
-		return build(ctx, p, dir)
-	})
+	if err != nil {
+		return "", err
+	}
+	return dir, local.Use(dir)
 }
 
 // Made reports whether cache has the game.

@@ -133,11 +133,15 @@ func buildNested(ctx context.Context, t Tree, p Progress, module, file, name, wh
 		return "", fmt.Errorf("the key of sandbox/%s: %w", module, err)
 	}
 	built := filepath.Join(t.Cache, module+"-"+strings.TrimSpace(string(key)), file)
-	return built, buildOnce(built, func(out string) error {
+	err = buildOnce(built, func(out string) error {
 		return p.Step(name, why, func() error {
 			return p.Command(ctx, command(ctx, dir, nil, "go", "run", "-trimpath", "./build", "-o", out))
 		})
 	})
+	if err != nil {
+		return "", err
+	}
+	return built, Use(filepath.Dir(built))
 }
 
 func buildDockerProvider(ctx context.Context, t Tree, p Progress) (string, error) {
