@@ -44,7 +44,7 @@ const (
 	MemoryFull    = 90
 )
 
-// retriesAnHour are unusual: a single one is what retries are for.
+// retriesAnHour are unusual: a single one is an ordinary retry.
 const retriesAnHour = 3
 
 // batchNamespace has AWS Batch's own metrics, by job queue. AWS publishes them at its best

@@ -50,7 +50,7 @@ func (a *BudgetArgs) validate() error {
 	return f.Err("budget")
 }
 
-// NewBudget declares the budget. It counts what carries the stack's tag, once that is a
+// NewBudget declares the budget. It counts resources with the stack's tag, once that is a
 // cost allocation tag of the account that pays (docs/cost.md).
 func NewBudget(ctx *pulumi.Context, name string, args *BudgetArgs, opts ...pulumi.ResourceOption) (*Budget, error) {
 	if err := args.validate(); err != nil {

@@ -40,7 +40,7 @@ const PricesFrom = "aws.amazon.com/cloudwatch/pricing and aws.amazon.com/sns/pri
 // hoursOfMonth is AWS's month. A metric is paid by the hour, for hours with data.
 const hoursOfMonth = 730
 
-// Sizes of what sessions write, in bytes.
+// Sizes of log events, in bytes.
 const (
 	usageEventBytes = 1000      // a usage event with every value
 	sessionBytes    = 64 * 1024 // all other events of a session, with its game's lines
@@ -50,7 +50,7 @@ const (
 // messages is a number of e-mails that no team would put up with.
 const messages = 300
 
-// Cost returns what observing a stack costs in a month at most: the metrics, alarms,
+// Cost returns the most that observing a stack costs in a month: the metrics, alarms,
 // queries and graphs of the tables.
 func Cost(load Load) []Line {
 	played, sessions := load.Users*load.HoursEach, load.Users*load.SessionsEach

@@ -67,7 +67,7 @@ func NewDashboard(ctx *pulumi.Context, name string, args *DashboardArgs, opts ..
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"name": d.Name, "url": d.URL})
 }
 
-// board is the dashboard with the names of what it shows.
+// board is the dashboard with the names of the queue and the log group that it shows.
 type board struct {
 	*DashboardArgs
 
@@ -77,8 +77,8 @@ type board struct {
 // period is that of graphs as long as their time range is short.
 const period = 300
 
-// body returns the dashboard: what goes on now, how long players wait, why sessions end,
-// what players experience, and what hosts have left.
+// body returns the dashboard: the present, how long players wait, why sessions end,
+// how well players see the game, and the room that hosts have left.
 //
 // Of metric math it uses + - * /, numbers, FILL(ID, 0) and PERIOD(ID) (CloudWatch user
 // guide, "Using math expressions with CloudWatch metrics").
@@ -127,7 +127,7 @@ func gpuHosts(class, label string) dashboard.Metric {
 	}, Options: dashboard.Options{Label: label}}
 }
 
-// traffic returns how many sessions there were, and what became of those submitted.
+// traffic returns how many sessions there were, and how many of those submitted started.
 func (b board) traffic() []dashboard.Properties {
 	return []dashboard.Properties{
 		b.graph("Sessions", dashboard.ViewTimeSeries, "SampleCount", append(b.counted("CPUCores", "sessions"), b.counted("MegabitsToPlayer", "playing")...)...),
@@ -137,7 +137,7 @@ func (b board) traffic() []dashboard.Properties {
 	}
 }
 
-// wait returns how long players waited, and for what.
+// wait returns how long players waited, and the step that they waited for.
 func (b board) wait() []dashboard.Properties {
 	limit := dashboard.Line{Label: "alarm", Value: float64(b.WaitMinutes * 60)}
 	return []dashboard.Properties{
@@ -177,7 +177,7 @@ func (b board) ends() []dashboard.Properties {
 	}
 }
 
-// experience returns what players saw.
+// experience returns how smooth the picture was for players.
 func (b board) experience() []dashboard.Properties {
 	frames := b.graph("New pictures a second", dashboard.ViewTimeSeries, "p50",
 		as("p50", b.metric("FramesPerSecond", "", "median")), as("p5", b.metric("FramesPerSecond", "", "5th percentile")))
@@ -193,7 +193,7 @@ func (b board) experience() []dashboard.Properties {
 	}
 }
 
-// limits returns what sessions use of what they have.
+// limits returns the shares of their limits that sessions use.
 func (b board) limits() []dashboard.Properties {
 	return []dashboard.Properties{
 		percent(b.graph("The fullest GPU, percent", dashboard.ViewTimeSeries, "Maximum",
@@ -208,7 +208,7 @@ func (b board) limits() []dashboard.Properties {
 	}
 }
 
-// people returns who played. A query's time range is the dashboard's.
+// people returns the users that played. A query's time range is the dashboard's.
 func (b board) people() []dashboard.Properties {
 	return []dashboard.Properties{
 		b.query(HoursTitle, `filter event = "summary"
