@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A page that names a test which is gone promises what nothing proves.
+// A page that names a test which is gone makes a promise without a proof.
 func TestEveryTestThatAPageNamesExists(t *testing.T) {
 	source := testSource(t)
 	for _, page := range pages(t) {

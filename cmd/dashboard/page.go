@@ -12,7 +12,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/dashboard"
 )
 
-// view is what the page shows.
+// view has the content of the page.
 type view struct {
 	Name, Stack, Region, Link string
 	From, To                  time.Time

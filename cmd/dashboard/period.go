@@ -33,7 +33,7 @@ func periodOf(start string, now time.Time) (period, error) {
 const mostSteps = 200
 
 // follow makes the periods of graphs follow the time that is shown, as CloudWatch does on
-// a dashboard whose periodOverride is auto.
+// a dashboard with the periodOverride auto.
 func (p *period) follow() {
 	for _, p.steps = range []int{60, 300, 900, 3600, 6 * 3600, 24 * 3600} {
 		if p.end.Sub(p.start) <= mostSteps*time.Duration(p.steps)*time.Second {

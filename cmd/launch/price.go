@@ -5,7 +5,7 @@ import "fmt"
 // price is the list price of a session's hour.
 type price struct {
 	USDPerHour float64 // 0: not known
-	Basis      string  // the host whose share it is, or why it is not known
+	Basis      string  // the host that it is a share of, or why it is not known
 }
 
 // price returns the price that the caller gives or, of the stack's outputs, that of a

@@ -152,7 +152,7 @@ func costLines(s launch.Status, p price) []string {
 	return []string{"", fmt.Sprintf("%s: $%.2f", hours, s.Hours*p.USDPerHour), fmt.Sprintf("  $%.4f for an hour: %s", p.USDPerHour, p.Basis)}
 }
 
-// table returns rows in columns under a heading whose columns are separated by tabs.
+// table returns rows in columns under a heading, in which tabs separate the columns.
 func table[T any](heading string, rows []T, columns func(T) []string) []string {
 	var text bytes.Buffer
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)

@@ -89,8 +89,8 @@ func TestEachJobHasItsOwnRightsAnEndAndNoMoreThanItNeeds(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-// A change of the hosts waits for the sessions on the old ones. Whoever does it
-// has to have the time and the credentials for that, and for what comes after it.
+// A change of the hosts waits for the sessions on the old ones. Its job needs the time
+// and the credentials for that, and for the steps after it.
 func TestADeploymentHasTimeForTheLongestChangeOfTheHosts(t *testing.T) {
 	var timeout string
 	for _, k := range config.Keys() {
@@ -128,8 +128,8 @@ func TestNothingFromAForkGetsCredentialsOrWrites(t *testing.T) {
 	}
 }
 
-// The runner within dev's networks outlives a job: who else runs one on it can wait
-// there for the next deployment's credentials. GitHub keeps others away by the group
+// The runner within dev's networks outlives a job: somebody else's job on it could
+// wait there for the next deployment's credentials. GitHub keeps others away by the group
 // (docs/delivery.md, "The runner"); here, nothing else asks for it.
 func TestOnlyTheRolloutRunsOnTheRunnerWithDevsRights(t *testing.T) {
 	all := workflows(t)
@@ -245,8 +245,8 @@ func TestEveryActionAndTheCLIAreExactReleases(t *testing.T) {
 }
 
 // script runs one of .ci's scripts with a pulumi that notes its arguments, knows
-// two outputs and two settings, and ends previews with a status. What is said is
-// in the log, the run's summary and a preview's errors.
+// two outputs and two settings, and ends previews with a status. The
+// result said has the log, the run's summary and a preview's errors.
 func script(t *testing.T, name string, env map[string]string) (calls []string, outputs, said string, err error) {
 	t.Helper()
 	dir := t.TempDir()

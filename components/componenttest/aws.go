@@ -10,7 +10,7 @@ func arn(service, resource string) string {
 	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, Region, Account, resource)
 }
 
-// named is a type whose physical name is the input "name", or derived from its
+// named is a type with a physical name: the input "name", or one derived from its
 // logical name as Pulumi's auto-naming does, with an ARN that ends with that name.
 func named(service, resourcePrefix string) func(string, map[string]any) map[string]any {
 	return func(name string, inputs map[string]any) map[string]any {

@@ -106,7 +106,7 @@ func TestEachGrantIsExact(t *testing.T) {
 		r.One(t, queuePolicy).Inputs["policy"])
 }
 
-// apiKeyValue is what EventBridge takes as a key's value, from beginning to end.
+// apiKeyValue matches the values that EventBridge allows for a key.
 // https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateConnectionApiKeyAuthRequestParameters.html
 var apiKeyValue = regexp.MustCompile(`^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$`)
 

@@ -164,7 +164,7 @@ func (g *GameImage) build(ctx *pulumi.Context, name string, a GameImageArgs) err
 			Platform:       pulumi.String(platform),
 			BuilderVersion: docker.BuilderVersionBuilderBuildKit,
 			Args:           args,
-			// What the build downloads, it downloads as the machine does.
+			// The build downloads by the machine's own network.
 			Network: pulumi.String("host"),
 		},
 		Registry: docker.RegistryArgs{

@@ -72,8 +72,8 @@ func attempt(what []string) string {
 	return err.Error()
 }
 
-// from is loopback: what an instance sends has its own address, and not the one that
-// it is sent to.
+// from returns the loopback address: an instance sends from its own address, not from
+// the one that it sends to.
 func from(network, to string) net.Addr {
 	host := net.IPv4(127, 0, 0, 1)
 	if netip.MustParseAddrPort(to).Addr().Is6() {

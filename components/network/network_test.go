@@ -69,7 +69,7 @@ func run(t *testing.T, mode componenttest.Mode, args network.NetworkArgs, option
 	return r, given
 }
 
-// known leaves out what a preview does not know yet.
+// known leaves out the values that a preview does not know yet.
 func known(inputs map[string]any) map[string]any {
 	maps.DeleteFunc(inputs, func(_ string, value any) bool { return value == componenttest.Unknown })
 	return inputs

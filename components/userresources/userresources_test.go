@@ -28,7 +28,7 @@ const (
 	topicARN = "arn:aws:sns:us-east-1:123456789012:dcv-sessions_dev_player1"
 )
 
-// goodArgs are of two users: the first is told by e-mail, the second is not.
+// goodArgs are of two users: the first is notified by e-mail, the second is not.
 func goodArgs() userresources.UserResourcesArgs {
 	return userresources.UserResourcesArgs{
 		Stack:        "dev",

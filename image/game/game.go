@@ -76,7 +76,7 @@ func (m *Manifest) Signal() syscall.Signal { return signals[m.Stop.Signal] }
 // display and its log after the game has ended.
 const rest = 10
 
-// CheckStop refuses a manifest whose stop time does not fit into the stack's
+// CheckStop refuses a manifest with a stop time that does not fit into the stack's
 // session.stopSeconds: the game would be killed while it saves.
 func (m *Manifest) CheckStop(stopSeconds int) error {
 	if m.Stop.Seconds <= stopSeconds-rest {

@@ -14,7 +14,7 @@ import (
 	"github.com/intraverse/dcv-sessions/outputs"
 )
 
-// export runs Export as a program and returns what it exported, as JSON.
+// export runs Export as a program and returns the exported outputs as JSON.
 func export(t *testing.T, values Values) []byte {
 	t.Helper()
 	exported, err := exports(func(ctx *pulumi.Context) error {

@@ -3,8 +3,8 @@
 // reached. It serves the types of ./types and no others, and is built by ./build
 // from a copy of the provider narrowed to them.
 //
-// It knows the properties of provider 5.82. What pulumi-aws 6.83 added since is
-// refused here, though AWS takes it: docs/fidelity.md has the list.
+// It knows the properties of provider 5.82. Those that pulumi-aws 6.83 has
+// added are refused here, though AWS takes them: docs/fidelity.md has the list.
 package main
 
 import (

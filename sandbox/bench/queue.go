@@ -72,8 +72,8 @@ const (
 	observing = 8 * time.Second
 )
 
-// queued measures what waiting costs, and how fast a queue of jobs that are as
-// small as can be is worked off.
+// queued measures the cost of waiting, and how fast a queue of the smallest possible jobs
+// is worked off.
 func queued(ctx context.Context, b *measure.Measurement) error {
 	q, err := b.NewQueue(ctx, places)
 	if err != nil {

@@ -29,7 +29,7 @@ func newRecorder() *recorder {
 }
 
 // follow records events until the engine closes their channel. A run that ends
-// before it begins, as one whose configuration has a value of the wrong type, has no
+// before it begins, because a value of the configuration has the wrong type, has no
 // events, and its channel is never closed.
 func (r *recorder) follow() {
 	defer close(r.recorded)

@@ -46,7 +46,7 @@ type Found struct {
 }
 
 // WriteConfig writes a copy of a committed stack configuration with the values that
-// only this start knows: its endpoints and what was found. A game that the
+// only this start knows: its endpoints and the parts that were found. A game that the
 // configuration names stays.
 func (c *Cloud) WriteConfig(program, stack, committed string, found Found) (string, error) {
 	at := map[string]string{}

@@ -1,6 +1,6 @@
 // Package local is the sandbox's local AWS. It installs the programs that are missing,
 // starts the moto server behind the gateway, a container registry and, if none runs,
-// Docker, and stops what it started.
+// Docker, and stops them again.
 package local
 
 import (

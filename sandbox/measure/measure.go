@@ -1,5 +1,5 @@
 // Package measure takes figures of the deployed sandbox and prints them, each with its
-// conditions. Machines differ, so what counts are the ratios of one run.
+// conditions. Machines differ, so only the ratios of one run count.
 package measure
 
 import (

@@ -75,7 +75,7 @@ func (w *Writer) Part(part, line string) {
 	w.limited(part, partLinesPerSecond, contract.Event{Event: contract.EventPart, Part: part, Line: line})
 }
 
-// Lines returns a writer whose every write becomes a Part: an output of the standard
+// Lines returns a writer that makes each write a Part: an output of the standard
 // library's loggers.
 func (w *Writer) Lines(part string) io.Writer { return partWriter{w, part} }
 

@@ -74,28 +74,28 @@ func doubled(t *testing.T) string {
 	return program(t, envDouble+"=1 exec "+self+` "$@"`)
 }
 
-// told are the lines about sound in a session's log.
-type told struct {
+// sessionLog has the lines about sound in a session's log.
+type sessionLog struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (l *told) tell(part, line string) {
+func (l *sessionLog) add(part, line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, part+": "+line)
 }
 
-func (l *told) all() string {
+func (l *sessionLog) all() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.lines, "\n")
 }
 
 // config is of a session of this test's own user.
-func config(t *testing.T) (Config, *told) {
+func config(t *testing.T) (Config, *sessionLog) {
 	t.Helper()
-	log := &told{}
+	log := &sessionLog{}
 	folder, err := os.MkdirTemp("", "sound") // a socket's name is at most 107 bytes
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(folder) })
@@ -104,7 +104,7 @@ func config(t *testing.T) (Config, *told) {
 		Account: account.Account{
 			Name: "player1", UID: uid, GID: gid, Home: folder, RuntimeDir: folder, User: process.User{UID: uid, GID: gid},
 		},
-		RunDir: folder, Log: log.tell,
+		RunDir: folder, Log: log.add,
 	}, log
 }
 

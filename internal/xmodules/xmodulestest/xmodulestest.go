@@ -1,5 +1,5 @@
-// Package xmodulestest plays, in temporary folders, what becomes of the X modules of
-// NVIDIA's driver on the way from a host's AMI into a session's container.
+// Package xmodulestest plays, in temporary folders, the way of the X modules of NVIDIA's
+// driver from a host's AMI into a session's container.
 package xmodulestest
 
 import (
@@ -40,7 +40,7 @@ func Place(t *testing.T, file, content string) {
 	require.NoError(t, os.WriteFile(file, []byte(content), 0o644))
 }
 
-// Start runs the host's part of its start, and returns what it printed.
+// Start runs the script of a host's start, and returns its output.
 func Start(t *testing.T, root string) string {
 	t.Helper()
 	script := exec.Command("bash", "-e", "-c", xmodules.HostScript)
@@ -50,8 +50,8 @@ func Start(t *testing.T, root string) string {
 	return string(out)
 }
 
-// Mounts returns what NVIDIA's container toolkit mounts of the X modules, by the path
-// in the container: the first file that it finds of each name, of the GLX module by
+// Mounts returns the X modules that NVIDIA's container toolkit mounts, by the path in
+// the container: the first file that it finds of each name, of the GLX module by
 // its versioned name only (internal/discover/graphics.go).
 func Mounts(t *testing.T, root string) map[string]string {
 	t.Helper()

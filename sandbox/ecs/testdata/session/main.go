@@ -1,5 +1,5 @@
-// Command session is what the tests' containers run: one word of behaviour and
-// its argument.
+// Command session runs in the tests' containers, with one word of behaviour and its
+// argument.
 package main
 
 import (
@@ -60,7 +60,7 @@ func eat(mib int) {
 	fmt.Println("ate", len(eaten))
 }
 
-// look shows what the container's parameters became.
+// look shows the effect of the container's parameters.
 func look() {
 	var shared syscall.Statfs_t
 	if err := syscall.Statfs("/dev/shm", &shared); err != nil {
