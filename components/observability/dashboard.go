@@ -2,7 +2,11 @@ package observability
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -44,6 +48,25 @@ func (a *DashboardArgs) validate() error {
 	return f.Err("dashboard")
 }
 
+// consoles are the hosts of the AWS console, by partition; that of a Region begins with it
+// (AWS General Reference, "AWS Management Console endpoints and quotas"; the other
+// partitions' have the same form).
+var consoles = map[string]string{
+	"aws": "console.aws.amazon.com", "aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com",
+}
+
+// console returns the address of CloudWatch in the console of the provider's partition.
+func (a *DashboardArgs) console(ctx *pulumi.Context, parent pulumi.InvokeOption) (string, error) {
+	partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, parent)
+	if err != nil {
+		return "", err
+	}
+	host, known := consoles[partition.Partition]
+	var f faults.Faults
+	f.Check(known, "region", a.Region, "a Region of the partitions "+strings.Join(slices.Sorted(maps.Keys(consoles)), ", ")+", whose AWS console is known; this one is of "+partition.Partition)
+	return fmt.Sprintf("https://%s.%s/cloudwatch/home?region=%[1]s", a.Region, host), f.Err("dashboard")
+}
+
 // NewDashboard declares the dashboard. Its name is fixed: make dashboard reads it.
 func NewDashboard(ctx *pulumi.Context, name string, args *DashboardArgs, opts ...pulumi.ResourceOption) (*Dashboard, error) {
 	if err := args.validate(); err != nil {
@@ -51,6 +74,10 @@ func NewDashboard(ctx *pulumi.Context, name string, args *DashboardArgs, opts ..
 	}
 	d := &Dashboard{}
 	if err := ctx.RegisterComponentResource("dcv:observability:Dashboard", name, d, opts...); err != nil {
+		return nil, err
+	}
+	console, err := args.console(ctx, pulumi.Parent(d))
+	if err != nil {
 		return nil, err
 	}
 	made, err := cloudwatch.NewDashboard(ctx, name, &cloudwatch.DashboardArgs{
@@ -63,7 +90,7 @@ func NewDashboard(ctx *pulumi.Context, name string, args *DashboardArgs, opts ..
 		return nil, err
 	}
 	d.Name = made.DashboardName
-	d.URL = pulumi.Sprintf("https://%s.console.aws.amazon.com/cloudwatch/home?region=%s#dashboards/dashboard/%s", args.Region, args.Region, made.DashboardName)
+	d.URL = pulumi.Sprintf("%s#dashboards/dashboard/%s", console, made.DashboardName)
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"name": d.Name, "url": d.URL})
 }
 

@@ -167,19 +167,44 @@ func TestQueriesAreOverTheSessionsLog(t *testing.T) {
 	assert.Equal(t, 2, queries)
 }
 
-func TestConsumersGetTheDashboardsNameAndAddress(t *testing.T) {
-	var given []any
-	componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
+func TestConsumersGetTheDashboardsNameAndItsAddressInThePartitionsConsole(t *testing.T) {
+	for region, want := range map[string]struct{ partition, console string }{
+		"us-east-1":     {"aws", "https://us-east-1.console.aws.amazon.com/"},
+		"us-gov-west-1": {"aws-us-gov", "https://us-gov-west-1.console.amazonaws-us-gov.com/"},
+		"cn-north-1":    {"aws-cn", "https://cn-north-1.console.amazonaws.cn/"},
+	} {
+		var given []any
+		componenttest.Execute(t, componenttest.Update, func(ctx *pulumi.Context) error {
+			args := dashboardArgs()
+			args.Region = region
+			made, err := observability.NewDashboard(ctx, "dashboard", &args)
+			if err != nil {
+				return err
+			}
+			ctx.Export("given", pulumi.All(made.Name, made.URL).ApplyT(func(all []any) []any { given = all; return all }))
+			return nil
+		}, inPartition(want.partition)).Must(t)
+		assert.Equal(t, []any{"dcv-sessions_dev_sessions", want.console + "cloudwatch/home?region=" + region + "#dashboards/dashboard/dcv-sessions_dev_sessions"}, given)
+	}
+}
+
+func TestAPartitionWithoutAKnownConsoleIsRefusedAtPreview(t *testing.T) {
+	r := componenttest.Execute(t, componenttest.Preview, func(ctx *pulumi.Context) error {
 		args := dashboardArgs()
-		made, err := observability.NewDashboard(ctx, "dashboard", &args)
-		if err != nil {
-			return err
-		}
-		ctx.Export("given", pulumi.All(made.Name, made.URL).ApplyT(func(all []any) []any { given = all; return all }))
-		return nil
-	}).Must(t)
-	assert.Equal(t, []any{"dcv-sessions_dev_sessions",
-		"https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#dashboards/dashboard/dcv-sessions_dev_sessions"}, given)
+		args.Region = "us-iso-east-1"
+		_, err := observability.NewDashboard(ctx, "dashboard", &args)
+		return err
+	}, inPartition("aws-iso"))
+	assert.ErrorContains(t, r.Err, `region is "us-iso-east-1"; allowed: a Region of the partitions aws, aws-cn, aws-us-gov,`)
+	assert.ErrorContains(t, r.Err, "this one is of aws-iso")
+	assert.Empty(t, r.OfType(dashboardType))
+}
+
+// inPartition makes the mock answer for a partition.
+func inPartition(name string) componenttest.Option {
+	return componenttest.WithCall("aws:index/getPartition:getPartition", func(map[string]any) (map[string]any, error) {
+		return map[string]any{"partition": name, "id": name}, nil
+	})
 }
 
 func TestEveryFaultOfADashboardIsNamedAtOnce(t *testing.T) {
