@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,31 +34,30 @@ var blockedReasons = []phrase{
 // failureReasons are the texts of AWS Batch and the ECS agent for a session that did
 // not end by itself. The container's reason says more than the job's, so it is looked
 // up first.
-var failureReasons = []phrase{
-	{"Host EC2", "the host went away: Spot capacity was reclaimed, its hardware failed, an update of the hosts did not wait longer (compute.updateTimeoutMinutes), or somebody terminated it"},
-	{"Job attempt duration exceeded timeout", "it ran longer than session.maxMinutes and did not end by itself"},
+var failureReasons = slices.Concat([]phrase{
+	{contract.ReasonHost, "the host went away: Spot capacity was reclaimed, its hardware failed, an update of the hosts did not wait longer (compute.updateTimeoutMinutes), or somebody terminated it"},
+	{contract.ReasonTimeout, "it ran longer than session.maxMinutes and did not end by itself"},
 	{"CannotPullContainerError", "the host can't pull the image: is it still in the registry, does the host's subnet reach it, and may the execution role pull it? `pulumi up` restores the right"},
 	{"CannotPullECRContainerError", "Amazon ECR gave the host no password for the registry: does the host's subnet reach ECR, and has the execution role ecr:GetAuthorizationToken? `pulumi up` restores the right"},
 	{"CannotCreateContainerError", "the host can't create the container: look at the host's disk and at the job definition"},
 	{"CannotStartContainerError", "the host can't start the container: look at the log group and at the image's entry point"},
 	{"DockerTimeoutError", "the host's Docker did not answer in time"},
-	{"ResourceInitializationError", secretUnreadable},
-	{"Fetching secret data", secretUnreadable},
-	{"fetching secret data", secretUnreadable},
-	{"ASM secret resource", secretUnreadable},
-	{"operation error Secrets Manager", secretUnreadable},
-	{"AccessDeniedException", secretUnreadable},
-	{"ECS was unable to assume the role", "the host can't assume one of the session's roles: `pulumi up` restores them"},
-	{"OutOfMemoryError", "the session used more than session.memoryMib, and the host ended it"},
-	{"Task failed to start", "the host could not start the container"},
-	{"Canceled by JobStateTimeLimit", "it waited longer than queue.maxWaitMinutes at the head of the queue"},
+	{contract.ReasonRole, "the host can't assume one of the session's roles: `pulumi up` restores them"},
+	{contract.ReasonOutOfMemory, "the session used more than session.memoryMib, and the host ended it"},
+	{contract.ReasonNotStarted, "the host could not start the container"},
+	{contract.ReasonTimeLimit, "it waited longer than queue.maxWaitMinutes at the head of the queue"},
+}, unreadable())
+
+// unreadable explains each of the texts for a secret that can't be read.
+func unreadable() []phrase {
+	var all []phrase
+	for _, beginning := range contract.ReasonsSecret {
+		all = append(all, phrase{beginning, secretUnreadable})
+	}
+	return all
 }
 
 const secretUnreadable = "the host can't read the user's secret: is it there, and may the execution role read it? `pulumi up` restores both"
-
-// containerExited is AWS Batch's text for a container that exited by itself, with any
-// code.
-const containerExited = "Essential container in task exited"
 
 // phraseFor returns the explanation of a text, or "".
 func phraseFor(table []phrase, text string) string {
@@ -99,7 +99,7 @@ func reasonInWords(status, reason string, code *int32, ended *contract.Event) st
 	if text := phraseFor(failureReasons, status); text != "" {
 		return joinNonEmpty(": ", text, timeLimitCause(status))
 	}
-	if code != nil && (status == containerExited || status == "") {
+	if code != nil && (status == contract.ReasonExited || status == "") {
 		own := ""
 		if ended != nil {
 			own = ended.Reason
@@ -109,7 +109,7 @@ func reasonInWords(status, reason string, code *int32, ended *contract.Event) st
 		}
 		return joinNonEmpty(": ", exitMeaning(int(*code)), own)
 	}
-	if status == "" || status == containerExited {
+	if status == "" || status == contract.ReasonExited {
 		return "AWS Batch does not say why"
 	}
 	// TerminateJob's reason is the caller's text.
@@ -132,7 +132,7 @@ func attemptReason(last *types.AttemptDetail) string {
 	if last.Container != nil {
 		reason, code = aws.ToString(last.Container.Reason), last.Container.ExitCode
 	}
-	if strings.HasPrefix(status, "Host EC2") {
+	if strings.HasPrefix(status, contract.ReasonHost) {
 		return "the host went away"
 	}
 	return reasonInWords(status, reason, code, nil)

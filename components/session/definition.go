@@ -180,7 +180,7 @@ type rule struct {
 func rules() []rule {
 	return []rule{
 		// The host was terminated: a Spot interruption, a hardware failure.
-		{statusReason: "Host EC2*", retry: true},
+		{statusReason: contract.ReasonHost + "*", retry: true},
 		// A new host's network or the registry wasn't ready: CannotPullContainerError if
 		// Docker couldn't pull, CannotPullECRContainerError if ECR gave no password
 		// (amazon-ecs-agent, agent/dockerclient/dockerapi/errors.go). A missing image
