@@ -32,6 +32,16 @@ func TestPatternsMatchAsAWSDocuments(t *testing.T) {
 		{`{"name":[""]}`, []string{`{"name":""}`}, []string{`{"name":null}`, `{}`}},
 		{`{"k":[{"wildcard":"builds/*.tar.zst"}]}`, []string{`{"k":"builds/1/a.tar.zst"}`, `{"k":"builds/.tar.zst"}`}, []string{`{"k":"builds/a.tar.gz"}`, `{"k":"x/builds/a.tar.zst"}`, `{"k":"builds/a-tar.zst"}`}},
 		{`{"a":{"b":["x"]}}`, []string{`{"a":{"b":"x","c":1}}`}, []string{`{"a":{}}`, `{}`, `{"a":"x"}`, `{"a":{"b":{"x":1}}}`}},
+		{`{"s":[{"prefix":"run"}]}`, []string{`{"s":"running"}`, `{"s":["x","run"]}`}, []string{`{"s":"Running"}`, `{"s":1}`, `{}`}},
+		{`{"s":[{"anything-but":"a"}]}`, []string{`{"s":"b"}`, `{"s":1}`, `{"s":null}`, `{"s":["a","b"]}`}, []string{`{"s":"a"}`, `{}`, `{"s":{"a":1}}`, `{"s":[]}`}},
+		{`{"s":[{"anything-but":["a","b"]}]}`, []string{`{"s":"c"}`}, []string{`{"s":"a"}`, `{"s":"b"}`}},
+		{`{"n":[{"anything-but":[64,70]}]}`, []string{`{"n":137}`, `{"n":"64"}`}, []string{`{"n":64}`, `{}`}},
+		{`{"n":[{"anything-but":64}]}`, []string{`{"n":6}`}, []string{`{"n":64}`}},
+		{`{"s":[{"anything-but":{"prefix":"in"}}]}`, []string{`{"s":"out"}`}, []string{`{"s":"inside"}`, `{}`}},
+		{`{"c":{"n":[{"exists":false}]}}`, []string{`{}`, `{"c":{}}`, `{"c":{"n":{"x":1}}}`, `{"c":{"n":[]}}`}, []string{`{"c":{"n":0}}`, `{"c":{"n":null}}`}},
+		{`{"n":[{"exists":true}]}`, []string{`{"n":0}`, `{"n":null}`, `{"n":[1]}`}, []string{`{}`, `{"n":{"x":1}}`}},
+		{`{"b":[false,{"exists":false}]}`, []string{`{"b":false}`, `{}`}, []string{`{"b":true}`}},
+		{`{"s":[{"anything-but":{"prefix":"in"}},{"exists":false}],"t":["x"]}`, []string{`{"s":"out","t":"x"}`, `{"t":"x"}`}, []string{`{"s":"inside","t":"x"}`, `{}`}},
 		{`{"list":{"a":["x"],"b":["y"]}}`, []string{`{"list":[{"a":"x","b":"y"}]}`}, []string{`{"list":[{"a":"x"},{"b":"y"}]}`}},
 	} {
 		p, err := ParsePattern(`{"detail":` + c.pattern + `}`)
@@ -68,7 +78,15 @@ func TestAPatternThatIsNotUnderstoodIsRefusedWithAllItsFaults(t *testing.T) {
 		`{"a":[{"wildcard":1}]}`:      {"a: wildcard 1 has to be a string"},
 		`{"a":[{"wildcard":"a**"}]}`:  {`without "**"`},
 		`{"a":[{"wildcard":"a\\b"}]}`: {"backslashes"},
-		`{"a":[{"exists":true}],"b":{"c":[{"numeric":["=",1]}]}}`: {`a: the sandbox does not know the operator "exists"`, `b.c: the sandbox does not know the operator "numeric"`},
+		`{"a":[{"suffix":"x"}],"b":{"c":[{"numeric":["=",1]}]}}`: {`a: the sandbox does not know the operator "suffix": it knows anything-but, exists, prefix, wildcard`, `b.c: the sandbox does not know the operator "numeric"`},
+		`{"a":[{"exists":"no"}]}`:                                {`exists "no" has to be true or false`},
+		`{"a":[{"prefix":{"equals-ignore-case":"x"}}]}`:          {"prefix {\"equals-ignore-case\":\"x\"} has to be a string"},
+		`{"a":[{"anything-but":{"suffix":"x"}}]}`:                {`anything-but {"suffix":"x"} has to be`},
+		`{"a":[{"anything-but":[1,"x"]}]}`:                       {`anything-but [1,"x"] has to be`},
+		`{"a":[{"anything-but":[]}]}`:                            {`anything-but [] has to be`},
+		`{"a":[{"anything-but":true}]}`:                          {`anything-but true has to be`},
+		`{"a":[{"exists":true,"prefix":"x"}]}`:                   {"an object with one operator"},
+		`{"a":[{}]}`:                                             {"{} has to be an object with one operator"},
 	} {
 		_, err := ParsePattern(pattern)
 		for _, fault := range faults {
@@ -80,7 +98,7 @@ func TestAPatternThatIsNotUnderstoodIsRefusedWithAllItsFaults(t *testing.T) {
 // These are all of EventBridge's operators that the sandbox does not know.
 func TestAnOperatorThatTheSandboxDoesNotKnowIsRefusedByItsName(t *testing.T) {
 	for name, operand := range map[string]string{
-		"prefix": `"a"`, "suffix": `"a"`, "equals-ignore-case": `"a"`, "anything-but": `"a"`, "numeric": `["=",1]`, "cidr": `"10.0.0.0/24"`, "exists": `false`,
+		"suffix": `"a"`, "equals-ignore-case": `"a"`, "numeric": `["=",1]`, "cidr": `"10.0.0.0/24"`,
 	} {
 		_, err := ParsePattern(`{"detail":{"a":[{"` + name + `":` + operand + `}]}}`)
 		require.ErrorContains(t, err, `detail.a: the sandbox does not know the operator "`+name+`"`)
