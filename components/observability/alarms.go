@@ -1,9 +1,7 @@
 package observability
 
 import (
-	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/cloudwatch"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -30,8 +28,8 @@ type AlarmsArgs struct {
 	Tags map[string]string
 }
 
-// Alarms are the alarms on the sessions' and the queue's metrics, and the message about a
-// blocked queue. They go to the team's topic.
+// Alarms are the alarms on the sessions' and the queue's metrics, and the messages about
+// events of AWS Batch. They go to the team's topic.
 type Alarms struct {
 	pulumi.ResourceState
 }
@@ -82,11 +80,11 @@ const (
 func (a *AlarmsArgs) table() []alarm {
 	var all []alarm
 	for _, code := range contract.ExitCodes {
-		if code.Code == contract.ExitOK || code.Retry {
+		if !alarmed(code) {
 			continue
 		}
 		all = append(all, alarm{
-			name: "failed-" + code.Name, happened: "A session ended with " + code.Name + ": " + code.Meaning,
+			name: "failed-" + code.Name, happened: fmt.Sprintf("A session ended with exit code %d, %s: %s", code.Code, code.Name, code.Meaning),
 			players: "The player saw an error page, and has to start again",
 			metric:  "SessionsEnded", exit: code.Name, statistic: "Sum", minutes: 5, periods: 1, threshold: 1,
 		})
@@ -123,6 +121,10 @@ func (a *AlarmsArgs) table() []alarm {
 	return all
 }
 
+// alarmed reports whether an exit code is an alarm: the session failed, and another
+// attempt is of no use.
+func alarmed(code contract.ExitCode) bool { return code.Code != contract.ExitOK && !code.Retry }
+
 // Check adds the faults of the plain fields other than Stack and Runbooks. at returns the
 // path of a property.
 func (a *AlarmsArgs) Check(f *faults.Faults, at func(property string) string) {
@@ -156,8 +158,10 @@ func NewAlarms(ctx *pulumi.Context, name string, args *AlarmsArgs, opts ...pulum
 			return nil, err
 		}
 	}
-	if err := args.declareBlocked(ctx, name, child); err != nil {
-		return nil, err
+	for _, row := range args.notices() {
+		if err := args.notify(ctx, name, row, child); err != nil {
+			return nil, err
+		}
 	}
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{})
 }
@@ -195,48 +199,4 @@ func (a *AlarmsArgs) declare(ctx *pulumi.Context, name string, row alarm, child 
 // text returns a message for people: the event, its meaning for players, its runbook.
 func (a *AlarmsArgs) text(name, happened, players string) string {
 	return fmt.Sprintf("%s. %s. Stack: %s. Runbook: %s#alarm-%s", happened, players, a.Stack, a.Runbooks, name)
-}
-
-// blocked matches the event that AWS Batch sends when the session at the queue's front
-// can't be placed (AWS Batch user guide, "Job queue blocked events").
-type blocked struct {
-	Source     []string `json:"source"`
-	DetailType []string `json:"detail-type"`
-	Detail     struct {
-		JobQueue []string `json:"jobQueue"`
-	} `json:"detail"`
-}
-
-// declareBlocked declares the message about a blocked queue. It is an event, since no
-// metric has AWS's reason.
-func (a *AlarmsArgs) declareBlocked(ctx *pulumi.Context, name string, child pulumi.ResourceOption) error {
-	const own = "queue-blocked"
-	rule, err := cloudwatch.NewEventRule(ctx, name+"-"+own, &cloudwatch.EventRuleArgs{
-		Name:        pulumi.String(contract.NamePrefix(a.Stack) + own),
-		Description: pulumi.String("the session at the queue's front can't start"),
-		EventPattern: a.QueueARN.ToStringOutput().ApplyT(func(arn string) (string, error) {
-			p := blocked{Source: []string{"aws.batch"}, DetailType: []string{"Batch Job Queue Blocked"}}
-			p.Detail.JobQueue = []string{arn}
-			text, err := json.Marshal(p)
-			return string(text), err
-		}).(pulumi.StringOutput),
-		Tags: pulumi.ToStringMap(a.Tags),
-	}, child)
-	if err != nil {
-		return err
-	}
-	_, err = cloudwatch.NewEventTarget(ctx, name+"-"+own, &cloudwatch.EventTargetArgs{
-		Rule: rule.Name,
-		Arn:  a.TeamTopicARN,
-		InputTransformer: cloudwatch.EventTargetInputTransformerArgs{
-			InputPaths: pulumi.StringMap{
-				"job": pulumi.String("$.detail.jobName"), "reason": pulumi.String("$.detail.statusReason"), "time": pulumi.String("$.time"),
-			},
-			// A text in quotes, into which EventBridge puts the values (EventBridge user guide,
-			// "Input transformation").
-			InputTemplate: pulumi.String(strconv.Quote(a.text(own, "The session <job> can't start since <time>. AWS Batch's reason: <reason>",
-				"Its player waits, and so does everybody behind it"))),
-		},
-	}, child)
-	return err
 }
