@@ -212,9 +212,12 @@ type Event struct {
 	// Certificate is the SHA-256 of the session's certificate (DER), in
 	// hexadecimal digits: a launcher trusts this one and no other.
 	Certificate string `json:"certificateSha256,omitempty"`
-	Reason      string `json:"reason,omitempty"`
-	ExitCode    *int   `json:"exitCode,omitempty"`
-	Exit        string `json:"exit,omitempty"` // the ExitCode's name
+	// InstanceType is the EC2 instance type of the host, in `ready`; "" if the host does
+	// not say.
+	InstanceType string `json:"instanceType,omitempty"`
+	Reason       string `json:"reason,omitempty"`
+	ExitCode     *int   `json:"exitCode,omitempty"`
+	Exit         string `json:"exit,omitempty"` // the ExitCode's name
 
 	// SinceSubmit is the time from EnvSubmitted, and SinceCreated that from the
 	// container's creation, both in seconds. `starting` has both and `ready` the

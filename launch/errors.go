@@ -158,8 +158,9 @@ const (
 	grantedToNobody    = "the launcher policy does not grant it, and no other policy of the stack: an administrator of the account may, for this secret"
 )
 
-// operators are the operations of Status and Usage that launchers have no right to.
-var operators = []string{"DescribeJobQueues", "DescribeComputeEnvironments", "DescribeLogGroups", "StartQuery", "GetQueryResults"}
+// operators are the operations of Status, Usage and Definition that launchers have no
+// right to.
+var operators = []string{"DescribeJobDefinitions", "DescribeJobQueues", "DescribeComputeEnvironments", "DescribeLogGroups", "StartQuery", "GetQueryResults"}
 
 // asDenied returns a *Denied for AWS's denials, and other errors as they are.
 func asDenied(err error) error {

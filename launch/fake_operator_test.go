@@ -31,6 +31,29 @@ func describeComputeEnvironments(w http.ResponseWriter, _ *http.Request, _ []byt
 	}})
 }
 
+// describeJobDefinitions answers with two active revisions of a definition, the older one
+// first, and none of bob's.
+func describeJobDefinitions(w http.ResponseWriter, _ *http.Request, body []byte) {
+	var in struct{ JobDefinitionName, Status string }
+	_ = json.Unmarshal(body, &in)
+	revision := func(number int, vcpus, usage string) map[string]any {
+		return map[string]any{
+			"jobDefinitionArn": fmt.Sprint("arn:", number), "jobDefinitionName": in.JobDefinitionName, "revision": number, "status": in.Status, "type": "container",
+			"containerProperties": map[string]any{
+				"resourceRequirements": []any{
+					map[string]string{"type": "MEMORY", "value": "14000"}, map[string]string{"type": "VCPU", "value": vcpus}, map[string]string{"type": "GPU", "value": "1"},
+				},
+				"environment": []any{map[string]string{"name": contract.EnvUsage, "value": usage}, map[string]string{"name": contract.EnvMax, "value": "18000"}},
+			},
+		}
+	}
+	list := []any{}
+	if in.Status == "ACTIVE" && in.JobDefinitionName == "dcv-sessions_dev_alice" {
+		list = append(list, revision(9, "2", "0"), revision(10, "4", "30"))
+	}
+	answer(w, map[string]any{"jobDefinitions": list})
+}
+
 // retention is what the fake's log group keeps.
 const retention = 30
 

@@ -66,7 +66,7 @@ type fakeJob struct {
 	id, name, status, statusReason string
 	created, started, stopped      int64
 	tags                           map[string]string
-	environment                    []map[string]string
+	environment, reserved          []map[string]string
 	attempts                       []map[string]any
 	stream, reason, vcpus, host    string
 	exit                           *int
@@ -244,8 +244,9 @@ func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 		"/v4/1/task": func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 			answer(w, map[string]any{"TaskARN": "arn:aws:ecs:us-east-1:" + account + ":task/1"})
 		},
-		"/":                 assumeRole,
-		"describejobqueues": describeJobQueues, "describecomputeenvironments": describeComputeEnvironments,
+		"/":                      assumeRole,
+		"describejobdefinitions": describeJobDefinitions,
+		"describejobqueues":      describeJobQueues, "describecomputeenvironments": describeComputeEnvironments,
 		"DescribeLogGroups": describeLogGroups, "StartQuery": c.startQuery, "GetQueryResults": c.getQueryResults,
 	}[operation]
 	c.mu.Lock()
@@ -280,8 +281,9 @@ func (c *cloud) submitJob(w http.ResponseWriter, _ *http.Request, body []byte) {
 		Tags                             map[string]string
 		PropagateTags                    bool
 		ContainerOverrides               struct {
-			Environment []map[string]string
-			Command     []string
+			Environment          []map[string]string
+			Command              []string
+			ResourceRequirements []map[string]string
 		}
 		RetryStrategy struct{ Attempts int }
 	}
@@ -324,7 +326,7 @@ func (c *cloud) submitJob(w http.ResponseWriter, _ *http.Request, body []byte) {
 		return
 	}
 	j := c.submit(in.JobName, in.Tags, c.script)
-	j.environment = in.ContainerOverrides.Environment
+	j.environment, j.reserved = in.ContainerOverrides.Environment, in.ContainerOverrides.ResourceRequirements
 	cut := c.cut > 0
 	if cut {
 		c.cut--

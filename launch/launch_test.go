@@ -502,12 +502,12 @@ func TestASessionsJSONStaysAsItIs(t *testing.T) {
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	text, err := json.Marshal(launch.Session{
 		JobID: "j", User: "u", State: "RUNNING", Wait: "w", URL: "https://x/", Certificate: "c", New: true, Created: at, Started: at, Stopped: at,
-		Attempt: 1, ExitCode: &code, Reason: "r", LogStream: "l", Steps: []launch.Step{{Name: "queue", Words: "w", Seconds: 1.5}},
+		Host: "h", InstanceType: "t", Attempt: 1, ExitCode: &code, Reason: "r", OutOfMemory: true, LogStream: "l", Steps: []launch.Step{{Name: "queue", Words: "w", Seconds: 1.5}},
 	})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"jobId":"j","user":"u","state":"RUNNING","wait":"w","url":"https://x/","certificateSha256":"c","new":true,
-		"created":"2026-11-24T12:00:00Z","started":"2026-11-24T12:00:00Z","stopped":"2026-11-24T12:00:00Z","attempt":1,"exitCode":0,"reason":"r",
-		"logStream":"l","steps":[{"step":"queue","words":"w","seconds":1.5}]}`, string(text))
+		"created":"2026-11-24T12:00:00Z","started":"2026-11-24T12:00:00Z","stopped":"2026-11-24T12:00:00Z","host":"h","instanceType":"t","attempt":1,"exitCode":0,"reason":"r",
+		"outOfMemory":true,"logStream":"l","steps":[{"step":"queue","words":"w","seconds":1.5}]}`, string(text))
 }
 
 func TestTheLogIsHandedOutAsItIsAndFollowedFromAttemptToAttempt(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 	"golang.org/x/sync/errgroup"
 
@@ -28,6 +29,11 @@ type Session struct {
 	// Certificate is the SHA-256, hexadecimal, of the session's certificate: see
 	// Client.
 	Certificate string `json:"certificateSha256,omitempty"`
+	// Host is the ARN of the host, a container instance of Amazon ECS, of the newest
+	// attempt; empty before the session has one.
+	Host string `json:"host,omitempty"`
+	// InstanceType is the host's, which the session names when it is ready.
+	InstanceType string `json:"instanceType,omitempty"`
 	// New reports whether this Start submitted the session.
 	New     bool      `json:"new,omitempty"`
 	Created time.Time `json:"created"`
@@ -39,8 +45,11 @@ type Session struct {
 	// itself.
 	ExitCode *int `json:"exitCode,omitempty"`
 	// Reason says in words why the session ended.
-	Reason    string `json:"reason,omitempty"`
-	LogStream string `json:"logStream,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// OutOfMemory reports whether the session ended because it used more memory than it
+	// had reserved.
+	OutOfMemory bool   `json:"outOfMemory,omitempty"`
+	LogStream   string `json:"logStream,omitempty"`
 	// Steps are the steps that a Start with Wait went through, in order.
 	Steps []Step `json:"steps,omitempty"`
 }
@@ -48,14 +57,22 @@ type Session struct {
 // sessionOf returns a session without its place in the queue and without its log.
 func sessionOf(j job) Session {
 	s := Session{
-		JobID: j.id(), User: j.user(), State: string(j.Status), Attempt: j.attempt(), LogStream: j.latestStream(),
+		JobID: j.id(), User: j.user(), State: string(j.Status), Attempt: j.attempt(), LogStream: j.latestStream(), Host: j.host(),
 		Created: timeOf(j.CreatedAt), Started: timeOf(j.StartedAt), Stopped: timeOf(j.StoppedAt),
 	}
-	if j.ended() && j.Container != nil && j.Container.ExitCode != nil {
-		code := int(*j.Container.ExitCode)
-		s.ExitCode = &code
+	if j.ended() && j.Container != nil {
+		s.OutOfMemory = strings.HasPrefix(aws.ToString(j.Container.Reason), contract.ReasonOutOfMemory)
+		if j.Container.ExitCode != nil {
+			code := int(*j.Container.ExitCode)
+			s.ExitCode = &code
+		}
 	}
 	return s
+}
+
+// add adds what the session's event `ready` names.
+func (s *Session) add(ready contract.Event) {
+	s.URL, s.Certificate, s.InstanceType = ready.URL, ready.Certificate, ready.InstanceType
 }
 
 func timeOf(ms *int64) time.Time {
@@ -79,7 +96,7 @@ func (l *Launcher) describeSession(ctx context.Context, j job, now queueState) (
 		return s, err
 	}
 	if log.ready != nil && log.ended == nil {
-		s.URL, s.Certificate = log.ready.URL, log.ready.Certificate
+		s.add(*log.ready)
 	} else {
 		_, s.Wait = currentStep(j, now, log)
 	}

@@ -27,6 +27,10 @@ type StartOptions struct {
 	Progress func(Step)
 	// Limit is the longest that Start takes; 0 is DefaultStartLimit.
 	Limit time.Duration
+	// Reserve is what a new session reserves of its host in place of the amounts of its
+	// job definition; a field that is 0 leaves the definition's. The GPUs stay: AWS Batch
+	// can't take one from a job at its submission.
+	Reserve Resources
 }
 
 // DefaultStartLimit is the default of StartOptions.Limit.
@@ -51,7 +55,7 @@ func (l *Launcher) Start(ctx context.Context, user string, o StartOptions) (Sess
 	}
 	ctx, cancel := withLimit(ctx, o.Limit, DefaultStartLimit)
 	defer cancel()
-	s := &start{Launcher: l, user: user, nonce: rand.Text(), began: time.Now(), progress: o.Progress}
+	s := &start{Launcher: l, user: user, nonce: rand.Text(), reserve: o.Reserve, began: time.Now(), progress: o.Progress}
 	err := s.run(ctx, o.Wait)
 	return s.session(), explainStop(ctx, err, user, s.followed.id(), s.waits)
 }
@@ -61,6 +65,7 @@ type start struct {
 	*Launcher
 	user      string
 	nonce     string    // contract.EnvLaunch of the job that this call submits
+	reserve   Resources // of that job
 	submitted time.Time // first; zero: not
 	id        string    // of the submitted job, if AWS answered
 	followed  job       // the session as AWS Batch described it last
@@ -167,6 +172,7 @@ func (s *start) submitOnce(ctx context.Context) (string, error) {
 				{Name: aws.String(contract.EnvLaunch), Value: &s.nonce},
 				{Name: aws.String(contract.EnvSubmitted), Value: aws.String(s.submitted.UTC().Format(contract.TimeFormat))},
 			},
+			ResourceRequirements: s.reserve.requirements(),
 		},
 	}, func(o *batch.Options) { o.Retryer = aws.NopRetryer{} })
 	if err != nil {
@@ -307,7 +313,7 @@ func (s *start) judge(ctx context.Context) (ready bool, err error) {
 		return false, s.failure(j)
 	}
 	if s.log.ready != nil && s.log.ended == nil {
-		s.seen.URL, s.seen.Certificate = s.log.ready.URL, s.log.ready.Certificate
+		s.seen.add(*s.log.ready)
 		s.step(StepReady, "the session is ready")
 		return true, nil
 	}

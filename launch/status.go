@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -153,13 +152,7 @@ func (j job) vcpus() int {
 	if j.Container == nil {
 		return 0
 	}
-	for _, r := range j.Container.ResourceRequirements {
-		if r.Type == types.ResourceTypeVcpu {
-			n, _ := strconv.Atoi(aws.ToString(r.Value))
-			return n
-		}
-	}
-	return int(aws.ToInt32(j.Container.Vcpus))
+	return cmp.Or(resourcesOf(j.Container.ResourceRequirements).VCPUs, int(aws.ToInt32(j.Container.Vcpus)))
 }
 
 // host returns the ARN of the container instance on which the job runs, or "".

@@ -27,6 +27,7 @@ type front struct {
 	listener    net.Listener // the public one
 	url         string
 	fingerprint string
+	hostType    string        // the host's instance type; "" if it does not say
 	asked       <-chan string // receives the reasons of granted requests to end
 	failed      chan error
 
@@ -67,7 +68,7 @@ func newFront(s settings, at host.Addresses, listener net.Listener) (*front, int
 	port, asked := listener.Addr().(*net.TCPAddr).Port, make(chan string, 1)
 	f := &front{
 		board: &status.Board{}, listener: listener, asked: asked, failed: make(chan error, 1),
-		url: door.URL(at.Public, port, wildcard), fingerprint: door.Fingerprint(certificate),
+		url: door.URL(at.Public, port, wildcard), fingerprint: door.Fingerprint(certificate), hostType: at.InstanceType,
 	}
 	f.Door, err = door.New(door.Config{
 		Certificate: certificate, Session: s.session, Credentials: s.credentials, Branding: look, Board: f.board,

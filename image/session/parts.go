@@ -145,7 +145,9 @@ func (p *parts) ready() {
 	window := p.manifest.Window
 	p.front.Open(p.display, contract.Play{Width: window.Width, Height: window.Height, Script: p.manifest.Play})
 	waited := p.sinceSubmit()
-	p.log.Write(contract.Event{Event: contract.EventReady, URL: p.front.url, Certificate: p.front.fingerprint, SinceSubmit: waited})
+	p.log.Write(contract.Event{
+		Event: contract.EventReady, URL: p.front.url, Certificate: p.front.fingerprint, InstanceType: p.front.hostType, SinceSubmit: waited,
+	})
 	if waited != nil {
 		p.meter.Waited(*waited)
 	}

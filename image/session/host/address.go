@@ -20,7 +20,10 @@ import (
 )
 
 // Addresses are the address that a session listens on, and the one for its players.
-type Addresses struct{ Private, Public netip.Addr }
+type Addresses struct {
+	Private, Public netip.Addr
+	InstanceType    string // of the host at these; "" if it does not say
+}
 
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
@@ -48,29 +51,36 @@ func Find(ctx context.Context, onBatchHost bool) (Addresses, error) {
 	case err != nil && onBatchHost:
 		return Addresses{}, fmt.Errorf("the host's metadata: %w", err)
 	case err != nil:
-		return Addresses{loopback, loopback}, nil
+		return Addresses{Private: loopback, Public: loopback}, nil
 	}
 	public, err := metadataAddress(ctx, client, "public-ipv4")
 	if isNotFound(err) {
-		return Addresses{private, private}, nil
+		public, err = private, nil
 	}
 	if err != nil {
 		return Addresses{}, fmt.Errorf("the host's metadata: %w", err)
 	}
-	return Addresses{private, public}, nil
+	kind, _ := metadata(ctx, client, "instance-type") // no session fails for want of it
+	return Addresses{private, public, kind}, nil
 }
 
 func metadataAddress(ctx context.Context, client *imds.Client, name string) (netip.Addr, error) {
-	answer, err := client.GetMetadata(ctx, &imds.GetMetadataInput{Path: name})
+	text, err := metadata(ctx, client, name)
 	if err != nil {
 		return netip.Addr{}, err
+	}
+	return netip.ParseAddr(text)
+}
+
+// metadata returns a value of the instance's metadata.
+func metadata(ctx context.Context, client *imds.Client, name string) (string, error) {
+	answer, err := client.GetMetadata(ctx, &imds.GetMetadataInput{Path: name})
+	if err != nil {
+		return "", err
 	}
 	defer answer.Content.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Content, 64))
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	return netip.ParseAddr(strings.TrimSpace(string(text)))
+	return strings.TrimSpace(string(text)), err
 }
 
 func isNotFound(err error) bool {

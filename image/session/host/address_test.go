@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// metadata stands in for an instance's, IMDSv2 only.
-func metadata(t *testing.T, values map[string]string) {
+// serveMetadata stands in for an instance's, IMDSv2 only.
+func serveMetadata(t *testing.T, values map[string]string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		value, known := values[strings.TrimPrefix(r.URL.Path, "/latest/meta-data/")]
@@ -37,21 +37,21 @@ func metadata(t *testing.T, values map[string]string) {
 func noMetadata(t *testing.T) { t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1") }
 
 func TestASessionListensAtThePrivateAddressAndTellsThePublicOne(t *testing.T) {
-	metadata(t, map[string]string{"local-ipv4": "10.0.0.5", "public-ipv4": "198.51.100.7\n"})
+	serveMetadata(t, map[string]string{"local-ipv4": "10.0.0.5", "public-ipv4": "198.51.100.7\n", "instance-type": "g6.xlarge"})
 	at, err := Find(context.Background(), true)
 	require.NoError(t, err)
-	assert.Equal(t, Addresses{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("198.51.100.7")}, at)
+	assert.Equal(t, Addresses{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("198.51.100.7"), "g6.xlarge"}, at)
 }
 
 func TestAHostWithoutPublicAddressIsReachedAtItsPrivateOne(t *testing.T) {
-	metadata(t, map[string]string{"local-ipv4": "10.0.0.5"})
+	serveMetadata(t, map[string]string{"local-ipv4": "10.0.0.5"})
 	at, err := Find(context.Background(), true)
 	require.NoError(t, err)
-	assert.Equal(t, Addresses{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("10.0.0.5")}, at)
+	assert.Equal(t, Addresses{Private: netip.MustParseAddr("10.0.0.5"), Public: netip.MustParseAddr("10.0.0.5")}, at)
 }
 
 func TestAPublicAddressThatIsNoneIsTold(t *testing.T) {
-	metadata(t, map[string]string{"local-ipv4": "10.0.0.5", "public-ipv4": "<html>"})
+	serveMetadata(t, map[string]string{"local-ipv4": "10.0.0.5", "public-ipv4": "<html>"})
 	_, err := Find(context.Background(), true)
 	assert.ErrorContains(t, err, "the host's metadata")
 }
@@ -60,7 +60,7 @@ func TestWithoutMetadataASessionStaysOnLoopback(t *testing.T) {
 	noMetadata(t)
 	at, err := Find(context.Background(), false)
 	require.NoError(t, err)
-	assert.Equal(t, Addresses{loopback, loopback}, at)
+	assert.Equal(t, Addresses{Private: loopback, Public: loopback}, at)
 }
 
 func TestABatchHostWithoutMetadataIsTheHostsFault(t *testing.T) {
