@@ -141,7 +141,7 @@ func (s share) inWords(amount int) string {
 	if s.resource == contract.LimitMemory {
 		return fmt.Sprint(amount, " MiB")
 	}
-	return counted(amount, strings.TrimSuffix(s.resource, "s"))
+	return Counted(amount, strings.TrimSuffix(s.resource, "s"))
 }
 
 func (t InstanceType) shares(need Need) []share {

@@ -90,13 +90,13 @@ type Need struct {
 func (n Need) String() string {
 	gpus := "a share of a GPU"
 	if n.GPUs > 0 {
-		gpus = counted(n.GPUs, "GPU")
+		gpus = Counted(n.GPUs, "GPU")
 	}
-	return fmt.Sprintf("%s, %d MiB, %s", counted(n.VCPUs, "vCPU"), n.MemoryMiB, gpus)
+	return fmt.Sprintf("%s, %d MiB, %s", Counted(n.VCPUs, "vCPU"), n.MemoryMiB, gpus)
 }
 
-// counted returns "1 GPU" or "2 GPUs".
-func counted(n int, unit string) string {
+// Counted returns "1 GPU" or "2 GPUs".
+func Counted(n int, unit string) string {
 	if n != 1 {
 		unit += "s"
 	}
@@ -116,7 +116,7 @@ func (t InstanceType) MemoryForContainers() int { return t.SoldMB*95/100 - reser
 
 // String returns the amounts that a host has for sessions.
 func (t InstanceType) String() string {
-	return fmt.Sprintf("%s, %d MiB for containers, %s", counted(t.VCPUs, "vCPU"), t.MemoryForContainers(), counted(t.GPUs, "GPU"))
+	return fmt.Sprintf("%s, %d MiB for containers, %s", Counted(t.VCPUs, "vCPU"), t.MemoryForContainers(), Counted(t.GPUs, "GPU"))
 }
 
 // Sizes groups types by their size, the part of the name after the dot, in the

@@ -15,6 +15,9 @@ import (
 type Measured struct {
 	Sessions int
 	Usage    []contract.Usage // of all of them
+	// Broke is the resource because of which one of them ended by itself, or LimitFaults
+	// if it ended for another reason; "" if none did.
+	Broke string
 }
 
 // Goal has the requirements of a recommendation.
@@ -43,6 +46,7 @@ const (
 	LimitGPUMemory = "GPU memory"
 	LimitEncoder   = "encoder"
 	LimitFrames    = "frames"
+	LimitFaults    = "a failed session" // for a reason that is none of the above
 )
 
 // Which part of a resource may be used, so that something is left for the moments
@@ -54,6 +58,43 @@ const (
 	bufferPart  = 0.90 // without memory on the GPU a game ends or crawls
 	encoderPart = 0.90 // above it frames wait for the encoder
 )
+
+// Figures are those of the sessions of a Measured; nil: not measured.
+type Figures struct {
+	FramesP5     *float64 `json:"framesP5,omitempty"` // a second: 19 of 20 measurements reach it
+	FramesMedian *float64 `json:"framesMedian,omitempty"`
+
+	CoresP95      *float64 `json:"coresP95,omitempty"`      // of one session
+	MemoryPeakMiB *float64 `json:"memoryPeakMib,omitempty"` // of one session: the most that was in use at a measurement
+
+	// Of a GPU with all its sessions.
+	GPUPercentP95     *float64 `json:"gpuPercentP95,omitempty"`
+	GPUMemoryPeakMiB  *float64 `json:"gpuMemoryPeakMib,omitempty"`
+	EncoderPercentP95 *float64 `json:"encoderPercentP95,omitempty"`
+
+	RoundTripMedian *float64 `json:"roundTripMedianMilliseconds,omitempty"`
+}
+
+// Result is a judgement of a Measured.
+type Result struct {
+	Figures
+	Used  map[string]float64 `json:"used"`            // the part of each resource's usable amount
+	Limit string             `json:"limit,omitempty"` // because of which the goal is not reached; "" if it is
+}
+
+// Judge returns whether sessions on a host of a type reached a goal, with their figures.
+func Judge(measuredOn string, m Measured, goal Goal) (Result, error) {
+	host, known := capacity.InstanceTypes[measuredOn]
+	if !known {
+		return Result{}, unknownType(measuredOn)
+	}
+	l := m.level(host)
+	return Result{Figures: m.Figures(), Used: l.used(host, m.Sessions), Limit: goal.missed(host, m, l)}, nil
+}
+
+func unknownType(name string) error {
+	return fmt.Errorf("instance type %s is not in the table of instance types", name)
+}
 
 // enough is how many measurements a number of sessions needs: ten minutes with
 // session.usageSeconds 30.
@@ -75,7 +116,7 @@ type level struct {
 func Recommend(measuredOn string, measured []Measured, goal Goal) (Recommendation, error) {
 	host, known := capacity.InstanceTypes[measuredOn]
 	if !known {
-		return Recommendation{}, fmt.Errorf("instance type %s is not in the table of instance types", measuredOn)
+		return Recommendation{}, unknownType(measuredOn)
 	}
 	measured = slices.Clone(measured)
 	slices.SortFunc(measured, func(a, b Measured) int { return a.Sessions - b.Sessions })
@@ -97,7 +138,7 @@ func Recommend(measuredOn string, measured []Measured, goal Goal) (Recommendatio
 func (g Goal) best(host capacity.InstanceType, measured []Measured) (best level, limit string, err error) {
 	for _, m := range measured {
 		l := m.level(host)
-		if limit = g.missed(host, m.Sessions, l); limit != "" {
+		if limit = g.missed(host, m, l); limit != "" {
 			break
 		}
 		best = l
@@ -108,15 +149,18 @@ func (g Goal) best(host capacity.InstanceType, measured []Measured) (best level,
 	case limit == "":
 		return best, "", fmt.Errorf("nothing was measured")
 	default:
-		return best, "", fmt.Errorf("not even %d session reaches the goal: the limit is %s", measured[0].Sessions, limit)
+		return best, "", fmt.Errorf("not even %s reached the goal: the limit is %s", capacity.Counted(measured[0].Sessions, "session"), limit)
 	}
 }
 
-// missed returns the resource of which too much is used, or LimitFrames if players see too
-// few and none is; "" if the goal is reached.
-func (g Goal) missed(host capacity.InstanceType, sessions int, l level) string {
+// missed returns the resource because of which a session ended, or else of which too much
+// is used, or LimitFrames if players see too few and none is; "" if the goal is reached.
+func (g Goal) missed(host capacity.InstanceType, m Measured, l level) string {
+	if m.Broke != "" {
+		return m.Broke
+	}
 	most, limit := 1.0, ""
-	for resource, used := range l.used(host, sessions) {
+	for resource, used := range l.used(host, m.Sessions) {
 		if used > most || used == most && resource < limit {
 			most, limit = used, resource
 		}
@@ -208,8 +252,11 @@ func thin(measured []Measured, best level, limit string) []string {
 	list := []string{}
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	for _, m := range measured {
-		if len(m.Usage) < enough*m.Sessions {
-			add("%d sessions have %d measurements; needed: %d", m.Sessions, len(m.Usage), enough*m.Sessions)
+		switch sessions := capacity.Counted(m.Sessions, "session"); {
+		case m.Broke == LimitFaults:
+			add("of %s at once one ended, and not for want of a resource", sessions)
+		case m.Broke == "" && len(m.Usage) < enough*m.Sessions:
+			add("%s at once: %d measurements; needed: %d", sessions, len(m.Usage), enough*m.Sessions)
 		}
 	}
 	for _, v := range []struct {
@@ -221,46 +268,63 @@ func thin(measured []Measured, best level, limit string) []string {
 		}
 	}
 	if limit == "" {
-		add("more than %d sessions were not measured: it may be possible to have more", measured[len(measured)-1].Sessions)
+		add("more than %s at once were not measured: it may be possible to have more", capacity.Counted(measured[len(measured)-1].Sessions, "session"))
 	}
 	return list
 }
 
-// level computes the figures of a number of sessions on a host.
-func (m Measured) level(host capacity.InstanceType) level {
-	values := func(of func(contract.Usage) *float64) []float64 {
+// Figures returns the figures of the sessions.
+func (m Measured) Figures() Figures {
+	of := func(part float64, field func(contract.Usage) *float64) *float64 {
 		var list []float64
 		for _, u := range m.Usage {
-			if v := of(u); v != nil {
+			if v := field(u); v != nil {
 				list = append(list, *v)
 			}
 		}
 		slices.Sort(list)
-		return list
+		return quantile(list, part)
 	}
+	return Figures{
+		FramesP5:     of(0.05, func(u contract.Usage) *float64 { return u.FramesPerSecond }),
+		FramesMedian: of(0.5, func(u contract.Usage) *float64 { return u.FramesPerSecond }),
+		CoresP95:     of(0.95, func(u contract.Usage) *float64 { return u.CPUCores }),
+		// MemoryPeakMiB of a Usage has files too, which the kernel drops if it needs their
+		// memory: a game that reads many files would seem to need all of the host.
+		MemoryPeakMiB:     of(1, func(u contract.Usage) *float64 { return u.MemoryMiB }),
+		GPUPercentP95:     of(0.95, func(u contract.Usage) *float64 { return u.GPUPercent }),
+		GPUMemoryPeakMiB:  of(1, func(u contract.Usage) *float64 { return u.GPUMemoryMiB }),
+		EncoderPercentP95: of(0.95, func(u contract.Usage) *float64 { return u.EncoderPercent }),
+		RoundTripMedian:   of(0.5, func(u contract.Usage) *float64 { return u.RoundTripMilliseconds }),
+	}
+}
+
+// level returns the figures that count, on a host.
+func (m Measured) level(host capacity.InstanceType) level {
+	f := m.Figures()
 	return level{
 		perGPU:   math.Ceil(float64(m.Sessions) / float64(host.GPUs)),
-		frames:   quantile(values(func(u contract.Usage) *float64 { return u.FramesPerSecond }), 0.05),
-		cores:    zero(quantile(values(func(u contract.Usage) *float64 { return u.CPUCores }), 0.95)),
-		memory:   zero(quantile(values(func(u contract.Usage) *float64 { return u.MemoryPeakMiB }), 1)),
-		gpu:      quantile(values(func(u contract.Usage) *float64 { return u.GPUPercent }), 0.95) / 100,
-		buffer:   quantile(values(func(u contract.Usage) *float64 { return u.GPUMemoryMiB }), 1) / float64(host.GPU.MiB),
-		encoding: quantile(values(func(u contract.Usage) *float64 { return u.EncoderPercent }), 0.95) / 100,
+		frames:   or(f.FramesP5, math.NaN()),
+		cores:    or(f.CoresP95, 0),
+		memory:   or(f.MemoryPeakMiB, 0),
+		gpu:      or(f.GPUPercentP95, math.NaN()) / 100,
+		buffer:   or(f.GPUMemoryPeakMiB, math.NaN()) / float64(host.GPU.MiB),
+		encoding: or(f.EncoderPercentP95, math.NaN()) / 100,
 	}
 }
 
 // quantile returns the smallest value that such a part of the sorted values is not above;
-// NaN if there are none.
-func quantile(sorted []float64, part float64) float64 {
+// nil if there are none.
+func quantile(sorted []float64, part float64) *float64 {
 	if len(sorted) == 0 {
-		return math.NaN()
+		return nil
 	}
-	return sorted[max(int(math.Ceil(part*float64(len(sorted))))-1, 0)]
+	return &sorted[max(int(math.Ceil(part*float64(len(sorted))))-1, 0)]
 }
 
-func zero(v float64) float64 {
-	if math.IsNaN(v) {
-		return 0
+func or(v *float64, otherwise float64) float64 {
+	if v == nil {
+		return otherwise
 	}
-	return v
+	return *v
 }

@@ -27,7 +27,7 @@ func host(levels ...figures) []Measured {
 		m := Measured{Sessions: i + 1}
 		for range 20 * (i + 1) {
 			m.Usage = append(m.Usage, contract.Usage{
-				FramesPerSecond: value(f.frames), CPUCores: value(f.cores), MemoryPeakMiB: value(f.memory),
+				FramesPerSecond: value(f.frames), CPUCores: value(f.cores), MemoryMiB: value(f.memory),
 				GPUPercent: value(f.gpu), GPUMemoryMiB: value(f.buffer), EncoderPercent: value(f.encoder),
 			})
 		}
@@ -78,20 +78,20 @@ func TestKnownCasesHaveTheirKnownAnswers(t *testing.T) {
 		"a heavy game has the GPU alone, on the cheapest host that has its memory": {"g5.2xlarge", host(figures{40, 2.5, 11000, 95, 9000, 15}, figures{19, 2.4, 11000, 100, 18000, 20}), Goal{Frames: 30},
 			Recommendation{"g5.xlarge", 1, 1, 4, 15532, LimitFrames, 1.0 / 3, 1.006, nil}, nil},
 		"a host with several GPUs": {"g4dn.12xlarge", []Measured{
-			{4, host(figures{60, 3, 9000, 50, 5000, 20})[0].Usage}, {8, host(figures{45, 3, 9000, 90, 10000, 40})[0].Usage}, {12, host(figures{25, 3, 9000, 100, 14000, 60})[0].Usage},
+			{4, host(figures{60, 3, 9000, 50, 5000, 20})[0].Usage, ""}, {8, host(figures{45, 3, 9000, 90, 10000, 40})[0].Usage, ""}, {12, host(figures{25, 3, 9000, 100, 14000, 60})[0].Usage, ""},
 		}, Goal{Frames: 30, Types: []string{"g4dn.12xlarge"}},
 			Recommendation{"g4dn.12xlarge", 8, 2, 6, 23343, LimitFrames, 0.5, 0.489, nil},
-			[]string{"4 sessions have 20 measurements; needed: 80", "8 sessions have 20 measurements; needed: 160", "12 sessions have 20 measurements; needed: 240"}},
+			[]string{"4 sessions at once: 20 measurements; needed: 80", "8 sessions at once: 20 measurements; needed: 160", "12 sessions at once: 20 measurements; needed: 240"}},
 		"own prices": {"g6.2xlarge", light(nil), Goal{Frames: 30, Types: []string{"g6.2xlarge", "g6.4xlarge"}, Prices: map[string]float64{"g6.4xlarge": 0.4}},
 			Recommendation{"g6.4xlarge", 4, 4, 4, 15556, LimitFrames, 1.0, 0.1, nil}, nil},
 		"the goal decides": {"g6.2xlarge", light(func(n int, f *figures) { f.frames = 130 - 25*float64(n) }), Goal{Frames: 60, Types: []string{"g6.2xlarge"}},
 			Recommendation{"g6.2xlarge", 2, 2, 4, 15548, LimitFrames, 80.0/60 - 1, 0.4888, nil}, nil},
 		"never more than were measured": {"g6.2xlarge", light(nil)[:2], Goal{Frames: 30, Types: []string{"g6.2xlarge"}},
 			Recommendation{"g6.2xlarge", 2, 2, 4, 15548, LimitGPU, 0.6, 0.4888, nil},
-			[]string{"more than 2 sessions were not measured: it may be possible to have more"}},
+			[]string{"more than 2 sessions at once were not measured: it may be possible to have more"}},
 		"without a GPU, as in the sandbox": {"g5.xlarge", host(figures{50, 0.9, 1500, -1, -1, -1}, figures{31, 0.9, 1500, -1, -1, -1}), Goal{Frames: 30, Types: []string{"g5.xlarge"}},
 			Recommendation{"g5.xlarge", 2, 2, 2, 7766, contract.LimitVCPUs, 0.470588, 0.503, nil},
-			[]string{"GPU: not measured", "GPU memory: not measured", "encoder: not measured", "more than 2 sessions were not measured: it may be possible to have more"}},
+			[]string{"GPU: not measured", "GPU memory: not measured", "encoder: not measured", "more than 2 sessions at once were not measured: it may be possible to have more"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Recommend(c.on, c.measured, c.goal)
@@ -114,8 +114,8 @@ func TestWhatCannotBeRecommendedSaysWhy(t *testing.T) {
 	}{
 		"m5.large is not in the table":                                     {"m5.large", light(nil), Goal{}},
 		"nothing was measured":                                             {"g6.xlarge", nil, Goal{}},
-		"not even 1 session reaches the goal: the limit is frames":         {"g6.2xlarge", light(nil), Goal{Frames: 90}},
-		"not even 1 session reaches the goal: the limit is encoder":        {"g6.xlarge", host(figures{60, 1, 1000, 50, 1000, 99}), Goal{Frames: 30}},
+		"not even 1 session reached the goal: the limit is frames":         {"g6.2xlarge", light(nil), Goal{Frames: 90}},
+		"not even 1 session reached the goal: the limit is encoder":        {"g6.xlarge", host(figures{60, 1, 1000, 50, 1000, 99}), Goal{Frames: 30}},
 		"a session needs 2 vCPUs and 4706 MiB, and fits none of the types": {"g6.2xlarge", light(nil), Goal{Frames: 30, Types: []string{"g5.xlarge"}}},
 	} {
 		_, err := Recommend(c.on, c.measured, c.goal)
@@ -134,4 +134,44 @@ func TestAsManySessionsFitTheHostAsAreRecommended(t *testing.T) {
 
 func sessionsOf(r Recommendation) int {
 	return capacity.InstanceTypes[r.InstanceType].Sessions(capacity.Need{VCPUs: r.VCPUs, MemoryMiB: r.MemoryMiB})
+}
+
+// broken is the light game on a host on which one of three sessions ends.
+func broken(because string) []Measured {
+	measured := light(nil)[:3]
+	measured[2].Usage, measured[2].Broke = nil, because
+	return measured
+}
+
+func TestASessionThatEndsIsTheLimit(t *testing.T) {
+	goal := Goal{Frames: 30, Types: []string{"g6.2xlarge"}}
+	r, err := Recommend("g6.2xlarge", broken(contract.LimitMemory), goal)
+	require.NoError(t, err)
+	assert.Equal(t, 2, r.SessionsPerHost)
+	assert.Equal(t, contract.LimitMemory, r.Limit)
+	assert.Empty(t, r.Thin)
+
+	r, err = Recommend("g6.2xlarge", broken(LimitFaults), goal)
+	require.NoError(t, err)
+	assert.Equal(t, 2, r.SessionsPerHost)
+	assert.Equal(t, LimitGPU, r.Limit, "the resource of which most is used")
+	assert.Equal(t, []string{"of 3 sessions at once one ended, and not for want of a resource"}, r.Thin)
+
+	_, err = Recommend("g6.2xlarge", broken(contract.LimitMemory)[2:], goal)
+	assert.ErrorContains(t, err, "not even 3 sessions reached the goal: the limit is memory")
+}
+
+func TestAJudgementHasTheFiguresAndTheLimit(t *testing.T) {
+	r, err := Judge("g6.2xlarge", light(nil)[4], Goal{Frames: 30})
+	require.NoError(t, err)
+	assert.Equal(t, LimitFrames, r.Limit)
+	assert.InDelta(t, 24, *r.FramesP5, 0)
+	assert.InDelta(t, 1.2, *r.CoresP95, 0)
+	assert.InDelta(t, 4000, *r.MemoryPeakMiB, 0)
+	assert.InDelta(t, 15000, *r.GPUMemoryPeakMiB, 0)
+	assert.Nil(t, r.RoundTripMedian, "not measured")
+	assert.InDelta(t, 5*1.2/(0.85*8), r.Used[contract.LimitVCPUs], 1e-9)
+
+	_, err = Judge("m5.large", light(nil)[0], Goal{})
+	assert.ErrorContains(t, err, "m5.large is not in the table")
 }
