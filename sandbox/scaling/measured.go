@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/intraverse/dcv-sessions/components/compute/capacity"
+	"github.com/intraverse/dcv-sessions/internal/chart"
 )
 
 // Measured is a real run of sessions in the sandbox. Times are in seconds.
@@ -66,7 +67,7 @@ func (m Measured) Waits() (real, simulated []float64, err error) {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // Compare shows both side by side: a table, and an image.
-func (m Measured) Compare() (side string, image chart, err error) {
+func (m Measured) Compare() (side string, image chart.Chart, err error) {
 	real, simulated, err := m.Waits()
 	if err != nil {
 		return "", image, err

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/intraverse/dcv-sessions/internal/chart"
 )
 
 // Report has the results of the study: tables for docs/scaling.md, by the name of their
@@ -64,8 +66,8 @@ func (s Study) Report(measured Measured, progress io.Writer) (*Report, error) {
 	return r, r.draw("scaling-measured.png", image)
 }
 
-func (r *Report) draw(file string, c chart) (err error) {
-	r.Images[file], err = c.png()
+func (r *Report) draw(file string, c chart.Chart) (err error) {
+	r.Images[file], err = chart.PNG(c)
 	return err
 }
 

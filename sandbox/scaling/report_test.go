@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/intraverse/dcv-sessions/internal/chart"
 )
 
 // The page is current, as far as a simulation takes only seconds. The rows of 100,000 and
@@ -36,13 +38,13 @@ func TestTheSameRunIsTheSameImage(t *testing.T) {
 	run, summary, err := Default().Run(100)
 	require.NoError(t, err)
 	hosts, playing, waiting := run.Levels(summary.Days)
-	for name, c := range map[string]chart{
+	for name, c := range map[string]chart.Chart{
 		"day": theDay(100, hosts, playing, waiting), "waits": waits([]Summary{summary, {Sessions: 1000, Total: summary.Total}}),
 		"cost": costs(100, []string{"a"}, []Level{run.Cost(hosts)}),
 	} {
-		first, err := c.png()
+		first, err := chart.PNG(c)
 		require.NoError(t, err, name)
-		second, err := c.png()
+		second, err := chart.PNG(c)
 		require.NoError(t, err, name)
 		assert.Equal(t, first, second, name)
 		assert.Equal(t, "\x89PNG", string(first[:4]), name)
