@@ -9,11 +9,13 @@ sandbox := .sandbox/bin/sandbox
 launch := .sandbox/bin/launch
 deliver := .sandbox/bin/deliver
 dashboard := .sandbox/bin/dashboard
+sizing := .sandbox/bin/sizing
 
 # The commands about sessions: PLAYER names the user, STACK the stack.
 STACK ?= sandbox
 launcher = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(launch)) --stack $(STACK) $(if $(filter sandbox,$(STACK)),--poll 200ms)
 dashboards = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(dashboard)) -stack $(STACK)
+sizer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(sizing)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-poll 200ms)
 deliverer = $(if $(filter sandbox,$(STACK)),$(sandbox) exec) $(abspath $(deliver)) -stack $(STACK) $(if $(filter sandbox,$(STACK)),-by $(abspath $(sandbox)))
 # AWS Batch ends the sessions of a stack that is destroyed, so that is refused while
 # there are any, unless PLAYING is end.
@@ -22,7 +24,7 @@ asking = $(if $(filter end,$(PLAYING)),,$(launcher) vacant --anyway "make destro
 destroyer = $(if $(filter sandbox,$(STACK)),$(sandbox) destroy $(ending),$(asking) pulumi destroy --stack $(STACK))
 player = $(or $(PLAYER),$(error PLAYER is missing: make $@ PLAYER=player1))
 
-.PHONY: help up preview preview-summary capacity down destroy sandbox-status status usage dashboard session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image scaling check-game screenshots pin pin-tags pin-dcv generate FORCE
+.PHONY: help up preview preview-summary capacity down destroy sandbox-status status usage dashboard sizing session sessions session-logs session-end acceptance doctor release rollback keep-image delivery-token check-runners test test-unit test-engine guardrails lint bench bench-session bench-image scaling check-game screenshots pin pin-tags pin-dcv generate FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +60,10 @@ usage: $(sandbox) $(launch) ## each user's sessions, hours, wait and cost in a m
 
 dashboard: $(sandbox) $(dashboard) ## STACK's CloudWatch dashboard as a page with pictures, and its path; SINCE=P7D, PAGE=file.html
 	@$(dashboards) -page $(or $(PAGE),.sandbox/dashboard-$(STACK).html) $(if $(SINCE),-since $(SINCE))
+
+sizing: $(sandbox) $(sizing) ## how many sessions of the game a host of STACK carries, measured with USERS=a,b,c; MINUTES=10, FRAMES=30, TYPE=g6.xlarge, TO=folder
+	@$(sizer) -users $(or $(USERS),$(error USERS is missing: make $@ USERS=player1,player2)) \
+	$(if $(MINUTES),-for $(MINUTES)m) $(if $(FRAMES),-frames $(FRAMES)) $(if $(TYPE),-type $(TYPE)) $(if $(TO),-to $(TO))
 
 session: $(sandbox) $(launch) ## start PLAYER's session and wait until it is ready (STACK=dev: on AWS; PASSWORD=show)
 	@$(launcher) start $(if $(filter show,$(PASSWORD)),--password) $(player)
@@ -146,6 +152,10 @@ $(launch): FORCE
 $(dashboard): FORCE
 	@mkdir -p $(@D)
 	@go build -o $@ ./cmd/dashboard
+
+$(sizing): FORCE
+	@mkdir -p $(@D)
+	@go build -o $@ ./cmd/sizing
 
 $(deliver): FORCE
 	@mkdir -p $(@D)
