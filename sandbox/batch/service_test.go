@@ -230,6 +230,31 @@ func TestASubmittedJobRunsAndIsDescribedAsAWSDoes(t *testing.T) {
 	assert.Equal(t, *j.StoppedAt, *j.Attempts[0].StoppedAt)
 }
 
+// By its definition, a job takes three of a host's four vCPUs.
+func TestASubmissionDecidesHowManyJobsAHostCarries(t *testing.T) {
+	p := newPlant(t)
+	p.register(func(in *batch.RegisterJobDefinitionInput) {
+		in.ContainerProperties.ResourceRequirements = in.ContainerProperties.ResourceRequirements[:2] // no GPU
+	})
+	half := []types.ResourceRequirement{{Type: types.ResourceTypeMemory, Value: aws.String("7766")}, {Type: types.ResourceTypeVcpu, Value: aws.String("2")}}
+	hosts := map[string]int{}
+	for range 3 {
+		id, err := p.submit(func(in *batch.SubmitJobInput) {
+			in.ContainerOverrides = &types.ContainerOverrides{ResourceRequirements: half}
+		})
+		require.NoError(t, err)
+		c := p.await(id, types.JobStatusRunning).Container
+		assert.ElementsMatch(t, half, c.ResourceRequirements)
+		hosts[*c.ContainerInstanceArn]++
+	}
+	assert.Len(t, hosts, 2, "two share a host, the third has another")
+	for _, task := range p.tasks {
+		needs, err := task.Container.Needs()
+		require.NoError(t, err)
+		assert.Equal(t, Resources{VCPUs: 2, MemoryMiB: 7766}, needs, "the container's limits")
+	}
+}
+
 func TestAJobDefinitionIsTakenByNameRevisionOrARN(t *testing.T) {
 	p := newPlant(t)
 	second := p.register(func(in *batch.RegisterJobDefinitionInput) { in.ContainerProperties.Image = aws.String("game@sha256:2") })
