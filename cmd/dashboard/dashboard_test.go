@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +43,8 @@ func deployed() dashboard.Body {
 		dashboard.Query{Title: "Nobody", Region: "us-east-1", View: "table", Query: `SOURCE "/sessions" | filter nobody`},
 		dashboard.Query{Title: "Broken", Region: "us-east-1", View: "table", Query: "SOURCE '/sessions' | fail"},
 	)
-	b.Widgets = append(b.Widgets, dashboard.Widget{Type: "alarm", Y: 13, Width: 24, Height: 2, Properties: json.RawMessage(`{"title":"Alarms"}`)})
+	b.Widgets = append(b.Widgets, dashboard.Widget{Type: "alarm", Y: 13, Width: 24, Height: 2, Properties: json.RawMessage(`{"title":"Alarms"}`)},
+		dashboard.Widget{Type: dashboard.TypeMetric, Y: 15, Width: 4, Height: 3, Properties: json.RawMessage(`{"title":"Now","view":"singleValue","start":"-PT15M","period":60,"metrics":[["dcv-sessions","CPUCores"]]}`)})
 	return b
 }
 
@@ -68,6 +70,14 @@ func newCloud(t *testing.T) *cloud {
 		t.Setenv(name, value)
 	}
 	return c
+}
+
+// drawn returns the widget with a view.
+func (c *cloud) drawn(view string) map[string]any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.widgets, func(w map[string]any) bool { return w["view"] == view })
+	return c.widgets[i]
 }
 
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -175,8 +185,8 @@ func TestThePageHasEveryWidgetInItsPlace(t *testing.T) {
 	assert.Equal(t, string(want), main)
 
 	assert.Contains(t, progress, "Refused: GetMetricWidgetImage: Invalid metric widget (ValidationException)", "what fails is reported")
-	require.Len(t, c.widgets, 1, "and the rest is drawn")
-	drawn := c.widgets[0]
+	require.Len(t, c.widgets, 2, "and the rest is drawn")
+	drawn, now := c.drawn("timeSeries"), c.drawn("singleValue")
 	assert.NotContains(t, drawn, "title", "the page has it")
 	assert.EqualValues(t, 720, drawn["width"])
 	assert.EqualValues(t, 276, drawn["height"])
@@ -184,6 +194,14 @@ func TestThePageHasEveryWidgetInItsPlace(t *testing.T) {
 	from, err := time.Parse(time.RFC3339, drawn["start"].(string))
 	require.NoError(t, err)
 	assert.InDelta(t, 24, time.Since(from).Hours(), 0.1, "the dashboard's own time")
+	to, err := time.Parse(time.RFC3339, drawn["end"].(string))
+	require.NoError(t, err)
+	assert.Zero(t, to.Unix()%900, "the last period is over: a count in it would be too low")
+
+	assert.EqualValues(t, 60, now["period"], "a widget with a time of its own keeps its period")
+	from, err = time.Parse(time.RFC3339, now["start"].(string))
+	require.NoError(t, err)
+	assert.InDelta(t, 15, time.Since(from).Minutes(), 1)
 	assert.Equal(t, []string{"/sessions", "/sessions", "/sessions"}, c.groups)
 }
 
@@ -191,7 +209,7 @@ func TestThePageShowsAnotherTimeOnRequest(t *testing.T) {
 	c := newCloud(t)
 	_, _, err := command(t, "-since", "PT1H")
 	require.NoError(t, err)
-	from, err := time.Parse(time.RFC3339, c.widgets[0]["start"].(string))
+	from, err := time.Parse(time.RFC3339, c.drawn("timeSeries")["start"].(string))
 	require.NoError(t, err)
 	assert.InDelta(t, 1, time.Since(from).Hours(), 0.1)
 

@@ -42,6 +42,9 @@ type tile struct {
 	Fault string // why there is nothing else, in words
 }
 
+// Small reports whether there is room for two such tiles beside each other on a phone.
+func (t tile) Small() bool { return t.Type == dashboard.TypeMetric && t.Width <= 4 }
+
 // table is the result of a query.
 type table struct {
 	Columns []string
@@ -112,8 +115,17 @@ func (c clients) image(ctx context.Context, w dashboard.Widget, p period) ([]byt
 	}
 	delete(props, "title")
 	props["width"], props["height"] = min(w.Width*cellWidth, mostPixels), min(w.Height*cellHeight, mostPixels)
-	if p.steps > 0 && props["period"] != nil {
+	if start, own := props["start"].(string); own {
+		from, err := moment(start, p.end)
+		if err != nil {
+			return nil, err
+		}
+		p.start = from
+	} else if p.steps > 0 && props["period"] != nil {
 		props["period"] = p.steps
+		if props["view"] == string(dashboard.ViewTimeSeries) {
+			p.end = p.whole()
+		}
 	}
 	props["start"], props["end"] = p.start.Format(time.RFC3339), p.end.Format(time.RFC3339)
 	text, err := json.Marshal(props)

@@ -42,6 +42,13 @@ func (p *period) follow() {
 	}
 }
 
+// whole returns the end of the last step that is over. The step that is under way has a
+// part of its data, so a line of counts would seem to fall. CloudWatch leaves it out too, of
+// dashboards without live data (CloudWatch user guide, "Use live data").
+func (p period) whole() time.Time {
+	return p.end.Truncate(time.Duration(p.steps) * time.Second)
+}
+
 var (
 	duration = regexp.MustCompile(`^-?P(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$`)
 	units    = []time.Duration{30 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,9 +147,35 @@ func TestExpressionsAreOverTheGraphsOwnMetrics(t *testing.T) {
 		for _, math := range expressions {
 			used := strings.FieldsFunc(math, func(r rune) bool { return strings.ContainsRune("()+-*/, 0123456789", r) })
 			for _, word := range used {
-				assert.True(t, word == "FILL" || word == "PERIOD" || ids[word], "%s in %q", word, math)
+				assert.True(t, slices.Contains([]string{"FILL", "PERIOD", "DIFF", "CEIL"}, word) || ids[word], "%s in %q", word, math)
 			}
 		}
+	}
+}
+
+// A graph without data would look like one that is broken.
+func TestADashboardWithoutUsageEventsHasNoGraphsOfThem(t *testing.T) {
+	args := dashboardArgs()
+	args.UsageSeconds = 0
+	_, body := boardOf(t, args)
+	usage := map[string]bool{}
+	for _, row := range contract.Metrics {
+		usage[row.Name] = row.Event == contract.EventUsage
+	}
+	for _, m := range shown(t, body) {
+		if m[0] == contract.MetricNamespace {
+			assert.False(t, usage[m[1].(string)], "%v", m)
+		}
+	}
+}
+
+// CloudWatch draws an annotation's label at its line: two that are close cover each other.
+func TestAGraphHasOneLimit(t *testing.T) {
+	_, body := boardOf(t, dashboardArgs())
+	for _, w := range body.Widgets {
+		var graph struct{ Annotations dashboard.Annotations }
+		require.NoError(t, json.Unmarshal(w.Properties, &graph))
+		assert.LessOrEqual(t, len(graph.Annotations.Horizontal), 1, "%s", w.Properties)
 	}
 }
 

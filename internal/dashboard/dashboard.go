@@ -78,6 +78,9 @@ type Graph struct {
 	Stat    string   `json:"stat,omitempty"`   // of metrics without one of their own
 	Period  int      `json:"period,omitempty"` // seconds
 	Metrics []Metric `json:"metrics"`
+	// Start is the beginning of a time range of the graph's own, which ends now: "-PT15M".
+	Start   string `json:"start,omitempty"`
+	Stacked bool   `json:"stacked,omitempty"`
 	// WholeRange makes one value of the whole time range.
 	WholeRange  bool         `json:"setPeriodToTimeRange,omitempty"`
 	YAxis       *YAxis       `json:"yAxis,omitempty"`
@@ -116,6 +119,7 @@ type Annotations struct {
 type Line struct {
 	Label string  `json:"label"`
 	Value float64 `json:"value"`
+	Color string  `json:"color,omitempty"` // "#rrggbb"
 }
 
 // Metric is a line of a graph: a metric, or a metric math expression over the IDs of
@@ -134,6 +138,7 @@ type Options struct {
 	Expression string `json:"expression,omitempty"`
 	ID         string `json:"id,omitempty"`
 	Label      string `json:"label,omitempty"`
+	Color      string `json:"color,omitempty"` // "#rrggbb"
 	Stat       string `json:"stat,omitempty"`
 	Visible    *bool  `json:"visible,omitempty"`
 }
@@ -162,8 +167,15 @@ type Query struct {
 
 // Text shows Markdown.
 type Text struct {
-	Markdown string `json:"markdown"`
+	Markdown   string     `json:"markdown"`
+	Background Background `json:"background,omitempty"`
 }
+
+// Background is behind a text; without one it is on a tile.
+type Background string
+
+// Transparent shows the page.
+const Transparent Background = "transparent"
 
 // encode returns JSON. It can't fail: these types have strings, numbers and lists only.
 func encode(value any) json.RawMessage {

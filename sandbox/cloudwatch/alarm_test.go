@@ -118,6 +118,8 @@ func TestMetricMath(t *testing.T) {
 		"AVG([m1, m2])":        {5.5, 20, 1.5},
 		"SUM(m2)":              {30, 30, 30},
 		"RUNNING_SUM(m2)":      {10, 30, 30},
+		"DIFF(m1)":             {nan, nan, 2},
+		"m2 - DIFF(m2)":        {nan, 10, 20},
 		"FLOOR(m2 / 3)":        {3, 6, 0},
 		"TIME_SERIES(5)":       {5, 5, 5},
 	} {

@@ -265,6 +265,7 @@ var functions = map[string]function{
 	"MAX":         {1, 1, true, across(slices.Max[[]float64])},
 	"PERIOD":      {1, 1, false, func(of scope, _ []any) (any, error) { return of.seconds, nil }},
 	"RUNNING_SUM": {1, 1, false, runningSum},
+	"DIFF":        {1, 1, false, difference},
 	"TIME_SERIES": {1, 1, false, func(of scope, in []any) (any, error) { return of.widen(in[0]), nil }},
 	"METRICS":     {0, 0, false, func(of scope, _ []any) (any, error) { return of.metrics, nil }},
 	"IF":          {2, 3, false, choose},
@@ -354,6 +355,19 @@ func runningSum(of scope, in []any) (any, error) {
 			total += v
 		}
 		return total
+	}), nil
+}
+
+// difference is DIFF: the difference to the preceding value, of all but the first.
+func difference(of scope, in []any) (any, error) {
+	before := math.NaN()
+	return of.widen(in[0]).each(func(v float64) float64 {
+		if math.IsNaN(v) {
+			return v
+		}
+		by := v - before
+		before = v
+		return by
 	}), nil
 }
 

@@ -2,9 +2,11 @@ package cloudwatch
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +31,8 @@ var (
 	pale    = color.RGBA{0x54, 0x5b, 0x64, 0xff} // labels
 	rule    = color.RGBA{0xe3, 0xe6, 0xea, 0xff} // the grid
 	axisInk = color.RGBA{0xaa, 0xb2, 0xba, 0xff}
-	alarmed = "#d13212" // annotations
+	veil    = color.NRGBA{0xff, 0xff, 0xff, 0xd0} // behind the names of annotations
+	alarmed = "#d13212"                           // annotations
 )
 
 // fonts are two faces of Liberation Sans. gonum's package plot would compile all twelve,
@@ -205,6 +208,9 @@ func (g graph) series(all area) {
 	inner.left += width + 8
 	inner.bottom += 24
 	inner.top -= 6
+	if len(g.Annotations.Horizontal) > 0 {
+		inner.top -= annotationHeight // the highest one's name
+	}
 	inner.right -= 6
 	y := func(v float64) vg.Length {
 		return inner.bottom + (inner.top-inner.bottom)*vg.Length((v-low)/(high-low))
@@ -222,9 +228,7 @@ func (g graph) series(all area) {
 	} else {
 		g.paths(inner, y)
 	}
-	for _, a := range g.Annotations.Horizontal {
-		g.annotate(inner, a, y)
-	}
+	g.annotate(inner, y)
 	if !g.any() {
 		g.empty(inner)
 	}
@@ -477,16 +481,45 @@ func (g graph) areas(in area, y func(float64) vg.Length) {
 	}
 }
 
-// annotate draws a line across the graph, with its label above.
-func (g graph) annotate(in area, a annotation, y func(float64) vg.Length) {
+// annotate draws a line across the graph for each annotation, with its name.
+func (g graph) annotate(in area, y func(float64) vg.Length) {
+	list := slices.SortedFunc(slices.Values(g.Annotations.Horizontal), func(a, b annotation) int { return cmp.Compare(b.Value, a.Value) })
+	list = slices.DeleteFunc(list, func(a annotation) bool { return y(a.Value) < in.bottom || y(a.Value) > in.top+1 })
+	var lines []vg.Length
+	for _, a := range list {
+		at := y(a.Value)
+		in.stroke(a.ink(), 1.5, []vg.Length{6, 4}, vg.Point{X: in.left, Y: at}, vg.Point{X: in.right, Y: at})
+		lines = append(lines, at)
+	}
+	for i, bottom := range nameBottoms(lines) {
+		name := style(11, list[i].ink(), stdfont.WeightNormal, -1, 0)
+		said := fmt.Sprintf("%s (%s)", list[i].Label, short(list[i].Value))
+		in.box(veil, in.right-name.Width(said)-6, bottom, in.right, bottom+annotationHeight)
+		in.text(name, in.right-2, bottom+3, said)
+	}
+}
+
+func (a annotation) ink() color.Color {
 	of, err := hex(a.Color)
 	if err != nil {
 		of, _ = hex(alarmed)
 	}
-	at := y(a.Value)
-	if at < in.bottom || at > in.top+1 {
-		return
+	return of
+}
+
+// annotationHeight is that of an annotation's name.
+const annotationHeight vg.Length = 14
+
+// nameBottoms returns the places of the names of lines, which come from the top down: above
+// the line, or below it if the name would cover the line or the name before.
+func nameBottoms(lines []vg.Length) (bottoms []vg.Length) {
+	free := vg.Length(math.Inf(1))
+	for _, at := range lines {
+		bottom := at + 2
+		if bottom+annotationHeight > free {
+			bottom = min(at-2, free) - annotationHeight
+		}
+		bottoms, free = append(bottoms, bottom), min(bottom, at)-1
 	}
-	in.stroke(of, 1.5, []vg.Length{6, 4}, vg.Point{X: in.left, Y: at}, vg.Point{X: in.right, Y: at})
-	in.text(style(11, of, stdfont.WeightNormal, -1, 0), in.right-2, at+3, fmt.Sprintf("%s (%s)", a.Label, short(a.Value)))
+	return bottoms
 }

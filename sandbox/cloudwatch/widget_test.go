@@ -16,6 +16,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gonum.org/v1/plot/vg"
 )
 
 // image returns the image of a widget. With DCV_IMAGES=DIR it is also written there.
@@ -113,6 +114,20 @@ func TestAGraphWithoutDataSaysSo(t *testing.T) {
 		w.image("empty-"+view, `{"title":"Nothing yet","view":"`+view+`","width":400,"height":200,"metrics":[["n","m"]]}`)
 		w.image("none-"+view, `{"view":"`+view+`","width":400,"height":200,"metrics":[]}`)
 	}
+}
+
+func TestTheNamesOfCloseLimitsDoNotTouch(t *testing.T) {
+	for _, lines := range [][]vg.Length{{142, 135}, {150, 149}, {150, 150}, {100, 90, 80}, {100, 99, 98, 20}} {
+		bottoms := nameBottoms(lines)
+		require.Equal(t, lines[0]+2, bottoms[0], "above its line")
+		for i := range lines[1:] {
+			assert.LessOrEqual(t, bottoms[i+1]+annotationHeight, bottoms[i], "%v: %v", lines, bottoms)
+		}
+	}
+	w := newWorld(t)
+	w.played()
+	w.image("limits", `{"view":"timeSeries","stat":"Maximum","width":480,"height":276,"yAxis":{"left":{"min":0,"max":100,"showUnits":false}},"metrics":[`+
+		w.metric("MemoryPercent", `{"label":"memory"}`)+`],"annotations":{"horizontal":[{"label":"alarm: encoder","value":90},{"label":"alarm: memory","value":95}]}}`)
 }
 
 func TestAMetricsPlacesAreRepeated(t *testing.T) {

@@ -22,7 +22,6 @@ import (
 	"github.com/intraverse/dcv-sessions/launch"
 	"github.com/intraverse/dcv-sessions/outputs"
 	"github.com/intraverse/dcv-sessions/sandbox/browser"
-	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // operate looks at the stack as its operators do, after the sessions of the steps before.
@@ -97,10 +96,10 @@ func (s *sandbox) operate(t *testing.T, out outputs.Outputs) {
 }
 
 // drawDashboard draws the stack's dashboard and looks at it in a browser. Pictures that
-// are kept have the figures of a session that is played meanwhile.
-func (s *sandbox) drawDashboard(t *testing.T, out outputs.Outputs) {
+// are kept have the figures of an evening.
+func (s *sandbox) drawDashboard(t *testing.T, base config, out outputs.Outputs) {
 	if browser.KeepsShots() {
-		s.playMeasured(t, out, "player1", 3)
+		s.playEvening(t, base, out)
 	}
 	file := filepath.Join(s.dir, "dashboard.html")
 	cmd := exec.Command(s.binary(), "exec", s.program(t, "dashboard", "./cmd/dashboard"), "-stack", s.stack, "-page", file, "-since", "PT15M")
@@ -114,33 +113,16 @@ func (s *sandbox) drawDashboard(t *testing.T, out outputs.Outputs) {
 	assert.Contains(t, string(text), out.DashboardName)
 	assert.Contains(t, string(text), "<td>configuration</td>", "the latest failures")
 
-	for _, o := range []browser.Options{board, {Width: 1500, Height: 1000, Dark: true}, phone} {
-		b := browser.OpenFile(t, file, o)
+	for _, o := range []struct {
+		browser.Options
+		shot string
+	}{{board, "dashboard"}, {browser.Options{Width: 1500, Height: 1000, Dark: true}, "dashboard-dark"}, {phone, "dashboard-phone"}} {
+		b := browser.OpenFile(t, file, o.Options)
 		b.Is("every picture is one", `document.images.length > 10 && [...document.images].every(i => i.complete && i.naturalWidth > 100)`)
 		b.Is("nothing is wider than the screen", `document.documentElement.scrollWidth <= innerWidth`)
-		if o == board {
-			b.Shot("dashboard")
-		}
+		b.Shot(o.shot)
 		b.Close()
 	}
-}
-
-// playMeasured plays a session until its log has a number of measurements of the player's
-// pictures. It goes on until the test ends.
-func (s *sandbox) playMeasured(t *testing.T, out outputs.Outputs, user string, times int) {
-	t.Helper()
-	session := s.session(t, "start", user)
-	t.Cleanup(func() { s.session(t, "end", user) })
-	b := browser.Open(t, session.URL, session.Certificate, desktop)
-	b.Type("#username", user)
-	b.Type("#password", s.aws(t).password(t, out, user))
-	b.Click("#form button")
-	picture(b)
-	race(b)
-	require.True(t, local.WaitUntil(5*time.Minute, func() bool {
-		log, _, _ := s.launch(t, "logs", user)
-		return strings.Count(log, `"framesPerSecond"`) >= times
-	}), "it is measured")
 }
 
 // board has room for the whole dashboard.

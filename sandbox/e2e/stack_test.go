@@ -84,7 +84,7 @@ func TestOneStackThroughItsLife(t *testing.T) {
 
 	step("a job that overrides its variables gains nothing", func(t *testing.T) { s.overrideVariables(t, deployed) })
 
-	step("the dashboard is drawn with its graphs and tables, by day, by night and on a phone", func(t *testing.T) { s.drawDashboard(t, deployed) })
+	step("the dashboard is drawn with its graphs and tables, by day, by night and on a phone", func(t *testing.T) { s.drawDashboard(t, base, deployed) })
 
 	step("a player does not reach the host's credentials, and the supervisor does", func(t *testing.T) { s.attackHost(t) })
 
