@@ -59,7 +59,7 @@ func Cost(load Load) []Line {
 		usageEvents = played * 3600 / load.UsageSeconds
 	}
 	gigabytes := float64(usageEvents*(usageEventBytes+logLineBytes)+sessions*sessionBytes) / 1e9
-	metrics, queries := inDashboard()
+	metrics, queries := inDashboard(load.UsageSeconds)
 	views := float64(load.Views) / 2
 	return []Line{
 		{"metrics, for hours in which they have data", metricHours(load) / hoursOfMonth, "metric and month", 0.30},
@@ -110,17 +110,21 @@ func alarms() int {
 }
 
 // inDashboard returns the number of metrics and of queries in the dashboard.
-func inDashboard() (metrics, queries int) {
-	for _, w := range (board{DashboardArgs: &DashboardArgs{}}).body().Widgets {
+func inDashboard(usageSeconds int) (metrics, queries int) {
+	for _, w := range (board{DashboardArgs: &DashboardArgs{UsageSeconds: usageSeconds}}).body().Widgets {
 		switch w.Type {
 		case dashboard.TypeLog:
 			queries++
 		case dashboard.TypeMetric:
-			var graph struct{ Metrics []json.RawMessage }
+			var graph struct{ Metrics [][]any }
 			if err := json.Unmarshal(w.Properties, &graph); err != nil {
 				panic("observability: " + err.Error()) // it was just written
 			}
-			metrics += len(graph.Metrics)
+			for _, m := range graph.Metrics {
+				if _, named := m[0].(string); named { // else it is an expression over others
+					metrics++
+				}
+			}
 		}
 	}
 	return metrics, queries
