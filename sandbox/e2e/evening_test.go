@@ -80,7 +80,7 @@ func (s *sandbox) play(t *testing.T, out outputs.Outputs, user string, v visit) 
 	}
 	require.True(t, local.WaitUntil(2*time.Minute, func() bool {
 		if v.end == quits {
-			b.Press("Escape", "Escape", 27)
+			b.Press("Escape")
 		}
 		_, there := s.sessions(t)[user]
 		return !there
