@@ -27,8 +27,8 @@ type StartOptions struct {
 	Progress func(Step)
 	// Limit is the longest that Start takes; 0 is DefaultStartLimit.
 	Limit time.Duration
-	// Reserve is what a new session reserves of its host in place of the amounts of its
-	// job definition; a field that is 0 leaves the definition's. The GPUs stay: AWS Batch
+	// Reserve has the amounts that a new session reserves of its host, in place of those
+	// of its job definition; a field that is 0 leaves the definition's. The GPUs stay: AWS Batch
 	// can't take one from a job at its submission.
 	Reserve Resources
 }
