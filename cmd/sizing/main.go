@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
 	"time"
@@ -56,9 +55,7 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 
 func read(ctx context.Context, o options, progress io.Writer) (outputs.Outputs, error) {
 	if o.file == "" {
-		pulumi := exec.CommandContext(ctx, "pulumi")
-		pulumi.Stderr = progress
-		return outputs.Read(pulumi, o.stack)
+		return outputs.ReadStack(ctx, o.stack, progress)
 	}
 	text, err := os.ReadFile(o.file)
 	if err != nil {
