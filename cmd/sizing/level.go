@@ -144,7 +144,7 @@ func (s *study) measure(ctx context.Context, sessions []launch.Session, m *meter
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, fmt.Errorf("interrupted: %w", ctx.Err())
 		case <-m.full:
 			return nil, nil
 		case user := <-m.again:

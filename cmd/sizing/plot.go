@@ -13,10 +13,10 @@ import (
 
 // charts are the frames that players see, and the resources, by the number of sessions.
 func (r Report) charts() []chart.Chart {
-	frames := chart.Chart{Title: "Frames that players see", X: "sessions on a " + r.InstanceType, Y: "frames a second", Marks: true}
+	frames := chart.Chart{Title: "Frames that players see", X: "sessions on a " + r.InstanceType, Y: "frames a second", Marks: true, Step: 10}
 	frames.Curves = r.curves(frames.Curves, "median", func(l Level) *float64 { return l.FramesMedian })
 	frames.Curves = r.curves(frames.Curves, "19 of 20 measurements reach", func(l Level) *float64 { return l.FramesP5 })
-	used := chart.Chart{Title: "The part of the usable amount that sessions use", X: frames.X, Y: "percent", Marks: true}
+	used := chart.Chart{Title: "The part of the usable amount that sessions use", X: frames.X, Y: "percent", Marks: true, Step: 20}
 	for _, resource := range []string{contract.LimitVCPUs, contract.LimitMemory, sizing.LimitGPU, sizing.LimitGPUMemory, sizing.LimitEncoder} {
 		used.Curves = r.curves(used.Curves, resource, func(l Level) *float64 {
 			part, measured := l.Used[resource]

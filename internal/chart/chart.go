@@ -3,7 +3,9 @@ package chart
 
 import (
 	"bytes"
+	"fmt"
 	"image/color"
+	"math"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -30,6 +32,7 @@ type Chart struct {
 	Curves      []Curve
 	LogX        bool
 	Ticks       plot.Ticker // of x; nil: usual ones
+	Step        float64     // between the ticks of y; 0: usual ones
 	Marks       bool        // at the points
 	Top         float64     // of y; 0: as the data needs, with room for the legend
 }
@@ -38,11 +41,12 @@ type Chart struct {
 const (
 	width  = 7 * vg.Inch
 	height = 3.6 * vg.Inch
+	gap    = 0.25 * vg.Inch // above each but the first
 )
 
 // PNG draws charts, one below the other. The same data is the same bytes.
 func PNG(charts ...Chart) ([]byte, error) {
-	canvas, err := draw.NewFormattedCanvas(width, height*vg.Length(len(charts)), "png")
+	canvas, err := draw.NewFormattedCanvas(width, vg.Length(len(charts))*(height+gap)-gap, "png")
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +56,8 @@ func PNG(charts ...Chart) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		below := vg.Length(len(charts) - 1 - i)
-		p.Draw(draw.Crop(all, 0, 0, below*height, -vg.Length(i)*height))
+		above, below := vg.Length(i), vg.Length(len(charts)-1-i)
+		p.Draw(draw.Crop(all, 0, 0, below*(height+gap), -above*(height+gap)))
 	}
 	var out bytes.Buffer
 	_, err = canvas.WriteTo(&out)
@@ -72,6 +76,9 @@ func (c Chart) plot() (*plot.Plot, error) {
 	p.Y.Min = 0
 	if c.Ticks != nil {
 		p.X.Tick.Marker = c.Ticks
+	}
+	if c.Step > 0 {
+		p.Y.Tick.Marker = steps(c.Step)
 	}
 	for i, curve := range c.Curves {
 		line, points, err := plotter.NewLinePoints(curve.Points)
@@ -96,4 +103,15 @@ func (c Chart) plot() (*plot.Plot, error) {
 		p.X.Max *= 1.5 // and for the last label
 	}
 	return p, nil
+}
+
+// steps are the ticks at the multiples of a number.
+type steps float64
+
+func (s steps) Ticks(low, high float64) []plot.Tick {
+	var ticks []plot.Tick
+	for n := math.Ceil(low / float64(s)); n*float64(s) <= high; n++ {
+		ticks = append(ticks, plot.Tick{Value: n * float64(s), Label: fmt.Sprint(n * float64(s))})
+	}
+	return ticks
 }

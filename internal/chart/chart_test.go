@@ -18,7 +18,7 @@ func TestChartsAreDrawnOneBelowTheOther(t *testing.T) {
 	}}
 	alone, twice := draw(t, one), draw(t, one, one)
 	assert.Equal(t, alone.x, twice.x)
-	assert.InDelta(t, 2*alone.y, twice.y, 1)
+	assert.InDelta(t, 2*alone.y+24, twice.y, 1, "with a quarter of an inch between them")
 }
 
 type size struct{ x, y int }
