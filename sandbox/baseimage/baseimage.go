@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -123,9 +124,24 @@ func (b Base) files() []string {
 	return files
 }
 
+// tree returns the image's file system.
+func (b Base) tree() (Tree, error) {
+	folder, err := filepath.Abs(b.Packages)
+	if err != nil {
+		return Tree{}, err
+	}
+	installers := "/tmp/" + filepath.Base(folder)
+	return Tree{Packages: packages, Hooks: []string{
+		"copy-in " + folder + " /tmp",
+		`chroot "$1" ` + installers + "/" + installer + " " + strings.Join(lists, " "),
+		`chroot "$1" ` + installers + "/" + display,
+		`rm -r "$1"` + installers,
+	}}, nil
+}
+
 // build makes the folder of the image. It appears complete or not at all.
 func (b Base) build(ctx context.Context, p local.Progress, folder string) error {
-	sources, err := sources(ctx)
+	tree, err := b.tree()
 	if err != nil {
 		return err
 	}
@@ -135,14 +151,7 @@ func (b Base) build(ctx context.Context, p local.Progress, folder string) error 
 	}
 	defer os.RemoveAll(dir)
 	layer, made := filepath.Join(dir, "layer.tar.gz"), filepath.Join(dir, "image")
-	cmd, err := b.mmdebstrap(ctx, sources, layer)
-	if err != nil {
-		return err
-	}
-	if err := p.Command(ctx, cmd); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	if err := tree.Write(ctx, p, layer); err != nil {
 		return err
 	}
 	if err := write(made, layer); err != nil {

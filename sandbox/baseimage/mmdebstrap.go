@@ -2,13 +2,18 @@ package baseimage
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // epoch is the time of every file that is not older, and of the image itself, so that
@@ -60,35 +65,45 @@ func ofSuite(targets string) (found []string) {
 	return found
 }
 
-// mmdebstrap returns the command that writes the image's layer to a file, as root. Its
-// output is the same whenever it runs (man 1 mmdebstrap, "SOURCE_DATE_EPOCH").
-func (b Base) mmdebstrap(ctx context.Context, sources []string, file string) (*exec.Cmd, error) {
-	folder, err := filepath.Abs(b.Packages)
-	if err != nil {
-		return nil, err
-	}
-	installers := "/tmp/" + filepath.Base(folder)
-	args := []string{
-		"mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + strings.Join(packages, ","),
-		"--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-		"--customize-hook=copy-in " + folder + " /tmp",
-		`--customize-hook=chroot "$1" ` + installers + "/" + installer + " " + strings.Join(lists, " "),
-		`--customize-hook=chroot "$1" ` + installers + "/" + display,
-		"--customize-hook=" + clean(installers),
-		suite, file,
-	}
-	return asRoot(ctx, environment(ctx), append(args, sources...)...), nil
+// Tree is the file system of a Debian: the suite's essential packages and apt, and more.
+type Tree struct {
+	Packages []string // on top of these
+	Hooks    []string // commands of mmdebstrap after the installation (man 1 mmdebstrap, "HOOKS")
 }
 
-// clean returns a shell command that removes the files that a base image does not need
-// from the tree $1, and those of this machine. All folders stay: packages that are
-// installed later rely on them (update-alternatives on those of manual pages). Licences
-// ask that the copyright files stay.
-func clean(installers string) string {
-	return `cd "$1" && rm -rf .` + installers + ` etc/hostname etc/resolv.conf var/cache/apt/*.bin &&
+// Key names the tree by its ingredients, except for mirror and day.
+func (t Tree) Key() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %q %q", suite, runtime.GOARCH, t, clean))
+	return suite + "-" + hex.EncodeToString(sum[:6])
+}
+
+// Write writes the tree as a tar archive, which is compressed as the file's name says. Its
+// bytes are the same whenever it runs (man 1 mmdebstrap, "SOURCE_DATE_EPOCH").
+func (t Tree) Write(ctx context.Context, p local.Progress, file string) error {
+	sources, err := sources(ctx)
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + strings.Join(t.Packages, ","),
+		"--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+	}
+	for _, hook := range append(slices.Clone(t.Hooks), clean) {
+		args = append(args, "--customize-hook="+hook)
+	}
+	err = p.Command(ctx, asRoot(ctx, environment(ctx), append(append(args, suite, file), sources...)...))
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// clean is a shell command that removes the files that a tree, $1, does not need, and those
+// of this machine. All folders stay: packages that are installed later rely on them
+// (update-alternatives on those of manual pages). Licences ask that the copyright files stay.
+const clean = `cd "$1" && rm -f etc/hostname etc/resolv.conf var/cache/apt/*.bin &&
 		find usr/share/man usr/share/info usr/share/locale ! -type d -delete &&
 		find usr/share/doc ! -type d ! -name copyright -delete`
-}
 
 // environment returns the environment in which packages are installed.
 func environment(ctx context.Context) []string {

@@ -4,17 +4,16 @@
 package builder
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,17 +27,17 @@ import (
 //go:embed machine
 var machineFiles embed.FS
 
-// image is the machine's, made of the base image.
-const image = "dcv-sessions/builder"
+// repository is that of the image of a machine before its first start.
+const repository = "dcv-sessions/builder"
 
 // Config configures machines.
 type Config struct {
-	DockerHost string                                // a DOCKER_HOST
-	Label      string                                // the value of the containers' label local.Label
-	Base       func(context.Context) (string, error) // the base image's name, once the registry has it
-	Minute     time.Duration                         // of the watchdog: tests have shorter ones
-	Allowed    func() error                          // why no machine may be started: it has every capability here
-	Log        io.Writer                             // one line a fault
+	DockerHost string        // a DOCKER_HOST
+	Label      string        // the value of the containers' label local.Label
+	Root       Root          // the machines' file system
+	Minute     time.Duration // of the watchdog: tests have shorter ones
+	Allowed    func() error  // why no machine may be started: it has every capability here
+	Log        io.Writer     // one line a fault
 }
 
 // Machines implements gateway.Machines.
@@ -183,35 +182,28 @@ func (m *Machines) start(ctx context.Context, of *machine, userData []byte) erro
 	if _, _, made := m.look(of); made != 0 {
 		return m.run(m.docker(ctx, "start", container(of.id)))
 	}
-	base, err := m.config.Base(ctx)
+	image, err := m.image(ctx)
 	if err != nil {
 		return err
 	}
-	if err := m.makeImage(ctx, base); err != nil {
-		return err
-	}
-	return m.make(ctx, of, userData)
+	return m.make(ctx, of, image, userData)
 }
 
-// makeImage builds the machine's image; the second time Docker has it all.
-func (m *Machines) makeImage(ctx context.Context, base string) error {
-	dir, err := os.MkdirTemp("", "builder-")
-	if err != nil {
-		return err
+// image returns the image of a machine before its first start. It imports the image into
+// a Docker that lacks it.
+func (m *Machines) image(ctx context.Context) (string, error) {
+	image := repository + ":" + debian.Key()
+	if m.docker(ctx, "image", "inspect", image).Run() == nil {
+		return image, nil
 	}
-	defer os.RemoveAll(dir)
-	files, err := fs.Sub(machineFiles, "machine")
-	if err != nil {
-		return err
+	if err := m.config.Root.Make(ctx, local.Progress{Out: m.config.Log}); err != nil {
+		return "", err
 	}
-	if err := os.CopyFS(dir, files); err != nil {
-		return err
-	}
-	return m.run(m.docker(ctx, "build", "--network", "host", "--build-arg", "BASE_IMAGE="+base, "--tag", image, dir))
+	return image, m.run(m.docker(ctx, "import", m.config.Root.file(), image))
 }
 
 // make makes the container, lets it run its user data and waits for its Docker.
-func (m *Machines) make(ctx context.Context, of *machine, userData []byte) error {
+func (m *Machines) make(ctx context.Context, of *machine, image string, userData []byte) error {
 	port, err := local.FreePort()
 	if err != nil {
 		return err
@@ -222,6 +214,7 @@ func (m *Machines) make(ctx context.Context, of *machine, userData []byte) error
 	}
 	args := append([]string{
 		"create", "--name", container(of.id), "--hostname", of.id, "--label", local.Label + "=" + m.config.Label,
+		"--entrypoint", programs + "/init", "--stop-signal", "SIGTERM",
 		"--network", "host", "--tmpfs", "/run:exec,mode=755", "--volume", "/var/lib/docker",
 		"--env", fmt.Sprint("SSH_PORT=", port), "--env", fmt.Sprint("BUILDER_MINUTE=", m.config.Minute.Seconds()),
 	}, append(privileges(string(status)), image)...)
@@ -229,7 +222,7 @@ func (m *Machines) make(ctx context.Context, of *machine, userData []byte) error
 	if err := m.run(m.docker(ctx, args...)); err != nil {
 		return err
 	}
-	if err := m.put(ctx, of.id, "/var/lib/user-data", userData); err != nil {
+	if err := m.put(ctx, of.id, userData); err != nil {
 		return err
 	}
 	if err := m.run(m.docker(ctx, "start", container(of.id))); err != nil {
@@ -248,17 +241,44 @@ func (m *Machines) make(ctx context.Context, of *machine, userData []byte) error
 	return nil
 }
 
-func (m *Machines) put(ctx context.Context, id, path string, content []byte) error {
-	dir, err := os.MkdirTemp("", "builder-")
+// programs is the folder of the programs that stand for cloud-init and systemd.
+const programs = "/usr/local/sbin"
+
+// put copies these programs and the user data into a machine.
+func (m *Machines) put(ctx context.Context, id string, userData []byte) error {
+	files := map[string][]byte{"/var/lib/user-data": userData}
+	entries, err := machineFiles.ReadDir("machine")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, filepath.Base(path))
-	if err := os.WriteFile(file, content, 0o755); err != nil {
+	for _, entry := range entries {
+		if files[programs+"/"+entry.Name()], err = machineFiles.ReadFile("machine/" + entry.Name()); err != nil {
+			return err
+		}
+	}
+	archive, err := archiveOf(files)
+	if err != nil {
 		return err
 	}
-	return m.run(m.docker(ctx, "cp", file, container(id)+":"+path))
+	cmd := m.docker(ctx, "cp", "-", container(id)+":/")
+	cmd.Stdin = archive
+	return m.run(cmd)
+}
+
+// archiveOf returns a tar archive of programs by their paths.
+func archiveOf(files map[string][]byte) (io.Reader, error) {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for path, content := range files {
+		header := &tar.Header{Name: strings.TrimPrefix(path, "/"), Mode: 0o755, Size: int64(len(content)), ModTime: time.Now()}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(content); err != nil {
+			return nil, err
+		}
+	}
+	return &archive, w.Close()
 }
 
 // capabilities are those that a process can have at most, as the kernel shows

@@ -25,7 +25,6 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/events"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
-	"github.com/intraverse/dcv-sessions/sandbox/workspace"
 )
 
 // Serve serves the AWS endpoint until a signal ends it: moto with the behaviour
@@ -39,6 +38,7 @@ func Serve(ctx context.Context, args []string) error {
 	start := flags.String("start", "", "the id of this start of the local AWS")
 	configs := flags.String("configs", "", "the folder with the stacks' configurations, which allow privileged containers")
 	docker := flags.String("docker", "", "the DOCKER_HOST that jobs run on")
+	cache := flags.String("cache", "", "the folder of builds that work trees share")
 	label := flags.String("label", "", "the label of their containers")
 	hostStart := flags.Duration("host-start", 2*time.Second, "how long a simulated host takes to start; on AWS it is minutes")
 	hostIdle := flags.Duration("host-idle", time.Minute, "after how long without a job it leaves")
@@ -94,7 +94,7 @@ func Serve(ctx context.Context, args []string) error {
 	jobs.Changed, jobs.Blocked = bridge.JobChanged, bridge.QueueBlocked
 	jobs.Measured = func(m batch.Measurement) { metrics.Put(jobMetric(m), cloudwatch.Single(m.At, m.Unit, m.Value)) }
 	pages := builderMetadata(rights, upstream)
-	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Base: baseIn(*registry), Minute: *minute, Log: os.Stderr,
+	machines := builder.New(builder.Config{DockerHost: *docker, Label: *label, Root: builder.Root{Cache: *cache}, Minute: *minute, Log: os.Stderr,
 		Allowed: func() error { return settings.Need("image.buildOn", "builder") }})
 	pages[batch.HostsPath], pages[events.Path] = jobs.HostsPage, bridge.Page
 	pages[builder.RelayPath], pages[gateway.GrantsPath] = machines.RelayPage, rights.GrantsPage
@@ -124,14 +124,3 @@ func Serve(ctx context.Context, args []string) error {
 }
 
 func newUUID() string { return batch.UUID(batch.RandomID()) }
-
-// baseIn returns a function that makes the base image and pushes it to a registry.
-func baseIn(registry string) func(context.Context) (string, error) {
-	return func(ctx context.Context) (string, error) {
-		tree, err := local.FindTree()
-		if err != nil {
-			return "", err
-		}
-		return workspace.Base(tree).Ensure(ctx, local.Progress{Out: os.Stderr}, registry, local.BaseImage)
-	}
-}

@@ -155,6 +155,7 @@ func startGateway(ctx context.Context, c *Cloud) error {
 	args := []string{
 		"gateway", "-listen", fmt.Sprintf("127.0.0.1:%d", c.Ports.Gateway), "-moto", SocketURL(c.motoSocket()),
 		"-registry", c.Registry(), "-start", c.ID, "-configs", c.Dir(), "-docker", c.DockerHost, "-label", c.tree.State, "-models", models,
+		"-cache", c.tree.Cache,
 	}
 	for flag, variable := range map[string]string{
 		"-host-start": "DCV_HOST_START", "-host-idle": "DCV_HOST_IDLE", "-event-retry": "DCV_EVENT_RETRY",

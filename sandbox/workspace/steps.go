@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/intraverse/dcv-sessions/sandbox/builder"
 	"github.com/intraverse/dcv-sessions/sandbox/game"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
@@ -119,7 +120,7 @@ func (w *Workspace) installation(tests bool) (steps, task) {
 	if os.Getenv(installedVariable) != "" {
 		return nil, sequence()
 	}
-	tree, p, base := w.Tree, w.Progress, Base(w.Tree)
+	tree, p, base, root := w.Tree, w.Progress, Base(w.Tree), builder.Root{Cache: w.Tree.Cache}
 	var (
 		packages  = &step{name: "Debian packages", usual: time.Minute, done: local.Installed(tests), work: func(ctx context.Context) error { return local.Install(ctx, p, tests) }}
 		moto      = &step{name: "moto", usual: time.Minute, done: local.MotoInstalled(tree), work: func(ctx context.Context) error { return local.InstallMoto(ctx, tree, p) }}
@@ -128,17 +129,21 @@ func (w *Workspace) installation(tests bool) (steps, task) {
 			_, err := game.Ensure(ctx, p, tree.Cache)
 			return err
 		}}
+		machine   = &step{name: "builder", usual: time.Minute, done: root.Made(), work: func(ctx context.Context) error { return root.Make(ctx, p) }}
 		cli       = &step{name: "Pulumi CLI", usual: 2 * time.Minute, done: local.PulumiInstalled(tree), work: func(ctx context.Context) error { return local.Pulumi(ctx, tree, p) }}
 		providers = &step{name: "providers", usual: 3 * time.Minute, done: local.PluginsInstalled(tree), work: func(ctx context.Context) error { return local.InstallPlugins(ctx, tree, p) }}
 		program   = &step{name: "program", usual: 4 * time.Minute, done: local.DeployBuilt(tree), work: func(ctx context.Context) error { return local.BuildDeploy(ctx, tree, p) }}
 	)
-	// The base image and the game wait for downloads or use one core, so they run beside
+	all, images := steps{packages, moto, baseImage, theGame, cli, providers, program}, sequence(baseImage.run, theGame.run)
+	if tests { // else it is made when a builder first starts
+		all, images = append(all, machine), sequence(images, machine.run)
+	}
+	// The images and the game wait for downloads or use one core, so they are made beside
 	// the compiling. The CLI comes first: it compiles the packages that the others share,
 	// and downloads the providers if they can be reached.
-	return steps{packages, moto, baseImage, theGame, cli, providers, program},
-		sequence(packages.run, together(
-			moto.run,
-			sequence(baseImage.run, theGame.run),
-			sequence(cli.run, together(providers.run, program.run)),
-		))
+	return all, sequence(packages.run, together(
+		moto.run,
+		images,
+		sequence(cli.run, together(providers.run, program.run)),
+	))
 }
