@@ -132,7 +132,7 @@ func open(ctx context.Context, o options) (auto.Stack, error) {
 	if err := os.Chdir(main); err != nil {
 		return auto.Stack{}, err
 	}
-	project, err := copyProject(dir, main, filepath.Join(stateDir(), "projects", o.program))
+	project, name, err := copyProject(dir, main, filepath.Join(stateDir(), "projects", o.program))
 	if err != nil {
 		return auto.Stack{}, err
 	}
@@ -140,7 +140,8 @@ func open(ctx context.Context, o options) (auto.Stack, error) {
 	if err != nil {
 		return auto.Stack{}, err
 	}
-	ws, err := o.workspace(ctx, auto.WorkDir(project), auto.Program(program.run), auto.PulumiHome(os.Getenv("PULUMI_HOME")))
+	_, missing := os.Stat(filepath.Join(stateDir(), ".pulumi", "stacks", name, o.stack+".json"))
+	ws, err := o.workspace(ctx, missing == nil, auto.WorkDir(project), auto.Program(program.run), auto.PulumiHome(os.Getenv("PULUMI_HOME")))
 	if err != nil {
 		return auto.Stack{}, err
 	}
@@ -160,24 +161,25 @@ func open(ctx context.Context, o options) (auto.Stack, error) {
 
 // copyProject copies the project's file into the folder of the state, since the engine
 // writes a file for each stack next to it, which must not be in the repository. `main`
-// becomes absolute.
-func copyProject(dir, main, to string) (string, error) {
+// becomes absolute. It returns the folder and the project's name.
+func copyProject(dir, main, to string) (folder, name string, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, "Pulumi.yaml"))
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	var project map[string]any
 	if err := yaml.Unmarshal(text, &project); err != nil {
-		return "", err
+		return "", "", err
 	}
 	project["main"] = main
 	if text, err = yaml.Marshal(project); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if err := os.MkdirAll(to, 0o755); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return to, os.WriteFile(filepath.Join(to, "Pulumi.yaml"), text, 0o644)
+	name, _ = project["name"].(string)
+	return to, name, os.WriteFile(filepath.Join(to, "Pulumi.yaml"), text, 0o644)
 }
 
 // stateDir returns the folder of the file backend.
