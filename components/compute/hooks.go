@@ -29,8 +29,8 @@ type HooksArgs struct {
 const (
 	// updateMargin is for ending the last jobs and their hosts after the timeout.
 	updateMargin = 20 * time.Minute
-	updateLook   = 15 * time.Second // from one look to the next
-	updateSay    = 40               // looks from one line of progress to the next: ten minutes
+	updateLook   = 5 * time.Second // from one look to the next
+	updateSay    = 120             // looks from one line of progress to the next: ten minutes
 )
 
 // LongestUpdate returns how long an update that replaces hosts may take.

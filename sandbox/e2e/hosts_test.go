@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,13 +12,13 @@ import (
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
-// changeHosts replaces the hosts while somebody plays for longer than the provider
-// waits: 20 minutes, here some seconds.
-func (s *sandbox) changeHosts(t *testing.T, base config) {
-	t.Setenv("DCV_PROVIDER_WAIT", "5s")
+// changeHosts replaces the hosts of a configuration while somebody plays for longer than
+// the provider waits: 20 minutes, here two seconds. Then it deploys base.
+func (s *sandbox) changeHosts(t *testing.T, now, base config) {
 	old := s.session(t, "start", "player1")
-	larger := base.with(map[string]any{"compute.rootGib": 101})
+	larger := now.with(map[string]any{"compute.rootGib": 101})
 	up, out := s.command("up", "-config", larger.write(t, s.dir))
+	up.Env = append(os.Environ(), "DCV_PROVIDER_WAIT=2s")
 	require.NoError(t, up.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- up.Wait() }()
@@ -35,7 +36,7 @@ func (s *sandbox) changeHosts(t *testing.T, base config) {
 	select {
 	case err := <-ended:
 		t.Fatalf("it did not wait: %v\n%s", err, out)
-	case <-time.After(5 * time.Second):
+	default: // while a host and a session started
 	}
 	s.session(t, "end", "player1")
 	require.NoError(t, <-ended, out)

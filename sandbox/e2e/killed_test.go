@@ -18,37 +18,35 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/intraverse/dcv-sessions/sandbox/local"
+	"github.com/intraverse/dcv-sessions/sandbox/report"
 )
 
-// TestARunKilledInTheMiddleIsCompletedByTheNext kills the engine, its providers
-// and the program at several moments, then runs up again.
-func TestARunKilledInTheMiddleIsCompletedByTheNext(t *testing.T) {
-	s := newSandbox(t)
-	s.downAtEnd(t)
-	base := s.committed(t)
-	s.deploy(t, "preview", base) // so that no build or start is killed with it
-	s.killUp(t, "when the first resources exist", " created (")
-	s.killUp(t, "between the image's push and the state", "digest: sha256:")
-
+// completeKilledRuns kills the engine, its providers and the program at several moments,
+// then runs up again.
+func (s *sandbox) completeKilledRuns(t *testing.T, base config) {
+	file := base.write(t, s.dir)
+	s.killUp(t, "when the first resources exist", " created (", "-config", file)
+	s.killUp(t, "between the image's push and the state", "digest: sha256:", "-config", file)
 	s.deploy(t, "up", base)
 	assert.Empty(t, changes(s.deploy(t, "up", base)), "after a killed run was completed, up still changes something")
+}
 
-	t.Run("and where everything was killed, up begins from nothing", func(t *testing.T) {
-		old := s.cloud(t)
-		s.session(t, "start", "player1")
-		containers := strings.Fields(s.docker(t, "ps", "--quiet"))
-		require.NotEmpty(t, containers)
-		pid := s.docker(t, "inspect", "--format", "{{.State.Pid}}", containers[0])
-		for _, p := range old.Processes {
-			require.NoError(t, syscall.Kill(p.PID, syscall.SIGKILL))
-		}
-		r := s.deploy(t, "up", base)
-		assert.NotEqual(t, old.ID, s.cloud(t).ID, "the dead cloud's id was used again")
-		assert.Equal(t, len(r.Changed()), r.Changes["create"], "the state of a cloud that is gone was used: %v", r.Changes)
-		assert.NoDirExists(t, old.Dir())
-		program, _ := os.ReadFile("/proc/" + pid + "/cmdline")
-		assert.NotContains(t, string(program), "session", "a session outlived its sandbox")
-	})
+// killCloud kills everything that runs, while somebody plays, and deploys again.
+func (s *sandbox) killCloud(t *testing.T, base config) *report.Report {
+	old := s.cloud(t)
+	s.session(t, "start", "player1")
+	containers := strings.Fields(s.docker(t, "ps", "--quiet"))
+	require.NotEmpty(t, containers)
+	pid := s.docker(t, "inspect", "--format", "{{.State.Pid}}", containers[0])
+	for _, p := range old.Processes {
+		require.NoError(t, syscall.Kill(p.PID, syscall.SIGKILL))
+	}
+	r := s.deploy(t, "up", base)
+	assert.NotEqual(t, old.ID, s.cloud(t).ID, "the dead cloud's id was used again")
+	assert.NoDirExists(t, old.Dir())
+	program, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+	assert.NotContains(t, string(program), "session", "a session outlived its sandbox")
+	return r
 }
 
 // killUp runs up and kills all of it at the moment at which it says something.
