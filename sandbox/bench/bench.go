@@ -36,7 +36,7 @@ func deployed(ctx context.Context, b *measure.Measurement) error {
 		return err
 	}
 	b.Add("second up", fmt.Sprintf("%d resources, %d changed", len(second.Steps), len(second.Changed())), "%.1f s", second.Took.Seconds())
-	b.Add("bytes pushed by it", "that the registry stored more; goal 0", "%d", pushed)
+	b.Add("bytes that it pushed", "by which the registry grew; goal: 0", "%d", pushed)
 	return nil
 }
 
@@ -54,11 +54,11 @@ func previews(ctx context.Context, b *measure.Measurement) error {
 			return err
 		}
 		at[users] = m
-		b.Add(fmt.Sprintf("preview, %d users", users), fmt.Sprintf("%d resources, %d AWS calls, the program's peak memory %d MiB", len(m.Steps), m.Calls, m.PeakMemoryMiB),
+		b.Add(fmt.Sprintf("preview with %d users", users), fmt.Sprintf("%d resources, %d AWS calls, peak memory of the program %d MiB", len(m.Steps), m.Calls, m.PeakMemoryMiB),
 			"%.1f s, %.1f ms a resource", m.Took.Seconds(), float64(m.PerResource().Microseconds())/1000)
 	}
-	b.Add("a resource at 1,000 users to one at 200", "goal: at most 1", "%.2f", float64(at[1000].PerResource())/float64(at[200].PerResource()))
-	b.Add("AWS calls a further user", "of a preview; goal 0", "%.3f", float64(at[1000].Calls-at[200].Calls)/800)
+	b.Add("time for a resource, with 1,000 users to with 200", "of these previews; goal: at most 1", "%.2f", float64(at[1000].PerResource())/float64(at[200].PerResource()))
+	b.Add("AWS calls for each further user", "of these previews, from 200 users to 1,000; goal: 0", "%.3f", float64(at[1000].Calls-at[200].Calls)/800)
 	return nil
 }
 
@@ -90,7 +90,7 @@ func flat(ctx context.Context, b *measure.Measurement) error {
 		}
 		program, bare = append(program, p.Took.Seconds()), append(bare, f.Took.Seconds())
 	}
-	b.Add("preview, program to bare program", fmt.Sprintf("200 users, medians of 3 by turns, %.1f s to %.1f s; goal: at most 1.15", median(program), median(bare)),
+	b.Add("time of a preview, the program to a bare one", fmt.Sprintf("the same resources for 200 users, medians of 3 by turns, %.1f s to %.1f s; goal: at most 1.15", median(program), median(bare)),
 		"%.2f", median(program)/median(bare))
 	for _, stack := range []string{"bench", "flat"} {
 		if _, err := b.Run(ctx, "remove-"+stack, "destroy", "-config-file", b.Config, "-stack", stack); err != nil {
@@ -129,7 +129,7 @@ func rebuild(ctx context.Context, b *measure.Measurement) error {
 		}
 		took[build[0]] = time.Since(started)
 	}
-	b.Add("rebuild after one changed line", fmt.Sprintf("of infra/; %.1f s if nothing changed", took["unchanged"].Seconds()), "%.1f s", took["changed"].Seconds())
+	b.Add("go build after one changed line", fmt.Sprintf("in infra/stack; %.1f s without a change", took["unchanged"].Seconds()), "%.1f s", took["changed"].Seconds())
 	return os.Remove(b.File("infra"))
 }
 

@@ -31,7 +31,7 @@ func sessions(ctx context.Context, b *measure.Measurement) error {
 		return err
 	}
 	const user = "player1"
-	for _, host := range []string{"on a host that starts (2 s here, minutes on AWS)", "on a host that is there"} {
+	for _, host := range []string{"on a new host (2 s here, minutes on AWS)", "on a running host"} {
 		var s launch.Session
 		began := time.Now()
 		err := b.Progress.Step("session "+host, "measured", func() (err error) {
@@ -41,7 +41,7 @@ func sessions(ctx context.Context, b *measure.Measurement) error {
 		if err != nil {
 			return err
 		}
-		b.Add("submit to ready, "+host, s.Took(), "%.1f s", time.Since(began).Seconds())
+		b.Add("submission to ready, "+host, s.Took(), "%.1f s", time.Since(began).Seconds())
 		if _, err := launcher.End(ctx, user, "measured", launch.EndOptions{}); err != nil {
 			return err
 		}
@@ -107,9 +107,9 @@ func queued(ctx context.Context, b *measure.Measurement) error {
 	}
 	short := crowd - places
 	ideal := shortJob * time.Duration(short/places)
-	b.Add("queue of sessions worked off", fmt.Sprintf("%d of %s each, %d at a time; %.1f s where starting and ending cost nothing", short, shortJob, places, ideal.Seconds()),
-		"%.1f a second", float64(short)/drained.Seconds())
-	b.Add("CPU of waiting", fmt.Sprintf("%d jobs waiting and %d running, over %s, of one core; goal 0", short, places, observing), "%.1f %%",
+	b.Add("time of a queue to the least possible", fmt.Sprintf("%d sessions of %s each, %d at a time, %.1f s to %.1f s: containers start and end in no time", short, shortJob, places, drained.Seconds(), ideal.Seconds()),
+		"%.2f", drained.Seconds()/ideal.Seconds())
+	b.Add("processor time of waiting", fmt.Sprintf("the gateway's, of one core, with %d sessions waiting and %d running, over %s; goal: 0", short, places, observing), "%.1f %%",
 		100*waiting.Seconds()/observing.Seconds())
 	return q.Remove(ctx)
 }

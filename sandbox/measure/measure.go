@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -23,6 +25,7 @@ type Measurement struct {
 	*workspace.Workspace
 	Config string // the stack's configuration for this start of the local AWS
 
+	machine string // before the measurements
 	figures []figure
 }
 
@@ -35,7 +38,7 @@ func Take(ctx context.Context, figures ...func(context.Context, *Measurement) er
 		if err := w.Prepare(ctx); err != nil {
 			return err
 		}
-		m := &Measurement{Workspace: w}
+		m := &Measurement{Workspace: w, machine: machine()}
 		if m.Config, err = w.Configure(ctx, "infra", local.Stack, filepath.Join(w.Tree.Root, "Pulumi.sandbox.yaml")); err != nil {
 			return err
 		}
@@ -55,11 +58,22 @@ func (m *Measurement) Add(name, conditions, format string, args ...any) {
 
 func (m *Measurement) print(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nFIGURE\tVALUE\tCONDITIONS")
+	fmt.Fprintf(w, "\nMeasured on this machine: %s. Other work on it makes times longer; the ratios are of one run.\n\n", m.machine)
+	fmt.Fprintln(table, "FIGURE\tVALUE\tCONDITIONS")
 	for _, f := range m.figures {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", f.name, f.value, f.conditions)
 	}
 	return table.Flush()
+}
+
+// machine returns the conditions that every time depends on: the processors, and the load
+// of the last minute (proc_loadavg(5)).
+func machine() string {
+	load, err := os.ReadFile("/proc/loadavg")
+	if fields := strings.Fields(string(load)); err == nil && len(fields) > 0 {
+		return fmt.Sprintf("%d processors, load average %s before", runtime.NumCPU(), fields[0])
+	}
+	return fmt.Sprintf("%d processors", runtime.NumCPU())
 }
 
 // File returns the path of a file of the measurements.
