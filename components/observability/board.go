@@ -20,10 +20,7 @@ const period = 300
 
 // recent is the time range of the figures about now. It is short, so that CloudWatch's
 // periods are minutes, whatever the dashboard's range.
-const (
-	recent     = "-PT15M"
-	recentName = "the last 15 minutes"
-)
+const recent = "-PT15M"
 
 // The colours of lines. Each pair that is in one graph is told apart with every kind of
 // colour blindness, and has a contrast of 3 to 1 with a white or a black page. Red is for
@@ -63,19 +60,19 @@ func (b board) body() dashboard.Body {
 		body.Row(6, b.limits()...)
 	}
 	head("## Players")
-	body.Row(8, b.people()...)
+	body.Row(5, b.people()...)
 	return body
 }
 
 // now returns the figures of the last minutes, and those of the whole time range.
 func (b board) now() []dashboard.Properties {
 	tiles := []dashboard.Properties{
-		lately(b.whole("Queue, "+recentName, dashboard.ViewNumber, counts(
+		lately(b.whole("Queue, last 15 min", dashboard.ViewNumber, counts(
 			coloured(blue, b.batch("JobsSubmitted", "submitted", "submitted")), coloured(green, b.batch("JobsMovedToRunning", "started", "started")))...)),
 		b.whole("Wait for a session", dashboard.ViewNumber, b.middle("WaitSeconds"), b.high("WaitSeconds")),
 		b.whole("Sessions that ended", dashboard.ViewNumber, b.outcomes()...),
 		b.whole("Time played", dashboard.ViewNumber, hidden(b.metric("PlayedSeconds", "played", "")), coloured(blue, expression("FILL(played, 0) / 3600", "", "hours, of ended sessions"))),
-		lately(stated("Maximum", b.whole("vCPUs of GPU hosts, whole account", dashboard.ViewNumber, counts(
+		lately(stated("Maximum", b.whole("vCPUs of GPU hosts", dashboard.ViewNumber, counts(
 			coloured(blue, gpuHosts("G/OnDemand", "demand", "on demand")), coloured(green, gpuHosts("G/Spot", "spot", "Spot")))...))),
 	}
 	if b.UsageSeconds == 0 {

@@ -98,11 +98,13 @@ func (s *sandbox) operate(t *testing.T, out outputs.Outputs) {
 // drawDashboard draws the stack's dashboard and looks at it in a browser. Pictures that
 // are kept have the figures of an evening.
 func (s *sandbox) drawDashboard(t *testing.T, base config, out outputs.Outputs) {
+	since := "PT15M"
 	if browser.KeepsShots() {
 		s.playEvening(t, base, out)
+		since = "PT10M"
 	}
 	file := filepath.Join(s.dir, "dashboard.html")
-	cmd := exec.Command(s.binary(), "exec", s.program(t, "dashboard", "./cmd/dashboard"), "-stack", s.stack, "-page", file, "-since", "PT15M")
+	cmd := exec.Command(s.binary(), "exec", s.program(t, "dashboard", "./cmd/dashboard"), "-stack", s.stack, "-page", file, "-since", since)
 	cmd.Dir = s.tree.Root
 	said, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", said)
@@ -126,7 +128,7 @@ func (s *sandbox) drawDashboard(t *testing.T, base config, out outputs.Outputs) 
 }
 
 // board has room for the whole dashboard.
-var board = browser.Options{Width: 1500, Height: 2100}
+var board = browser.Options{Width: 1500, Height: 2440}
 
 // jobs are all of the stack's sessions, as AWS Batch describes them.
 func (c cloudClients) jobs(t *testing.T, out outputs.Outputs) (all []types.JobDetail) {
