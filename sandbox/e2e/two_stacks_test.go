@@ -30,7 +30,9 @@ func (s *sandbox) deployBeside(t *testing.T, base, first config, deployed output
 	alone := c.everything(t)
 	of := *s
 	of.stack = "second"
-	n := &neighbour{sandbox: &of, config: base.with(map[string]any{"delivery.createOidcProvider": false})}
+	n := &neighbour{sandbox: &of, config: base.with(map[string]any{
+		"delivery.createOidcProvider": false, "session.perGpu": 2, "session.vcpus": 2, "session.usageSeconds": 6, // longer than the pause between counts of frames
+	})}
 	step := steps(t)
 
 	step("it deploys as it stands", func(t *testing.T) {
@@ -60,6 +62,7 @@ func (s *sandbox) deployBeside(t *testing.T, base, first config, deployed output
 			return slices.Contains(u.roles, role) && slices.Contains(accountWide[u.name], role)
 		})
 	})
+	step("sizing measures one session of the game and then two at once, on one host", func(t *testing.T) { n.size(t) })
 	step("a user of the same name plays there", func(t *testing.T) {
 		n.playing, n.password = n.session(t, "start", "player1"), c.password(t, n.out, "player1")
 		assert.True(t, answers(n.playing.URL))
