@@ -140,18 +140,11 @@ type evaluated struct {
 
 // evaluate evaluates the alarm at a time. minute is the length of a minute. Periods end
 // at that time, as AWS's do, which evaluates each alarm every minute.
-func (a *alarm) evaluate(s *store, now time.Time, minute time.Duration) (evaluated, error) {
+func (a *alarm) evaluate(s *store, now time.Time, minute time.Duration) evaluated {
 	period := time.Duration(a.queries.period) * minute / 60
 	count := a.EvaluationPeriods + further
 	from := now.Add(time.Nanosecond).Add(-time.Duration(count) * period)
-	lines, err := a.queries.compute(s, from, period, count)
-	if err != nil {
-		return evaluated{}, err
-	}
-	if len(lines[a.watched]) != 1 {
-		return evaluated{}, fmt.Errorf("%s gives %d lines: an alarm watches one", a.watched, len(lines[a.watched]))
-	}
-	return a.decide(lines[a.watched][0], from, period), nil
+	return a.decide(a.queries.compute(s, from, period, count)[a.watched], from, period)
 }
 
 // point is a value with the beginning of its period.

@@ -40,7 +40,8 @@ func (s *Service) putMetricAlarm(c *gateway.Call) (*http.Response, error) {
 
 // show has moto show an alarm's state in DescribeAlarms.
 func (s *Service) show(ctx context.Context, name string, state State, reason string) error {
-	return s.ask(ctx, "SetAlarmState", map[string]any{"AlarmName": name, "StateValue": state, "StateReason": reason})
+	in := map[string]any{"AlarmName": name, "StateValue": state, "StateReason": reason}
+	return gateway.AskJSON(ctx, s.config.Moto, "monitoring", "GraniteServiceVersion20100801.SetAlarmState", in, nil)
 }
 
 func (s *Service) deleteAlarms(c *gateway.Call) (*http.Response, error) {

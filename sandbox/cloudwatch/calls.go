@@ -2,23 +2,14 @@ package cloudwatch
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
-	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
-
-// target is the prefix of CloudWatch's operations in the JSON protocol.
-const target = "GraniteServiceVersion20100801."
 
 // known decodes the call's input, which is JSON or a form, and refuses members for which
 // into has no field.
@@ -122,24 +113,6 @@ func typed(value any, t reflect.Type) any {
 func needsJSON(c *gateway.Call) error {
 	if c.Request.Header.Get("X-Amz-Target") == "" {
 		return gateway.Unsupported("the sandbox answers %s in the CBOR and JSON protocols only", c.Operation)
-	}
-	return nil
-}
-
-// ask calls moto's CloudWatch directly.
-func (s *Service) ask(ctx context.Context, operation string, in any) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	header := http.Header{"X-Amz-Target": {target + operation}, "Content-Type": {"application/x-amz-json-1.0"}}
-	to := url.URL{Scheme: s.config.Moto.Scheme, Host: s.config.Moto.Host, Path: "/"}
-	res, err := local.Call(ctx, local.MotoKey, to.String(), "monitoring", header, []byte(encode(in)))
-	if err != nil {
-		return fmt.Errorf("%s at moto: %w", operation, err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode/100 != 2 {
-		text, _ := io.ReadAll(res.Body) // a part of it is enough
-		return fmt.Errorf("%s at moto: %s: %s", operation, res.Status, text)
 	}
 	return nil
 }

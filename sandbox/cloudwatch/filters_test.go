@@ -81,9 +81,9 @@ func TestLogLinesBecomeMetricsAsTheyArrive(t *testing.T) {
 
 	cores := Metric{w.name, "CPUCores", []Dimension{{"Stack", "dev"}}}
 	require.Equal(t, 3.5, w.sum(cores))
-	require.Equal(t, "None", w.store.metrics[cores.key()].samples[0].Unit)
+	require.Equal(t, "None", w.store.samples[cores.key()][0].Unit)
 	require.Equal(t, 1., w.sum(Metric{w.name, "SessionsEnded", []Dimension{{"Exit", "ok"}, {"Stack", "dev"}}}))
-	require.Len(t, w.store.order, 2, "neither a value that is no number, nor a value outside the table, nor a missing dimension makes a metric")
+	require.Len(t, w.store.samples, 2, "neither a value that is no number, nor a value outside the table, nor a missing dimension makes a metric")
 
 	_, err := w.logs.DeleteMetricFilter(ctx, &cloudwatchlogs.DeleteMetricFilterInput{FilterName: aws.String("CPUCores"), LogGroupName: &group})
 	require.NoError(t, err)

@@ -280,3 +280,10 @@ func (r row) flat(value any, path string) {
 		r[path] = v
 	}
 }
+
+func sum(values []float64) (total float64) {
+	for _, v := range values {
+		total += v
+	}
+	return total
+}

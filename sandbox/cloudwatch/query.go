@@ -2,13 +2,17 @@ package cloudwatch
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
 )
 
-// Query is a metric or an expression, as in GetMetricData and PutMetricAlarm (API
+// identifier is an id of a query (API reference, MetricDataQuery).
+var identifier = regexp.MustCompile(`^[a-z][a-zA-Z0-9_]*$`)
+
+// Query is a metric or an expression, as in PutMetricAlarm and a widget (API
 // reference, MetricDataQuery).
 type Query struct {
 	ID         string `json:"Id"`
@@ -35,7 +39,7 @@ func invalid(format string, args ...any) error {
 // checkQueries refuses queries that AWS refuses, or that the sandbox can't compute.
 func checkQueries(list []Query) (queries, error) {
 	all := queries{list: list, expressions: map[string]expression{}}
-	var ids []string
+	var ids, known []string
 	periods := map[int]bool{}
 	for _, q := range list {
 		switch {
@@ -48,22 +52,23 @@ func checkQueries(list []Query) (queries, error) {
 		case q.MetricStat != nil && q.MetricStat.Period < 1:
 			return all, invalid("The parameter Period of %s is invalid.", q.ID)
 		}
-		if q.MetricStat != nil {
+		if ids = append(ids, q.ID); q.MetricStat != nil {
 			periods[q.MetricStat.Period] = true
+			known = append(known, q.ID)
 		}
-		ids = append(ids, q.ID)
 	}
 	for _, q := range list {
 		if q.Expression == "" {
 			continue
 		}
-		e, err := parseMath(q.Expression, ids)
+		e, err := parseMath(q.Expression, known)
 		if err != nil {
 			return all, gateway.Unsupported("%s: %v", q.ID, err)
 		}
 		if all.expressions[q.ID] = e; len(periods) > 1 {
 			return all, gateway.Unsupported("%s: the sandbox calculates with metrics of one period only", q.ID)
 		}
+		known = append(known, q.ID)
 	}
 	if len(periods) == 1 {
 		for p := range periods {
@@ -73,41 +78,36 @@ func checkQueries(list []Query) (queries, error) {
 	return all, nil
 }
 
-// compute returns the lines of each query, of so many periods from a time. period is
-// the true length of one, which alarms may shorten.
-func (q queries) compute(s *store, from time.Time, period time.Duration, count int) (map[string][]line, error) {
+// compute returns the line of each query by its id, of so many periods from a time. period
+// is the true length of one, which alarms may shorten.
+func (q queries) compute(s *store, from time.Time, period time.Duration, count int) map[string]line {
 	of := scope{periods: count, seconds: period.Seconds(), lines: map[string]line{}}
-	results := map[string][]line{}
-	var waiting []string
 	for _, one := range q.list {
-		if one.MetricStat == nil {
-			waiting = append(waiting, one.ID)
-			continue
+		if one.MetricStat != nil {
+			of.lines[one.ID] = s.values(*one.MetricStat, from, period, count)
 		}
-		of.lines[one.ID] = s.values(*one.MetricStat, from, period, count)
-		of.metrics = append(of.metrics, of.lines[one.ID])
-		results[one.ID] = []line{of.lines[one.ID]}
 	}
-	for len(waiting) > 0 { // an expression may refer to others
-		var later []string
-		var failed error
-		for _, id := range waiting {
-			value, err := q.expressions[id](of)
-			if err != nil {
-				later, failed = append(later, id), err
-				continue
-			}
-			if lines, several := value.([]line); several {
-				results[id] = lines
-				continue
-			}
-			of.lines[id] = of.widen(value)
-			results[id] = []line{of.lines[id]}
+	for _, one := range q.list {
+		if calculate := q.expressions[one.ID]; calculate != nil {
+			of.lines[one.ID] = calculate(of)
 		}
-		if len(later) == len(waiting) {
-			return nil, invalid("%v", failed)
-		}
-		waiting = later
 	}
-	return results, nil
+	return of.lines
+}
+
+// span is the time range of a call in whole periods. AWS moves its start down to one.
+func span(from, to time.Time, period int) (start time.Time, count int) {
+	length := time.Duration(period) * time.Second
+	start = from.Truncate(length)
+	return start, max(0, int((to.Sub(start)+length-1)/length))
+}
+
+func (q Query) label() string {
+	switch {
+	case q.Label != "":
+		return q.Label
+	case q.MetricStat != nil:
+		return q.MetricStat.Metric.MetricName
+	}
+	return q.ID
 }

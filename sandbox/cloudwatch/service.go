@@ -62,26 +62,21 @@ type Service struct {
 func New(config Config) *Service {
 	to := gateway.MotoConfig(config.Moto)
 	return &Service{
-		config: config, store: store{metrics: map[string]*series{}}, logs: cloudwatchlogs.NewFromConfig(to), topics: sns.NewFromConfig(to),
+		config: config, store: store{samples: map[string][]Sample{}}, logs: cloudwatchlogs.NewFromConfig(to), topics: sns.NewFromConfig(to),
 		wake: make(chan struct{}, 1), filters: map[string][]*filter{}, alarms: map[string]*alarm{},
 	}
 }
 
 // Behaviours returns the gateway's behaviours of CloudWatch and CloudWatch Logs.
 func (s *Service) Behaviours() []gateway.Behaviour {
-	metrics := map[string]gateway.Handler{
-		"PutMetricData": s.putMetricData, "GetMetricData": s.getMetricData, "GetMetricStatistics": s.getMetricStatistics, "ListMetrics": s.listMetrics,
-		"GetMetricWidgetImage": s.getMetricWidgetImage,
-	}
-	alarms := map[string]gateway.Handler{"PutMetricAlarm": s.putMetricAlarm, "DeleteAlarms": s.deleteAlarms, "SetAlarmState": s.setAlarmState}
+	metrics := map[string]gateway.Handler{"PutMetricAlarm": s.putMetricAlarm, "DeleteAlarms": s.deleteAlarms, "SetAlarmState": s.setAlarmState, "GetMetricWidgetImage": s.getMetricWidgetImage}
 	for _, operation := range unsupported {
-		alarms[operation] = func(*gateway.Call) (*http.Response, error) {
+		metrics[operation] = func(*gateway.Call) (*http.Response, error) {
 			return nil, gateway.Unsupported("the sandbox does not know CloudWatch's %s", operation)
 		}
 	}
 	return []gateway.Behaviour{
-		{Name: "metrics", Service: "monitoring", Answers: metrics},
-		{Name: "alarms", Service: "monitoring", Answers: alarms},
+		{Name: "metrics and alarms", Service: "monitoring", Answers: metrics},
 		{Name: "metric filters", Service: "logs", Answers: map[string]gateway.Handler{
 			"PutMetricFilter": s.putMetricFilter, "DeleteMetricFilter": s.deleteMetricFilter, "DeleteLogGroup": s.deleteLogGroup, "PutLogEvents": s.putLogEvents,
 		}},
@@ -89,9 +84,11 @@ func (s *Service) Behaviours() []gateway.Behaviour {
 	}
 }
 
-// unsupported are operations that would have no effect here.
+// unsupported are operations that would have no effect here, or that moto would answer
+// without the metrics.
 var unsupported = []string{
-	"DisableAlarmActions", "EnableAlarmActions", "PutAlarmMuteRule", "PutAnomalyDetector", "PutCompositeAlarm", "PutInsightRule", "PutLogAlarm", "PutMetricStream",
+	"DisableAlarmActions", "EnableAlarmActions", "GetMetricData", "GetMetricStatistics", "ListMetrics", "PutAlarmMuteRule", "PutAnomalyDetector",
+	"PutCompositeAlarm", "PutInsightRule", "PutLogAlarm", "PutMetricData", "PutMetricStream",
 }
 
 // Put adds samples to a metric, as AWS's own services do without a call.
@@ -144,10 +141,10 @@ func (s *Service) evaluate(ctx context.Context, name string) error {
 		s.mu.Unlock()
 		return nil
 	}
-	found, err := a.evaluate(&s.store, s.config.Now(), s.config.Minute)
-	if err != nil || found.state == a.state {
+	found := a.evaluate(&s.store, s.config.Now(), s.config.Minute)
+	if found.state == a.state {
 		s.mu.Unlock()
-		return err
+		return nil
 	}
 	changed := s.change(a, found)
 	s.mu.Unlock()

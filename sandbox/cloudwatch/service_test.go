@@ -45,8 +45,10 @@ type world struct {
 
 var worlds atomic.Int64
 
+// newWorld makes the test parallel to the others: they wait for moto and the gateway.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Parallel()
 	w := &world{t: t, name: fmt.Sprintf("w%d", worlds.Add(1))}
 	w.set(time.Now().Truncate(time.Minute))
 	moto := mototest.Moto(t)
@@ -86,11 +88,17 @@ func (w *world) group() string {
 }
 
 // log writes lines at the present time.
-func (w *world) log(group string, lines ...string) {
+func (w *world) log(group string, lines ...string) { w.logEach(1, group, lines...) }
+
+// logEach writes lines at the present time and at that of each further minute.
+func (w *world) logEach(minutes int, group string, lines ...string) {
 	w.t.Helper()
 	var events []logtypes.InputLogEvent
-	for _, line := range lines {
-		events = append(events, logtypes.InputLogEvent{Timestamp: aws.Int64(w.config.Now().UnixMilli()), Message: aws.String(line)})
+	for minute := range minutes {
+		at := w.config.Now().Add(time.Duration(minute) * time.Minute).UnixMilli()
+		for _, line := range lines {
+			events = append(events, logtypes.InputLogEvent{Timestamp: &at, Message: aws.String(line)})
+		}
 	}
 	_, err := w.logs.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: &group, LogStreamName: aws.String("session"), LogEvents: events})
 	require.NoError(w.t, err)
@@ -150,12 +158,13 @@ func (w *world) state(alarm string) (types.StateValue, string) {
 }
 
 func (w *world) put(namespace, name string, dimensions []types.Dimension, values ...float64) {
-	w.t.Helper()
-	at := w.config.Now()
-	_, err := w.metrics.PutMetricData(ctx, &sdk.PutMetricDataInput{Namespace: &namespace, MetricData: []types.MetricDatum{
-		{MetricName: &name, Dimensions: dimensions, Timestamp: &at, Values: values, Unit: types.StandardUnitSeconds},
-	}})
-	require.NoError(w.t, err)
+	m := Metric{Namespace: namespace, MetricName: name}
+	for _, d := range dimensions {
+		m.Dimensions = append(m.Dimensions, Dimension{*d.Name, *d.Value})
+	}
+	for _, v := range values {
+		w.Put(m, Single(w.config.Now(), "Seconds", v))
+	}
 }
 
 func (w *world) sum(m Metric) float64 {

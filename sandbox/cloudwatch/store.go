@@ -53,57 +53,32 @@ func Single(at time.Time, unit string, value float64) Sample {
 // most of metric math.
 type store struct {
 	mu      sync.Mutex
-	metrics map[string]*series
-	order   []*series // as they first came
-}
-
-type series struct {
-	metric  Metric
-	samples []Sample // in the order of time
+	samples map[string][]Sample // by the metric's key, in the order of time
 }
 
 func (s *store) put(m Metric, samples ...Sample) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	of := s.metrics[m.key()]
-	if of == nil {
-		of = &series{metric: m}
-		s.metrics[m.key()], s.order = of, append(s.order, of)
-	}
+	all := s.samples[m.key()]
 	for _, sample := range samples {
-		after, _ := slices.BinarySearchFunc(of.samples, sample.At, func(have Sample, at time.Time) int {
+		after, _ := slices.BinarySearchFunc(all, sample.At, func(have Sample, at time.Time) int {
 			if have.At.After(at) {
 				return 1
 			}
 			return -1
 		})
-		of.samples = slices.Insert(of.samples, after, sample)
+		all = slices.Insert(all, after, sample)
 	}
-}
-
-// list returns the metrics that fulfil a condition, as they first came.
-func (s *store) list(want func(Metric) bool) []Metric {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var found []Metric
-	for _, of := range s.order {
-		if want(of.metric) {
-			found = append(found, of.metric)
-		}
-	}
-	return found
+	s.samples[m.key()] = all
 }
 
 // between returns a metric's samples from a time and before another.
 func (s *store) between(m Metric, unit string, from, to time.Time) []Sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	of := s.metrics[m.key()]
-	if of == nil {
-		return nil
-	}
+	all := s.samples[m.key()]
 	at := func(t time.Time) int {
-		i, _ := slices.BinarySearchFunc(of.samples, t, func(have Sample, at time.Time) int {
+		i, _ := slices.BinarySearchFunc(all, t, func(have Sample, at time.Time) int {
 			if have.At.Before(at) {
 				return -1
 			}
@@ -111,7 +86,7 @@ func (s *store) between(m Metric, unit string, from, to time.Time) []Sample {
 		})
 		return i
 	}
-	found := slices.Clone(of.samples[at(from):max(at(from), at(to))])
+	found := slices.Clone(all[at(from):max(at(from), at(to))])
 	if unit != "" {
 		found = slices.DeleteFunc(found, func(s Sample) bool { return cmp.Or(s.Unit, "None") != unit })
 	}

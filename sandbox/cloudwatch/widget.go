@@ -163,20 +163,17 @@ func (s *Service) graph(w widget) (graph, error) {
 		return graph{}, err
 	}
 	g := graph{widget: w, start: start, step: time.Duration(step) * time.Second}
-	lines, err := checked.compute(&s.store, start, g.step, count)
-	if err != nil {
-		return graph{}, err
-	}
+	lines := checked.compute(&s.store, start, g.step, count)
 	for i, q := range list {
-		if o := options[i]; o.Visible == nil || *o.Visible {
-			for _, values := range lines[q.ID] {
-				shown, err := hex(cmp.Or(o.Color, palette[len(g.lines)%len(palette)]))
-				if err != nil {
-					return graph{}, err
-				}
-				g.lines = append(g.lines, shownLine{q.label(), shown, s.unit(q), values})
-			}
+		o := options[i]
+		if o.Visible != nil && !*o.Visible {
+			continue
 		}
+		shown, err := hex(cmp.Or(o.Color, palette[len(g.lines)%len(palette)]))
+		if err != nil {
+			return graph{}, err
+		}
+		g.lines = append(g.lines, shownLine{q.label(), shown, s.unit(q), lines[q.ID]})
 	}
 	return g, nil
 }
@@ -187,10 +184,10 @@ func (s *Service) unit(q Query) string {
 		return ""
 	}
 	samples := s.store.between(q.MetricStat.Metric, "", time.Time{}, s.config.Now().Add(time.Hour))
-	if len(samples) == 0 || unitOf(samples) == "None" {
+	if len(samples) == 0 || samples[0].Unit == "None" {
 		return ""
 	}
-	return unitOf(samples)
+	return samples[0].Unit
 }
 
 // queries returns a query for each metric, with its options.

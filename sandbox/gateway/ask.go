@@ -63,9 +63,9 @@ func ask(ctx context.Context, moto *url.URL, service, operation string, params .
 	return answer, nil
 }
 
-// askJSON calls moto directly, in the JSON protocol. target is AWS's, as in
-// "TrentService.DescribeKey".
-func askJSON(ctx context.Context, moto *url.URL, service, target string, in, out any) error {
+// AskJSON calls moto directly, in the JSON protocol. target is AWS's, as in
+// "TrentService.DescribeKey". out is nil if the operation has no answer.
+func AskJSON(ctx context.Context, moto *url.URL, service, target string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -79,6 +79,9 @@ func askJSON(ctx context.Context, moto *url.URL, service, target string, in, out
 		return fmt.Errorf("%s at moto: %w", target, err)
 	}
 	defer res.Body.Close()
+	if succeeded(res) && out == nil {
+		return nil
+	}
 	if succeeded(res) {
 		return json.NewDecoder(res.Body).Decode(out)
 	}

@@ -164,7 +164,7 @@ func encoded(value any, member string) cbor.Value {
 	return &cbor.Nil{}
 }
 
-// isTime reports whether a member of CloudWatch's answers is a time, or a list of them.
+// isTime reports whether a member of CloudWatch's answers is a time.
 func isTime(member string) bool {
-	return strings.HasSuffix(member, "Timestamp") || member == "Timestamps" || member == "LastModified"
+	return strings.HasSuffix(member, "Timestamp") || member == "LastModified"
 }

@@ -40,7 +40,7 @@ func TestACallInCBORReachesMotoInJSONAndComesBack(t *testing.T) {
 	moto := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		target = r.Header.Get("X-Amz-Target")
 		_ = json.NewDecoder(r.Body).Decode(&sent)
-		_, _ = io.WriteString(w, `{"Alarms":[{"Name":"a","Count":-2,"Part":0.5,"On":true,"StateUpdatedTimestamp":1795889312.086,"Left":null}],"Timestamps":[1],"MetricWidgetImage":"UE5H"}`)
+		_, _ = io.WriteString(w, `{"Alarms":[{"Name":"a","Count":-2,"Part":0.5,"On":true,"StateUpdatedTimestamp":1795889312.086,"Left":null}],"LastModified":1,"MetricWidgetImage":"UE5H"}`)
 	}))
 	t.Cleanup(moto.Close)
 	upstream, err := url.Parse(moto.URL)
@@ -57,7 +57,7 @@ func TestACallInCBORReachesMotoInJSONAndComesBack(t *testing.T) {
 			"Name": cbor.String("a"), "Count": cbor.NegInt(2), "Part": cbor.Float64(0.5), "On": cbor.Bool(true),
 			"StateUpdatedTimestamp": &cbor.Tag{ID: 1, Value: cbor.Float64(1795889312.086)},
 		}},
-		"Timestamps": cbor.List{&cbor.Tag{ID: 1, Value: cbor.Float64(1)}}, "MetricWidgetImage": cbor.Slice("PNG"),
+		"LastModified": &cbor.Tag{ID: 1, Value: cbor.Float64(1)}, "MetricWidgetImage": cbor.Slice("PNG"),
 	}, answer)
 }
 

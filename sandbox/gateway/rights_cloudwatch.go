@@ -61,9 +61,3 @@ func queried(_ *Rights, c *Call) ([]need, error) {
 	return cloudWatchNeeds(c, func(name string) string { return named(c, "logs", "log-group:", name) + ":log-stream:" },
 		"logGroupName", "logGroupNames", "logGroupIdentifiers")
 }
-
-// metricData returns PutMetricData's need, which has the namespace as a condition key.
-func metricData(_ *Rights, c *Call) ([]need, error) {
-	in, err := fieldsOf(c)
-	return []need{{resource: "*", keys: map[string]string{"cloudwatch:namespace": in.text("Namespace")}}}, err
-}

@@ -96,11 +96,11 @@ func (r *Rights) keyAdmits(ctx context.Context, kind guardedResource, id, servic
 			ARN string `json:"Arn"`
 		}
 	}
-	if err := askJSON(ctx, r.moto, "kms", "TrentService.DescribeKey", map[string]string{"KeyId": id}, &key); err != nil {
+	if err := AskJSON(ctx, r.moto, "kms", "TrentService.DescribeKey", map[string]string{"KeyId": id}, &key); err != nil {
 		return err
 	}
 	var found struct{ Policy string }
-	if err := askJSON(ctx, r.moto, "kms", "TrentService.GetKeyPolicy", map[string]string{"KeyId": key.KeyMetadata.ARN, "PolicyName": "default"}, &found); err != nil {
+	if err := AskJSON(ctx, r.moto, "kms", "TrentService.GetKeyPolicy", map[string]string{"KeyId": key.KeyMetadata.ARN, "PolicyName": "default"}, &found); err != nil {
 		return err
 	}
 	for _, action := range []string{"kms:GenerateDataKey", "kms:Decrypt"} {
