@@ -26,9 +26,8 @@ type cloud struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed at each change, and made anew
 	calls   []call
-	answers map[string]answer // by operation, if not the usual one
-	secrets map[string]string // by ARN
-	groups  []string
+	answers map[string]answer   // by operation, if not the usual one
+	secrets map[string]string   // by ARN
 	streams map[string][]string // lines
 	issued  map[string]int      // credentials by role
 	life    time.Duration       // of credentials
@@ -48,7 +47,7 @@ type answer struct {
 
 func newCloud(t *testing.T) *cloud {
 	c := &cloud{
-		changed: make(chan struct{}), answers: map[string]answer{}, secrets: map[string]string{}, groups: []string{"/aws/batch/job"},
+		changed: make(chan struct{}), answers: map[string]answer{}, secrets: map[string]string{},
 		streams: map[string][]string{}, issued: map[string]int{}, life: time.Hour,
 	}
 	server := httptest.NewServer(c)
@@ -89,7 +88,7 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	usual := map[string]func(http.ResponseWriter, []byte){
-		"GetSecretValue": c.getSecret, "CreateLogGroup": c.createGroup, "CreateLogStream": c.createStream, "PutLogEvents": c.put,
+		"GetSecretValue": c.getSecret, "CreateLogStream": c.createStream, "PutLogEvents": c.put,
 		"GetAuthorizationToken": c.login, "BatchGetImage": c.getImage, "GetInstanceProfile": c.profile,
 	}
 	usual[operation](w, body)
@@ -179,21 +178,12 @@ type logInput struct {
 	} `json:"logEvents"`
 }
 
-func (c *cloud) createGroup(w http.ResponseWriter, body []byte) {
-	var in logInput
-	_ = json.Unmarshal(body, &in)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.groups = append(c.groups, in.Group)
-	reply(w, map[string]string{})
-}
-
 func (c *cloud) createStream(w http.ResponseWriter, body []byte) {
 	var in logInput
 	_ = json.Unmarshal(body, &in)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !slices.Contains(c.groups, in.Group) {
+	if in.Group != "/aws/batch/job" {
 		refuse(w, http.StatusBadRequest, "ResourceNotFoundException", "The specified log group does not exist.")
 		return
 	}

@@ -150,7 +150,7 @@ func (a *Agent) gpuIDs(r *run) []string {
 }
 
 // logOptions are those of awslogs that this agent carries out.
-var logOptions = []string{optionGroup, optionRegion, optionPrefix, optionCreate, optionMode, optionBuffer}
+var logOptions = []string{optionGroup, optionRegion, optionPrefix, optionMode, optionBuffer}
 
 // least are the smallest values of requirements on EC2.
 var least = map[string]int{"VCPU": 1, "MEMORY": 4, "GPU": 0}

@@ -158,7 +158,7 @@ func TestWhatTheAgentDoesNotKnowIsNamedWithItsPath(t *testing.T) {
 			Image:                "i",
 			ResourceRequirements: []batch.Requirement{{Type: "VCPU", Value: "1"}, {Type: "MEMORY", Value: "4"}, {Type: "GPU", Value: "1"}},
 			LogConfiguration: batch.LogConfiguration{LogDriver: "awslogs", Options: map[string]string{
-				"awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p", "awslogs-create-group": "true",
+				"awslogs-group": "g", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "p",
 				"mode": "non-blocking", "max-buffer-size": "10m",
 			}},
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -25,7 +24,6 @@ const (
 	optionGroup  = "awslogs-group"         // /aws/batch/job by default
 	optionRegion = "awslogs-region"        // the agent's; there is one Region here
 	optionPrefix = "awslogs-stream-prefix" // the definition's name by default, of which 200 characters
-	optionCreate = "awslogs-create-group"  // false by default
 	optionMode   = "mode"                  // blocking, or non-blocking: lines beyond the buffer are lost
 	optionBuffer = "max-buffer-size"       // 10m by default; only without blocking
 )
@@ -90,28 +88,11 @@ func (a *Agent) open(r *run) (*stream, *failure) {
 		failed: func(err error) { a.log.Printf("log stream %s/default/%s: %v", prefix, r.ID, err) },
 	}
 	s.changed = sync.NewCond(&s.mu)
-	if err := s.create(r.prepared, options[optionCreate] == "true"); err != nil {
+	if _, err := s.client.CreateLogStream(r.prepared, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &s.group, LogStreamName: &s.name}); err != nil {
 		return nil, cannot(err)
 	}
 	go s.write()
 	return s, nil
-}
-
-// create makes the stream, and its group if it is missing and may be created.
-func (s *stream) create(ctx context.Context, group bool) error {
-	in := &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &s.group, LogStreamName: &s.name}
-	_, err := s.client.CreateLogStream(ctx, in)
-	var missing *types.ResourceNotFoundException
-	if !group || !errors.As(err, &missing) {
-		return err
-	}
-	_, err = s.client.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &s.group})
-	var there *types.ResourceAlreadyExistsException
-	if err != nil && !errors.As(err, &there) { // another task was faster
-		return err
-	}
-	_, err = s.client.CreateLogStream(ctx, in)
-	return err
 }
 
 // bufferSize reads "10m", "512k" or a number of bytes.

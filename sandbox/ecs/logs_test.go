@@ -108,17 +108,4 @@ func (s *onDocker) TestAMissingLogGroupStopsTheTaskFromStarting() {
 	ending := w.refusedStart(t)
 	assert.Equal(w, "Task failed to start", ending.StatusReason)
 	assert.Regexp(w, "^CannotStartContainerError: Error response from daemon: failed to initialize logging driver: failed to create Cloudwatch log stream: .*", ending.Reason)
-	assert.Empty(w, w.keys("CreateLogGroup"))
-}
-
-func (s *onDocker) TestALogGroupIsMadeOnlyWhereItIsMissing() {
-	w := s.world()
-	options := map[string]string{"awslogs-group": "/new", "awslogs-create-group": "true"}
-	for range 2 {
-		t := task("say", "hello")
-		t.Container.LogConfiguration.Options = options
-		lines, _ := w.output(t)
-		assert.Equal(w, []string{"hello"}, lines)
-	}
-	assert.Len(w, w.keys("CreateLogGroup"), 1, "a role that may not make groups can use one that is there")
 }
