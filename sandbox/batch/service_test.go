@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,8 +46,13 @@ type plant struct {
 	hosts []Host
 }
 
+var plants atomic.Int64
+
+// newPlant makes the test parallel to those that have a plant of their own: they wait for
+// moto and for the gateway.
 func newPlant(t *testing.T) *plant {
-	p := &plant{t: t, name: strings.ToLower(fmt.Sprintf("q%d", time.Now().UnixNano()))}
+	t.Parallel()
+	p := &plant{t: t, name: fmt.Sprintf("queue-%d", plants.Add(1))}
 	moto := mototest.Moto(t)
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
@@ -436,35 +441,43 @@ func TestAHostIsTakenAwayByHand(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, res.StatusCode)
 }
 
-// TestTheAWSCLIParsesEveryAnswer is botocore's view of the same calls.
-func TestTheAWSCLIParsesEveryAnswer(t *testing.T) {
-	if _, err := exec.LookPath("aws"); err != nil {
-		t.Skip("the AWS CLI is not installed")
-	}
+// jobOfBotocore makes each call once by botocore, on which the AWS CLI is built, and
+// prints the answers.
+const jobOfBotocore = `
+import boto3, json, sys, time
+url, queue = sys.argv[1:]
+batch = boto3.client("batch", endpoint_url=url, region_name="us-east-1", aws_access_key_id="sandbox", aws_secret_access_key="sandbox")
+id = batch.submit_job(jobName="player1", jobQueue=queue, jobDefinition=queue, tags={"user": "player1"}, propagateTags=True)["jobId"]
+def becomes(status):
+    for _ in range(1000):
+        job = batch.describe_jobs(jobs=[id])["jobs"][0]
+        if job["status"] == status:
+            return job
+        time.sleep(0.01)
+    sys.exit("the job is %s, not %s" % (job["status"], status))
+runs = becomes("RUNNING")
+listed = batch.list_jobs(jobQueue=queue, filters=[{"name": "JOB_NAME", "values": ["player1"]}])["jobSummaryList"]
+batch.cancel_job(jobId=id, reason="x")
+batch.terminate_job(jobId=id, reason="enough")
+print(json.dumps({"id": id, "runs": runs, "listed": listed, "failed": becomes("FAILED")}))
+`
+
+func TestBotocoreParsesEveryAnswer(t *testing.T) {
 	p := newPlant(t)
-	cli := func(args ...string) (answer map[string]any) {
-		cmd := exec.Command("aws", append([]string{"batch", "--output", "json"}, args...)...)
-		cmd.Env = append(cmd.Environ(), "AWS_ENDPOINT_URL="+p.url, "AWS_DEFAULT_REGION=us-east-1", "AWS_ACCESS_KEY_ID=sandbox", "AWS_SECRET_ACCESS_KEY=sandbox", "AWS_PAGER=")
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%v: %s", args, out)
-		if len(out) > 0 {
-			require.NoError(t, json.Unmarshal(out, &answer))
-		}
-		return answer
+	out, err := mototest.Python(t, jobOfBotocore, p.url, p.name).Output()
+	require.NoError(t, err)
+	var saw struct {
+		ID           string
+		Runs, Failed map[string]any
+		Listed       []struct{ JobID string }
 	}
-	id := cli("submit-job", "--job-name", "player1", "--job-queue", p.name, "--job-definition", p.name, "--tags", "user=player1", "--propagate-tags")["jobId"].(string)
-	p.await(id, types.JobStatusRunning)
-	job := cli("describe-jobs", "--jobs", id)["jobs"].([]any)[0].(map[string]any)
-	assert.Equal(t, "RUNNING", job["status"])
-	assert.NotContains(t, job, "stoppedAt")
-	listed := cli("list-jobs", "--job-queue", p.name, "--filters", "name=JOB_NAME,values=player1")["jobSummaryList"].([]any)[0].(map[string]any)
-	assert.Equal(t, id, listed["jobId"])
-	cli("cancel-job", "--job-id", id, "--reason", "x")
-	cli("terminate-job", "--job-id", id, "--reason", "enough")
-	p.await(id, types.JobStatusFailed)
-	job = cli("describe-jobs", "--jobs", id)["jobs"].([]any)[0].(map[string]any)
-	assert.Equal(t, "enough", job["statusReason"])
-	assert.EqualValues(t, 143, job["container"].(map[string]any)["exitCode"])
+	require.NoError(t, json.Unmarshal(out, &saw), string(out))
+	assert.Equal(t, "RUNNING", saw.Runs["status"])
+	assert.NotContains(t, saw.Runs, "stoppedAt")
+	require.Len(t, saw.Listed, 1)
+	assert.Equal(t, saw.ID, saw.Listed[0].JobID)
+	assert.Equal(t, "enough", saw.Failed["statusReason"])
+	assert.EqualValues(t, 143, saw.Failed["container"].(map[string]any)["exitCode"])
 }
 
 func TestAJobsNewStateIsToldAsDescribeJobsShowsIt(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,12 @@ type sandbox struct {
 	registry   string
 }
 
-func TestMain(m *testing.M) { mototest.Main(m) }
+func TestMain(m *testing.M) {
+	if err := os.Setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true"); err != nil { // moto has AWS's own policies only then
+		panic(err)
+	}
+	mototest.Main(m)
+}
 
 // newSandbox skips the test if the machine has no moto or no registry.
 func newSandbox(t *testing.T) sandbox {

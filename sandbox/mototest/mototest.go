@@ -4,6 +4,7 @@ package mototest
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,11 +23,16 @@ var shared struct {
 	mu             sync.Mutex
 	stop           []func()
 	moto, registry string
+	models         *awsmodel.Models
 }
 
-// Main runs a package's tests and stops the servers. It is the whole body of
-// TestMain.
+// Main runs a package's tests and stops the servers. It is the last call of TestMain.
+// Parallel tests are more than the processors: they mostly wait for the servers.
 func Main(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	for _, stop := range shared.stop {
 		stop()
@@ -53,6 +59,11 @@ func Moto(t *testing.T) *url.URL {
 // not installed.
 func Models(t *testing.T) *awsmodel.Models {
 	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.models != nil {
+		return shared.models
+	}
 	if _, err := exec.LookPath("moto_server"); err != nil {
 		t.Skip("moto_server is not installed: AWS's API models come with it")
 	}
@@ -60,11 +71,23 @@ func Models(t *testing.T) *awsmodel.Models {
 	if err != nil {
 		t.Fatal(err)
 	}
-	models, err := awsmodel.Open(dir)
-	if err != nil {
+	if shared.models, err = awsmodel.Open(dir); err != nil {
 		t.Fatal(err)
 	}
-	return models
+	return shared.models
+}
+
+// Python returns the command that runs a script in the Python installation of moto, which
+// has botocore.
+func Python(t *testing.T, script string, args ...string) *exec.Cmd {
+	t.Helper()
+	moto, err := exec.LookPath("moto_server")
+	if err != nil {
+		t.Skip("moto_server is not installed: botocore comes with it")
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(moto), "python3"), append([]string{"-c", script}, args...)...)
+	cmd.Stderr = t.Output()
+	return cmd
 }
 
 // Registry returns HOST:PORT of an image registry. It skips the test if none is
@@ -106,7 +129,6 @@ func start(t *testing.T, program, path string, args func(address string) []strin
 	listener.Close()
 	var log bytes.Buffer
 	cmd := exec.Command(program, args(address)...)
-	cmd.Env = append(os.Environ(), "MOTO_IAM_LOAD_MANAGED_POLICIES=true")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
