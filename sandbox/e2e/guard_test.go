@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
@@ -16,8 +15,7 @@ import (
 // credentials: the player may not even connect, and the supervisor may.
 func (s *sandbox) attackHost(t *testing.T) {
 	s.session(t, "start", "player1")
-	container := s.docker(t, "ps", "--quiet", "--filter", "label=com.amazonaws.ecs.task-definition-family="+contract.JobDefinition("sandbox", "player1"))
-	require.NotEmpty(t, container)
+	container := s.sessionContainer(t, "player1").id
 	services := map[string]string{} // their addresses, by the variable that the session reads
 	for _, line := range strings.Split(s.docker(t, "inspect", "--format", `{{join .Config.Env "\n"}}`, container), "\n") {
 		name, value, _ := strings.Cut(line, "=")

@@ -84,7 +84,7 @@ func answers(url string) bool {
 // launchSessions goes through a day of the launcher's on a stack with room for
 // two sessions.
 func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
-	c := s.aws(t)
+	c, team := s.aws(t), s.mailbox(t, out, "launcher")
 	step := steps(t)
 
 	step("the doctor tries the host in a job of its own, and says what can't be known here", func(t *testing.T) {
@@ -181,7 +181,8 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 		assert.Contains(t, stderr, "nobody")
 		assert.Contains(t, stderr, "player1")
 	})
-	s.session(t, "end", "player3") // there is room for two
+	// There is room for two.
+	step("a session whose container is killed is a message to the team", func(t *testing.T) { s.killContainer(t, team) })
 	for _, right := range []struct{ name, action, words string }{
 		{"a secret that may not be read", "secretsmanager:GetSecretValue", "can't read the user's secret"},
 		{"a registry that gives the execution role no password", "ecr:GetAuthorizationToken", "no password for the registry"},
@@ -193,23 +194,33 @@ func (s *sandbox) launchSessions(t *testing.T, out outputs.Outputs) {
 			restore()
 			assert.Equal(t, launch.CodeFailed, code)
 			assert.Contains(t, stderr, right.words)
+			assert.Contains(t, team.await(t, "failed-without-code"), contract.JobName("sandbox", "player1"))
 		})
 	}
 	step("an image that is not there fails the session in words", func(t *testing.T) {
-		revision := c.registerBroken(t, out, "player1")
+		repository, _, _ := strings.Cut(out.ImageURI, "@")
+		revision := c.registerChanged(t, out, "player1", func(p *types.ContainerProperties) {
+			p.Image = aws.String(repository + "@sha256:" + strings.Repeat("0", 64))
+		})
 		_, stderr, code := s.launch(t, "start", "--limit", "1m", "player1")
 		_, err := c.batch.DeregisterJobDefinition(t.Context(), &batch.DeregisterJobDefinitionInput{JobDefinition: &revision})
 		require.NoError(t, err)
 		assert.Equal(t, launch.CodeFailed, code)
 		assert.Contains(t, stderr, "can't pull the image")
+		assert.Contains(t, team.await(t, "failed-without-code"), "Task failed to start")
 	})
+	step("a session that may not be rendered without a GPU is refused, and an alarm", func(t *testing.T) { s.refuseSoftware(t, out, team) })
 	step("the acceptance run passes, under the launcher's own rights too", func(t *testing.T) {
 		stdout, stderr, code := s.launch(t, "acceptance", "--user", "player1", "--launcher-role", s.launcherRole(t, out))
 		assert.Zero(t, code, "%s%s", stdout, stderr)
 		assert.NotContains(t, stdout, "not checked")
 		t.Log("\n" + stdout)
 	})
-	s.session(t, "end", "player2") // the next steps want no session
+	// The next steps want no session.
+	step("a session whose game fails is an alarm, whose message reads well", func(t *testing.T) { s.failGame(t, team) })
+	step("the sessions that ended as they should, or were ended by a launcher, are no message", func(t *testing.T) {
+		assert.Empty(t, team.rest(t, "retried")) // some were, on purpose
+	})
 }
 
 // live are the ids of a user's jobs that have not ended.
@@ -265,20 +276,17 @@ func (c cloudClients) withoutRight(t *testing.T, action string) (restore func())
 	return nil
 }
 
-// registerBroken registers a revision of a user's definition with an image that
-// the registry does not have.
-func (c cloudClients) registerBroken(t *testing.T, out outputs.Outputs, user string) (arn string) {
+// registerChanged registers a revision of a user's definition that differs.
+func (c cloudClients) registerChanged(t *testing.T, out outputs.Outputs, user string, change func(*types.ContainerProperties)) (arn string) {
 	t.Helper()
 	name := out.JobDefinitions[user]
 	for _, d := range c.activeDefinitions(t) {
 		if *d.JobDefinitionName != name {
 			continue
 		}
-		container := *d.ContainerProperties
-		repository, _, _ := strings.Cut(out.ImageURI, "@")
-		container.Image = aws.String(repository + "@sha256:" + strings.Repeat("0", 64))
+		change(d.ContainerProperties)
 		made, err := c.batch.RegisterJobDefinition(t.Context(), &batch.RegisterJobDefinitionInput{
-			JobDefinitionName: &name, Type: types.JobDefinitionTypeContainer, ContainerProperties: &container, Tags: d.Tags, PropagateTags: d.PropagateTags})
+			JobDefinitionName: &name, Type: types.JobDefinitionTypeContainer, ContainerProperties: d.ContainerProperties, Tags: d.Tags, PropagateTags: d.PropagateTags})
 		require.NoError(t, err)
 		return *made.JobDefinitionArn
 	}

@@ -50,6 +50,11 @@ func (s *sandbox) operate(t *testing.T, out outputs.Outputs) {
 		for _, f := range status.Failures {
 			assert.NotEmpty(t, f.Reason, f.User)
 		}
+		if assert.NotEmpty(t, status.Failures) {
+			last := status.Failures[0]
+			assert.Equal(t, failedGame, last.User)
+			assert.Contains(t, last.Reason, "the game failed with signal: killed")
+		}
 		assert.InDelta(t, hoursOf(jobs, today), status.Hours, 1e-3)
 		require.NotEmpty(t, status.Environments)
 		for _, e := range status.Environments {
@@ -86,6 +91,7 @@ func (s *sandbox) operate(t *testing.T, out outputs.Outputs) {
 			}
 		}
 		assert.Equal(t, slices.Sorted(maps.Keys(started)), users)
+		assert.Subset(t, users, []string{failedGame, failedContainer})
 		// A container starts before its first line, and ends after its last one.
 		assert.InDelta(t, hoursOf(jobs, time.Time{}), usage.Total.Hours, float64(len(jobs))*(5*time.Second).Hours())
 
@@ -113,7 +119,9 @@ func (s *sandbox) drawDashboard(t *testing.T, base config, out outputs.Outputs) 
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), `class="fault"`)
 	assert.Contains(t, string(text), out.DashboardName)
-	assert.Contains(t, string(text), "<td>configuration</td>", "the latest failures")
+	for _, cell := range []string{failedGame, "game", "the game failed with signal: killed", "software-rendering", "configuration"} {
+		assert.Contains(t, string(text), "<td>"+cell, "the latest failures")
+	}
 
 	for _, o := range []struct {
 		browser.Options

@@ -23,7 +23,7 @@ import (
 // overrideVariables submits jobs with overridden environment variables, which the
 // launcher policy allows.
 func (s *sandbox) overrideVariables(t *testing.T, out outputs.Outputs) {
-	c := s.aws(t)
+	c, team := s.aws(t), s.mailbox(t, out, "override")
 	const user = "player3"
 
 	t.Run("one that makes the Go runtime talk is played, and its log knows nothing of the sign-in", func(t *testing.T) {
@@ -67,6 +67,7 @@ func (s *sandbox) overrideVariables(t *testing.T, out outputs.Outputs) {
 			}), name)
 			assert.EqualValues(t, contract.ExitConfiguration, aws.ToInt32(job.Container.ExitCode), name)
 		}
+		team.await(t, "failed-configuration")
 	})
 }
 
