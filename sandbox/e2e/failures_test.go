@@ -24,7 +24,7 @@ const failedGame, failedContainer = "player2", "player3"
 // failGame kills a session's game. The session writes its last event, and the alarm's
 // message reads well.
 func (s *sandbox) failGame(t *testing.T, team *mailbox) {
-	s.sessionContainer(t, failedGame).kill("gpu-run")
+	s.containerOf(t, failedGame).kill("gpu-run")
 	subject, body, _ := strings.Cut(team.await(t, "failed-game"), "\n")
 	assert.Equal(t, `ALARM: "dcv-sessions_sandbox_failed-game" in US East (N. Virginia)`, subject)
 	var m struct{ AlarmDescription, NewStateReason, StateChangeTime string }
@@ -39,7 +39,7 @@ func (s *sandbox) failGame(t *testing.T, team *mailbox) {
 // killContainer kills a session's container as the kernel does if the host lacks memory.
 // The session has no last event, so AWS Batch's is the message.
 func (s *sandbox) killContainer(t *testing.T, team *mailbox) {
-	s.docker(t, "kill", s.sessionContainer(t, failedContainer).id)
+	s.docker(t, "kill", s.containerOf(t, failedContainer).id)
 	assert.Regexp(t, `^"The session dcv-sessions_sandbox_player3 failed at \S+Z with exit code 137 \(AWS Batch's reason: Essential container in task exited\)\.`+
 		` The player has to start again\. Stack: sandbox\. Runbook: https://\S+/docs/operations\.md#alarm-failed-otherwise"$`, team.await(t, "failed-otherwise"))
 	assert.NotContains(t, s.sessions(t), failedContainer)
@@ -58,14 +58,6 @@ func (s *sandbox) refuseSoftware(t *testing.T, out outputs.Outputs, team *mailbo
 	assert.Equal(t, launch.CodeFailed, code)
 	assert.Contains(t, stderr, "rendered without the GPU")
 	assert.Contains(t, team.await(t, "failed-software-rendering"), "A session ended with exit code 67, software-rendering: ")
-}
-
-// sessionContainer is the container of a user's session.
-func (s *sandbox) sessionContainer(t *testing.T, user string) *container {
-	t.Helper()
-	id := s.docker(t, "ps", "--quiet", "--filter", "label=com.amazonaws.ecs.task-definition-family="+contract.JobDefinition("sandbox", user))
-	require.NotEmpty(t, id)
-	return &container{t, s, id}
 }
 
 // setSealed sets a variable of a job definition, and its seal.

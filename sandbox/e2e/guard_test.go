@@ -15,7 +15,7 @@ import (
 // credentials: the player may not even connect, and the supervisor may.
 func (s *sandbox) attackHost(t *testing.T) {
 	s.session(t, "start", "player1")
-	container := s.sessionContainer(t, "player1").id
+	container := s.containerOf(t, "player1").id
 	services := map[string]string{} // their addresses, by the variable that the session reads
 	for _, line := range strings.Split(s.docker(t, "inspect", "--format", `{{join .Config.Env "\n"}}`, container), "\n") {
 		name, value, _ := strings.Cut(line, "=")
