@@ -70,7 +70,7 @@ func (b board) now() []dashboard.Properties {
 		lately(b.whole("Queue, last 15 min", dashboard.ViewNumber, counts(
 			coloured(blue, b.batch("JobsSubmitted", "submitted", "submitted")), coloured(green, b.batch("JobsMovedToRunning", "started", "started")))...)),
 		b.whole("Wait for a session", dashboard.ViewNumber, b.middle("WaitSeconds"), b.high("WaitSeconds")),
-		b.whole("Sessions that ended", dashboard.ViewNumber, b.outcomes()...),
+		b.whole("Sessions ended", dashboard.ViewNumber, b.outcomes()...),
 		b.whole("Time played", dashboard.ViewNumber, hidden(b.metric("PlayedSeconds", "played", "")), coloured(blue, expression("FILL(played, 0) / 3600", "", "hours, of ended sessions"))),
 		lately(stated("Maximum", b.whole("vCPUs of GPU hosts", dashboard.ViewNumber, counts(
 			coloured(blue, gpuHosts("G/OnDemand", "demand", "on demand")), coloured(green, gpuHosts("G/Spot", "spot", "Spot")))...))),
