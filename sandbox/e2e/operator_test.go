@@ -101,20 +101,9 @@ func (s *sandbox) operate(t *testing.T, out outputs.Outputs) {
 	})
 }
 
-// drawDashboard draws the stack's dashboard and looks at it in a browser. Pictures that
-// are kept have the figures of an evening.
+// drawDashboard draws the stack's dashboard and looks at it in a browser.
 func (s *sandbox) drawDashboard(t *testing.T, base config, out outputs.Outputs) {
-	since := "PT15M"
-	if browser.KeepsShots() {
-		s.playEvening(t, base, out)
-		since = "PT10M"
-	}
-	file := filepath.Join(s.dir, "dashboard.html")
-	cmd := exec.Command(s.binary(), "exec", s.program(t, "dashboard", "./cmd/dashboard"), "-stack", s.stack, "-page", file, "-since", since)
-	cmd.Dir = s.tree.Root
-	said, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", said)
-	assert.Equal(t, file+"\n", string(said), "and nothing on standard error: every part is shown")
+	file := s.dashboardPage(t, "PT1H")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), `class="fault"`)
@@ -123,18 +112,37 @@ func (s *sandbox) drawDashboard(t *testing.T, base config, out outputs.Outputs) 
 		assert.Contains(t, string(text), "<td>"+cell, "the latest failures")
 	}
 
-	for _, o := range []struct {
-		browser.Options
-		shot string
-	}{{board, "dashboard"}, {browser.Options{Width: 1500, Height: 1000, Dark: true}, ""}, {phone, "dashboard-phone"}} {
-		b := browser.OpenFile(t, file, o.Options)
-		b.Is("every picture is one", `document.images.length > 10 && [...document.images].every(i => i.complete && i.naturalWidth > 100)`)
+	for _, o := range []browser.Options{board, {Width: 1500, Height: 1000, Dark: true}, phone} {
+		b := browser.OpenFile(t, file, o)
+		b.Is("every picture is one", pictures)
 		b.Is("nothing is wider than the screen", `document.documentElement.scrollWidth <= innerWidth`)
-		if o.shot != "" {
-			b.Shot(o.shot)
-		}
 		b.Close()
 	}
+	if browser.KeepsShots() {
+		s.playEvening(t, base, out)
+		file := s.dashboardPage(t, "PT10M")
+		for name, o := range map[string]browser.Options{"dashboard": board, "dashboard-phone": phone} {
+			b := browser.OpenFile(t, file, o)
+			b.Is("every picture is one", pictures)
+			b.Shot(name)
+			b.Close()
+		}
+	}
+}
+
+// pictures is JavaScript that is true once the dashboard's pictures are there.
+const pictures = `document.images.length > 10 && [...document.images].every(i => i.complete && i.naturalWidth > 100)`
+
+// dashboardPage draws the dashboard of the time since a moment, and returns the page's file.
+func (s *sandbox) dashboardPage(t *testing.T, since string) (file string) {
+	t.Helper()
+	file = filepath.Join(s.dir, "dashboard.html")
+	cmd := exec.Command(s.binary(), "exec", s.program(t, "dashboard", "./cmd/dashboard"), "-stack", s.stack, "-page", file, "-since", since)
+	cmd.Dir = s.tree.Root
+	said, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	assert.Equal(t, file+"\n", string(said), "and nothing on standard error: every part is shown")
+	return file
 }
 
 // board has room for the whole dashboard.
