@@ -22,17 +22,17 @@ const period = 300
 // periods are minutes, whatever the dashboard's range.
 const recent = "-PT15M"
 
-// The colours of lines. Each pair that is in one graph is told apart with every kind of
-// colour blindness, and has a contrast of 3 to 1 with a white or a black page. Red is for
-// alarms only.
+// The colours of lines. All of them differ for readers with any kind of colour blindness, and
+// stand out from a white and from a black page (TestTheColoursOfAGraphDifferForEveryReader).
+// Red is for alarms only.
 const (
-	blue   = "#0072b2" // the middle of all sessions
-	orange = "#d17a00" // the worst of them
-	green  = "#008f68"
-	purple = "#a8508c"
-	brown  = "#7a4b2a"
-	grey   = "#6b7280"
-	sky    = "#56a5d8"
+	blue   = "#1f52c8" // the middle of all sessions
+	orange = "#d57416" // the worst of them
+	green  = "#00a86b"
+	purple = "#85448b"
+	brown  = "#9e592c"
+	grey   = "#6d747a"
+	sky    = "#6e97ce"
 	red    = "#c62828"
 )
 
