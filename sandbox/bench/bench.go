@@ -40,21 +40,29 @@ func deployed(ctx context.Context, b *measure.Measurement) error {
 	return nil
 }
 
-// previews measures previews of a stack that does not exist, by users.
+// previews measures previews of a stack that does not exist, by users. Each is the faster
+// one of two by turns, since other work on the machine only makes them slower.
 func previews(ctx context.Context, b *measure.Measurement) error {
 	sizes := []int{3, 200, 1000}
 	at := map[int]measure.Run{}
+	for turn := range 2 {
+		for _, users := range sizes {
+			file, err := withUsers(b, users)
+			if err != nil {
+				return err
+			}
+			m, err := b.Run(ctx, fmt.Sprintf("preview-%d-%d", users, turn+1), "preview", "-config-file", file, "-stack", "bench")
+			if err != nil {
+				return err
+			}
+			if before, measured := at[users]; !measured || m.Took < before.Took {
+				at[users] = m
+			}
+		}
+	}
 	for _, users := range sizes {
-		file, err := withUsers(b, users)
-		if err != nil {
-			return err
-		}
-		m, err := b.Run(ctx, fmt.Sprintf("preview-%d", users), "preview", "-config-file", file, "-stack", "bench")
-		if err != nil {
-			return err
-		}
-		at[users] = m
-		b.Add(fmt.Sprintf("preview with %d users", users), fmt.Sprintf("%d resources, %d AWS calls, peak memory of the program %d MiB", len(m.Steps), m.Calls, m.PeakMemoryMiB),
+		m := at[users]
+		b.Add(fmt.Sprintf("preview with %d users", users), fmt.Sprintf("the faster of 2; %d resources, %d AWS calls, peak memory of the program %d MiB", len(m.Steps), m.Calls, m.PeakMemoryMiB),
 			"%.1f s, %.1f ms a resource", m.Took.Seconds(), float64(m.PerResource().Microseconds())/1000)
 	}
 	b.Add("time for a resource, with 1,000 users to with 200", "of these previews; goal: at most 1", "%.2f", float64(at[1000].PerResource())/float64(at[200].PerResource()))
@@ -84,7 +92,7 @@ func flat(ctx context.Context, b *measure.Measurement) error {
 		if err != nil {
 			return err
 		}
-		f, err := b.Run(ctx, fmt.Sprintf("flat-%d", turn+1), "preview", "-config-file", b.File("200-users.yaml"), "-stack", "flat", "-program", "flat", "-flat", b.File("preview-200.report.json"))
+		f, err := b.Run(ctx, fmt.Sprintf("flat-%d", turn+1), "preview", "-config-file", b.File("200-users.yaml"), "-stack", "flat", "-program", "flat", "-flat", b.File("preview-200-1.report.json"))
 		if err != nil {
 			return err
 		}

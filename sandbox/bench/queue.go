@@ -107,7 +107,7 @@ func queued(ctx context.Context, b *measure.Measurement) error {
 	}
 	short := crowd - places
 	ideal := shortJob * time.Duration(short/places)
-	b.Add("time of a queue to the least possible", fmt.Sprintf("%d sessions of %s each, %d at a time, %.1f s to %.1f s: containers start and end in no time", short, shortJob, places, drained.Seconds(), ideal.Seconds()),
+	b.Add("time of a queue to the least possible", fmt.Sprintf("%d sessions of %s each, %d at a time, %.1f s to %.1f s if containers started and ended in no time", short, shortJob, places, drained.Seconds(), ideal.Seconds()),
 		"%.2f", drained.Seconds()/ideal.Seconds())
 	b.Add("processor time of waiting", fmt.Sprintf("the gateway's, of one core, with %d sessions waiting and %d running, over %s; goal: 0", short, places, observing), "%.1f %%",
 		100*waiting.Seconds()/observing.Seconds())
