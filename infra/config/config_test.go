@@ -906,7 +906,7 @@ func TestTheEnvironmentsFilesAreFlawless(t *testing.T) {
 func TestAnEnvironmentsFileNamesItsOneAccount(t *testing.T) {
 	seen := map[string]string{}
 	for _, stack := range []string{"dev", "prod"} {
-		file, err := stackfile.Own(stack)
+		file, err := stackfile.Complete(stack)
 		require.NoError(t, err)
 		account := file["aws:allowedAccountIds"]
 		assert.Regexp(t, `^\["\d{12}"\]$`, account, stack)

@@ -39,18 +39,9 @@ func Project() (*workspace.Project, error) {
 	return workspace.LoadProject(filepath.Join(root, "Pulumi.yaml"))
 }
 
-// Own returns the values of a stack's own file, by "namespace:key"; lists and objects
-// are JSON texts.
-func Own(stack string) (map[string]string, error) {
-	_, values, err := read(stack)
-	if err != nil {
-		return nil, err
-	}
-	return texts(values)
-}
-
-// Complete returns a stack's file completed by Pulumi.yaml's defaults. As in `pulumi
-// up`, a value that is not of its declared type fails.
+// Complete returns the values of a stack's file, completed by Pulumi.yaml's defaults, by
+// "namespace:key"; lists and objects are JSON texts. As in `pulumi up`, a value that is not
+// of its declared type fails.
 func Complete(stack string) (map[string]string, error) {
 	project, values, err := read(stack)
 	if err != nil {
