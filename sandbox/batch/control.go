@@ -32,9 +32,9 @@ type control struct {
 }
 
 // newControl returns a control that calls an endpoint as the administrator.
-func newControl(endpoint, region, accessKey string) control {
+func newControl(endpoint, accessKey string) control {
 	config := aws.Config{
-		Region: region, BaseEndpoint: &endpoint, RetryMaxAttempts: 1,
+		Region: local.Region, BaseEndpoint: &endpoint, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(accessKey, local.SecretKey, ""),
 		HTTPClient:  &http.Client{Transport: local.Transport(), Timeout: 30 * time.Second},
 	}

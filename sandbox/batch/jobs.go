@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // jobDetail is a job as DescribeJobs shows it, without the fields that AWS leaves
@@ -140,10 +140,9 @@ func (s *Service) runDetail(a Attempt) runDetail {
 	if a.TaskARN == "" {
 		return runDetail{}
 	}
-	config := s.scheduler.config
 	return runDetail{
 		TaskARN: a.TaskARN, LogStream: a.LogStream, ExitCode: a.ExitCode, Reason: a.Reason,
-		InstanceARN: fmt.Sprintf("arn:aws:ecs:%s:%s:container-instance/%s", config.Region, config.Account, a.HostID),
+		InstanceARN: fmt.Sprintf("arn:aws:ecs:%s:%s:container-instance/%s", local.Region, local.Account, a.HostID),
 	}
 }
 
@@ -165,20 +164,6 @@ type listInput struct {
 		Name   string   `json:"name"`
 		Values []string `json:"values"`
 	} `json:"filters"`
-}
-
-// filters are ListJobs' by name: whether a job has one of the values.
-var filters = map[string]func(j Job, value string) bool{
-	"JOB_NAME":       func(j Job, v string) bool { return matches(strings.ToLower(v), strings.ToLower(j.Name)) },
-	"JOB_DEFINITION": func(j Job, v string) bool { return v == j.Definition.ARN || matches(v, j.Definition.Name) },
-	"AFTER_CREATED_AT": func(j Job, v string) bool {
-		at, err := strconv.ParseInt(v, 10, 64)
-		return err == nil && millis(j.Created) > at
-	},
-	"BEFORE_CREATED_AT": func(j Job, v string) bool {
-		at, err := strconv.ParseInt(v, 10, 64)
-		return err == nil && millis(j.Created) < at
-	},
 }
 
 func (s *Service) list(c *gateway.Call) (*http.Response, error) {
@@ -219,12 +204,11 @@ func (in listInput) want() (func(Job) bool, error) {
 		return nil, clientFault("Error executing request, Exception : one filter a call")
 	case len(in.Filters) == 1:
 		f := in.Filters[0]
-		has, known := filters[f.Name]
-		if !known {
+		if f.Name != "JOB_NAME" {
 			return nil, clientFault("Error executing request, Exception : the sandbox knows no filter %s", f.Name)
 		}
 		return func(j Job) bool {
-			return slices.ContainsFunc(f.Values, func(v string) bool { return has(j, v) })
+			return slices.ContainsFunc(f.Values, func(v string) bool { return matches(strings.ToLower(v), strings.ToLower(j.Name)) })
 		}, nil
 	case in.JobStatus == "":
 		in.JobStatus = Running

@@ -11,20 +11,20 @@ import (
 	"time"
 
 	"github.com/intraverse/dcv-sessions/sandbox/agenda"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // Config configures a scheduler.
 type Config struct {
-	Region, Account string
-	AccessKey       string // by which the control plane is read
-	Agent           Agent
-	HostStart       time.Duration // how long a host takes to start; minutes on AWS
-	HostIdle        time.Duration // after how long without a job it leaves
-	Minute          time.Duration // how long a minute of an environment's update policy is; a real one on AWS
-	Keep            time.Duration // for how long a job is remembered after its end; 0: as long as AWS Batch promises
-	Now             func() time.Time
-	NewID           func() string // 32 random hexadecimal digits
-	Logf            func(format string, args ...any)
+	AccessKey string // by which the control plane is read
+	Agent     Agent
+	HostStart time.Duration // how long a host takes to start; minutes on AWS
+	HostIdle  time.Duration // after how long without a job it leaves
+	Minute    time.Duration // how long a minute of an environment's update policy is; a real one on AWS
+	Keep      time.Duration // for how long a job is remembered after its end; 0: as long as AWS Batch promises
+	Now       func() time.Time
+	NewID     func() string // 32 random hexadecimal digits
+	Logf      func(format string, args ...any)
 
 	changed func(Job) // is called for every new state of a job except its submission; may be nil
 	blocked func(Job) // is called if a job blocks the front of its queue; may be nil
@@ -170,7 +170,7 @@ func (s *Scheduler) Submit(in Submission) (Job, error) {
 	}
 	id := UUID(s.config.NewID())
 	j := &job{need: need, Job: Job{
-		ID: id, ARN: fmt.Sprintf("arn:aws:batch:%s:%s:job/%s", s.config.Region, s.config.Account, id), Name: in.Name,
+		ID: id, ARN: fmt.Sprintf("arn:aws:batch:%s:%s:job/%s", local.Region, local.Account, id), Name: in.Name,
 		QueueARN: in.QueueARN, Definition: in.Definition, Container: in.Container, RetryStrategy: in.RetryStrategy, Timeout: in.Timeout,
 		Tags: maps.Clone(in.Tags), PropagateTags: in.PropagateTags, Status: Submitted, Created: s.config.Now(),
 	}}
@@ -443,7 +443,7 @@ func (l *line) roomFor(j *job) *host {
 func (s *Scheduler) run(q Queue, j *job, h *host) {
 	id := s.config.NewID()
 	j.task = &task{host: h, Task: Task{
-		ID: id, ARN: fmt.Sprintf("arn:aws:ecs:%s:%s:task/%s_Batch/%s", s.config.Region, s.config.Account, h.EnvironmentName, id),
+		ID: id, ARN: fmt.Sprintf("arn:aws:ecs:%s:%s:task/%s_Batch/%s", local.Region, local.Account, h.EnvironmentName, id),
 		JobID: j.ID, Attempt: len(j.Attempts) + 1, QueueName: q.Name, EnvironmentName: h.EnvironmentName, HostID: h.ID,
 		DefinitionName: j.Definition.Name, Container: j.Container, GPUs: h.takeGPUs(j.need.GPUs),
 	}}

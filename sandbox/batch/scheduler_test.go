@@ -43,7 +43,7 @@ type world struct {
 func newWorld(t *testing.T, environments ...Environment) *world {
 	w := &world{t: t, now: time.Unix(1_800_000_000, 0), hosts: map[string]Host{}}
 	w.Scheduler = New(Config{
-		Region: "us-east-1", Account: "123456789012", Agent: w, HostStart: 2 * time.Second, HostIdle: time.Minute, Minute: time.Minute,
+		Agent: w, HostStart: 2 * time.Second, HostIdle: time.Minute, Minute: time.Minute,
 		Now:   func() time.Time { return w.now },
 		NewID: func() string { w.ids++; return fmt.Sprintf("%016x%016x", w.ids, w.ids) },
 		Logf:  t.Logf,

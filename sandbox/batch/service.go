@@ -39,7 +39,7 @@ type Service struct {
 // NewService makes one that reads the control plane at an AWS endpoint, which is
 // the gateway that it is a part of.
 func NewService(config Config, endpoint string) *Service {
-	s := &Service{control: newControl(endpoint, config.Region, config.AccessKey), meter: meter{times: map[string]times{}}, stale: true}
+	s := &Service{control: newControl(endpoint, config.AccessKey), meter: meter{times: map[string]times{}}, stale: true}
 	config.blocked = func(j Job) {
 		if s.Blocked != nil {
 			s.Blocked(j.ARN, j.QueueARN, s.detail(j))

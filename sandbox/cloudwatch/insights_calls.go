@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // field is a field of a result, as in GetQueryResults.
@@ -109,7 +110,7 @@ func (s *Service) events(ctx context.Context, group string, from, to int64) (eve
 				r.flat(event, "")
 			}
 			r["@timestamp"], r["@message"], r["@logStream"] = moment(*e.Timestamp), *e.Message, *e.LogStreamName
-			r["@log"] = s.config.Account + ":" + group
+			r["@log"] = local.Account + ":" + group
 			r["@ptr"] = base64.StdEncoding.EncodeToString([]byte(group + " " + aws.ToString(e.EventId)))
 			events, bytes = append(events, r), bytes+len(*e.Message)
 		}

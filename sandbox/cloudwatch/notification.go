@@ -1,9 +1,10 @@
 package cloudwatch
 
 import (
-	"cmp"
 	"strings"
 	"time"
+
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // notification is the message of an alarm's new state, as AWS sends it to a topic.
@@ -71,11 +72,11 @@ type triggerStat struct {
 const stampLayout = "2006-01-02T15:04:05.000-0700"
 
 // notification returns the message after a change of state.
-func (a *alarm) notification(from State, account, region string) notification {
+func (a *alarm) notification(from State) notification {
 	return notification{
-		AlarmName: a.AlarmName, AlarmDescription: orNil(a.AlarmDescription), AWSAccountID: account,
+		AlarmName: a.AlarmName, AlarmDescription: orNil(a.AlarmDescription), AWSAccountID: local.Account,
 		AlarmConfigurationUpdatedTimestamp: stamp(a.configured), NewStateValue: a.state, NewStateReason: a.reason, StateChangeTime: stamp(a.changed),
-		Region: regionName(region), AlarmARN: a.arn(account, region), OldStateValue: from,
+		Region: regionName, AlarmARN: a.arn(), OldStateValue: from,
 		OKActions: list(a.OKActions), AlarmActions: list(a.AlarmActions), InsufficientDataActions: list(a.InsufficientDataActions),
 		Trigger: a.trigger(),
 	}
@@ -107,16 +108,16 @@ func (a *alarm) trigger() trigger {
 }
 
 // subject returns the message's subject, at most 100 characters, as SNS wants.
-func (a *alarm) subject(region string) string {
-	s := string(a.state) + `: "` + a.AlarmName + `" in ` + regionName(region)
+func (a *alarm) subject() string {
+	s := string(a.state) + `: "` + a.AlarmName + `" in ` + regionName
 	if letters := []rune(s); len(letters) > 100 {
 		s = string(letters[:97]) + "..."
 	}
 	return s
 }
 
-func (a *alarm) arn(account, region string) string {
-	return "arn:aws:cloudwatch:" + region + ":" + account + ":alarm:" + a.AlarmName
+func (a *alarm) arn() string {
+	return "arn:aws:cloudwatch:" + local.Region + ":" + local.Account + ":alarm:" + a.AlarmName
 }
 
 // actions returns the topics for the alarm's state.
@@ -129,10 +130,8 @@ func (a *alarm) actions() []string {
 
 func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
 
-// regionNames are the Regions in the words of messages; others are shown by their code.
-var regionNames = map[string]string{"us-east-1": "US East (N. Virginia)", "eu-central-1": "EU (Frankfurt)", "eu-west-1": "EU (Ireland)", "us-west-2": "US West (Oregon)"}
-
-func regionName(region string) string { return cmp.Or(regionNames[region], region) }
+// regionName is local.Region in the words of messages.
+const regionName = "US East (N. Virginia)"
 
 // orNil returns nil, which is null in JSON, for an empty text.
 func orNil(s string) *string {

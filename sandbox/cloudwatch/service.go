@@ -26,8 +26,7 @@ import (
 
 // Config configures a Service.
 type Config struct {
-	Moto            *url.URL
-	Account, Region string
+	Moto *url.URL
 
 	// Admits returns an error unless a topic's policy lets CloudWatch take an action on
 	// it for a source, an alarm's ARN.
@@ -164,8 +163,8 @@ func (s *Service) change(a *alarm, to evaluated) change {
 	from := a.state
 	a.state, a.reason, a.changed = to.state, to.reason, s.config.Now()
 	return change{
-		name: a.AlarmName, reason: a.reason, subject: a.subject(s.config.Region), arn: a.arn(s.config.Account, s.config.Region), state: a.state,
-		topics: a.actions(), message: a.notification(from, s.config.Account, s.config.Region),
+		name: a.AlarmName, reason: a.reason, subject: a.subject(), arn: a.arn(), state: a.state,
+		topics: a.actions(), message: a.notification(from),
 	}
 }
 

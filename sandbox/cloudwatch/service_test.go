@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	moto := mototest.Moto(t)
 	ids := 0
 	w.Service = New(Config{
-		Moto: moto, Account: local.Account, Region: local.Region, Minute: time.Minute, Logf: t.Logf,
+		Moto: moto, Minute: time.Minute, Logf: t.Logf,
 		Admits: func(context.Context, string, string, string, string) error { return nil },
 		Now:    func() time.Time { return *w.now.Load() },
 		NewID:  func() string { ids++; return fmt.Sprintf("%s-%d", w.name, ids) },

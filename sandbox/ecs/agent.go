@@ -27,14 +27,13 @@ import (
 
 // Config configures an agent.
 type Config struct {
-	DockerHost      string // a DOCKER_HOST
-	Label           string // the value of the containers' label local.Label
-	Endpoint        string // the AWS endpoint, for the agent and for sessions
-	Region, Account string
-	Registry        string // the registry behind ECR's addresses, HOST:PORT
-	Roles           Roles
-	Admin           aws.CredentialsProvider // reads which role a host has
-	Log             io.Writer               // one line a fault
+	DockerHost string // a DOCKER_HOST
+	Label      string // the value of the containers' label local.Label
+	Endpoint   string // the AWS endpoint, for the agent and for sessions
+	Registry   string // the registry behind ECR's addresses, HOST:PORT
+	Roles      Roles
+	Admin      aws.CredentialsProvider // reads which role a host has
+	Log        io.Writer               // one line a fault
 }
 
 // Roles gives AWS services credentials of roles.

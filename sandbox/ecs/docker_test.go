@@ -87,7 +87,7 @@ func (s *onDocker) world() *world {
 	w := &world{T: t, cloud: newCloud(t), told: make(chan event, 100), log: &safeBuffer{}}
 	var err error
 	w.agent, err = ecs.New(ecs.Config{
-		DockerHost: s.docker, Label: "of-the-test", Endpoint: w.url, Region: "us-east-1", Account: "123456789012", Registry: s.registry,
+		DockerHost: s.docker, Label: "of-the-test", Endpoint: w.url, Registry: s.registry,
 		Roles: w.cloud, Admin: credentials.NewStaticCredentialsProvider("admin", "admin", ""), Log: w.log,
 	})
 	require.NoError(t, err)

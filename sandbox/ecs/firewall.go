@@ -187,7 +187,7 @@ func (a *Agent) unprotect(h *host) {
 // inbound reads security groups' rules of IPv4 networks: hosts have no other
 // addresses here.
 func (a *Agent) inbound(ctx context.Context, groups []string) ([]inbound, error) {
-	client := ec2.NewFromConfig(aws.Config{Region: a.config.Region, BaseEndpoint: &a.config.Endpoint, Credentials: a.config.Admin})
+	client := ec2.NewFromConfig(a.with(a.config.Admin))
 	var rules []inbound
 	for pages := ec2.NewDescribeSecurityGroupRulesPaginator(client, &ec2.DescribeSecurityGroupRulesInput{
 		Filters: []types.Filter{{Name: aws.String("group-id"), Values: groups}},

@@ -152,7 +152,7 @@ func TestInboundRulesAreThoseOfIPv4Networks(t *testing.T) {
 			</securityGroupRuleSet></DescribeSecurityGroupRulesResponse>`)
 	}))
 	defer server.Close()
-	a := &Agent{config: Config{Region: "us-east-1", Endpoint: server.URL, Admin: credentials.NewStaticCredentialsProvider("a", "b", "")}}
+	a := &Agent{config: Config{Endpoint: server.URL, Admin: credentials.NewStaticCredentialsProvider("a", "b", "")}}
 	rules, err := a.inbound(t.Context(), []string{"sg-1"})
 	require.NoError(t, err)
 	assert.Equal(t, []inbound{{"tcp", netip.MustParsePrefix("203.0.113.0/24"), 8443, 8446}}, rules)

@@ -176,7 +176,7 @@ func (h *host) metadata(w http.ResponseWriter, r *http.Request) {
 	}
 	value, known := map[string]string{
 		"instance-id": h.ID, "instance-type": h.Type.Name, "local-ipv4": h.address.String(), "public-ipv4": h.address.String(),
-		"placement/region": h.agent.config.Region, "placement/availability-zone": h.agent.config.Region + "a",
+		"placement/region": local.Region, "placement/availability-zone": local.Region + "a",
 	}[name]
 	if !known {
 		w.WriteHeader(http.StatusNotFound)
@@ -286,7 +286,7 @@ func (a *Agent) hostRole(ctx context.Context, h *host) (string, error) {
 		return h.role.arn, nil
 	}
 	profile := path.Base(h.InstanceProfileARN)
-	reader := iam.NewFromConfig(aws.Config{Region: a.config.Region, BaseEndpoint: &a.config.Endpoint, Credentials: a.config.Admin})
+	reader := iam.NewFromConfig(a.with(a.config.Admin))
 	found, err := reader.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: &profile})
 	if err != nil {
 		return "", fmt.Errorf("the host's instance profile %s: %w", profile, err)

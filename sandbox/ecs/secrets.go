@@ -15,6 +15,7 @@ import (
 
 	"github.com/intraverse/dcv-sessions/sandbox/batch"
 	"github.com/intraverse/dcv-sessions/sandbox/gateway"
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 )
 
 // taskService assumes the roles of tasks.
@@ -117,7 +118,11 @@ func filled(text string) *string {
 
 // as is the configuration of AWS clients in a role.
 func (a *Agent) as(roles *roleCache, role, service string) aws.Config {
-	return aws.Config{Region: a.config.Region, BaseEndpoint: &a.config.Endpoint, Credentials: roles.provider(role, service)}
+	return a.with(roles.provider(role, service))
+}
+
+func (a *Agent) with(credentials aws.CredentialsProvider) aws.Config {
+	return aws.Config{Region: local.Region, BaseEndpoint: &a.config.Endpoint, Credentials: credentials}
 }
 
 // renewBefore is how long credentials are still good for when others replace

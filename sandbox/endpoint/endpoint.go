@@ -69,7 +69,7 @@ func Serve(ctx context.Context, args []string) error {
 	rights := gateway.NewRights(upstream)
 	rights.AccessKey = accessKey
 	runner, err := ecs.New(ecs.Config{
-		DockerHost: *docker, Label: *label, Endpoint: endpoint, Region: local.Region, Account: local.Account, Registry: *registry,
+		DockerHost: *docker, Label: *label, Endpoint: endpoint, Registry: *registry,
 		Roles: rights, Admin: credentials.NewStaticCredentialsProvider(accessKey, local.SecretKey, ""), Log: os.Stderr,
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func Serve(ctx context.Context, args []string) error {
 	}
 	defer runner.Close()
 	jobs := batch.NewService(batch.Config{
-		Region: local.Region, Account: local.Account, AccessKey: accessKey, Agent: runner, HostStart: *hostStart, HostIdle: *hostIdle, Minute: *updateMinute,
+		AccessKey: accessKey, Agent: runner, HostStart: *hostStart, HostIdle: *hostIdle, Minute: *updateMinute,
 		Now: time.Now, NewID: batch.RandomID, Logf: log.New(os.Stderr, "batch: ", log.LstdFlags).Printf,
 	}, endpoint)
 	settings := local.Configs(*configs)
@@ -88,7 +88,7 @@ func Serve(ctx context.Context, args []string) error {
 		Now: time.Now, NewID: newUUID, Logf: log.New(os.Stderr, "events: ", log.LstdFlags).Printf,
 	})
 	metrics := cloudwatch.New(cloudwatch.Config{
-		Moto: upstream, Account: local.Account, Region: local.Region, Admits: rights.Admits, Minute: *alarmMinute,
+		Moto: upstream, Admits: rights.Admits, Minute: *alarmMinute,
 		Now: time.Now, NewID: newUUID, Logf: log.New(os.Stderr, "cloudwatch: ", log.LstdFlags).Printf,
 	})
 	jobs.Changed, jobs.Blocked = bridge.JobChanged, bridge.QueueBlocked

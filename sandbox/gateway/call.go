@@ -135,13 +135,10 @@ func identify(r *http.Request) (*Call, error) {
 			return nil, err
 		}
 	}
-	prefix, operation, targeted := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	_, operation, targeted := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	switch {
 	case targeted:
 		c.Operation = operation
-		if c.Service == "" {
-			c.Service = targetService[prefix]
-		}
 	case c.Service != "s3" && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
 		body, err := c.Body()
 		if err != nil {
@@ -156,13 +153,6 @@ func identify(r *http.Request) (*Call, error) {
 		restOperation(c)
 	}
 	return c, nil
-}
-
-// targetService is the service of unsigned calls in the JSON protocol, by the prefix
-// of their target.
-var targetService = map[string]string{
-	"AmazonEC2ContainerRegistry_V20150921": "ecr",
-	"AWSBudgetServiceGateway":              "budgets",
 }
 
 // scope returns Region and service of a signature, in the header or a presigned URL:
@@ -184,12 +174,11 @@ func scope(r *http.Request) (region, service string) {
 
 // restOperation sets the operation of REST protocols, by method and path.
 func restOperation(c *Call) {
-	path := c.Request.URL.Path
-	switch {
-	case c.Service == "s3":
+	switch c.Service {
+	case "s3":
 		c.Operation = s3Operation(c.Request)
-	case c.Service == "batch" || c.Service == "" && strings.HasPrefix(path, "/v1/"):
-		c.Service, c.Operation = "batch", strings.TrimPrefix(path, "/v1/")
+	case "batch":
+		c.Operation = strings.TrimPrefix(c.Request.URL.Path, "/v1/")
 		if strings.HasPrefix(c.Operation, "tags/") {
 			c.Operation = map[string]string{http.MethodGet: "listtagsforresource", http.MethodPost: "tagresource", http.MethodDelete: "untagresource"}[c.Request.Method]
 		}

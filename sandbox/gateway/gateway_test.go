@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/require"
 
+	"github.com/intraverse/dcv-sessions/sandbox/local"
 	"github.com/intraverse/dcv-sessions/sandbox/mototest"
 )
 
@@ -156,11 +157,9 @@ func TestACallIsKnownByServiceAndOperation(t *testing.T) {
 		service, operation, region string
 	}{
 		"JSON":                 {signed(targeted("AmazonEC2ContainerRegistry_V20150921.DescribeImages"), "ecr"), "ecr", "DescribeImages", "eu-west-1"},
-		"JSON, unsigned":       {targeted("AWSBudgetServiceGateway.DescribeBudget"), "budgets", "DescribeBudget", ""},
 		"query, form":          {signed(request("POST", "/", form, "Action=DescribeVpcs&Version=2016-11-15"), "ec2"), "ec2", "DescribeVpcs", "eu-west-1"},
 		"query, URL":           {signed(request("GET", "/?Action=ListTopics", "", ""), "sns"), "sns", "ListTopics", "eu-west-1"},
 		"REST, Batch":          {signed(request("POST", "/v1/createjobqueue", "application/json", "{}"), "batch"), "batch", "createjobqueue", "eu-west-1"},
-		"REST, Batch unsigned": {request("POST", "/v1/createjobqueue", "application/json", "{}"), "batch", "createjobqueue", ""},
 		"REST, Batch tags":     {signed(request("GET", "/v1/tags/arn%3Aaws%3Abatch", "", ""), "batch"), "batch", "listtagsforresource", "eu-west-1"},
 		"S3 part of a bucket":  {signed(request("PUT", "/bucket?policy=", "", "{}"), "s3"), "s3", "PutBucketPolicy", "eu-west-1"},
 		"S3 bucket":            {signed(request("DELETE", "/bucket?x-id=DeleteBucket", "", ""), "s3"), "s3", "DeleteBucket", "eu-west-1"},
@@ -206,7 +205,7 @@ func TestFurtherBehavioursComeBeforeTheBuiltInOnes(t *testing.T) {
 		{Name: "faults", Service: "*", Answers: map[string]Handler{"*": note("faults")}},
 		{Name: "other", Service: "batch", Answers: map[string]Handler{"ListJobs": note("other")}},
 	}})
-	res, err := http.Post(gateway+"/v1/submitjob", "application/json", strings.NewReader(`{"jobQueue":"jobs"}`))
+	res, err := local.Call(ctx, local.MotoKey, gateway+"/v1/submitjob", "batch", http.Header{}, []byte(`{"jobQueue":"jobs"}`))
 	require.NoError(t, err)
 	res.Body.Close()
 	require.Equal(t, []string{"faults", "host"}, order)
@@ -231,7 +230,7 @@ func TestAFaultIsAnsweredInTheServicesProtocol(t *testing.T) {
 func TestTheHealthPageTellsStartAndCounts(t *testing.T) {
 	gateway := upstream(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"jobQueues":[]}`) })
 	for range 2 {
-		res, err := http.Post(gateway+"/v1/describejobqueues", "application/json", strings.NewReader("{}"))
+		res, err := local.Call(ctx, local.MotoKey, gateway+"/v1/describejobqueues", "batch", http.Header{}, []byte("{}"))
 		require.NoError(t, err)
 		res.Body.Close()
 	}

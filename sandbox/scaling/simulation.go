@@ -119,7 +119,7 @@ func newWorld(setup Setup, sessions []Session) (*world, error) {
 		}},
 	}
 	w.scheduler = batch.New(batch.Config{
-		Region: "us-east-1", Account: "000000000000", Agent: w, HostStart: setup.HostStart, HostIdle: setup.HostIdle,
+		Agent: w, HostStart: setup.HostStart, HostIdle: setup.HostIdle,
 		Keep: time.Minute, // nobody asks for ended jobs here
 		Now:  func() time.Time { return w.now }, NewID: w.newID, Logf: func(string, ...any) {},
 	})
