@@ -128,7 +128,7 @@ func (g graph) numbers(all area) {
 			value, suffix = short(v), units[l.unit]
 		}
 		big := style(size, ink, stdfont.WeightBold, -0.5, 0)
-		for big.Width(value+suffix) > width-10 && big.Font.Size > 12 {
+		for big.Width(value+suffix) > width-24 && big.Font.Size > 12 {
 			big.Font.Size--
 		}
 		all.text(big, at, middle-size*0.15, value+suffix)
