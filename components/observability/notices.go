@@ -122,9 +122,7 @@ func (a *AlarmsArgs) notify(ctx *pulumi.Context, name string, row notice, child 
 	rule, err := cloudwatch.NewEventRule(ctx, name+"-"+row.name, &cloudwatch.EventRuleArgs{
 		Name:        pulumi.String(contract.NamePrefix(a.Stack) + row.name),
 		Description: pulumi.String(row.about),
-		EventPattern: a.QueueARN.ToStringOutput().ApplyT(func(arn string) (string, error) {
-			return row.pattern(arn)
-		}).(pulumi.StringOutput),
+		EventPattern: a.QueueARN.ToStringOutput().ApplyT(row.pattern).(pulumi.StringOutput),
 		Tags: pulumi.ToStringMap(a.Tags),
 	}, child)
 	if err != nil {
