@@ -120,10 +120,10 @@ func paths(text string) map[string]string {
 // notify declares a message's rule and its target, the team's topic.
 func (a *AlarmsArgs) notify(ctx *pulumi.Context, name string, row notice, child pulumi.ResourceOption) error {
 	rule, err := cloudwatch.NewEventRule(ctx, name+"-"+row.name, &cloudwatch.EventRuleArgs{
-		Name:        pulumi.String(contract.NamePrefix(a.Stack) + row.name),
-		Description: pulumi.String(row.about),
+		Name:         pulumi.String(contract.NamePrefix(a.Stack) + row.name),
+		Description:  pulumi.String(row.about),
 		EventPattern: a.QueueARN.ToStringOutput().ApplyT(row.pattern).(pulumi.StringOutput),
-		Tags: pulumi.ToStringMap(a.Tags),
+		Tags:         pulumi.ToStringMap(a.Tags),
 	}, child)
 	if err != nil {
 		return err
