@@ -19,10 +19,11 @@ type Browser struct {
 	tab *browser.Browser
 }
 
-// Options and Site are those of a browser.
 type (
+	// Options are those of a browser.
 	Options = browser.Options
-	Site    = browser.Site
+	// Site is a session that a browser visits.
+	Site = browser.Site
 )
 
 const (
