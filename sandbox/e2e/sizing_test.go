@@ -44,7 +44,10 @@ func (n *neighbour) size(t *testing.T) {
 		assert.Equal(t, 4/l.Sessions, l.VCPUs)
 		assert.Equal(t, 15532/l.Sessions, l.MemoryMiB)
 		assert.NotEmpty(t, l.Host)
-		for name, v := range map[string]*float64{"frames": l.FramesMedian, "cores": l.CoresP95, "memory": l.MemoryPeakMiB, "round trip": l.RoundTripMedian} {
+		if assert.NotNil(t, l.FramesP5) && l.Sessions == 1 { // the second one may be measured while its game loads
+			assert.Positive(t, *l.FramesP5)
+		}
+		for name, v := range map[string]*float64{"cores": l.CoresP95, "memory": l.MemoryPeakMiB, "round trip": l.RoundTripMedian} {
 			if assert.NotNil(t, v, "%s of %d sessions", name, l.Sessions) {
 				assert.Positive(t, *v, "%s of %d sessions", name, l.Sessions)
 			}

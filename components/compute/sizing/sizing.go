@@ -256,7 +256,7 @@ func thin(measured []Measured, best level, limit string) []string {
 		case m.Broke == LimitFaults:
 			add("of %s at once one ended, and not for want of a resource", sessions)
 		case m.Broke == "" && len(m.Usage) < enough*m.Sessions:
-			add("%s at once: %d measurements; needed: %d", sessions, len(m.Usage), enough*m.Sessions)
+			add("%s at once: %s; needed: %d", sessions, capacity.Counted(len(m.Usage), "measurement"), enough*m.Sessions)
 		}
 	}
 	for _, v := range []struct {
