@@ -37,7 +37,7 @@ func Use(build string) error {
 	slices.SortFunc(others, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
 	for i, other := range others {
 		if i > 0 && now.Sub(other.ModTime()) > unusedFor {
-			os.RemoveAll(filepath.Join(filepath.Dir(build), other.Name())) // so too here
+			os.RemoveAll(filepath.Join(filepath.Dir(build), other.Name()))
 		}
 	}
 	return nil
