@@ -127,6 +127,7 @@ func (h *host) pages() http.Handler {
 	mux.HandleFunc("GET /latest/meta-data/{name...}", h.metadata)
 	mux.HandleFunc("GET "+credentialsPath+"{id}", h.taskCredentials)
 	mux.HandleFunc("GET /v4/{task}", h.containerMetadata)
+	mux.HandleFunc("GET /v4/{task}/task", h.taskMetadata)
 	return mux
 }
 
@@ -234,16 +235,39 @@ func (h *host) serveCredentials(w http.ResponseWriter, r *http.Request, from aws
 	h.serve(w, document)
 }
 
-// containerJSON is a part of the agent's document about a task's container (Amazon ECS
-// developer guide, "Task metadata endpoint version 4").
-type containerJSON struct {
-	Name        string
-	KnownStatus string
-	CreatedAt   string
-	StartedAt   string
-}
+// containerJSON is a part of the agent's document about a container, and taskJSON of that
+// about its task (Amazon ECS developer guide, "Task metadata endpoint version 4").
+type (
+	containerJSON struct {
+		DockerID    string `json:"DockerId"`
+		Name        string
+		DockerName  string
+		Image       string
+		ImageID     string
+		Labels      map[string]string
+		KnownStatus string
+		CreatedAt   string
+		StartedAt   string `json:",omitempty"`
+		Type        string
+	}
+	taskJSON struct {
+		TaskARN, Cluster, Family, KnownStatus string
+		Containers                            []containerJSON
+	}
+)
 
 func (h *host) containerMetadata(w http.ResponseWriter, r *http.Request) {
+	h.serveTask(w, r, func(_ *run, c containerJSON) any { return c })
+}
+
+func (h *host) taskMetadata(w http.ResponseWriter, r *http.Request) {
+	h.serveTask(w, r, func(t *run, c containerJSON) any {
+		return taskJSON{TaskARN: t.ARN, Cluster: t.EnvironmentName + "_Batch", Family: t.DefinitionName, KnownStatus: c.KnownStatus, Containers: []containerJSON{c}}
+	})
+}
+
+// serveTask serves a document about the task that a request names.
+func (h *host) serveTask(w http.ResponseWriter, r *http.Request, document func(*run, containerJSON) any) {
 	for _, t := range h.agent.tasksOn(h) {
 		if t.ID != r.PathValue("task") {
 			continue
@@ -253,7 +277,11 @@ func (h *host) containerMetadata(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		h.serve(w, containerJSON{about.Config.Labels["com.amazonaws.ecs.container-name"], "RUNNING", about.Created, about.State.StartedAt})
+		h.serve(w, document(t, containerJSON{
+			DockerID: about.ID, Name: about.Config.Labels["com.amazonaws.ecs.container-name"], DockerName: strings.TrimPrefix(about.Name, "/"),
+			Image: about.Config.Image, ImageID: about.Image, Labels: about.Config.Labels, KnownStatus: "RUNNING",
+			CreatedAt: about.Created, StartedAt: about.State.StartedAt, Type: "NORMAL",
+		}))
 		return
 	}
 	w.WriteHeader(http.StatusNotFound)

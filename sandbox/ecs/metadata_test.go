@@ -155,7 +155,7 @@ func (s *onDocker) TestTwoHostsHaveTwoAddresses() {
 	assert.NotContains(w, []string{first, second}, "127.0.0.1")
 }
 
-func (s *onDocker) TestATaskLearnsOfItsContainer() {
+func (s *onDocker) TestATaskLearnsOfItself() {
 	w := s.world()
 	t := task("serve", "0")
 	at := w.serving(t)["ECS_CONTAINER_METADATA_URI_V4"]
@@ -170,6 +170,16 @@ func (s *onDocker) TestATaskLearnsOfItsContainer() {
 	assert.Equal(w, "RUNNING", own.KnownStatus)
 	assert.WithinDuration(w, time.Now(), own.CreatedAt, time.Minute)
 	assert.False(w, own.StartedAt.Before(own.CreatedAt), "a container starts after its creation")
-	status, _ = w.ask(http.MethodGet, strings.Replace(at, t.ID, "other", 1))
-	assert.Equal(w, http.StatusNotFound, status)
+	_, text = w.ask(http.MethodGet, at+"/task")
+	var about struct {
+		TaskARN, Cluster, Family, KnownStatus string
+		Containers                            []struct{ Name string }
+	}
+	require.NoError(w, json.Unmarshal([]byte(text), &about))
+	assert.Equal(w, t.ARN, about.TaskARN)
+	assert.Equal(w, "definition", about.Family)
+	assert.Equal(w, "pool_Batch", about.Cluster)
+	assert.Equal(w, "RUNNING", about.KnownStatus)
+	require.Len(w, about.Containers, 1)
+	assert.Equal(w, "default", about.Containers[0].Name)
 }
