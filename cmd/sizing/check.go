@@ -13,7 +13,7 @@ import (
 	"github.com/intraverse/dcv-sessions/launch"
 )
 
-// check refuses what can't be measured, before anything starts. Its error has all faults.
+// check refuses a study that can't be done, before anything starts. Its error has all faults.
 func (s *study) check(ctx context.Context) error {
 	if len(s.stack.Capacity) == 0 {
 		return errors.New(`the stack's outputs have no "capacity": run pulumi up once with this release`)
@@ -77,7 +77,7 @@ func (s *study) checkRoom(f *faults.Faults) {
 	}
 }
 
-// share returns what each of some sessions reserves, so that they fill a host.
+// share returns the resources that each of some sessions reserves, so that they fill a host.
 func (s *study) share(sessions int) launch.Resources {
 	host := capacity.InstanceTypes[s.hostType]
 	return launch.Resources{VCPUs: host.VCPUs / sessions, MemoryMiB: host.MemoryForContainers() / sessions}

@@ -62,7 +62,7 @@ func (s *study) runAndWrite(ctx context.Context, out io.Writer) error {
 }
 
 // run measures one session, then two at once, and so on, until the goal is missed or all
-// users play. Beside an error it returns the report of what was measured before.
+// users play. Beside an error it returns the report of the measurements before.
 func (s *study) run(ctx context.Context) (Report, error) {
 	if err := s.check(ctx); err != nil {
 		return Report{}, err

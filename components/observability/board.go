@@ -8,7 +8,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/dashboard"
 )
 
-// board is the dashboard with the names of what it shows.
+// board is the dashboard with the names of the queue and the log group that it shows.
 type board struct {
 	*DashboardArgs
 
@@ -37,7 +37,7 @@ const (
 )
 
 // body returns the dashboard, the urgent things first: how it is now, how long players
-// wait, why sessions ended, what players experience, and what hosts have left.
+// wait, why sessions ended, the players' experience, and the room that hosts have left.
 //
 // Of metric math it uses + - * /, numbers, FILL(ID, 0), PERIOD(ID), DIFF(ID) and CEIL
 // (CloudWatch user guide, "Using math expressions with CloudWatch metrics").
@@ -126,7 +126,7 @@ func (b board) traffic() []dashboard.Properties {
 	return []dashboard.Properties{sessions, queue}
 }
 
-// wait returns how long players waited, and for what.
+// wait returns how long players waited, and the steps that they waited for.
 func (b board) wait() []dashboard.Properties {
 	return []dashboard.Properties{
 		lined(b.graph("The whole wait (seconds)", dashboard.ViewTimeSeries, "p50", b.middle("WaitSeconds"), b.high("WaitSeconds")),
@@ -189,7 +189,7 @@ func (b board) ends() []dashboard.Properties {
 	}
 }
 
-// experience returns what players saw.
+// experience returns how smooth the picture was for players.
 func (b board) experience() []dashboard.Properties {
 	low := coloured(orange, as("p5", b.metric("FramesPerSecond", "", "5th percentile")))
 	frames := b.graph("Frame rate (new pictures a second)", dashboard.ViewTimeSeries, "p50", b.middle("FramesPerSecond"), low)
@@ -203,7 +203,7 @@ func (b board) experience() []dashboard.Properties {
 	}
 }
 
-// limits returns what sessions use of what they have. Two limits that are close have
+// limits returns the parts of their resources that sessions use. Two limits that are close have
 // graphs of their own: their labels would cover each other.
 func (b board) limits() []dashboard.Properties {
 	return []dashboard.Properties{

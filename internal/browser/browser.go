@@ -98,7 +98,7 @@ func open(ctx context.Context, o Options, keys []string, addresses ...string) ([
 // program is Chromium, by the name that Debian's package gives to it.
 const program = "chromium"
 
-// Installed returns an error that names what to install if the machine has no browser.
+// Installed returns an error that names the package to install if the machine has no browser.
 func Installed() error {
 	if _, err := exec.LookPath(program); err != nil {
 		return fmt.Errorf("there is no browser: %w; install Chromium (Debian's package chromium)", err)

@@ -53,7 +53,7 @@ func TestASessionWithAnotherCertificateIsNotVisited(t *testing.T) {
 	assert.ErrorContains(t, err, "another certificate")
 }
 
-// page notes what reaches it.
+// page notes the events that reach it.
 const page = `<!doctype html><body style="margin:0; color:#000; background:#000">
 <p>Words</p><p hidden>unseen</p><input id="field" value="before"><button onclick="notes.push('button')">press</button>
 <iframe srcdoc="<p>within</p>"></iframe>

@@ -53,8 +53,8 @@ type stage struct {
 	do    func(*Player, context.Context) error
 }
 
-// stages lead from the session's page into its game. Each limit is several times what
-// it takes between a session that is ready and a browser near it.
+// stages lead from the session's page into its game. Each limit is several times
+// the time that the stage takes between a session that is ready and a browser near it.
 var stages = []stage{
 	{"signing in", 30 * time.Second, (*Player).signIn},
 	{"connecting to the display", time.Minute, (*Player).connect},

@@ -26,7 +26,7 @@ import (
 	"github.com/intraverse/dcv-sessions/internal/player"
 )
 
-// event is what the display gets of a player.
+// event is a message that the display gets of a player.
 type event struct {
 	Kind, Key string
 	X, Y      float64
@@ -254,7 +254,7 @@ func TestAnEmptyScreenIsNotPlayed(t *testing.T) {
 	assert.Empty(t, s.seen())
 }
 
-// The script's form is what the session's page answers and what this package reads.
+// The script has the same form in the session's answer and in this package.
 func TestTheDefaultScriptSurvivesItsJSON(t *testing.T) {
 	text, err := json.Marshal(contract.Play{Width: 640, Height: 360, Script: contract.DefaultScript})
 	require.NoError(t, err)
