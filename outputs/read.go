@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -22,6 +23,19 @@ func ReadStack(ctx context.Context, stack string, stderr io.Writer) (Outputs, er
 	pulumi := exec.CommandContext(ctx, "pulumi")
 	pulumi.Stderr = stderr
 	return Read(pulumi, stack)
+}
+
+// ReadStackOrFile returns the outputs of a deployed stack as ReadStack does, or those of
+// a file with the JSON of `pulumi stack output --json` if a file is named.
+func ReadStackOrFile(ctx context.Context, stack, file string, stderr io.Writer) (Outputs, error) {
+	if file == "" {
+		return ReadStack(ctx, stack, stderr)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Outputs{}, err
+	}
+	return Parse(text)
 }
 
 // Read returns the outputs of a deployed stack, by `pulumi stack output --json`.

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if (stack == "") == (file == "") || flags.NArg() > 0 {
 		return errors.New("name the stack: -stack NAME, or -outputs FILE, and nothing else")
 	}
-	o, err := read(ctx, stack, file, progress)
+	o, err := outputs.ReadStackOrFile(ctx, stack, file, progress)
 	if err != nil {
 		return err
 	}
@@ -52,17 +52,6 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	return write(ctx, cfg, o, page, since, out, progress)
-}
-
-func read(ctx context.Context, stack, file string, progress io.Writer) (outputs.Outputs, error) {
-	if file == "" {
-		return outputs.ReadStack(ctx, stack, progress)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return outputs.Outputs{}, err
-	}
-	return outputs.Parse(text)
 }
 
 // write draws the stack's dashboard and writes the page.

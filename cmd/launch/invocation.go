@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -115,18 +114,13 @@ func (in *invocation) connect(ctx context.Context, g global) (err error) {
 
 // outputs reads the stack's outputs: from a file, or from Pulumi by the stack's name.
 func (in *invocation) outputs(ctx context.Context, g global) (outputs.Outputs, error) {
-	var text []byte
-	var err error
-	switch {
-	case (g.stack == "") == (g.file == ""):
-		err = misuse("name the stack: --stack NAME, or --outputs FILE with the JSON of `pulumi stack output --json` (- for standard input)")
-	case g.stack != "":
-		return outputs.ReadStack(ctx, g.stack, in.err)
-	case g.file == "-":
-		text, err = io.ReadAll(in.in)
-	default:
-		text, err = os.ReadFile(g.file)
+	if (g.stack == "") == (g.file == "") {
+		return outputs.Outputs{}, misuse("name the stack: --stack NAME, or --outputs FILE with the JSON of `pulumi stack output --json` (- for standard input)")
 	}
+	if g.file != "-" {
+		return outputs.ReadStackOrFile(ctx, g.stack, g.file, in.err)
+	}
+	text, err := io.ReadAll(in.in)
 	if err != nil {
 		return outputs.Outputs{}, err
 	}

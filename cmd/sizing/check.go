@@ -68,7 +68,7 @@ func (s *study) checkRoom(f *faults.Faults) {
 		f.Addf("%s is 1; allowed: at least %d, with %s at most %d and %s at most %d: now each session reserves %s, a %s has %d, "+
 			"and a submission can't change that. Set these and deploy, or name fewer users",
 			key("session.perGpu"), (n+host.GPUs-1)/host.GPUs, key("session.vcpus"), share.VCPUs, key("session.memoryMib"), share.MemoryMiB,
-			counted(s.definition.GPUs, "GPU"), s.hostType, host.GPUs)
+			capacity.Counted(s.definition.GPUs, "GPU"), s.hostType, host.GPUs)
 		return
 	}
 	if width := s.stack.Ports.Width(); n > width {

@@ -22,7 +22,7 @@ import (
 func (s *study) level(ctx context.Context, users []string) (l Level, err error) {
 	share := s.share(len(users))
 	l = Level{Sessions: len(users), VCPUs: share.VCPUs, MemoryMiB: share.MemoryMiB}
-	s.say("%s: starting, each with %s and %d MiB", counted(l.Sessions, "session"), counted(share.VCPUs, "vCPU"), share.MemoryMiB)
+	s.say("%s: starting, each with %s and %d MiB", capacity.Counted(l.Sessions, "session"), capacity.Counted(share.VCPUs, "vCPU"), share.MemoryMiB)
 	sessions, ended, err := s.start(ctx, users, share)
 	defer func() { err = errors.Join(err, s.end(ctx, sessions)) }()
 	m := newMeter(s, users)

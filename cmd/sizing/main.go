@@ -37,7 +37,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out, progress io.Writer) error {
-	stack, err := read(ctx, o, progress)
+	stack, err := outputs.ReadStackOrFile(ctx, o.stack, o.file, progress)
 	if err != nil {
 		return err
 	}
@@ -51,15 +51,4 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	}
 	s := &study{options: o, stack: stack, launcher: launcher, play: inBrowser, progress: progress, began: time.Now(), patience: 2 * time.Minute}
 	return s.runAndWrite(ctx, out)
-}
-
-func read(ctx context.Context, o options, progress io.Writer) (outputs.Outputs, error) {
-	if o.file == "" {
-		return outputs.ReadStack(ctx, o.stack, progress)
-	}
-	text, err := os.ReadFile(o.file)
-	if err != nil {
-		return outputs.Outputs{}, err
-	}
-	return outputs.Parse(text)
 }

@@ -112,7 +112,7 @@ func (r Report) conclusion() string {
 	say := func(form string, args ...any) { fmt.Fprintf(&out, form+"\n", args...) }
 	for _, l := range r.Levels {
 		if l.Ended != nil {
-			say("With %s at once that of %s ended (job %s): %s.", counted(l.Sessions, "session"), l.Ended.User, l.Ended.JobID, l.Ended.Reason)
+			say("With %s at once that of %s ended (job %s): %s.", capacity.Counted(l.Sessions, "session"), l.Ended.User, l.Ended.JobID, l.Ended.Reason)
 		}
 	}
 	if r.Stopped != "" {
@@ -126,7 +126,7 @@ func (r Report) conclusion() string {
 		return out.String()
 	}
 	best := *r.Recommendation
-	say("Recommended: %s on each %s, with %s and %d MiB for each.", counted(best.SessionsPerHost, "session"), best.InstanceType, counted(best.VCPUs, "vCPU"), best.MemoryMiB)
+	say("Recommended: %s on each %s, with %s and %d MiB for each.", capacity.Counted(best.SessionsPerHost, "session"), best.InstanceType, capacity.Counted(best.VCPUs, "vCPU"), best.MemoryMiB)
 	say("An hour of a session costs $%.4f on a full host, and $%.4f alone.", best.USDPerSessionHour, best.USDPerSessionHour*float64(best.SessionsPerHost))
 	say("%s", limit(best))
 	say("\nIn Pulumi.%s.yaml:\n", r.Stack)
@@ -168,8 +168,6 @@ func values(list ...value) []string {
 	}
 	return said
 }
-
-func counted(n int, unit string) string { return capacity.Counted(n, unit) }
 
 // span is a time in seconds without zeros at its end: "10m".
 func span(n float64) string {

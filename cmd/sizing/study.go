@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/intraverse/dcv-sessions/components/compute/capacity"
 	"github.com/intraverse/dcv-sessions/components/compute/sizing"
 	"github.com/intraverse/dcv-sessions/contract"
 	"github.com/intraverse/dcv-sessions/launch"
@@ -75,7 +76,7 @@ func (s *study) run(ctx context.Context) (Report, error) {
 		l, err := s.level(ctx, s.users[:n])
 		r.InstanceType = s.hostType // the first level finds it
 		if err != nil {
-			r.Stopped = fmt.Sprintf("with %s: %v", counted(n, "session"), err)
+			r.Stopped = fmt.Sprintf("with %s: %v", capacity.Counted(n, "session"), err)
 			r.conclude(s.goal())
 			return r, err
 		}
