@@ -87,12 +87,12 @@ func (b Base) Make(ctx context.Context, p local.Progress) error {
 		return err
 	}
 	if !b.Made() {
-		err = p.Step("making the base image", "Debian "+suite+" by mmdebstrap, as no image can be pulled; about 2 minutes, once a machine", func() error {
+		err := p.Step("making the base image", "Debian "+suite+" by mmdebstrap, as no image can be pulled; about 2 minutes, once a machine", func() error {
 			return b.build(ctx, p, b.folder(key))
 		})
-	}
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
 	return local.Use(b.folder(key))
 }

@@ -2,8 +2,6 @@ package builder
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -33,19 +31,24 @@ func (r Root) Made() bool {
 
 // Make makes the archive if this machine has none. It appears complete or not at all.
 func (r Root) Make(ctx context.Context, p local.Progress) error {
-	if _, err := os.Stat(r.file()); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return p.Step("making the builder's file system", "Debian by mmdebstrap; about a minute, once a machine", func() error {
-		dir, err := os.MkdirTemp(r.Cache, "builder-")
+	if !r.Made() {
+		err := p.Step("making the builder's file system", "Debian by mmdebstrap; about a minute, once a machine", func() error { return r.build(ctx, p) })
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
-		made := filepath.Join(dir, "root.tar")
-		if err := debian.Write(ctx, p, made); err != nil {
-			return err
-		}
-		return os.Rename(made, r.file())
-	})
+	}
+	return local.Use(r.file())
+}
+
+func (r Root) build(ctx context.Context, p local.Progress) error {
+	dir, err := os.MkdirTemp(r.Cache, "builder-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	made := filepath.Join(dir, "root.tar")
+	if err := debian.Write(ctx, p, made); err != nil {
+		return err
+	}
+	return os.Rename(made, r.file())
 }
